@@ -1,0 +1,338 @@
+"""What a plugin must offer, and nothing else: the contracts between the harness and its plugins.
+
+Plugins may inherit from these classes to get the defaults written here, or only look like them.
+Nothing heavy is imported: arrays are NumPy, batches of audio and frames are torch tensors, frames
+of rows are polars, all named for the type checker alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    import torch
+    from numpy.typing import NDArray
+
+Lane = Literal["published", "corrected"]
+LANES: tuple[Lane, ...] = ("published", "corrected")
+
+
+@dataclass(frozen=True)
+class NoSettings:
+    """The settings of a plugin that has none."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """How the harness cuts a track; every figure in samples at the extractor's rate.
+
+    Windows start at 0, hop, 2 hop, ... and hold `length` samples, with `left` and `right` samples of
+    real audio around them (zeros only beyond the track's ends). For a centred spectrogram of K frames
+    per window choose ``length=(K-1)*frame_hop, hop=K*frame_hop, left=right=n_fft//2``: the frames of
+    all windows together are then exactly those of the whole track.
+
+    ``length=None`` hands over the whole track as one window. What is left after the last full window
+    is kept as a shorter window when it has at least `shortest_tail` samples, dropped, or replaced by a
+    full window that ends at the track's end (`overlap`). A track shorter than `shortest` fails.
+    """
+
+    length: int | None
+    hop: int = 0
+    left: int = 0
+    right: int = 0
+    tail: Literal["keep", "drop", "overlap"] = "keep"
+    shortest: int = 1
+    shortest_tail: int | None = None
+
+    def __post_init__(self) -> None:
+        """Reject windows that cannot cut a track."""
+        if self.length is not None and (self.length < 1 or self.hop < 1):
+            raise ValueError(f"window length and hop must be positive, got {self.length} and {self.hop}")
+        if min(self.left, self.right, self.shortest) < 0:
+            raise ValueError("window context and shortest clip must not be negative")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Which part of a track is heard: the first `seconds` (None: all); `pad` fills up with zeros.
+
+    Padding exists for the published lane only; zeros shift the mean of a short track.
+    """
+
+    seconds: float | None = None
+    pad: bool = False
+
+
+@runtime_checkable
+class Extractor(Protocol):
+    """Audio in, frame features out. The harness decodes, cuts, batches, averages, stores.
+
+    Declared figures must be set when ``__init__(settings)`` returns and need no weights: `layers` maps
+    a layer's id to the width D of its frames.
+    """
+
+    Settings: ClassVar[type[Any]] = NoSettings
+    name: str
+    version: str = "1"
+    lanes: Sequence[Lane] = ("corrected",)
+    sample_rate: int
+    layers: Mapping[str, int]
+    window: Window
+    clip: Clip = Clip()
+    normalize: Literal["none", "zscore", "peak"] = "none"
+    pooling: Literal["mean", "mean_cov", "own"] = "mean"
+    stored: Literal["float32", "float16"] = "float32"
+    tolerance: float = 1e-4
+    """Largest relative difference of a vector over batch sizes and machines."""
+    exempt: frozenset[str] = frozenset()
+    """Names of contract checks that a published reading breaks on purpose."""
+    license: str = ""
+    trained_on: Sequence[str] = ()
+    requires: Sequence[str] = ()
+    """Modules that must be importable; `extra` names the extra that installs them."""
+    extra: str | None = None
+    settings: Any
+
+    def __init__(self, settings: Any) -> None:
+        """Keep the settings; load nothing."""
+        self.settings = settings
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Everything that changes the numbers (weights sha256, revision, settings). Loads no model."""
+        ...
+
+    def load(self, device: str, dtype: str) -> None:
+        """Bring the model to `device`; the only place that imports the heavy library."""
+        ...
+
+    def frames(self, waves: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
+        """Map waves (B, T) float32 to (layer id, frames (B, F, D)), one layer at a time.
+
+        With ``pooling="own"`` F is 1: the plugin has already pooled its window.
+        """
+        ...
+
+
+@runtime_checkable
+class TableSource(Protocol):
+    """The other kind of extractor: vectors without audio (files of vectors, controls)."""
+
+    Settings: ClassVar[type[Any]] = NoSettings
+    name: str
+    version: str = "1"
+    lanes: Sequence[Lane] = LANES
+    license: str = ""
+    trained_on: Sequence[str] = ()
+    requires: Sequence[str] = ()
+    extra: str | None = None
+    settings: Any
+
+    def __init__(self, settings: Any) -> None:
+        """Keep the settings; read nothing."""
+        self.settings = settings
+
+    @property
+    def of(self) -> str | None:
+        """The spec of the extractor whose vectors arrive as `base`, or None."""
+        return None
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Everything that changes the numbers, such as the sha256 of a file."""
+        ...
+
+    def present(self, ids: Sequence[str]) -> NDArray[np.bool_]:
+        """Which of `ids` (N,) have a vector."""
+        ...
+
+    def table(self, ids: Sequence[str], *, base: NDArray[np.float32] | None, seed: int) -> NDArray[np.float32]:
+        """Vectors (N, D) for sorted `ids` that are all present; `base` (N, D') is the table of `of`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """One row per (user, item), sorted by user and first play; times in seconds since 1970 (UTC)."""
+
+    user: NDArray[np.int32]
+    item: NDArray[np.int32]
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+    count: NDArray[np.int32]
+    n_users: int
+    n_items: int
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self.user)
+
+    @property
+    def indptr(self) -> NDArray[np.int64]:
+        """Row pointers (n_users + 1,): the pairs of user u are ``indptr[u]:indptr[u + 1]``."""
+        import numpy as np
+
+        return np.searchsorted(self.user, np.arange(self.n_users + 1)).astype(np.int64)
+
+
+@runtime_checkable
+class Items(Protocol):
+    """The read-only face of an item table: row = item index, hot and cold items alike."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """Track ids (N,), sorted."""
+        ...
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """Vectors (N, D), not writable; rows without a vector are zero (see `present`)."""
+        ...
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """Which rows (N,) have a vector."""
+        ...
+
+    @property
+    def hot(self) -> NDArray[np.bool_]:
+        """Which items (N,) occur in training."""
+        ...
+
+    @property
+    def meta(self) -> Mapping[str, Sequence[Any]]:
+        """Columns artist, album, title, tags, genre where known, each (N,)."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Hash of ids and vectors."""
+        ...
+
+
+@dataclass
+class RunContext:
+    """What the harness grants a fit: nothing here depends on the clock but `deadline`."""
+
+    seed: int = 0
+    device: str = "cpu"
+    deadline: float | None = None
+    """``time.monotonic()`` at which training must end, keeping its best state."""
+    log: Callable[[str], None] = field(default=lambda _: None)
+    folder: Path | None = None
+    """Where checkpoints go; None keeps none."""
+
+
+@runtime_checkable
+class Recommender(Protocol):
+    """Learns from listening and a frozen item table; scores the whole catalogue, filters nothing."""
+
+    Settings: ClassVar[type[Any]] = NoSettings
+    name: str
+    version: str = "1"
+    lanes: Sequence[Lane] = LANES
+    needs: frozenset[str] = frozenset({"items"})
+    """``items``: refuses a table without vectors. ``history``: users differ only by their plays."""
+    deterministic: bool = True
+    requires: Sequence[str] = ()
+    extra: str | None = None
+    settings: Any
+
+    def __init__(self, settings: Any) -> None:
+        """Keep the settings."""
+        self.settings = settings
+
+    def fit(
+        self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext
+    ) -> None:
+        """Learn. `valid(model)` is the harness's validation NDCG at the run's k; never rank here."""
+        ...
+
+    def score(self, users: NDArray[np.int32], items: Items | None = None) -> NDArray[np.float32] | torch.Tensor:
+        """Return (B, n_items) scores, higher is better; `items` replaces the table by one of the same rows."""
+        ...
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """An extractor that can be trained: ``bench train NAME`` finds it."""
+
+    def train(self, data: Any, *, run: RunContext) -> None:
+        """Train on `data` and leave the weights where `load` finds them."""
+        ...
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Tracks and listening. `root` is the user's folder, or None for what the dataset brings itself."""
+
+    name: str
+    license: str = ""
+    source: str = ""
+    layout: str = ""
+    """What the folder must hold, for ``bench ls datasets``."""
+    builtin: bool = False
+    """Made by the project itself: its results stay off leaderboards of real data."""
+    default_split: str
+    default_k: int
+
+    def prepare(self, root: Path | None, cache: Path) -> Path:
+        """Return the folder that holds the data; a built-in set builds it there once."""
+        ...
+
+    def catalog(self, root: Path) -> pl.DataFrame | None:
+        """track_id (str), path (str), offset (f64, s, or null), duration (f64, s, or null); None: no audio."""
+        ...
+
+    def listens(self, root: Path) -> pl.LazyFrame:
+        """user (str), item (str), time (datetime, UTC), one row a play, streamed."""
+        ...
+
+    def meta(self, root: Path) -> pl.DataFrame | None:
+        """track_id and any of artist, album, title, description, tags, genre, key."""
+        ...
+
+    def labels(self, root: Path, task: str) -> pl.DataFrame | None:
+        """track_id and the labels of an MIR task, or None when this set has none."""
+        ...
+
+    def fingerprint(self, root: Path) -> dict[str, Any]:
+        """What identifies the listening data and its metadata: names and sha256."""
+        ...
+
+
+@runtime_checkable
+class Task(Protocol):
+    """One MIR task: validate, metric, evaluate."""
+
+    name: str
+
+    def items(self, root: Path) -> pl.DataFrame:
+        """Return the catalogue rows of the task, with a column `part` (train, valid, test)."""
+        ...
+
+    def labels(self, root: Path) -> pl.DataFrame:
+        """track_id and the truth."""
+        ...
+
+    def evaluate(self, truth: Any, prediction: Any) -> dict[str, float]:
+        """Metrics by name, after validating both arguments."""
+        ...
+
+
+Unit = TypeVar("Unit")
+Done = TypeVar("Done")
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Where extraction runs: this process, or a cluster."""
+
+    name: str
+
+    def map(self, work: Callable[[Unit], Done], units: Iterable[Unit]) -> Iterator[Done]:
+        """Yield ``work(unit)`` for each unit, in any order."""
+        ...

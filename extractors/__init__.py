@@ -1,0 +1,1 @@
+"""Imported as `bench_extractors`: the folder name alone would collide with other packages."""
