@@ -6,8 +6,8 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +18,28 @@ TEMPORARY = ".tmp-"
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def whole(path: Path, *, named: Callable[[Path], str] | None = None) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success fsync it and rename it into place.
 
-    An interrupted or failed writer leaves nothing under the final name.
+    An interrupted or failed writer leaves nothing under the final name. `named` may choose another
+    final file name once the content is known (its hash, say).
 
     Raises
     ------
     BenchError
         When the folder cannot be written (read-only, full disk); it names folder and remedy.
+
     """
     temporary = path.parent / f"{TEMPORARY}{os.getpid()}-{uuid.uuid4().hex[:8]}{path.suffix}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         sync(temporary)
-        os.replace(temporary, path)
+        os.replace(temporary, path.with_name(named(temporary)) if named else path)
         sync(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise BenchError(
             f"cannot write {path}: {error.strerror or error}. Free some space, or choose another folder "
             "with --cache, --results or --out."

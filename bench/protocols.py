@@ -82,6 +82,8 @@ class Extractor(Protocol):
     lanes: Sequence[Lane] = ("corrected",)
     sample_rate: int
     layers: Mapping[str, int]
+    default_layer: str | None = None
+    """The layer an item table takes when the spec names none; None: the last of `layers`."""
     window: Window
     clip: Clip = Clip()
     normalize: Literal["none", "zscore", "peak"] = "none"
@@ -149,7 +151,9 @@ class TableSource(Protocol):
         """Which of `ids` (N,) have a vector."""
         ...
 
-    def table(self, ids: Sequence[str], *, base: NDArray[np.float32] | None, seed: int) -> NDArray[np.float32]:
+    def table(
+        self, ids: Sequence[str], *, base: NDArray[np.float32] | None, seed: int
+    ) -> NDArray[np.float32]:
         """Vectors (N, D) for sorted `ids` that are all present; `base` (N, D') is the table of `of`."""
         ...
 
@@ -251,8 +255,10 @@ class Recommender(Protocol):
         """Learn. `valid(model)` is the harness's validation NDCG at the run's k; never rank here."""
         ...
 
-    def score(self, users: NDArray[np.int32], items: Items | None = None) -> NDArray[np.float32] | torch.Tensor:
-        """Return (B, n_items) scores, higher is better; `items` replaces the table by one of the same rows."""
+    def score(
+        self, users: NDArray[np.int32], items: Items | None = None
+    ) -> NDArray[np.float32] | torch.Tensor:
+        """Return (B, n_items) scores, higher is better; `items` replaces the table, row by row."""
         ...
 
 
@@ -284,11 +290,11 @@ class Dataset(Protocol):
         ...
 
     def catalog(self, root: Path) -> pl.DataFrame | None:
-        """track_id (str), path (str), offset (f64, s, or null), duration (f64, s, or null); None: no audio."""
+        """track_id, path (str), offset, duration (f64, s, or null), one row a track; None: no audio."""
         ...
 
     def listens(self, root: Path) -> pl.LazyFrame:
-        """user (str), item (str), time (datetime, UTC), one row a play, streamed."""
+        """User (str), item (str), time (datetime, UTC), one row a play, streamed."""
         ...
 
     def meta(self, root: Path) -> pl.DataFrame | None:

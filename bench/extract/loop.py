@@ -1,0 +1,148 @@
+"""Filling a set: read ahead, batch, average, and write shards often enough to lose little."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.errors import TrackError
+from bench.extract.batches import Batcher, Track
+from bench.extract.readers import End, Source, read_ahead
+from bench.extract.sets import open_set
+from bench.protocols import Extractor
+from bench.store import Failure, Vector
+
+SHARD_TRACKS = 256
+SHARD_SECONDS = 30.0
+"""A shard is written after this many tracks or seconds: what a killed run can lose."""
+
+
+@dataclass
+class Outcome:
+    """What a run of the loop did."""
+
+    done: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    """(row key, reason) of tracks that failed in this run."""
+    seconds: float = 0.0
+    audio_seconds: float = 0.0
+
+
+@dataclass
+class Extraction:
+    """One worker's work: call it with sources, it fills the extractor's set and returns the outcome.
+
+    It can be pickled before its first call, so that an engine may send it to another machine.
+
+    Parameters
+    ----------
+    batch : windows in a batch
+    workers : decoding threads; None: one a core
+    progress : called with (tracks done, tracks failed) after each track
+    max_failed : stop early once more tracks failed than this; None: never
+
+    """
+
+    extractor: Extractor
+    cache: Path
+    device: str = "cpu"
+    dtype: str = "float32"
+    batch: int = 16
+    workers: int | None = None
+    progress: Callable[[int, int], None] | None = None
+    log: Callable[[str], None] = print
+    max_failed: int | None = None
+    _loaded: bool = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave behind what belongs to this process."""
+        return {**self.__dict__, "progress": None, "log": print, "_loaded": False}
+
+    def load(self) -> None:
+        """Bring the model to the device, once."""
+        if not self._loaded:
+            self.extractor.load(self.device, self.dtype)
+            self._loaded = True
+
+    def __call__(self, sources: Sequence[Source]) -> Outcome:
+        """Compute `sources` (tracks not yet in the set) and store them.
+
+        On any exception, Ctrl-C included, what was finished is written before it goes on up.
+        """
+        self.load()
+        filled = open_set(self.cache, self.extractor)
+        shard = _Shard(filled.append, self.device)
+        outcome = Outcome()
+        batcher = Batcher(self.extractor, self.device, self.batch, self.log)
+        tracks = [Track(source.row) for source in sources]
+        started = time.monotonic()
+
+        def settle(touched: Sequence[Track]) -> None:
+            for track in touched:
+                if track.ended and not track.pending and track.row:
+                    self._finish(track, shard, outcome)
+
+        try:
+            for at, event in read_ahead(self.extractor, sources, self.workers or os.cpu_count() or 1):
+                track = tracks[at]
+                if isinstance(event, End):
+                    track.ended, track.seconds, track.short = True, event.seconds, event.short
+                    track.error = track.error or event.error
+                    settle([track])
+                else:
+                    settle(batcher.add(track, event))
+                if self.max_failed is not None and len(outcome.failed) > self.max_failed:
+                    break
+                shard.write_if_due()
+            settle(batcher.flush())
+        finally:
+            shard.write()
+            outcome.seconds = time.monotonic() - started
+        return outcome
+
+    def _finish(self, track: Track, shard: _Shard, outcome: Outcome) -> None:
+        """Turn a track whose windows are all in into a row, or a failure."""
+        try:
+            if track.error:
+                raise TrackError(track.error)
+            vectors = track.pool.vectors()
+            if not vectors:
+                raise TrackError("no window fits: every one was dropped as a tail")
+            shard.vectors.append(Vector(track.row, track.seconds, vectors, "short" if track.short else "ok"))
+            outcome.done += 1
+            outcome.audio_seconds += track.seconds
+        except TrackError as error:
+            shard.failures.append(Failure(track.row, str(error)))
+            outcome.failed.append((track.row, str(error)))
+        track.row = ""  # settled: its pool may go
+        track.pool = type(track.pool)()
+        if self.progress:
+            self.progress(outcome.done, len(outcome.failed))
+
+
+class _Shard:
+    """Finished rows on their way to disk."""
+
+    def __init__(self, append: Callable[..., None], device: str):
+        self.vectors: list[Vector] = []
+        self.failures: list[Failure] = []
+        self._append, self._device, self._since = append, device, time.monotonic()
+
+    def write_if_due(self) -> None:
+        """Write when enough has come together."""
+        waiting = len(self.vectors) + len(self.failures)
+        if waiting >= SHARD_TRACKS or (waiting and time.monotonic() - self._since > SHARD_SECONDS):
+            self.write()
+
+    def write(self) -> None:
+        """Write what is there."""
+        spent = time.monotonic() - self._since
+        if self.vectors or self.failures:
+            each = spent / (len(self.vectors) + len(self.failures))
+            notes = {"device": self._device, "seconds_per_track": f"{each:.6f}"}
+            self._append(self.vectors, self.failures, notes)
+        self.vectors, self.failures, self._since = [], [], time.monotonic()

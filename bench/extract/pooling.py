@@ -1,0 +1,102 @@
+"""Averaging over time: the one place where frames become a track's vector.
+
+Sum of frames / number of frames over all windows of the track, accumulated in float64 (so that two
+windows of unlike length weigh by their frames), and for ``mean_cov`` also the frames' covariance.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError, TrackError
+from bench.protocols import Extractor
+
+if TYPE_CHECKING:
+    import torch
+
+Sums = dict[str, tuple[int, NDArray[np.float64], NDArray[np.float64] | None]]
+"""layer id -> frames per window, sum over frames (B, D), sum of outer products (B, D, D) or None."""
+
+
+def sums(extractor: Extractor, waves: torch.Tensor) -> Sums:
+    """Run one batch (B, T) and reduce every layer over its frames.
+
+    Raises
+    ------
+    BenchError
+        When a layer is unknown, missing, or not (B, F, D) with the declared D: a plugin that averaged
+        over features instead of frames, or transposed them, is caught here.
+
+    """
+    import torch
+
+    out: Sums = {}
+    for name, frames in extractor.frames(waves):
+        width = extractor.layers.get(name)
+        if width is None:
+            raise BenchError(f"{extractor.name} gave a layer {name!r} that it does not declare.")
+        if (
+            frames.ndim != 3
+            or frames.shape[0] != waves.shape[0]
+            or frames.shape[2] != width
+            or not frames.shape[1]
+        ):
+            raise BenchError(
+                f"{extractor.name}: layer {name!r} has shape {tuple(frames.shape)}; declared are frames "
+                f"(batch {waves.shape[0]}, time, {width}). Average over time is the harness's work."
+            )
+        if extractor.pooling == "own" and frames.shape[1] != 1:
+            raise BenchError(
+                f"{extractor.name} pools its own windows but gave {frames.shape[1]} frames in one."
+            )
+        wide = frames.to(torch.float64)
+        outer = None
+        if extractor.pooling == "mean_cov":
+            outer = torch.einsum("bfd,bfe->bde", wide, wide).cpu().numpy()
+        out[name] = (frames.shape[1], wide.sum(dim=1).cpu().numpy(), outer)
+    if absent := set(extractor.layers) - set(out):
+        raise BenchError(f"{extractor.name} declares layers it did not give: {', '.join(sorted(absent))}.")
+    return out
+
+
+class Pool:
+    """The running sums of one track."""
+
+    def __init__(self) -> None:
+        self._count: dict[str, int] = {}
+        self._sum: dict[str, NDArray[np.float64]] = {}
+        self._outer: dict[str, NDArray[np.float64]] = {}
+
+    def add(self, batch: Sums, row: int) -> None:
+        """Add window `row` of a batch."""
+        for name, (frames, total, outer) in batch.items():
+            self._count[name] = self._count.get(name, 0) + frames
+            self._sum[name] = self._sum.get(name, 0.0) + total[row]
+            if outer is not None:
+                self._outer[name] = self._outer.get(name, 0.0) + outer[row]
+
+    def vectors(self) -> dict[str, NDArray[np.float64]]:
+        """Return layer id -> vector: the mean (D,), followed by the covariance's upper triangle if kept.
+
+        Raises
+        ------
+        TrackError
+            When a vector is not finite, or a covariance has fewer than two frames.
+
+        """
+        out = {}
+        for name, total in self._sum.items():
+            n = self._count[name]
+            vector = mean = total / n
+            if name in self._outer:
+                if n < 2:
+                    raise TrackError(f"too short: {n} frame, a covariance needs two")
+                covariance = (self._outer[name] - n * np.outer(mean, mean)) / (n - 1)
+                vector = np.concatenate([mean, covariance[np.triu_indices(len(mean))]])
+            if not np.isfinite(vector).all():
+                raise TrackError(f"the model gave NaN or infinity in layer {name!r}")
+            out[name] = vector
+        return out

@@ -1,0 +1,160 @@
+"""Item tables: the only way in which vectors reach a model, read-only and aligned by id."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench import treatments
+from bench.errors import BenchError
+from bench.extract import open_set
+from bench.protocols import Items, Lane, TableSource
+from bench.registry import create
+from bench.specs import Spec, parse, parse_sum
+
+Raw = tuple[NDArray[np.float32], NDArray[np.bool_]]
+"""Vectors (N, D), and which rows have one (N,)."""
+
+
+@dataclass(frozen=True, eq=False)
+class ItemTable(Items):
+    """Row = item index. `vectors` cannot be written to; its hash is checked again after each fit."""
+
+    ids: Sequence[str]
+    vectors: NDArray[np.float32]
+    present: NDArray[np.bool_]
+    hot: NDArray[np.bool_]
+    meta: Mapping[str, Sequence[Any]]
+
+    def __post_init__(self) -> None:
+        """Check the alignment and lock the arrays."""
+        n = len(self.ids)
+        for what, array in (("vectors", self.vectors), ("present", self.present), ("hot", self.hot)):
+            if len(array) != n:
+                raise BenchError(f"item table: {len(array)} rows of {what} for {n} ids.")
+            array.flags.writeable = False
+        if len(set(self.ids)) != n:
+            raise BenchError("item table: an id occurs twice.")
+        if not np.isfinite(self.vectors).all():
+            row = int(np.argmin(np.isfinite(self.vectors).all(axis=1)))
+            raise BenchError(f"item table: the vector of {self.ids[row]!r} is not finite.")
+
+    def now_sha256(self) -> str:
+        """Hash the bytes as they are now: ids, presence and vectors."""
+        out = hashlib.sha256("\n".join(self.ids).encode())
+        out.update(self.present.tobytes())
+        out.update(np.ascontiguousarray(self.vectors).data)
+        return out.hexdigest()
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash at first sight."""
+        return self.now_sha256()
+
+    @property
+    def coverage(self) -> float:
+        """Share of the items that have a vector."""
+        return float(self.present.mean()) if len(self.present) else 0.0
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Where tables come from: the store, and row keys of the audio behind each track id.
+
+    Parameters
+    ----------
+    row_of : track id -> row key; tracks without audio are absent
+
+    """
+
+    cache: Path
+    row_of: Mapping[str, str]
+    lane: Lane = "corrected"
+    seed: int = 0
+
+    def build(
+        self,
+        text: str,
+        ids: Sequence[str],
+        *,
+        hot: NDArray[np.bool_],
+        meta: Mapping[str, Sequence[Any]] | None = None,
+        treat: str = "",
+    ) -> ItemTable:
+        """Build the table of one list entry (``A`` or ``A+B``) for sorted `ids`.
+
+        A sum normalises each part (l2) before joining, so that no part drowns the other by its scale;
+        an item needs a vector in every part.
+        """
+        parts = [self.raw(spec, ids) for spec in parse_sum(text)]
+        present = np.logical_and.reduce([there for _, there in parts])
+        if not present.any():
+            raise BenchError(
+                f"{text}: none of the {len(ids)} items has a vector. Look at the failures listed above."
+            )
+        if len(parts) > 1:
+            vectors = np.concatenate([treatments.l2(v) for v, _ in parts], axis=1)
+        else:
+            vectors = parts[0][0]
+        if steps := treatments.parse(treat):
+            vectors = treatments.apply(vectors, steps, fit=hot & present, seed=self.seed)
+        vectors = np.where(present[:, None], vectors, np.float32(0.0)).astype(np.float32)
+        return ItemTable(list(ids), vectors, present, hot.copy(), meta or {})
+
+    def raw(self, spec: Spec, ids: Sequence[str]) -> Raw:
+        """Read one extractor's vectors (N, D) as they are, in the order of `ids`."""
+        layer = spec.settings.get("layer")
+        plugin = create("extractors", spec.without("layer"), lane=self.lane)
+        if isinstance(plugin, TableSource):
+            if layer:
+                raise BenchError(f"{spec}: {spec.name} has no layers.")
+            return self._source(plugin, ids)
+        known = open_set(self.cache, plugin)
+        chosen = layer or plugin.default_layer or next(reversed(list(plugin.layers)))
+        rows = [self.row_of.get(i, "") for i in ids]
+        return known.read(chosen, rows)
+
+    def _source(self, plugin: TableSource, ids: Sequence[str]) -> Raw:
+        base: NDArray[np.float32] | None = None
+        present = np.ones(len(ids), np.bool_)
+        if plugin.of:
+            base, present = self.raw(parse(plugin.of), ids)
+        asked = [i for i, there in zip(ids, present, strict=True) if there]
+        have = plugin.present(asked)
+        rows = np.flatnonzero(present)[have]
+        found = plugin.table(
+            [asked[i] for i in np.flatnonzero(have)],
+            base=None if base is None else base[rows],
+            seed=self.seed,
+        )
+        if len(found) != len(rows) or found.ndim != 2:
+            raise BenchError(f"{plugin.name} gave a table of shape {found.shape} for {len(rows)} ids.")
+        vectors = np.zeros((len(ids), found.shape[1]), np.float32)
+        vectors[rows] = found
+        if not np.isfinite(vectors).all():
+            raise BenchError(f"{plugin.name} gave vectors that are not finite.")
+        present = np.zeros(len(ids), np.bool_)
+        present[rows] = True
+        return vectors, present
+
+
+def audio_extractors(texts: Sequence[str], make: Callable[[Spec], Any]) -> list[Any]:
+    """Return every audio extractor behind list entries, once each, those imitated (`of`) included."""
+    found: dict[str, Any] = {}
+    todo = [spec for text in texts for spec in parse_sum(text)]
+    while todo:
+        spec = todo.pop(0).without("layer")
+        plugin = make(spec)
+        if isinstance(plugin, TableSource):
+            if plugin.of:
+                todo.append(parse(plugin.of))
+        else:
+            found.setdefault(str(spec), plugin)
+    return list(found.values())

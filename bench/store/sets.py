@@ -1,0 +1,209 @@
+"""A set: every row of one extractor setting, as a folder of shards."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from bench.errors import BenchError
+from bench.files import TEMPORARY, canonical_json, digest, write_text
+from bench.store import shards
+
+STALE = 24 * 3600
+"""Seconds after which a temporary file can belong to no living writer."""
+
+
+@dataclass(frozen=True)
+class Vector:
+    """A finished row: `status` is ok, or short for a track shorter than one window."""
+
+    row: str
+    seconds: float
+    vectors: Mapping[str, NDArray[np.float64]]
+    status: str = "ok"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A row without vectors, and why."""
+
+    row: str
+    reason: str
+
+
+class VectorSet:
+    """Vectors of one extractor setting, by row key.
+
+    Parameters
+    ----------
+    root : the store's folder
+    name : extractor name, for a readable folder
+    key : everything that changes the numbers, as plain JSON values; its sha256 names the folder
+    layers : layer id -> stored width
+    dtype : float32 or float16
+
+    """
+
+    def __init__(self, root: Path, name: str, key: Mapping[str, Any], layers: Mapping[str, int], dtype: str):
+        self.sha256 = digest(key)
+        self.folder = root / f"{name}-{self.sha256[:16]}"
+        self.name, self.key, self.layers, self.dtype = name, dict(key), dict(layers), np.dtype(dtype)
+        self._known: dict[Path, pl.DataFrame] = {}
+
+    def rows(self) -> pl.DataFrame:
+        """Return every row once: row, status, reason, seconds, shard; a vector beats a failure.
+
+        A shard that cannot be read counts as absent, so that its rows are computed again.
+        """
+        present = sorted(p for p in self.folder.glob("*.parquet") if not p.name.startswith(TEMPORARY))
+        for path in present:
+            if path not in self._known:
+                try:
+                    table = shards.meta(path)
+                except shards.DAMAGE:
+                    continue
+                frame = pl.DataFrame({name: table.column(name).to_numpy() for name in shards.META})
+                self._known[path] = frame.with_columns(pl.lit(str(path)).alias("shard")).with_row_index("at")
+        found = [self._known[path] for path in present if path in self._known]
+        if not found:
+            return pl.DataFrame(schema=_SCHEMA)
+        # Names sort "failed-..." before "ok-...": reversed, the first of a row is a vector if there is one.
+        return pl.concat(f.cast(_SCHEMA) for f in reversed(found)).unique(
+            "row", keep="first", maintain_order=True
+        )
+
+    def missing(self, rows: Iterable[str], *, retry_failed: bool = False) -> list[str]:
+        """Return the rows not yet done, in the order given, each once."""
+        have = self.rows()
+        if retry_failed:
+            have = have.filter(pl.col("status") != "failed")
+        wanted = pl.DataFrame({"row": list(rows)}, schema={"row": pl.String}).unique(maintain_order=True)
+        return wanted.join(have, on="row", how="anti", maintain_order="left")["row"].to_list()
+
+    def append(
+        self, done: Sequence[Vector], failed: Sequence[Failure], notes: Mapping[str, str] | None = None
+    ) -> None:
+        """Write finished rows as new shards; each appears whole or not at all."""
+        if not (self.folder / "set.json").exists():
+            about = {"key": self.key, "layers": self.layers, "dtype": self.dtype.name}
+            write_text(self.folder / "set.json", canonical_json(about))
+        if done:
+            vectors = {
+                name: np.stack([d.vectors[name] for d in done]).astype(self.dtype) for name in self.layers
+            }
+            for name, width in self.layers.items():
+                if vectors[name].shape[1] != width:
+                    raise BenchError(
+                        f"{self.name}: layer {name!r} is {vectors[name].shape[1]} wide, declared {width}."
+                    )
+            columns: dict[str, Sequence[Any]] = {
+                "row": [d.row for d in done],
+                "status": [d.status for d in done],
+                "reason": [""] * len(done),
+                "seconds": [float(d.seconds) for d in done],
+            }
+            shards.write(self.folder, "ok", columns, vectors, notes or {})
+        if failed:
+            columns = {
+                "row": [f.row for f in failed],
+                "status": ["failed"] * len(failed),
+                "reason": [f.reason for f in failed],
+                "seconds": [0.0] * len(failed),
+            }
+            shards.write(self.folder, "failed", columns, {}, notes or {})
+
+    def read(self, layer: str, rows: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return vectors (N, D) float32 in the order of `rows`, and which have one (N,).
+
+        Raises
+        ------
+        BenchError
+            For an unknown layer, or a shard whose checksum fails (with the command that mends it).
+
+        """
+        if layer not in self.layers:
+            raise BenchError(f"{self.name} has no layer {layer!r}; it has: {', '.join(self.layers)}.")
+        have = self.rows().filter(pl.col("status") != "failed")
+        wanted = pl.DataFrame({"row": list(rows)}, schema={"row": pl.String}).with_row_index("to")
+        found = wanted.join(have, on="row", how="inner")
+        out = np.zeros((len(rows), self.layers[layer]), np.float32)
+        present = np.zeros(len(rows), np.bool_)
+        for (shard,), part in found.group_by("shard"):
+            try:
+                matrix = shards.layer(Path(str(shard)), layer, self.layers[layer])
+            except shards.DAMAGE as error:
+                raise BenchError(
+                    f"{shard} is damaged ({error}). Run `bench extract --verify` with the same extractor: it "
+                    "drops the shard, and the next run computes its tracks again."
+                ) from error
+            to = part["to"].to_numpy()
+            out[to] = matrix[part["at"].to_numpy()]
+            present[to] = True
+        return out, present
+
+    def verify(self) -> list[str]:
+        """Recompute every shard's hash, remove damaged shards and stale temporaries, and name them."""
+        removed = []
+        for path in sorted(self.folder.glob("*.parquet")) + sorted(self.folder.glob(f"{TEMPORARY}*")):
+            temporary = path.name.startswith(TEMPORARY)
+            stale = temporary and _abandoned(path)
+            if stale or (not temporary and not shards.sound(path)):
+                path.unlink(missing_ok=True)
+                self._known.pop(path, None)
+                removed.append(path.name)
+        return removed
+
+    def rate(self, device: str) -> float | None:
+        """Return the newest measured seconds per track on this device, from the shards' notes."""
+        newest = sorted(self.folder.glob("ok-*.parquet"), key=lambda p: p.stat().st_mtime, reverse=True)
+        for path in newest[:8]:
+            try:
+                note = shards.notes(path)
+            except shards.DAMAGE:
+                continue
+            if note.get("device") == device and "seconds_per_track" in note:
+                return float(note["seconds_per_track"])
+        return None
+
+    def bytes_per_track(self) -> int:
+        """Disk a track takes: vectors and key."""
+        return sum(self.layers.values()) * self.dtype.itemsize + 100
+
+    def about(self) -> dict[str, Any] | None:
+        """Return what the set's folder says of itself, or None when it is new."""
+        path = self.folder / "set.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+
+_SCHEMA = pl.Schema(
+    {
+        "at": pl.UInt32,
+        "row": pl.String,
+        "status": pl.String,
+        "reason": pl.String,
+        "seconds": pl.Float64,
+        "shard": pl.String,
+    }
+)
+
+
+def _abandoned(temporary: Path) -> bool:
+    """Whether the process that was writing is gone (same machine), or the file is a day old."""
+    try:
+        if time.time() - temporary.stat().st_mtime > STALE:
+            return True
+        os.kill(int(temporary.name.removeprefix(TEMPORARY).split("-")[0]), 0)
+    except (ProcessLookupError, ValueError):
+        return True
+    except OSError:
+        return False
+    return False

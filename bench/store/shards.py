@@ -1,0 +1,85 @@
+"""One Parquet shard: written whole under the hash of its bytes, read with its checksums."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from bench.files import file_sha256, whole
+
+META = ("row", "status", "reason", "seconds")
+"""Columns of every shard: row key (hex), ok | short | failed, why it failed, seconds heard."""
+
+DAMAGE = (OSError, pa.ArrowException)
+"""What reading a damaged or vanished shard raises."""
+
+
+def write(
+    folder: Path,
+    kind: str,
+    columns: Mapping[str, Sequence[Any]],
+    vectors: Mapping[str, NDArray[Any]],
+    notes: Mapping[str, str],
+) -> None:
+    """Write ``<kind>-<sha256>.parquet`` atomically.
+
+    Parameters
+    ----------
+    columns : the META columns, each (N,)
+    vectors : layer id -> (N, D) array; stored as one fixed-size list column a layer
+    notes : text kept in the file's metadata (elapsed seconds, device)
+
+    """
+    arrays: list[pa.Array] = [pa.array(columns[name]) for name in META]
+    for matrix in vectors.values():
+        flat = pa.array(np.ascontiguousarray(matrix).reshape(-1))
+        arrays.append(pa.FixedSizeListArray.from_arrays(flat, matrix.shape[1]))
+    table = pa.Table.from_arrays(arrays, names=[*META, *map(_column, vectors)])
+    table = table.replace_schema_metadata({f"bench.{k}": v for k, v in notes.items()})
+    name = f"{kind}-%s.parquet"
+    with whole(folder / f"{kind}.parquet", named=lambda path: name % file_sha256(path)) as temporary:
+        # Vectors are noise to a compressor and to a dictionary: plain pages are fastest, and no larger.
+        pq.write_table(
+            table,
+            temporary,
+            use_dictionary=["status", "reason"],
+            compression="none",
+            write_statistics=False,
+            write_page_checksum=True,
+        )
+
+
+def meta(path: Path) -> pa.Table:
+    """Read the META columns; raises one of DAMAGE."""
+    return pq.read_table(path, columns=list(META), page_checksum_verification=True)
+
+
+def notes(path: Path) -> dict[str, str]:
+    """Read the text written beside the rows; raises one of DAMAGE."""
+    found = pq.read_schema(path).metadata or {}
+    return {k.decode()[6:]: v.decode() for k, v in found.items() if k.startswith(b"bench.")}
+
+
+def layer(path: Path, name: str, width: int) -> NDArray[Any]:
+    """Read one layer's vectors (N, width), checksums verified; raises one of DAMAGE."""
+    table = pq.read_table(path, columns=[_column(name)], page_checksum_verification=True)
+    chunks = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in table.column(0).chunks]
+    return np.concatenate(chunks).reshape(-1, width) if chunks else np.empty((0, width), np.float32)
+
+
+def sound(path: Path) -> bool:
+    """Whether the file's bytes still have the hash in its name."""
+    try:
+        return path.stem.rpartition("-")[2] == file_sha256(path)
+    except OSError:
+        return False
+
+
+def _column(layer_id: str) -> str:
+    return f"layer:{layer_id}"

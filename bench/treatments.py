@@ -1,0 +1,118 @@
+"""What may be done to a table before a model sees it, always fitted on training items alone.
+
+``--treat l2+pca:128`` applies in order: ``l2``, ``standardize``, ``pca:k``, ``whiten:k``,
+``random_projection:k``. A treatment is a view of the store, never in its key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError, did_you_mean
+
+KNOWN = {
+    "l2": "each vector scaled to length 1",
+    "standardize": "each dimension to mean 0 and deviation 1 over training items",
+    "pca": "the k principal components over training items",
+    "whiten": "the k principal components, each scaled to deviation 1",
+    "random_projection": "k Gaussian random projections (Johnson-Lindenstrauss), seeded",
+}
+_SIZED = {"pca", "whiten", "random_projection"}
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """One step: its name, and k for those that choose a width."""
+
+    name: str
+    k: int | None = None
+
+    def __str__(self) -> str:
+        """Return the step as typed."""
+        return self.name if self.k is None else f"{self.name}:{self.k}"
+
+
+def parse(text: str) -> list[Treatment]:
+    """Read ``l2+pca:128``; an empty text or ``none`` is no treatment."""
+    steps = []
+    for part in text.split("+") if text and text != "none" else []:
+        name, colon, size = part.strip().partition(":")
+        if name not in KNOWN:
+            raise BenchError(f"--treat {text}: there is no treatment {name!r}.{did_you_mean(name, KNOWN)}")
+        if (name in _SIZED) != bool(colon):
+            raise BenchError(
+                f"--treat {text}: write {name}:k with a width k."
+                if name in _SIZED
+                else f"--treat {text}: {name} takes no width."
+            )
+        if colon and not (size.isdigit() and int(size) > 0):
+            raise BenchError(f"--treat {text}: the width {size!r} of {name} is not a positive number.")
+        steps.append(Treatment(name, int(size) if colon else None))
+    return steps
+
+
+def l2(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale rows (N, D) to length 1; zero rows stay zero."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True).astype(np.float32)
+    return np.asarray(vectors / np.where(norms > 0, norms, np.float32(1.0)), dtype=np.float32)
+
+
+def apply(
+    vectors: NDArray[np.float32], steps: list[Treatment], *, fit: NDArray[np.bool_], seed: int
+) -> NDArray[np.float32]:
+    """Apply the steps to a table (N, D); `fit` (N,) marks the training items everything is fitted on.
+
+    Raises
+    ------
+    BenchError
+        When k exceeds what the training items can give.
+
+    """
+    for step in steps:
+        if step.name == "l2":
+            vectors = l2(vectors)
+        elif step.name == "standardize":
+            mean, deviation = _moments(vectors[fit])
+            vectors = ((vectors - mean) / np.where(deviation > 0, deviation, 1.0)).astype(np.float32)
+        elif step.name == "random_projection":
+            assert step.k
+            matrix = np.random.default_rng([seed, vectors.shape[1], step.k]).standard_normal(
+                (vectors.shape[1], step.k), np.float32
+            )
+            vectors = vectors @ (matrix / np.float32(np.sqrt(step.k)))
+        else:
+            vectors = _components(vectors, step, fit)
+    return np.ascontiguousarray(vectors, dtype=np.float32)
+
+
+def _moments(rows: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
+
+
+def _components(vectors: NDArray[np.float32], step: Treatment, fit: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Project onto the leading eigenvectors of the training items' covariance; signs are fixed."""
+    rows = vectors[fit]
+    most = min(vectors.shape[1], max(len(rows) - 1, 0))
+    assert step.k
+    if step.k > most:
+        raise BenchError(
+            f"--treat {step}: {len(rows)} training items of width {vectors.shape[1]} "
+            f"have at most {most} components."
+        )
+    mean, _ = _moments(rows)
+    centred = (rows - mean).astype(np.float32)
+    covariance = np.zeros((vectors.shape[1],) * 2)
+    for start in range(0, len(centred), 8192):  # float32 products, float64 sums: exact enough and lean
+        block = centred[start : start + 8192]
+        covariance += block.T @ block
+    values, axes = np.linalg.eigh(covariance / max(len(rows) - 1, 1))
+    axes = axes[:, ::-1][:, : step.k]
+    axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), np.arange(step.k)] < 0, -1.0, 1.0)
+    if step.name == "whiten":
+        values = values[::-1][: step.k]
+        # A direction without variance carries only rounding noise: leave it at zero instead of blowing it up.
+        axes = axes / np.where(values > values[0] * 1e-10, np.sqrt(np.maximum(values, 1e-300)), np.inf)
+    return ((vectors - mean) @ axes).astype(np.float32)

@@ -1,0 +1,126 @@
+"""MFCC statistics: the hand-made baseline every learned embedding has to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.protocols import Extractor, Window
+
+if TYPE_CHECKING:
+    import torch
+
+FLOOR = 1e-10
+"""Power below which the logarithm is cut off (-100 dB), so that silence gives numbers."""
+
+
+@dataclass(frozen=True)
+class MFCCSettings:
+    """Spectrogram of the cepstrum; the defaults are this project's definition of ``mfcc``."""
+
+    n_mfcc: int = 13
+    n_mels: int = 128
+    n_fft: int = 2048
+    hop: int = 512
+
+    def __post_init__(self) -> None:
+        """Reject settings that give no cepstrum."""
+        if not 1 <= self.n_mfcc <= self.n_mels:
+            raise ValueError(f"n_mfcc must lie between 1 and n_mels={self.n_mels}, got {self.n_mfcc}")
+        if self.n_fft < 16 or self.n_fft % 2 or self.hop < 1:
+            raise ValueError(
+                f"n_fft must be even and at least 16, hop positive; got {self.n_fft} and {self.hop}"
+            )
+
+
+class MFCC(Extractor):
+    """Mean and covariance of 13 mel-frequency cepstral coefficients: 13 + 91 = 104 values a track.
+
+    22,050 Hz mono; Hann window of 2048 samples every 512, centred, zeros beyond the ends; power
+    spectrum; 128 Slaney mel bands from 0 Hz to half the rate; 10 log10 with a floor of 1e-10 and no
+    ceiling below the loudest frame (a ceiling would tie each frame to the whole track); orthonormal
+    DCT-II; 13 coefficients including the 0th; mean, then the row-major upper triangle of the sample
+    covariance.
+
+    This is *not* Music4All-Onion's ``id_mfcc_stats`` (104 values too, but their frame parameters and
+    order are not published): read that file with ``precomputed``.
+    """
+
+    Settings = MFCCSettings
+    name = "mfcc"
+    license = "Apache-2.0"
+    pooling = "mean_cov"
+    sample_rate = 22_050
+    tolerance = 1e-4
+    settings: MFCCSettings
+
+    def __init__(self, settings: MFCCSettings):
+        super().__init__(settings)
+        frames = 256  # in a window of about 6 s: a batch of 16 stays in the cache
+        self.layers = {"mfcc": settings.n_mfcc}
+        self.window = Window(
+            length=(frames - 1) * settings.hop,
+            hop=frames * settings.hop,
+            left=settings.n_fft // 2,
+            right=settings.n_fft // 2,
+            # A covariance of n coefficients needs n + 1 frames to have full rank.
+            shortest=settings.n_mfcc * settings.hop,
+            shortest_tail=0,
+        )
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return the settings; there are no weights."""
+        return {"n_mfcc": self.settings.n_mfcc, "n_mels": self.settings.n_mels, "n_fft": self.settings.n_fft,
+                "hop": self.settings.hop, "floor": FLOOR}  # fmt: skip
+
+    def load(self, device: str, dtype: str) -> None:
+        """Build the window, the mel filters and the cosine matrix on `device`."""
+        import torch
+
+        s = self.settings
+        mel = mel_filters(self.sample_rate, s.n_fft, s.n_mels)
+        self._hann = torch.hann_window(s.n_fft, periodic=True, device=device)
+        self._mel = torch.from_numpy(mel.T.astype(np.float32)).to(device)
+        self._dct = torch.from_numpy(cosine_matrix(s.n_mfcc, s.n_mels).T.astype(np.float32)).to(device)
+
+    def frames(self, waves: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
+        """Waves (B, T) to cepstra (B, F, n_mfcc)."""
+        import torch
+
+        pieces = waves.unfold(-1, self.settings.n_fft, self.settings.hop)  # (B, F, n_fft), no copy
+        spectrum = torch.fft.rfft(pieces * self._hann)
+        power = spectrum.real.square() + spectrum.imag.square()
+        decibel = 10.0 * torch.log10(torch.clamp(power @ self._mel, min=FLOOR))
+        yield "mfcc", decibel @ self._dct
+
+
+def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> NDArray[np.float64]:
+    """Triangular filters (n_mels, n_fft // 2 + 1) on Slaney's mel scale, each of unit area in Hz.
+
+    Slaney (1998), Auditory Toolbox: 200/3 Hz a mel below 1 kHz, then 27 steps a factor of 6.4.
+    """
+    step, knee, log_step = 200 / 3, 1000.0, np.log(6.4) / 27
+
+    def to_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.where(mel < knee / step, mel * step, knee * np.exp(log_step * (mel - knee / step)))
+
+    nyquist = sample_rate / 2
+    top = knee / step + np.log(nyquist / knee) / log_step if nyquist > knee else nyquist / step
+    edges = to_hz(np.linspace(0.0, top, n_mels + 2))
+    bins = np.linspace(0.0, nyquist, n_fft // 2 + 1)
+    rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
+    area: NDArray[np.float64] = 2.0 / (edges[2:] - edges[:-2])
+    return np.asarray(np.maximum(0.0, np.minimum(rising, falling)) * area[:, None], dtype=np.float64)
+
+
+def cosine_matrix(n_out: int, n_in: int) -> NDArray[np.float64]:
+    """Orthonormal DCT-II as a matrix (n_out, n_in)."""
+    k, n = np.arange(n_out)[:, None], np.arange(n_in)[None, :]
+    matrix = np.sqrt(2.0 / n_in) * np.cos(np.pi * k * (2 * n + 1) / (2 * n_in))
+    matrix[0] /= np.sqrt(2.0)
+    return np.asarray(matrix, dtype=np.float64)

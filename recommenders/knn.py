@@ -1,0 +1,116 @@
+"""Nearest tracks to what a listener has heard: the model that is nothing but its vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError
+from bench.protocols import Interactions, Items, Lane, Recommender, RunContext
+
+BLOCK = 4096
+"""Pairs whose vectors are gathered at once: 80 MB at width 4800."""
+
+
+@dataclass(frozen=True)
+class KNNSettings:
+    """How a listener's profile is made.
+
+    profile : mean of the vectors as they are (Tamm & Aljanaki 2024), mean of vectors of length 1, or
+        no mean at all: each track scored by its nearest neighbour in the history (max)
+    weight : every track once, or by log(1 + plays)
+    half_life : days after which a track counts half in the profile; none: age does not matter
+    """
+
+    lane: Lane = "corrected"
+    profile: Literal["mean", "mean_normalized", "max"] | None = None
+    weight: Literal["none", "count"] = "none"
+    half_life: float | None = None
+
+    def __post_init__(self) -> None:
+        """Reject what the published lane does not have, and impossible half-lives."""
+        if self.half_life is not None and self.half_life <= 0:
+            raise ValueError(f"half_life must be a positive number of days, got {self.half_life}")
+        changed = self.profile not in (None, "mean") or self.weight != "none" or self.half_life is not None
+        if self.lane == "published" and changed:
+            raise ValueError(
+                "the published KNN is the cosine to the plain mean of raw vectors: leave its settings alone"
+            )
+
+
+class KNN(Recommender):
+    """Cosine between a track and the listener's profile.
+
+    Published (Tamm & Aljanaki, RecSys 2024, section 3): the mean of the raw vectors of the listener's
+    training tracks, then the cosine. Corrected (default): vectors are scaled to length 1 before the
+    mean, so that no track counts more for its norm.
+    """
+
+    Settings = KNNSettings
+    name = "knn"
+    settings: KNNSettings
+
+    def fit(
+        self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext
+    ) -> None:
+        """Keep the histories, and make every listener's profile."""
+        if not items.vectors.shape[1]:
+            raise BenchError("knn needs item vectors: give an --extractor other than none.")
+        self._train, self._indptr = train, train.indptr
+        self._weights = self._weigh(train)
+        self._unit = _normalized(items.vectors)
+        default = "mean" if self.settings.lane == "published" else "mean_normalized"
+        self._profile = self.settings.profile or default
+        if self._profile != "max":
+            source = items.vectors if self._profile == "mean" else self._unit
+            self._users = _normalized(self._means(source))
+
+    def score(self, users: NDArray[np.int32], items: Items | None = None) -> NDArray[np.float32]:
+        """Cosines (B, n_items); with `items`, profiles stay and the candidates change."""
+        unit = self._unit if items is None else _normalized(items.vectors)
+        if self._profile != "max":
+            return self._users[users] @ unit.T
+        out = np.full((len(users), len(unit)), -np.inf, np.float32)
+        for row, user in enumerate(users):  # one product a listener: their histories differ in length
+            part = slice(self._indptr[user], self._indptr[user + 1])
+            near = self._unit[self._train.item[part]] @ unit.T
+            if len(near):
+                out[row] = (near * self._weights[part, None]).max(axis=0)
+        return out
+
+    def _weigh(self, train: Interactions) -> NDArray[np.float32]:
+        """One weight a pair."""
+        weights = np.log1p(train.count) if self.settings.weight == "count" else np.ones(len(train))
+        if self.settings.half_life and len(train):
+            age = (train.last.max() - train.last) / 86_400
+            weights = weights * 0.5 ** (age / self.settings.half_life)
+        return weights.astype(np.float32)
+
+    def _means(self, source: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Weighted mean over each listener's tracks (n_users, D), gathered in blocks of whole listeners."""
+        out = np.zeros((self._train.n_users, source.shape[1]), np.float32)
+        user = 0
+        while user < self._train.n_users:
+            end = max(
+                int(np.searchsorted(self._indptr, self._indptr[user] + BLOCK, side="right")) - 1, user + 1
+            )
+            part = slice(self._indptr[user], self._indptr[end])
+            rows = source[self._train.item[part]] * self._weights[part, None]
+            starts = self._indptr[user:end] - self._indptr[user]
+            filled = np.diff(self._indptr[user : end + 1]) > 0
+            if filled.any():
+                out[user:end][filled] = np.add.reduceat(rows, starts[filled], axis=0)
+                total = np.add.reduceat(self._weights[part], starts[filled])
+                out[user:end][filled] /= np.maximum(total, np.finfo(np.float32).tiny)[:, None]
+            user = end
+        return out
+
+
+def _normalized(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of length 1; a zero row stays zero."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True).astype(np.float32)
+    return np.asarray(vectors / np.where(norms > 0, norms, np.float32(1.0)), dtype=np.float32)

@@ -1,0 +1,40 @@
+"""Scores drawn at random: chance, measured through the same code as every model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.protocols import Interactions, Items, Recommender, RunContext
+
+
+class Random(Recommender):
+    """Uniform scores; a listener's row depends on the seed and the listener alone."""
+
+    name = "random"
+    needs = frozenset()
+    deterministic = False
+
+    def fit(
+        self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext
+    ) -> None:
+        """Keep the shape and the seed."""
+        self._n_items, self._seed = train.n_items, run.seed
+
+    def score(self, users: NDArray[np.int32], items: Items | None = None) -> NDArray[np.float32]:
+        """Rows (B, n_items): splitmix64 of (seed, listener, item), as uniform numbers below 1."""
+        columns = np.arange(self._n_items, dtype=np.uint64)
+        cells = users.astype(np.uint64)[:, None] * np.uint64(self._n_items) + columns
+        bits = _mix(_mix(cells) ^ _mix(np.full((1, 1), self._seed, np.uint64)))
+        return np.asarray((bits >> np.uint64(40)) / 2**24, dtype=np.float32)
+
+
+def _mix(x: Any) -> Any:
+    """Scramble 64-bit words (Steele, Lea & Flood 2014, SplitMix); overflow wraps on purpose."""
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
