@@ -179,9 +179,7 @@ class _Checkpoints:
             state["state"] = {int(index): entry for index, entry in state["state"].items()}
             optimizer.load_state_dict(state)
         except (SafetensorError, KeyError, RuntimeError, ValueError, OSError) as error:
-            raise BenchError(
-                f"{path} does not fit this model ({error}). Remove the folder to start anew."
-            ) from error
+            raise BenchError(f"{path} does not fit this model ({error}). Remove the folder to start anew.") from error
         return History(**about["history"]), int(about["epoch"])
 
     def best(self, model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -196,9 +194,7 @@ class _Checkpoints:
         if self._folder:
             self._write("best", {k: v.contiguous() for k, v in _state(model).items()}, {})
 
-    def save(
-        self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, history: History, epoch: int
-    ) -> None:
+    def save(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, history: History, epoch: int) -> None:
         """Write everything that the next epoch needs."""
         if not self._folder:
             return

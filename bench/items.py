@@ -17,7 +17,7 @@ from bench.errors import BenchError
 from bench.extract import open_set
 from bench.protocols import Items, Lane, TableSource
 from bench.registry import create
-from bench.specs import Spec, parse, parse_sum
+from bench.specs import Spec, parse_sum
 
 Raw = tuple[NDArray[np.float32], NDArray[np.bool_]]
 """Vectors (N, D), and which rows have one (N,)."""
@@ -93,20 +93,21 @@ class Tables:
         A sum normalises each part (l2) before joining, so that no part drowns the other by its scale;
         an item needs a vector in every part.
         """
-        parts = [self.raw(spec, ids) for spec in parse_sum(text)]
-        present = np.logical_and.reduce([there for _, there in parts])
+        vectors, present = self.joined(text, ids)
         if not present.any():
-            raise BenchError(
-                f"{text}: none of the {len(ids)} items has a vector. Look at the failures listed above."
-            )
-        if len(parts) > 1:
-            vectors = np.concatenate([treatments.l2(v) for v, _ in parts], axis=1)
-        else:
-            vectors = parts[0][0]
+            raise BenchError(f"{text}: none of the {len(ids)} items has a vector. Look at the failures listed.")
         if steps := treatments.parse(treat):
             vectors = treatments.apply(vectors, steps, fit=hot & present, seed=self.seed)
         vectors = np.where(present[:, None], vectors, np.float32(0.0)).astype(np.float32)
         return ItemTable(list(ids), vectors, present, hot.copy(), meta or {})
+
+    def joined(self, text: str, ids: Sequence[str]) -> Raw:
+        """Read ``A`` as it is, or ``A+B`` with each part at length 1, side by side."""
+        parts = [self.raw(spec, ids) for spec in parse_sum(text)]
+        if len(parts) == 1:
+            return parts[0]
+        present = np.logical_and.reduce([there for _, there in parts])
+        return np.concatenate([treatments.l2(vectors) for vectors, _ in parts], axis=1), present
 
     def raw(self, spec: Spec, ids: Sequence[str]) -> Raw:
         """Read one extractor's vectors (N, D) as they are, in the order of `ids`."""
@@ -125,7 +126,7 @@ class Tables:
         base: NDArray[np.float32] | None = None
         present = np.ones(len(ids), np.bool_)
         if plugin.of:
-            base, present = self.raw(parse(plugin.of), ids)
+            base, present = self.joined(plugin.of, ids)
         asked = [i for i, there in zip(ids, present, strict=True) if there]
         have = plugin.present(asked)
         rows = np.flatnonzero(present)[have]
@@ -154,7 +155,7 @@ def audio_extractors(texts: Sequence[str], make: Callable[[Spec], Any]) -> list[
         plugin = make(spec)
         if isinstance(plugin, TableSource):
             if plugin.of:
-                todo.append(parse(plugin.of))
+                todo.extend(parse_sum(plugin.of))
         else:
             found.setdefault(str(spec), plugin)
     return list(found.values())

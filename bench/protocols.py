@@ -74,6 +74,10 @@ class Extractor(Protocol):
 
     Declared figures must be set when ``__init__(settings)`` returns and need no weights: `layers` maps
     a layer's id to the width D of its frames.
+
+    Two optional methods: ``unready() -> str | None`` says which weights are absent and what brings
+    them; ``tiny() -> Extractor`` (a class method) gives the same code with a small random
+    configuration, so that its contract can be checked without weights.
     """
 
     Settings: ClassVar[type[Any]] = NoSettings
@@ -151,9 +155,7 @@ class TableSource(Protocol):
         """Which of `ids` (N,) have a vector."""
         ...
 
-    def table(
-        self, ids: Sequence[str], *, base: NDArray[np.float32] | None, seed: int
-    ) -> NDArray[np.float32]:
+    def table(self, ids: Sequence[str], *, base: NDArray[np.float32] | None, seed: int) -> NDArray[np.float32]:
         """Vectors (N, D) for sorted `ids` that are all present; `base` (N, D') is the table of `of`."""
         ...
 
@@ -249,15 +251,11 @@ class Recommender(Protocol):
         """Keep the settings."""
         self.settings = settings
 
-    def fit(
-        self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext
-    ) -> None:
+    def fit(self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext) -> None:
         """Learn. `valid(model)` is the harness's validation NDCG at the run's k; never rank here."""
         ...
 
-    def score(
-        self, users: NDArray[np.int32], items: Items | None = None
-    ) -> NDArray[np.float32] | torch.Tensor:
+    def score(self, users: NDArray[np.int32], items: Items | None = None) -> NDArray[np.float32] | torch.Tensor:
         """Return (B, n_items) scores, higher is better; `items` replaces the table, row by row."""
         ...
 

@@ -151,6 +151,4 @@ def _point(kind: Kind, name: str) -> EntryPoint:
 
 def _origin(point: EntryPoint) -> Origin:
     dist = point.dist
-    return Origin(
-        point.name, point.value, dist.name if dist else "unknown", dist.version if dist else "unknown"
-    )
+    return Origin(point.name, point.value, dist.name if dist else "unknown", dist.version if dist else "unknown")

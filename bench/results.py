@@ -101,6 +101,7 @@ def read(path: Path) -> Record:
     ------
     BenchError
         When the file is absent, not JSON, or of another kind or version; it names the file.
+
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -113,7 +114,8 @@ def read(path: Path) -> Record:
     if content.get("schema_version") != SCHEMA_VERSION:
         raise BenchError(
             f"{path} has schema version {content.get('schema_version')!r}; this version of bench reads "
-            f"{SCHEMA_VERSION}. Use the version that wrote it ({content.get('environment', {}).get('packages')})."
+            f"{SCHEMA_VERSION}. Read it with the version that wrote it: "
+            f"{content.get('environment', {}).get('packages')}."
         )
     known = {f.name for f in fields(Record)}
     if strange := set(content) ^ known:
@@ -124,9 +126,7 @@ def read(path: Path) -> Record:
 def read_all(folder: Path) -> Iterator[tuple[Path, Record | BenchError]]:
     """Yield every record below `folder`, sorted by path; an unreadable one as its error."""
     if not folder.is_dir():
-        raise BenchError(
-            f"there is no results folder {folder}. Run `bench run` first, or name another folder."
-        )
+        raise BenchError(f"there is no results folder {folder}. Run `bench run` first, or name another folder.")
     for path in sorted(folder.rglob("*.json")):
         try:
             yield path, read(path)
@@ -149,9 +149,7 @@ def environment(device: str) -> dict[str, Any]:
         "device": device,
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "revision": _revision(),
-        "command": " ".join(sys.argv[1:])
-        if Path(sys.argv[0]).name.startswith(("bench", "__main__"))
-        else None,
+        "command": " ".join(sys.argv[1:]) if Path(sys.argv[0]).name.startswith(("bench", "__main__")) else None,
     }
 
 
@@ -160,9 +158,11 @@ def differences(old: Mapping[str, Mapping[str, float]], new: Mapping[str, Mappin
     lines = []
     for where in sorted(set(old) | set(new)):
         left, right = old.get(where, {}), new.get(where, {})
-        for name in sorted(set(left) | set(right)):
-            if left.get(name) != right.get(name):
-                lines.append(f"{where} {name}: {left.get(name)} then, {right.get(name)} now")
+        lines += [
+            f"{where} {name}: {left.get(name)} then, {right.get(name)} now"
+            for name in sorted(set(left) | set(right))
+            if left.get(name) != right.get(name)
+        ]
     return lines
 
 

@@ -108,14 +108,10 @@ def settings_from(cls: type[Any], spec: Spec) -> Any:
             raise BenchError(f"{spec.name} has no setting {key!r}.{hint}")
     values = {key: _convert(spec, key, text, hints[key]) for key, text in spec.settings.items()}
     missing = [
-        f.name
-        for f in known.values()
-        if f.default is MISSING and f.default_factory is MISSING and f.name not in values
+        f.name for f in known.values() if f.default is MISSING and f.default_factory is MISSING and f.name not in values
     ]
     if missing:
-        raise BenchError(
-            f"{spec.name} needs {', '.join(m + '=' for m in missing)}: write {spec.name}:{missing[0]}=..."
-        )
+        raise BenchError(f"{spec.name} needs {', '.join(m + '=' for m in missing)}: write {spec.name}:{missing[0]}=...")
     try:
         return cls(**values)
     except ValueError as error:

@@ -99,8 +99,7 @@ def _components(vectors: NDArray[np.float32], step: Treatment, fit: NDArray[np.b
     assert step.k
     if step.k > most:
         raise BenchError(
-            f"--treat {step}: {len(rows)} training items of width {vectors.shape[1]} "
-            f"have at most {most} components."
+            f"--treat {step}: {len(rows)} training items of width {vectors.shape[1]} have at most {most} components."
         )
     mean, _ = _moments(rows)
     centred = (rows - mean).astype(np.float32)

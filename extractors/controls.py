@@ -43,9 +43,7 @@ class Random(_Everywhere):
     name = "random"
     settings: RandomSettings
 
-    def table(
-        self, ids: Sequence[str], *, base: NDArray[np.float32] | None, seed: int
-    ) -> NDArray[np.float32]:
+    def table(self, ids: Sequence[str], *, base: NDArray[np.float32] | None, seed: int) -> NDArray[np.float32]:
         """N(0, I) rows (N, dim)."""
         return np.random.default_rng([seed, 1]).standard_normal((len(ids), self.settings.dim), np.float32)
 
@@ -72,9 +70,7 @@ class Gaussian(_Of):
 
     name = "gaussian"
 
-    def table(
-        self, ids: Sequence[str], *, base: NDArray[np.float32] | None, seed: int
-    ) -> NDArray[np.float32]:
+    def table(self, ids: Sequence[str], *, base: NDArray[np.float32] | None, seed: int) -> NDArray[np.float32]:
         """Rows (N, D) drawn with the moments of `base` (N, D)."""
         assert base is not None
         mean = base.mean(axis=0, dtype=np.float64)
@@ -96,9 +92,7 @@ class Shuffled(_Of):
 
     name = "shuffled"
 
-    def table(
-        self, ids: Sequence[str], *, base: NDArray[np.float32] | None, seed: int
-    ) -> NDArray[np.float32]:
+    def table(self, ids: Sequence[str], *, base: NDArray[np.float32] | None, seed: int) -> NDArray[np.float32]:
         """Return `base` (N, D) in an order drawn from `seed`."""
         assert base is not None
         return base[np.random.default_rng([seed, 3]).permutation(len(ids))]
@@ -109,8 +103,6 @@ class Nothing(_Everywhere):
 
     name = "none"
 
-    def table(
-        self, ids: Sequence[str], *, base: NDArray[np.float32] | None, seed: int
-    ) -> NDArray[np.float32]:
+    def table(self, ids: Sequence[str], *, base: NDArray[np.float32] | None, seed: int) -> NDArray[np.float32]:
         """Zero columns."""
         return np.zeros((len(ids), 0), np.float32)

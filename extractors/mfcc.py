@@ -32,9 +32,7 @@ class MFCCSettings:
         if not 1 <= self.n_mfcc <= self.n_mels:
             raise ValueError(f"n_mfcc must lie between 1 and n_mels={self.n_mels}, got {self.n_mfcc}")
         if self.n_fft < 16 or self.n_fft % 2 or self.hop < 1:
-            raise ValueError(
-                f"n_fft must be even and at least 16, hop positive; got {self.n_fft} and {self.hop}"
-            )
+            raise ValueError(f"n_fft must be even and at least 16, hop positive; got {self.n_fft} and {self.hop}")
 
 
 class MFCC(Extractor):

@@ -55,9 +55,7 @@ class Precomputed(TableSource):
         self.license = settings.license
         self.path = Path(settings.path).expanduser()
         if not self.path.is_file():
-            raise BenchError(
-                f"precomputed: there is no file {self.path}. Give path=FILE (.npy, .parquet, .tsv, .csv)."
-            )
+            raise BenchError(f"precomputed: there is no file {self.path}. Give path=FILE (.npy, .parquet, .tsv, .csv).")
 
     def fingerprint(self) -> dict[str, Any]:
         """sha256 of the file (and of the ids' file), and which columns were read."""
@@ -71,9 +69,7 @@ class Precomputed(TableSource):
         """Which ids the file holds."""
         return np.fromiter((i in self._row for i in ids), np.bool_, len(ids))
 
-    def table(
-        self, ids: Sequence[str], *, base: NDArray[np.float32] | None, seed: int
-    ) -> NDArray[np.float32]:
+    def table(self, ids: Sequence[str], *, base: NDArray[np.float32] | None, seed: int) -> NDArray[np.float32]:
         """Return the rows of `ids` (N, D)."""
         rows = np.fromiter((self._row[i] for i in ids), np.int64, len(ids))
         return np.asarray(self._content[1][rows], dtype=np.float32)
@@ -84,13 +80,9 @@ class Precomputed(TableSource):
 
     @property
     def _ids_path(self) -> Path:
-        path = (
-            Path(self.settings.ids).expanduser() if self.settings.ids else self.path.with_suffix(".ids.txt")
-        )
+        path = Path(self.settings.ids).expanduser() if self.settings.ids else self.path.with_suffix(".ids.txt")
         if not path.is_file():
-            raise BenchError(
-                f"precomputed: {self.path.name} needs its ids, one a line, in {path}; or give ids=FILE."
-            )
+            raise BenchError(f"precomputed: {self.path.name} needs its ids, one a line, in {path}; or give ids=FILE.")
         return path
 
     @cached_property
@@ -107,9 +99,7 @@ class Precomputed(TableSource):
         if len(set(ids)) != len(ids):
             seen = pl.Series(ids)
             first = seen.filter(seen.is_duplicated())[0]
-            raise BenchError(
-                f"precomputed: {self.path}: id {first!r} occurs more than once; keep one row an id."
-            )
+            raise BenchError(f"precomputed: {self.path}: id {first!r} occurs more than once; keep one row an id.")
         bad = ~np.isfinite(vectors).all(axis=1)
         if bad.any():
             row = int(np.argmax(bad))

@@ -54,9 +54,7 @@ class KNN(Recommender):
     name = "knn"
     settings: KNNSettings
 
-    def fit(
-        self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext
-    ) -> None:
+    def fit(self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext) -> None:
         """Keep the histories, and make every listener's profile."""
         if not items.vectors.shape[1]:
             raise BenchError("knn needs item vectors: give an --extractor other than none.")
@@ -95,9 +93,7 @@ class KNN(Recommender):
         out = np.zeros((self._train.n_users, source.shape[1]), np.float32)
         user = 0
         while user < self._train.n_users:
-            end = max(
-                int(np.searchsorted(self._indptr, self._indptr[user] + BLOCK, side="right")) - 1, user + 1
-            )
+            end = max(int(np.searchsorted(self._indptr, self._indptr[user] + BLOCK, side="right")) - 1, user + 1)
             part = slice(self._indptr[user], self._indptr[end])
             rows = source[self._train.item[part]] * self._weights[part, None]
             starts = self._indptr[user:end] - self._indptr[user]

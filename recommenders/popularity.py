@@ -16,9 +16,7 @@ class Popularity(Recommender):
     name = "popularity"
     needs = frozenset()
 
-    def fit(
-        self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext
-    ) -> None:
+    def fit(self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext) -> None:
         """Count listeners."""
         self._scores = np.bincount(train.item, minlength=train.n_items).astype(np.float32)
 

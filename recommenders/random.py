@@ -18,9 +18,7 @@ class Random(Recommender):
     needs = frozenset()
     deterministic = False
 
-    def fit(
-        self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext
-    ) -> None:
+    def fit(self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext) -> None:
         """Keep the shape and the seed."""
         self._n_items, self._seed = train.n_items, run.seed
 

@@ -1,0 +1,79 @@
+"""The command line: one small module a verb, imported only when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from bench import __version__
+from bench.errors import BenchError, did_you_mean
+
+VERBS = {
+    "run": "embed what is missing, fit, rank, and write records: the comparison itself",
+    "extract": "fill the store with an extractor's vectors of a catalogue",
+    "export": "write stored vectors to a file (.npy with ids, .parquet, .tsv)",
+    "report": "tables from records: on the screen, Markdown, CSV, LaTeX",
+    "ls": "list the installed extractors, recommenders, tasks and datasets",
+    "check": "run the contract of a plugin, in under a minute",
+    "doctor": "describe this machine and installation, for a bug report",
+}
+
+FINE, WRONG_INPUT, TOO_MANY_FAILURES = 0, 1, 2
+INTERRUPTED = 130
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with this project's exit code and hints."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and how to get help; exit with 1 (wrong input)."""
+        _, _, choices = message.partition("unrecognized arguments: ")
+        hint = ""
+        if choices.startswith("--"):
+            known = [option for action in self._actions for option in action.option_strings]
+            hint = did_you_mean(choices.split()[0].partition("=")[0], known)
+        self.exit(WRONG_INPUT, f"bench: {message}.{hint} See `{self.prog} --help`.\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``bench ARGV`` and return its exit code: 0 fine, 1 wrong input, 2 too many failures."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if not words or words[0] in ("-h", "--help", "help"):
+            print(_help())
+            return FINE if words else WRONG_INPUT
+        if words[0] in ("-V", "--version"):
+            print(f"bench {__version__}")
+            return FINE
+        if words[0] not in VERBS:
+            raise BenchError(f"there is no verb {words[0]!r}.{did_you_mean(words[0], VERBS)} See `bench --help`.")
+        module = import_module(f"bench.cli.{words[0]}")
+        parser = Parser(
+            prog=f"bench {words[0]}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        module.add(parser)
+        return int(module.run(parser.parse_args(words[1:])))
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return WRONG_INPUT
+    except KeyboardInterrupt:
+        print("\nbench: interrupted. What was finished is kept; the same command goes on from there.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `bench ls | head`
+        sys.stderr.close()
+        return FINE
+
+
+def _help() -> str:
+    verbs = "\n".join(f"  {name:<9} {text}" for name, text in VERBS.items())
+    return (
+        "usage: bench VERB [options]      (the same as python -m bench, music-embedding-bench)\n\n"
+        "Which pretrained audio embedding should a music recommender use?\n\n"
+        f"verbs:\n{verbs}\n\n"
+        "  bench run --extractor mfcc --model knn        the main job, on the built-in data\n"
+        "  bench VERB --help                             what a verb takes\n"
+        "  bench --version"
+    )

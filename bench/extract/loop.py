@@ -43,7 +43,6 @@ class Extraction:
     batch : windows in a batch
     workers : decoding threads; None: one a core
     progress : called with (tracks done, tracks failed) after each track
-    max_failed : stop early once more tracks failed than this; None: never
 
     """
 
@@ -55,7 +54,6 @@ class Extraction:
     workers: int | None = None
     progress: Callable[[int, int], None] | None = None
     log: Callable[[str], None] = print
-    max_failed: int | None = None
     _loaded: bool = False
 
     def __getstate__(self) -> dict[str, Any]:
@@ -95,8 +93,6 @@ class Extraction:
                     settle([track])
                 else:
                     settle(batcher.add(track, event))
-                if self.max_failed is not None and len(outcome.failed) > self.max_failed:
-                    break
                 shard.write_if_due()
             settle(batcher.flush())
         finally:

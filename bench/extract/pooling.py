@@ -38,20 +38,13 @@ def sums(extractor: Extractor, waves: torch.Tensor) -> Sums:
         width = extractor.layers.get(name)
         if width is None:
             raise BenchError(f"{extractor.name} gave a layer {name!r} that it does not declare.")
-        if (
-            frames.ndim != 3
-            or frames.shape[0] != waves.shape[0]
-            or frames.shape[2] != width
-            or not frames.shape[1]
-        ):
+        if frames.ndim != 3 or frames.shape[0] != waves.shape[0] or frames.shape[2] != width or not frames.shape[1]:
             raise BenchError(
                 f"{extractor.name}: layer {name!r} has shape {tuple(frames.shape)}; declared are frames "
                 f"(batch {waves.shape[0]}, time, {width}). Average over time is the harness's work."
             )
         if extractor.pooling == "own" and frames.shape[1] != 1:
-            raise BenchError(
-                f"{extractor.name} pools its own windows but gave {frames.shape[1]} frames in one."
-            )
+            raise BenchError(f"{extractor.name} pools its own windows but gave {frames.shape[1]} frames in one.")
         wide = frames.to(torch.float64)
         outer = None
         if extractor.pooling == "mean_cov":

@@ -46,9 +46,7 @@ def read_ahead(
     """
     window = extractor.window
     typical = 4 * ((window.length or 30 * extractor.sample_rate) + window.left + window.right)
-    events: queue.Queue[tuple[int, NDArray[np.float32] | End] | BaseException] = queue.Queue(
-        max(4, AHEAD // typical)
-    )
+    events: queue.Queue[tuple[int, NDArray[np.float32] | End] | BaseException] = queue.Queue(max(4, AHEAD // typical))
     work = iter(range(len(sources)))
     lock, stop = threading.Lock(), threading.Event()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.audio.decode import RESAMPLER
+from bench.files import digest
 from bench.protocols import Extractor
 from bench.store import VectorSet
 
@@ -33,6 +34,11 @@ def set_key(extractor: Extractor) -> dict[str, Any]:
     }
 
 
+def set_sha256(extractor: Extractor) -> str:
+    """Return the hash that names the extractor's set."""
+    return digest(set_key(extractor))
+
+
 def stored_widths(extractor: Extractor) -> dict[str, int]:
     """Layer id -> width of the stored vector: D, or D + D(D+1)/2 when covariances are kept."""
     if extractor.pooling == "mean_cov":
@@ -42,6 +48,4 @@ def stored_widths(extractor: Extractor) -> dict[str, int]:
 
 def open_set(cache: Path, extractor: Extractor) -> VectorSet:
     """Open (never create) the set that belongs to this extractor's settings."""
-    return VectorSet(
-        cache / "store", extractor.name, set_key(extractor), stored_widths(extractor), extractor.stored
-    )
+    return VectorSet(cache / "store", extractor.name, set_key(extractor), stored_widths(extractor), extractor.stored)

@@ -77,9 +77,7 @@ class VectorSet:
         if not found:
             return pl.DataFrame(schema=_SCHEMA)
         # Names sort "failed-..." before "ok-...": reversed, the first of a row is a vector if there is one.
-        return pl.concat(f.cast(_SCHEMA) for f in reversed(found)).unique(
-            "row", keep="first", maintain_order=True
-        )
+        return pl.concat(f.cast(_SCHEMA) for f in reversed(found)).unique("row", keep="first", maintain_order=True)
 
     def missing(self, rows: Iterable[str], *, retry_failed: bool = False) -> list[str]:
         """Return the rows not yet done, in the order given, each once."""
@@ -89,22 +87,16 @@ class VectorSet:
         wanted = pl.DataFrame({"row": list(rows)}, schema={"row": pl.String}).unique(maintain_order=True)
         return wanted.join(have, on="row", how="anti", maintain_order="left")["row"].to_list()
 
-    def append(
-        self, done: Sequence[Vector], failed: Sequence[Failure], notes: Mapping[str, str] | None = None
-    ) -> None:
+    def append(self, done: Sequence[Vector], failed: Sequence[Failure], notes: Mapping[str, str] | None = None) -> None:
         """Write finished rows as new shards; each appears whole or not at all."""
         if not (self.folder / "set.json").exists():
             about = {"key": self.key, "layers": self.layers, "dtype": self.dtype.name}
             write_text(self.folder / "set.json", canonical_json(about))
         if done:
-            vectors = {
-                name: np.stack([d.vectors[name] for d in done]).astype(self.dtype) for name in self.layers
-            }
+            vectors = {name: np.stack([d.vectors[name] for d in done]).astype(self.dtype) for name in self.layers}
             for name, width in self.layers.items():
                 if vectors[name].shape[1] != width:
-                    raise BenchError(
-                        f"{self.name}: layer {name!r} is {vectors[name].shape[1]} wide, declared {width}."
-                    )
+                    raise BenchError(f"{self.name}: layer {name!r} is {vectors[name].shape[1]} wide, declared {width}.")
             columns: dict[str, Sequence[Any]] = {
                 "row": [d.row for d in done],
                 "status": [d.status for d in done],

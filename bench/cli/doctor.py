@@ -1,0 +1,108 @@
+"""Describe this machine and installation: paste it into a bug report."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import shutil
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+from bench import __version__, results
+from bench.files import cache_root
+from bench.registry import KINDS, catalog, missing_libraries
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--cache", metavar="DIR", help="the cache folder to look at")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the report; exit with 1 when something is in the way of every run."""
+    problems: list[str] = []
+    about = results.environment("not asked")
+    print(f"bench {__version__}, Python {about['python']}, {about['platform']}")
+    print(f"cpu: {about['cpu']}, {about['cores']} cores; memory: {_memory()}")
+    print(f"gpu: {_gpu()}")
+    for name in results.PACKAGES[1:]:
+        found = about["packages"].get(name)
+        print(f"{name}: {found or 'MISSING'}")
+        if not found:
+            problems.append(f"{name} is missing: pip install music-embedding-bench")
+    print(f"decoders: {_decoders()}")
+    problems += _cache(cache_root(args.cache))
+    for kind in KINDS:
+        for entry in catalog(kind):
+            state = "ok" if entry.plugin else f"BROKEN: {entry.error}"
+            if entry.plugin and hasattr(entry.plugin, "requires") and (lacks := missing_libraries(entry.plugin)):
+                state = f"needs {', '.join(lacks)}"
+            print(f"{kind[:-1]} {entry.origin.name}: {entry.origin.package} {entry.origin.version}, {state}")
+    problems += _shadows()
+    for problem in problems:
+        print(f"PROBLEM: {problem}")
+    print("no problem found" if not problems else f"{len(problems)} problems")
+    return 1 if problems else 0
+
+
+def _memory() -> str:
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return "unknown"
+    return f"{total / 2**30:.1f} GiB"
+
+
+def _gpu() -> str:
+    """Ask the driver, not torch: importing torch takes seconds."""
+    import subprocess
+
+    command = shutil.which("nvidia-smi")
+    if not command:
+        return "none (no nvidia-smi); Apple and AMD devices are not looked for"
+    query = [command, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"nvidia-smi fails: {error}"
+    return "; ".join(done.stdout.strip().splitlines()) or "none"
+
+
+def _decoders() -> str:
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:
+        return f"soundfile fails: {error}"
+    formats = [f for f in ("WAV", "FLAC", "OGG", "MP3", "AIFF") if f in soundfile.available_formats()]
+    extra = "torchcodec (m4a and the rest)" if importlib.util.find_spec("torchcodec") else "no torchcodec (no m4a)"
+    return f"{soundfile.__libsndfile_version__}: {', '.join(formats)}; {extra}; ffmpeg {shutil.which('ffmpeg') or 'no'}"
+
+
+def _cache(folder: Path) -> list[str]:
+    """Describe the cache folder; a folder that cannot be written is a problem."""
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free / 1e9
+    print(f"cache: {folder} ({'there' if folder.exists() else 'not yet there'}), {free:.1f} GB free")
+    if not os.access(existing, os.W_OK):
+        return [f"{existing} cannot be written: choose another folder with --cache or $BENCH_CACHE"]
+    return [f"only {free:.1f} GB free at {existing}"] if free < 1 else []
+
+
+def _shadows() -> list[str]:
+    """Find packages that claim our import names, and a ``bench`` that is not ours."""
+    out = []
+    owners = packages_distributions()
+    for name in ("bench", "bench_extractors", "bench_recommenders"):
+        others = sorted({o for o in owners.get(name, []) if o != "music-embedding-bench"})
+        if others:
+            out.append(f"the import name {name!r} is also claimed by {', '.join(others)}: use a virtual environment")
+    script = shutil.which("bench")
+    if script and Path(script).resolve().parent != Path(sys.executable).parent.resolve():
+        out.append(
+            f"the command `bench` is {script}, of another environment: use python -m bench instead"
+        )
+    return out

@@ -1,0 +1,42 @@
+"""Write vectors to a file others can read; missing ones are computed first.
+
+  bench export --extractor mfcc --audio music/ --out vectors.parquet
+  bench export --extractor mfcc --data demo --out vectors.npy       (ids in vectors.ids.txt)
+
+Tracks without a vector are left out and listed. The file can be read back with precomputed:path=FILE.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bench.cli.options import add_data, add_work, data_of, place_of, specs
+from bench.errors import BenchError
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--extractor", type=specs, required=True, metavar="SPEC", help="one extractor (A+B allowed)")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=".npy, .parquet or .tsv")
+    parser.add_argument("--lane", choices=("published", "corrected"), default="corrected", help="(default corrected)")
+    add_data(parser)
+    add_work(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fill what is missing, then write."""
+    from bench.cli.screen import ui
+    from bench.run.collection import Collection, check_format
+
+    if len(args.extractor) != 1:
+        raise BenchError(f"export writes one table, not {len(args.extractor)}: join with A+B, or export twice.")
+    check_format(args.out)
+    collection = Collection(data_of(args), args.extractor, args.lane, place_of(args), ui(quiet=args.quiet))
+    collection.plan()
+    if args.dry_run:
+        return 0
+    failed = collection.fill()
+    rows, width = collection.export(args.extractor[0], args.out)
+    print(f"{args.out}: {rows} tracks x {width}" + (f"; {failed} tracks have no vector" if failed else ""))
+    return 2 if args.max_failed is not None and failed > args.max_failed else 0

@@ -1,0 +1,46 @@
+"""Fill the store with vectors; what is there already is not computed again.
+
+bench extract --extractor mfcc --audio music/
+bench extract --extractor mfcc --data demo
+bench extract --extractor mfcc --audio music/ --verify
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from bench.cli.options import add_data, add_work, data_of, place_of, specs
+from bench.errors import BenchError
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--extractor", type=specs, required=True, metavar="SPECS", help="see `bench ls extractors`")
+    parser.add_argument("--lane", choices=("published", "corrected"), default="corrected", help="(default corrected)")
+    parser.add_argument("--verify", action="store_true", help="recompute checksums, drop what is damaged, then fill")
+    add_data(parser)
+    add_work(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan, verify if asked, fill, list failures."""
+    from bench.cli.screen import ui
+    from bench.run.collection import Collection
+
+    voice = ui(quiet=args.quiet)
+    collection = Collection(data_of(args), args.extractor, args.lane, place_of(args), voice)
+    if args.verify:
+        for name, removed in collection.verify():
+            print(f"{name}: {len(removed)} damaged or stale files removed" + "".join(f"\n  {r}" for r in removed))
+    collection.plan()
+    if args.dry_run:
+        return 0
+    failed = collection.fill()
+    for line in collection.summary():
+        print(line)
+    if failed == collection.tracks:
+        raise BenchError(f"all {failed} tracks failed; the reasons are listed above.")
+    if args.max_failed is not None and failed > args.max_failed:
+        print(f"{failed} tracks failed, more than --max-failed {args.max_failed}.")
+        return 2
+    return 0

@@ -1,0 +1,87 @@
+"""Options that several verbs share, and what they mean for the rooms below."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bench.files import cache_root
+from bench.run.request import Data, Place
+from bench.specs import parse_list
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Add DATA: a dataset, or a log with audio and metadata."""
+    group = parser.add_argument_group("data (default: the built-in demo)")
+    group.add_argument("--data", metavar="NAME", help="a dataset of `bench ls datasets`")
+    group.add_argument("--root", metavar="DIR", help="the dataset's folder")
+    group.add_argument("--listens", metavar="FILE", help="a listening log: CSV, TSV or Parquet (.bz2, .gz)")
+    group.add_argument("--columns", metavar="user=U,item=I,time=T", help="names of the log's columns")
+    group.add_argument("--audio", metavar="DIR|LIST", help="audio folder, or a list with track_id and path")
+    group.add_argument("--meta", metavar="FILE", help="artist, album, title, tags, genre by track_id")
+
+
+def data_of(args: argparse.Namespace) -> Data:
+    """Read DATA; paths become absolute, so that a record can be repeated from any folder."""
+
+    def absolute(text: str | None) -> str | None:
+        return str(Path(text).expanduser().resolve()) if text else None
+
+    return Data(
+        args.data,
+        absolute(args.root),
+        absolute(args.listens),
+        args.columns,
+        absolute(args.audio),
+        absolute(args.meta),
+    )
+
+
+def add_work(parser: argparse.ArgumentParser) -> None:
+    """Add where and how the work is done."""
+    group = parser.add_argument_group("work")
+    group.add_argument("--cache", metavar="DIR", help="where vectors are kept ($BENCH_CACHE; default ~/.cache/bench)")
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default auto)")
+    group.add_argument("--batch", type=positive, default=16, help="windows in a batch (default 16; halves by itself)")
+    group.add_argument("--workers", type=positive, help="decoding threads (default: one a core)")
+    group.add_argument("--max-failed", type=natural, metavar="N", help="exit with 2 when more tracks fail than N")
+    group.add_argument("--retry-failed", action="store_true", help="try failed tracks again")
+    group.add_argument("--dry-run", action="store_true", help="print the plan and stop")
+    group.add_argument("--quiet", action="store_true", help="no plan, no progress; warnings and tables only")
+
+
+def place_of(args: argparse.Namespace) -> Place:
+    """Read where and how the work is done."""
+    return Place(
+        cache=cache_root(args.cache),
+        results=Path(getattr(args, "results", None) or "results"),
+        device=args.device,
+        batch=args.batch,
+        workers=args.workers,
+        retry_failed=args.retry_failed,
+        again=getattr(args, "again", False),
+    )
+
+
+def specs(text: str) -> tuple[str, ...]:
+    """Type of ``--extractor`` and ``--model``: a list of specs."""
+    return tuple(parse_list(text))
+
+
+def positive(text: str) -> int:
+    """Type of a number of at least 1."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return int(text)
+
+
+def natural(text: str) -> int:
+    """Type of a number of at least 0."""
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def cutoffs(text: str) -> tuple[int, ...]:
+    """Type of ``--k``: one or several cut-offs, the first being the main one."""
+    return tuple(positive(part.strip()) for part in text.split(","))

@@ -1,0 +1,99 @@
+"""Embed what is missing, fit, rank, measure, and write records.
+
+  bench run --extractor mfcc --model knn
+  bench run --extractor mfcc,mfcc+random --model knn,popularity --treat standardize --k 10,50
+  bench run --extractor mfcc --model knn --listens plays.csv --audio music/
+  bench run --from results/demo/.../seed0.json
+
+Specs: NAME[:key=value,...]; a comma before key= continues a spec, any other starts the next one;
+A+B joins two tables; parentheses protect a value: shuffled:of=(mfcc:n_mfcc=20). layer= chooses a layer.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bench.cli.options import add_data, add_work, cutoffs, data_of, place_of, positive, specs
+from bench.errors import BenchError
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--extractor", type=specs, metavar="SPECS", help="whose vectors: see `bench ls extractors`")
+    parser.add_argument("--model", type=specs, metavar="SPECS", help="which recommenders: see `bench ls recommenders`")
+    parser.add_argument("--split", metavar="SPEC", help="global_temporal[:cut=DATE,start=DATE,end=DATE,...]")
+    parser.add_argument(
+        "--k", type=cutoffs, default=(), help="cut-offs, main one first (default: the data's)"
+    )
+    parser.add_argument("--seeds", type=positive, default=1, metavar="N", help="repeat what depends on chance N times")
+    parser.add_argument("--lane", choices=("published", "corrected"), default="corrected", help="(default corrected)")
+    parser.add_argument(
+        "--treat", default="", metavar="T", help="l2+standardize+pca:k+whiten:k+random_projection:k"
+    )
+    parser.add_argument("--reference", default="mfcc", metavar="SPEC", help="space for diversity in lists, or none")
+    parser.add_argument("--no-controls", action="store_true", help="leave out popularity, random and shuffled rows")
+    parser.add_argument("--results", metavar="DIR", help="where records go (default results)")
+    parser.add_argument("--again", action="store_true", help="compute cells anew even if their records are there")
+    parser.add_argument("--from", dest="record", type=Path, metavar="RECORD", help="repeat a record and compare")
+    add_data(parser)
+    add_work(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan, and unless it is a dry run, do it and print the table."""
+    from bench.cli.screen import ui
+
+    if args.record:
+        return _again(args)
+    if not args.extractor or not args.model:
+        raise BenchError("give --extractor and --model, such as `bench run --extractor mfcc --model knn`.")
+    from bench.run.job import Job
+    from bench.run.request import Request
+
+    request = Request(
+        data=data_of(args),
+        extractors=args.extractor,
+        models=args.model,
+        split=args.split,
+        k=args.k,
+        seeds=tuple(range(args.seeds)),
+        lane=args.lane,
+        treat=args.treat,
+        reference=args.reference,
+        controls=not args.no_controls,
+    )
+    job = Job(request, place_of(args), ui(quiet=args.quiet))
+    todo = job.plan()
+    if args.dry_run:
+        return 0
+    done = job.do()
+    from bench.report import boards, show
+
+    show(boards(done.records))
+    if not todo or not done.computed:
+        print("Nothing was recomputed: every cell has a record of the same inputs (--again computes anew).")
+    print(f"{len(done.records)} records in {job.place.results}; tables for a paper: bench report {job.place.results}")
+    if args.max_failed is not None and done.failed_tracks > args.max_failed:
+        print(f"{done.failed_tracks} tracks failed, more than --max-failed {args.max_failed}.")
+        return 2
+    return 0
+
+
+def _again(args: argparse.Namespace) -> int:
+    from bench.cli.screen import ui
+    from bench.run.again import repeat
+
+    if args.extractor or args.model:
+        raise BenchError("--from repeats what its record asks for: leave out --extractor and --model.")
+    found = repeat(args.record, place_of(args), ui(quiet=args.quiet))
+    numbers = sum(len(values) for values in found.old.metrics.values())
+    if not found.differences:
+        print(f"The numbers match: all {numbers} metrics of {args.record} are the same to the last digit.")
+        return 0
+    print(f"{len(found.differences)} of {numbers} metrics differ from {args.record}:")
+    for line in found.differences[:20]:
+        print(f"  {line}")
+    for line in found.reasons or ["nothing that the record knows of changed"]:
+        print(f"  because? {line}")
+    return 2

@@ -1,0 +1,86 @@
+"""How verbs speak: lines on stderr, a progress bar with rate, time left and failures."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bench.run.job import Progress, Ui
+
+EVERY = 15.0
+"""Seconds between progress lines where there is no terminal."""
+
+
+def ui(*, quiet: bool) -> Ui:
+    """Return the voice of a verb."""
+    if quiet:
+        return Ui(log=lambda _line: None)
+    return Ui(log=lambda line: print(line, file=sys.stderr, flush=True), bar=bar)
+
+
+@contextmanager
+def bar(title: str, total: int) -> Iterator[Progress]:
+    """Show progress of `total` tracks: done, rate, time left, failures."""
+    shown = _Terminal(title, total) if sys.stderr.isatty() else _Lines(title, total)
+    try:
+        yield shown.tell
+    finally:
+        shown.close()
+
+
+class _Lines:
+    """A line now and then, for log files."""
+
+    def __init__(self, title: str, total: int):
+        self._title, self._total, self._start = title, total, time.monotonic()
+        self._last, self._now = self._start, (0, 0)
+
+    def tell(self, done: int, failed: int) -> None:
+        self._now = (done, failed)
+        if time.monotonic() - self._last > EVERY:
+            self._say()
+
+    def close(self) -> None:
+        self._say()
+
+    def _say(self) -> None:
+        self._last = time.monotonic()
+        done, failed = self._now
+        spent = self._last - self._start
+        rate = (done + failed) / spent if spent else 0.0
+        left = (self._total - done - failed) / rate if rate else 0.0
+        print(
+            f"{self._title}: {done + failed} of {self._total} tracks, {rate:.1f}/s, {left:.0f} s left, {failed} failed",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+class _Terminal:
+    """A rich progress bar."""
+
+    def __init__(self, title: str, total: int):
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._start = time.monotonic()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]:.1f}/s"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[failed]} failed"),
+            console=Console(stderr=True),
+        )
+        self._task = self._progress.add_task(title, total=total, failed=0, rate=0.0)
+        self._progress.start()
+
+    def tell(self, done: int, failed: int) -> None:
+        rate = (done + failed) / max(time.monotonic() - self._start, 1e-9)
+        self._progress.update(self._task, completed=done + failed, failed=failed, rate=rate)
+
+    def close(self) -> None:
+        self._progress.stop()

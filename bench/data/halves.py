@@ -1,0 +1,50 @@
+"""Who validates: halves of the users of the test period, and a share of its cold items."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from bench.data.collapse import Pairs, Survey
+from bench.data.temporal import GlobalTemporal
+
+Mask = NDArray[np.bool_]
+
+
+class Halves:
+    """Which users, and which cold items, belong to validation.
+
+    Users are drawn as scikit-learn's ``train_test_split(ids, test_size=1 - valid_share, random_state=seed)``
+    draws them from the ascending ids of users with hot pairs, which gives the published halves for seed 42;
+    users with cold pairs alone and cold items are drawn afterwards. NumPy keeps RandomState's numbers
+    frozen, unlike those of newer generators.
+    """
+
+    def __init__(self, settings: GlobalTemporal, pairs: Pairs, log: Survey, held: Mask, cold: Mask) -> None:
+        draw = np.random.RandomState(settings.seed)
+        rank = _ascending(log.users)
+        warm = _unique(pairs.user[held & ~cold], rank)
+        rest = np.setdiff1d(pairs.user[held & cold], warm)
+        self.valid_users = np.zeros(len(log.users), dtype=bool)
+        for users in (warm, rest[np.argsort(rank[rest])]):
+            # Rounded first, so that 0.3 of 10 is 3 although 1 - 0.7 is a little more than 0.3.
+            tests = int(np.ceil(round((1 - settings.valid_share) * len(users), 6)))
+            self.valid_users[users[draw.permutation(len(users))[tests:]]] = True
+        items = np.unique(pairs.item[held & cold])
+        valid = int(np.floor(settings.cold_valid * len(items) + 0.5))
+        self.valid_items = np.zeros(len(log.items), dtype=bool)
+        self.valid_items[items[draw.permutation(len(items))[:valid]]] = True
+
+
+def _ascending(ids: pl.Series) -> NDArray[np.int64]:
+    """Rank (N,) of text ids sorted as text: by number when every one is a number, else as they stand."""
+    rank = np.arange(len(ids), dtype=np.int64)
+    if ids.str.contains(r"^\d{1,18}$").all():
+        rank[np.argsort(ids.cast(pl.Int64).to_numpy(), kind="stable")] = np.arange(len(ids))
+    return rank
+
+
+def _unique(codes: NDArray[np.int64], rank: NDArray[np.int64]) -> NDArray[np.int64]:
+    codes = np.unique(codes)
+    return codes[np.argsort(rank[codes])]

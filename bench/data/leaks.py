@@ -1,0 +1,172 @@
+"""Does the future reach training? Rules that a split must keep, and numbers to print beside results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from bench.data.duplicates import NearDuplicates, near_duplicates
+from bench.data.parts import Split
+from bench.data.times import iso
+from bench.errors import BenchError
+
+__all__ = ["Leaks", "NearDuplicates", "assert_sound", "check", "near_duplicates"]
+
+SHOWN = 5
+"""Offending rows in a message."""
+
+FEW = 100
+"""Fewer cold test pairs than this say little; a warning."""
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Leaks:
+    """What `check` found: `errors` stop a run, `warnings` are printed, `numbers` go into the record.
+
+    Every message names its rule and shows up to five offending rows (user, item, first play). Shares are
+    of test pairs whose artist (and title) is known; None where there is no such pair.
+    """
+
+    errors: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    numbers: Mapping[str, float | int | None] = field(default_factory=dict)
+
+
+def check(split: Split, meta: pl.DataFrame | None = None) -> Leaks:
+    """Check a split against the rules of a temporal split, from its pairs alone.
+
+    `meta` (track_id, artist, title, where known) adds the artist overlap: the share of test pairs whose
+    artist the user has in training, which dominates scores from content; and the title overlap: the same
+    for artist and title together, so one recording under two ids.
+    """
+    errors = [
+        f"{rule}: {number} pair{'s' if number > 1 else ''} ({_shown(split.pairs, rows)})"
+        for rule, rows in _rules(split).items()
+        if (number := int(rows.sum()))
+    ]
+    return Leaks(tuple(errors), tuple(_warnings(split)), {} if meta is None else _overlap(split, meta))
+
+
+def assert_sound(split: Split) -> None:
+    """Raise unless every rule holds.
+
+    Raises
+    ------
+    BenchError
+        It names each broken rule and up to five offending rows.
+
+    """
+    if errors := check(split).errors:
+        raise BenchError("the split leaks: " + "; ".join(errors) + ". Make it anew.")
+
+
+def _rules(split: Split) -> dict[str, Mask]:
+    """Offending rows (P,) by the rule they break. Nothing `Split` derives is trusted here."""
+    pairs, bounds = split.pairs, split.settings.bounds()
+    user, item = _codes(pairs["user"]), _codes(pairs["item"])
+    first, last, count = (pairs[name].to_numpy() for name in ("first", "last", "count"))
+    cold = pairs["cold"].to_numpy()
+    train, valid, test = ((pairs["part"] == part).to_numpy() for part in ("train", "valid", "test"))
+    held = valid | test
+    by_user, by_item = _marker(user), _marker(item)
+    trains, hot = by_user(train), by_item(train)
+    key = pl.Series(user * (int(item.max(initial=0)) + 1) + item)
+    rules = {
+        "a training play at or after the end of training": train & (np.maximum(first, last) >= bounds.trained),
+        "a held-out first play within training": held & (first < bounds.trained),
+        "a test pair first played before the cut": test & (first < bounds.cut),
+        "a pair twice (in training and held out, or twice in one part)": key.is_duplicated().to_numpy(),
+        "a held-out user who does not train": held & ~trains,
+        "a cold item in training": cold & hot,
+        "a hot held-out item that does not occur in training": held & ~cold & ~hot,
+        "a cold item in both validation and test": cold & by_item(valid & cold) & by_item(test & cold),
+        "a play outside the window": (first < bounds.start) | (np.maximum(first, last) >= bounds.end),
+        "a last play before the first": last < first,
+        "a count below one": count < 1,
+        "rows out of order (user, first play, item)": _unordered(user, first, item),
+    }
+    if split.settings.valid == "users":
+        rules["a user in both validation and test"] = held & by_user(valid) & by_user(test)
+    else:
+        late = valid & (np.maximum(first, last) >= bounds.cut)
+        rules["a validation play at or after the cut"] = late
+    return rules
+
+
+def _marker(codes: NDArray[np.int64]) -> Callable[[Mask], Mask]:
+    """Return a function from some rows to all rows with the same code as one of them."""
+    size = int(codes.max(initial=-1)) + 1
+
+    def mark(rows: Mask) -> Mask:
+        marked = np.zeros(size, dtype=bool)
+        marked[codes[rows]] = True
+        return marked[codes]
+
+    return mark
+
+
+def _unordered(*keys: NDArray[np.int64]) -> Mask:
+    """Rows that do not come after the row before them, compared key by key."""
+    after = np.zeros(max(len(keys[0]) - 1, 0), dtype=bool)
+    same = np.ones_like(after)
+    for key in keys:
+        after |= same & (key[1:] < key[:-1])
+        same &= key[1:] == key[:-1]
+    return np.concatenate([np.zeros(len(keys[0]) - len(after), dtype=bool), after])
+
+
+def _codes(ids: pl.Series) -> NDArray[np.int64]:
+    kinds = pl.Enum(ids.unique().sort())
+    return ids.cast(kinds).to_physical().cast(pl.Int64).to_numpy()
+
+
+def _shown(pairs: pl.DataFrame, rows: Mask) -> str:
+    found = pairs[np.flatnonzero(rows)[:SHOWN]].select("user", "item", "first").rows()
+    text = ", ".join(f"user {user!r} item {item!r} {iso(first)}" for user, item, first in found)
+    return text + (", ..." if rows.sum() > SHOWN else "")
+
+
+def _warnings(split: Split) -> list[str]:
+    """Things that are allowed but worth a line."""
+    pairs, found = split.pairs, []
+    parts = dict(pairs.group_by("part").len().iter_rows())
+    if not parts.get("valid"):
+        found.append("no validation pairs: early stopping has nothing to look at")
+    cold = pairs.filter((pl.col("part") == "test") & pl.col("cold"))
+    if 0 < cold.height < FEW:
+        found.append(f"only {cold.height} cold test pairs of {cold['item'].n_unique()} items: intervals will be wide")
+    items = pairs["item"].unique().sort()
+    bare = items.str.strip_chars()
+    if (twins := items.filter(bare.is_duplicated())).len():
+        shown = ", ".join(map(repr, twins.head(SHOWN)))
+        found.append(f"{twins.len()} item ids differ only by blanks around them ({shown})")
+    return found
+
+
+def _overlap(split: Split, meta: pl.DataFrame) -> dict[str, float | int | None]:
+    """Shares of test pairs whose artist, or artist and title, the user has in training."""
+    numbers: dict[str, float | int | None] = {}
+    testers = split.pairs.filter(pl.col("part") == "test").select("user").unique()
+    pairs = split.pairs.select("user", "item", "part", "cold").join(testers, on="user", how="semi")
+    for name, columns in (("artist", ["artist"]), ("title", ["artist", "title"])):
+        if not set(columns) <= set(meta.columns):
+            continue
+        known = meta.drop_nulls(columns).filter(pl.col("artist") != "")
+        # Numbers, not names: the join below meets millions of rows.
+        kind = known.select(pl.struct(columns).rank("dense")).to_series()
+        known = known.select(pl.col("track_id").alias("item"), kind.alias("kind"))
+        told = pairs.join(known, on="item", how="inner")
+        heard = told.filter(pl.col("part") == "train").select("user", "kind").unique()
+        test = told.filter(pl.col("part") == "test")
+        test = test.join(heard.with_columns(heard=True), on=["user", "kind"], how="left")
+        for which, rows in (("hot", test.filter(~pl.col("cold"))), ("cold", test.filter("cold"))):
+            hits = int(rows["heard"].fill_null(False).sum())
+            numbers[f"{name}_overlap_{which}"] = hits / rows.height if rows.height else None
+            numbers[f"{name}_known_{which}"] = rows.height
+    return numbers

@@ -1,0 +1,203 @@
+"""Open a table on disk lazily, whatever its wrapping: CSV, TSV or Parquet, plain or compressed."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import polars as pl
+
+from bench.errors import BenchError
+
+SEPARATORS = ("\t", ",", ";", "|")
+"""Tried in this order; the one that occurs most often in the header line wins."""
+
+BLOCK = 1 << 26
+"""Bytes of decompressed text that are parsed at a time where polars cannot decompress by itself."""
+
+_MAGIC = {
+    b"PAR1": "parquet",
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bz2",
+    b"\xfd7zXZ\x00": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
+_HEADER_LIMIT = 1 << 24
+
+Damage = (pl.exceptions.PolarsError, OSError, EOFError, lzma.LZMAError)
+"""What reading a broken file can raise."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that has been opened, not read: text columns are String, Parquet columns have their types."""
+
+    path: Path
+    frame: pl.LazyFrame
+    schema: dict[str, pl.DataType]
+    separator: str | None
+    """None: Parquet."""
+    quote: str | None
+    first_line: int
+    """Line number of the first row in the file (Parquet: 1)."""
+
+    def place(self, row: int) -> str:
+        """Where `row` (from 0) stands, for messages."""
+        return f"{self.path}, {'row' if self.separator is None else 'line'} {row + self.first_line}"
+
+
+def open_table(path: Path) -> Table:
+    """Open a CSV, TSV or Parquet file; text may be wrapped in gzip, bz2, xz or zstd.
+
+    What a file is shows in its first bytes, not its name. Text must be UTF-8 and begin with a header
+    line, from which the separator (tab, comma, semicolon, bar) is taken. Quotes are honoured, except in
+    tab-separated files whose header has none: there a quote is a character like any other.
+
+    Raises
+    ------
+    BenchError
+        The file is missing, a folder, empty, neither text nor Parquet, or its header has one column only.
+
+    """
+    if path.is_dir():
+        raise BenchError(f"{path} is a folder; give one CSV, TSV or Parquet file.")
+    try:
+        with open(path, "rb") as file:
+            start = file.read(8)
+    except OSError as error:
+        raise BenchError(f"cannot read {path}: {error.strerror}. Check the file's name.") from error
+    if not start:
+        raise BenchError(f"{path} is empty; expected a table with a header line.")
+    packing = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), "")
+    return _open_parquet(path) if packing == "parquet" else _open_text(path, packing)
+
+
+@contextmanager
+def lines(path: Path) -> Iterator[IO[bytes]]:
+    """Open the decompressed bytes of a text table."""
+    with open(path, "rb") as file:
+        start = file.read(8)
+    packing = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), "")
+    stream = _unpack(path, packing)
+    try:
+        yield stream
+    finally:
+        stream.close()
+
+
+def _open_parquet(path: Path) -> Table:
+    frame = pl.scan_parquet(path, glob=False)
+    try:
+        schema = dict(frame.collect_schema())
+    except Damage as error:
+        raise BenchError(f"{path} is a damaged Parquet file ({error}). Get it again.") from error
+    return Table(path, frame, schema, None, None, 1)
+
+
+def _open_text(path: Path, packing: str) -> Table:
+    blank, header = _header(path, packing)
+    separator = max(SEPARATORS, key=header.count)
+    if separator not in header:
+        raise BenchError(
+            f"{path}: the header {header!r} has one column only; expected a header line whose names are "
+            "separated by tabs, commas, semicolons or bars."
+        )
+    quote = None if separator == "\t" and '"' not in header else '"'
+    names = _parse((header + "\n").encode(), separator, quote).columns
+    schema: dict[str, pl.DataType] = {name: pl.String() for name in names}
+    if packing in ("bz2", "xz"):
+        frame = _stream(path, packing, names, separator, quote)
+    else:
+        frame = pl.scan_csv(path, separator=separator, quote_char=quote, infer_schema=False, glob=False)
+    return Table(path, frame, schema, separator, quote, blank + 2)
+
+
+def _header(path: Path, packing: str) -> tuple[int, str]:
+    """Return the number of blank lines before the header, and the header line itself."""
+    raw = b""
+    try:
+        stream = _unpack(path, packing)
+        with stream:
+            while b"\n" not in raw.lstrip(b"\r\n") and len(raw) < _HEADER_LIMIT:
+                block = stream.read(1 << 16)
+                raw += block
+                if not block:
+                    break
+    except Damage as error:
+        raise BenchError(f"{path} cannot be decompressed ({error}). Get the file again.") from error
+    raw = raw.removeprefix(b"\xef\xbb\xbf")
+    body = raw.lstrip(b"\r\n")
+    if not body.strip():
+        raise BenchError(f"{path} holds no text; expected a table with a header line.")
+    line = body.split(b"\n", 1)[0].rstrip(b"\r")
+    try:
+        header = line.decode()
+    except UnicodeDecodeError:
+        header = "\0"
+    if "\0" in header:
+        raise BenchError(
+            f"{path} is neither Parquet nor UTF-8 text (it starts with {line[:16]!r}). "
+            "Convert it to UTF-8 CSV, TSV or Parquet."
+        )
+    return raw[: len(raw) - len(body)].count(b"\n"), header
+
+
+def _unpack(path: Path, packing: str) -> IO[bytes]:
+    if packing == "zstd":
+        import pyarrow as pa
+
+        return io.BufferedReader(pa.input_stream(str(path), compression="zstd"))
+    unpackers: dict[str, Callable[..., Any]] = {"gzip": gzip.open, "bz2": bz2.open, "xz": lzma.open}
+    return io.BufferedReader(unpackers.get(packing, open)(path, "rb"))
+
+
+def _parse(text: bytes, separator: str, quote: str | None) -> pl.DataFrame:
+    """Parse text with a header line; every column is String."""
+    return pl.read_csv(io.BytesIO(text), separator=separator, quote_char=quote, infer_schema=False)
+
+
+def _stream(path: Path, packing: str, names: list[str], separator: str, quote: str | None) -> pl.LazyFrame:
+    """Scan text that polars cannot decompress, in blocks of whole rows; memory stays bounded."""
+    from polars.io.plugins import register_io_source
+
+    def blocks() -> Iterator[bytes]:
+        with _unpack(path, packing) as stream:
+            rest = b""
+            while block := stream.read(BLOCK):
+                whole, newline, tail = (rest + block).rpartition(b"\n")
+                # An odd number of quotes: the block ends inside a field that holds a line break.
+                if not newline or (quote and whole.count(b'"') % 2):
+                    rest += block
+                    continue
+                yield whole + newline
+                rest = tail
+            yield rest
+
+    def rows(
+        with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        left, head = n_rows, b""
+        for block in blocks():
+            if not head:
+                # The header is repeated over every block, so that each is parsed as the first one is.
+                head, _, block = block.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n").partition(b"\n")
+            if not block:
+                continue
+            part = _parse(head + b"\n" + block, separator, quote)
+            if left is not None:
+                part = part.head(left)
+                left -= part.height
+            if predicate is not None:
+                part = part.filter(predicate)
+            yield part.select(with_columns) if with_columns is not None else part
+            if left == 0:
+                return
+
+    return register_io_source(rows, schema=dict.fromkeys(names, pl.String))

@@ -1,0 +1,132 @@
+"""Settings of the global temporal split, and the dates they come to on a given log."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple, get_args
+
+from bench.data.times import iso
+from bench.errors import BenchError
+
+DAY = 86_400
+"""Seconds."""
+
+Valid = Literal["users", "period"]
+Novelty = Literal["window", "all_history"]
+
+
+class Bounds(NamedTuple):
+    """Seconds since 1970 (UTC): train is [start, trained), held-out plays are [trained, end)."""
+
+    start: int
+    trained: int
+    """End of training: `cut`, or the beginning of the validation period."""
+    cut: int
+    end: int
+
+
+@dataclass(frozen=True)
+class GlobalTemporal:
+    """Train before one date, test after it, for all users alike.
+
+    Dates are ISO texts (UTC where no zone is given). A log says for itself what is None: `start` is its
+    first play, `end` (exclusive) the second after its last one, `cut` the midnight (UTC) nearest to 90 % of
+    the span between them.
+
+    ``valid="users"`` (Tamm & Aljanaki, RecSys 2024): `valid_share` of the users of the test period are
+    validation users, the others test users; a share `cold_valid` of the cold items belongs to validation.
+    ``valid="period"``: the last `valid_days` days before `cut` are validation and leave training.
+
+    ``novelty="window"``, as published: a first play counts within [start, end); ``"all_history"``: a pair
+    played before `start` is not new and is not tested.
+    """
+
+    cut: str | None = None
+    start: str | None = None
+    end: str | None = None
+    valid: Valid = "users"
+    valid_days: int = 28
+    valid_share: float = 0.5
+    cold_valid: float = 0.2
+    novelty: Novelty = "window"
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        """Reject values that no split can have."""
+        for name, allowed in (("valid", get_args(Valid)), ("novelty", get_args(Novelty))):
+            if (value := getattr(self, name)) not in allowed:
+                raise BenchError(f"split: {name}={value!r}; choose {' or '.join(map(repr, allowed))}.")
+        if self.valid_days < 1:
+            raise BenchError(f"split: valid_days={self.valid_days}; at least one day is needed.")
+        if not 0 <= self.valid_share < 1:
+            raise BenchError(f"split: valid_share={self.valid_share}; expected 0 <= valid_share < 1.")
+        if not 0 <= self.cold_valid <= 1:
+            raise BenchError(f"split: cold_valid={self.cold_valid}; expected 0 <= cold_valid <= 1.")
+        if not 0 <= self.seed < 2**32:
+            raise BenchError(f"split: seed={self.seed}; expected 0 <= seed < 2**32.")
+        for name in ("start", "cut", "end"):
+            if (date := getattr(self, name)) is not None:
+                seconds(date, name)
+
+    def resolve(self, first: int, last: int) -> GlobalTemporal:
+        """Return the settings with every date filled in for a log with plays from `first` to `last` (s).
+
+        Raises
+        ------
+        BenchError
+            The dates are out of order, or `cut` lies outside the log.
+
+        """
+        start = first if self.start is None else seconds(self.start, "start")
+        end = last + 1 if self.end is None else seconds(self.end, "end")
+        if self.cut is None:
+            at = start + (end - start) * 9 // 10
+            cut = (at + DAY // 2) // DAY * DAY
+            if not start < cut < end:
+                cut = at
+        else:
+            cut = seconds(self.cut, "cut")
+        log = f"the log runs from {iso(first)} to {iso(last)}"
+        if not start < cut < end:
+            raise BenchError(f"split: expected start < cut < end, got {iso(start)}, {iso(cut)}, {iso(end)}; {log}.")
+        if not first < cut <= last:
+            raise BenchError(f"split: the cut {iso(cut)} lies outside the log: {log}. Choose another cut.")
+        resolved = replace(self, start=iso(start), cut=iso(cut), end=iso(end))
+        if resolved.bounds().trained <= start:
+            raise BenchError(
+                f"split: {self.valid_days} days of validation before the cut {iso(cut)} leave nothing to "
+                f"train on: start is {iso(start)}. Choose fewer valid_days, or valid='users'."
+            )
+        return resolved
+
+    def bounds(self) -> Bounds:
+        """Return the dates as seconds since 1970; only resolved settings have them."""
+        if self.start is None or self.cut is None or self.end is None:
+            raise ValueError("these settings are not resolved; take those of a Split")
+        cut = seconds(self.cut, "cut")
+        trained = cut - self.valid_days * DAY if self.valid == "period" else cut
+        return Bounds(seconds(self.start, "start"), trained, cut, seconds(self.end, "end"))
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the settings that matter in this mode, for fingerprints."""
+        idle = {"valid_days"} if self.valid == "users" else {"valid_share", "cold_valid", "seed"}
+        return {name: value for name, value in asdict(self).items() if name not in idle}
+
+
+def seconds(date: str, name: str) -> int:
+    """Seconds since 1970 of an ISO date or time; UTC where no zone is given.
+
+    Raises
+    ------
+    BenchError
+        It is no ISO date, or finer than a second.
+
+    """
+    try:
+        moment = datetime.fromisoformat(date)
+    except (TypeError, ValueError) as error:
+        raise BenchError(f"split: {name}={date!r} is not a date; write 2020-02-20 or 2020-02-20T12:00:00Z.") from error
+    if moment.microsecond:
+        raise BenchError(f"split: {name}={date!r} is finer than a second; round it.")
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())

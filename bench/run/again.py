@@ -1,0 +1,57 @@
+"""``bench run --from RECORD``: do it again, and say whether the numbers are the same."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench import results
+from bench.results import Record
+from bench.run.job import Job, Ui
+from bench.run.request import Place, Request
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The old record, the new one, and a line for each number that changed."""
+
+    old: Record
+    new: Record
+    differences: list[str]
+    reasons: list[str]
+    """Inputs that are not what they were: the first place to look."""
+
+
+def repeat(path: Path, place: Place, ui: Ui) -> Comparison:
+    """Compute a record anew in a scratch folder (stored vectors are used) and compare every metric exactly.
+
+    The old record is not touched.
+    """
+    old = results.read(path)
+    request = Request.from_json(old.asked)
+    with tempfile.TemporaryDirectory(prefix="bench-again-") as folder:
+        job = Job(request, replace(place, results=Path(folder), again=True), ui)
+        job.plan()
+        new = job.do().records[0][1]
+    return Comparison(old, new, results.differences(old.metrics, new.metrics), _reasons(old, new))
+
+
+def _reasons(old: Record, new: Record) -> list[str]:
+    out = []
+    for what, left, right in (
+        ("the data", old.data.get("fingerprint"), new.data.get("fingerprint")),
+        ("the split", old.split.get("fingerprint"), new.split.get("fingerprint")),
+        ("the item table", old.extractor.get("table_sha256"), new.extractor.get("table_sha256")),
+        ("the extractor's settings", old.extractor.get("settings"), new.extractor.get("settings")),
+        ("the recommender's settings", old.recommender.get("settings"), new.recommender.get("settings")),
+    ):
+        if left != right:
+            out.append(f"{what} changed")
+    for name, found in new.environment["packages"].items():
+        before = old.environment.get("packages", {}).get(name)
+        if before != found:
+            out.append(f"{name} was {before}, is {found}")
+    if old.environment.get("cpu") != new.environment.get("cpu"):
+        out.append(f"the processor was {old.environment.get('cpu')}, is {new.environment.get('cpu')}")
+    return out

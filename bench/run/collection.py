@@ -1,0 +1,132 @@
+"""Vectors of a whole catalogue, without listening: what ``bench extract`` and ``bench export`` do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from bench.errors import BenchError
+from bench.files import whole, write_text
+from bench.items import Tables, audio_extractors
+from bench.protocols import Lane
+from bench.registry import create
+from bench.run import plan
+from bench.run.job import Ui
+from bench.run.material import catalog_of, open_data
+from bench.run.request import Data, Place
+from bench.run.vectors import Audio, Filling
+from bench.specs import Spec
+
+FORMATS = (".npy", ".parquet", ".tsv")
+
+
+class Collection:
+    """A catalogue and the extractors to run over it."""
+
+    def __init__(self, data: Data, extractors: Sequence[str], lane: Lane, place: Place, ui: Ui):
+        self.place, self.ui, self.lane = place, ui, lane
+        plugins = audio_extractors(list(extractors), self._plugin)
+        if data.audio and not data.listens:
+            if data.data:
+                raise BenchError("--data and --audio exclude one another: give one of them.")
+            notes: list[str] = []
+            catalog: pl.DataFrame | None = catalog_of(data.audio, notes)
+        else:
+            opened = open_data(data, place)
+            catalog, notes = opened.catalog, opened.notes
+        if catalog is None:
+            raise BenchError("there is no audio: give --audio DIR|LIST, or a dataset that brings some.")
+        for note in notes:
+            ui.log(f"note: {note}")
+        self.audio = Audio.of(catalog, place.cache)
+        self.fillings = [Filling(plugin, self.audio, place) for plugin in plugins]
+
+    @property
+    def tracks(self) -> int:
+        """How many tracks the catalogue has."""
+        return len(self.audio.rows)
+
+    @cached_property
+    def device(self) -> str:
+        """The device in use."""
+        return plan.device(self.place.device)
+
+    def plan(self) -> None:
+        """Print what is missing and what it will take."""
+        if any(f.sources for f in self.fillings):
+            for line in plan.fillings(self.fillings, self.device)[0]:
+                self.ui.log(line)
+        else:
+            for f in self.fillings:
+                self.ui.log(f"{f.extractor.name}: all {self.tracks} tracks are in the store; nothing to compute")
+
+    def verify(self) -> list[tuple[str, list[str]]]:
+        """Check every shard of the extractors' sets; return (extractor, removed files)."""
+        out = []
+        for at, filling in enumerate(self.fillings):
+            out.append((filling.extractor.name, filling.set.verify()))
+            self.fillings[at] = Filling(filling.extractor, self.audio, self.place)
+        return out
+
+    def fill(self) -> int:
+        """Compute what is missing; return the largest number of tracks that an extractor could not embed."""
+        worst = 0
+        for part in self.fillings:
+            if part.sources:
+                with self.ui.bar(part.extractor.name, len(part.sources)) as progress:
+                    part.fill(self.device, progress, self.ui.log)
+            worst = max(worst, len(part.failures()))
+        return worst
+
+    def summary(self) -> list[str]:
+        """Return a line for each extractor, and its failures by reason."""
+        lines = []
+        for part in self.fillings:
+            failed = part.failures()
+            widths = ", ".join(f"{name} {width}" for name, width in part.set.layers.items())
+            lines.append(
+                f"{part.extractor.name}: {self.tracks - len(failed)} of {self.tracks} tracks have vectors "
+                f"({widths}) in {part.set.folder}"
+            )
+            if len(failed):
+                lines.append(f"  {len(failed)} failed, listed in {part.failures_path}:")
+                lines += [f"    {track}: {reason}" for track, _, reason in failed.head(10).iter_rows()]
+                if len(failed) > 10:
+                    lines.append(f"    ... and {len(failed) - 10} more")
+        return lines
+
+    def export(self, text: str, out: Path) -> tuple[int, int]:
+        """Write the vectors of one entry to `out`; return rows and width."""
+        ids = sorted(self.audio.rows["track_id"].to_list())
+        vectors, present = Tables(self.place.cache, self.audio.row_of, self.lane).joined(text, ids)
+        kept = [name for name, there in zip(ids, present.tolist(), strict=True) if there]
+        vectors = vectors[present]
+        if not kept:
+            raise BenchError(f"{text}: no track has a vector, so there is nothing to export.")
+        if out.suffix == ".npy":
+            with whole(out) as temporary:
+                np.save(temporary, vectors, allow_pickle=False)
+            write_text(out.with_suffix(".ids.txt"), "\n".join(kept) + "\n")
+        else:
+            frame = pl.DataFrame({"track_id": kept})
+            with whole(out) as temporary:
+                if out.suffix == ".parquet":
+                    vector = pl.Series("vector", vectors, dtype=pl.Array(pl.Float32, vectors.shape[1]))
+                    frame.with_columns(vector).write_parquet(temporary)
+                else:
+                    columns = [pl.Series(f"d{i}", column) for i, column in enumerate(vectors.T)]
+                    frame.with_columns(columns).write_csv(temporary, separator="\t")
+        return len(kept), vectors.shape[1]
+
+    def _plugin(self, spec: Spec) -> object:
+        return create("extractors", spec.without("layer"), lane=self.lane)
+
+
+def check_format(out: Path) -> None:
+    """Refuse an unknown suffix before any work."""
+    if out.suffix not in FORMATS:
+        raise BenchError(f"--out {out}: give a name ending in {', '.join(FORMATS)}.")

@@ -1,0 +1,265 @@
+"""A whole run: open, plan, check, fill the store, compute the cells that are not there yet, record."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from bench import results
+from bench.data.leaks import near_duplicates
+from bench.errors import BenchError
+from bench.extract import set_sha256
+from bench.items import ItemTable, Tables, audio_extractors
+from bench.registry import create
+from bench.results import Record
+from bench.run import plan
+from bench.run.cell import measure
+from bench.run.entry import blank, inputs
+from bench.run.material import Material, open_material
+from bench.run.request import Cell, Place, Request, cells
+from bench.run.vectors import Audio, Filling
+from bench.specs import parse
+
+DUPLICATES_UP_TO = 60_000**2 * 256
+"""Products (items squared times width) that the search for near-duplicate vectors may cost: seconds."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Ui:
+    """How a run speaks: lines, and a progress bar a step."""
+
+    log: Callable[[str], None] = lambda line: print(line, file=sys.stderr)
+    bar: Callable[[str, int], AbstractContextManager[Progress]] = lambda _title, _total: nullcontext(
+        lambda _done, _failed: None
+    )
+
+
+@dataclass
+class Finished:
+    """What a run leaves: its records, whether it computed any, and tracks without vectors."""
+
+    records: list[tuple[Path, Record]] = field(default_factory=list)
+    computed: int = 0
+    failed_tracks: int = 0
+
+
+class Job:
+    """One run. Construct it, then `plan()`, then `do()`; each step raises BenchError on bad input."""
+
+    def __init__(self, request: Request, place: Place, ui: Ui):
+        self.request, self.place, self.ui = request.checked(), place, ui
+        self.cells = cells(request)
+        self.material: Material = open_material(request.data, request.split, place, ui.log)
+        self.split = self.material.split
+        self.k = list(request.k) or [self.material.opened.dataset.default_k]
+        self.reference = self._reference()
+        self.audio = self._audio()
+        self.fillings = [Filling(plugin, self.audio, place) for plugin in self._audio_plugins()]
+        self._tables: dict[tuple[str, int], ItemTable] = {}
+        self._check_k()
+
+    # -- plan ---------------------------------------------------------------------------------------
+
+    def plan(self) -> list[Cell]:
+        """Print what will be done, and return the cells that must be computed."""
+        say, split = self.ui.log, self.split
+        say(
+            f"data: {self.material.name}, split {self.material.split_name} at {split.settings.cut}: "
+            f"{len(split.users)} listeners, {int(split.hot.sum())} hot and {int((~split.hot).sum())} cold tracks, "
+            f"{len(split.train)} training pairs, fingerprint {split.fingerprint[:8]}"
+        )
+        for note in [*self.material.notes, *self.material.leaks.warnings]:
+            say(f"note: {note}")
+        todo = self._todo()
+        if any(f.sources for f in self.fillings):
+            for line in plan.fillings(self.fillings, self.device)[0]:
+                say(line)
+        for line in plan.cells(todo, [c for c in self.cells if c not in todo]):
+            say(line)
+        if todo:
+            widest = max([sum(f.set.layers.values()) for f in self.fillings], default=128)
+            say(plan.memory(len(split.items), widest))
+        say(f"results: {self.place.results}")
+        return todo
+
+    def _todo(self) -> list[Cell]:
+        """Return the cells without a record of the same inputs; unknown inputs mean work."""
+        if self.place.again or any(f.sources for f in self.fillings):
+            return list(self.cells)
+        return [cell for cell in self.cells if self._existing(cell) is None]
+
+    def _existing(self, cell: Cell) -> tuple[Path, Record] | None:
+        """Find the record of a cell whose inputs are what they are now."""
+        path = self.place.results / self._blank(cell).path
+        if not path.exists() or not results.users_path(path).exists():
+            return None
+        try:
+            found = results.read(path)
+        except BenchError as error:
+            self.ui.log(f"{error} It is computed again.")
+            return None
+        return (path, found) if found.inputs_sha256 == self._inputs(cell) else None
+
+    # -- do -----------------------------------------------------------------------------------------
+
+    def do(self) -> Finished:
+        """Fill the store, compute and record; finished cells stay when a later one fails."""
+        out = Finished()
+        for part in self.fillings:
+            if part.sources:
+                with self.ui.bar(part.extractor.name, len(part.sources)) as progress:
+                    part.fill(self.device, progress, self.ui.log)
+            failed = part.failures()
+            out.failed_tracks = max(out.failed_tracks, len(failed))
+            if len(failed):
+                self.ui.log(f"{part.extractor.name}: {len(failed)} tracks have no vector: {part.failures_path}")
+                for row in failed.head(5).iter_rows():
+                    self.ui.log(f"  {row[0]}: {row[2]}")
+        for cell in self.cells:
+            known = None if self.place.again else self._existing(cell)
+            if known is None:
+                out.computed += 1
+                self.ui.log(f"computing {cell}")
+                known = self._compute(cell)
+            out.records.append(known)
+        return out
+
+    def _compute(self, cell: Cell) -> tuple[Path, Record]:
+        model = create("recommenders", cell.model, lane=self.request.lane)
+        table = self.table(cell.extractor, cell.seed, self.request.treat)
+        record = self._blank(cell)
+        record.inputs_sha256 = self._inputs(cell)
+        space = None
+        if self.reference:
+            space = (parse(self.reference).name, self.table(self.reference, 0, "standardize"))
+        found = measure(
+            model,
+            table,
+            self.split,
+            ks=self.k,
+            seed=cell.seed,
+            device=self.device,
+            reference=space,
+            folder=self._checkpoints(record),
+            log=self.ui.log,
+        )
+        record.metrics, record.intervals, record.chance = found.metrics, found.intervals, found.chance
+        record.users, record.candidates, record.beyond = found.users, found.candidates, found.beyond
+        record.validation = found.validation
+        record.extractor |= {
+            "width": int(table.vectors.shape[1]),
+            "coverage": table.coverage,
+            "table_sha256": table.sha256,
+        }
+        record.cost = found.cost | self._cost(cell)
+        record.environment = results.environment(self.device)
+        record.warnings += found.warnings + self._table_warnings(cell, table)
+        per_user = pl.concat(found.per_user) if found.per_user else None
+        path = results.write(record, self.place.results, per_user)
+        shutil.rmtree(self._checkpoints(record), ignore_errors=True)
+        return path, record
+
+    def table(self, text: str, seed: int, treat: str) -> ItemTable:
+        """Build (once) the table of an extractor entry."""
+        key = (f"{text}|{treat}", seed)
+        if key not in self._tables:
+            tables = Tables(self.place.cache, self.audio.row_of, self.request.lane, seed)
+            self._tables[key] = tables.build(
+                text,
+                self.split.items,
+                hot=self.split.hot,
+                meta=self.material.meta,
+                treat=treat if text != "none" else "",
+            )
+        return self._tables[key]
+
+    @cached_property
+    def device(self) -> str:
+        """The device in use; finding out imports torch, so an unchanged run never asks."""
+        return plan.device(self.place.device)
+
+    # -- what a record says --------------------------------------------------------------------------
+
+    def _blank(self, cell: Cell) -> Record:
+        return blank(self.request, self.material, self.k, cell)
+
+    def _inputs(self, cell: Cell) -> str:
+        vectors = {part.set.sha256: part.state(self.split.items) for part in self._parts(cell)}
+        return inputs(self._blank(cell), self.material, self.reference, vectors)
+
+    def _parts(self, cell: Cell) -> list[Filling]:
+        """Return the sets behind a cell's vectors."""
+        wanted = {set_sha256(plugin) for plugin in audio_extractors([cell.extractor], self.request.plugin)}
+        return [part for part in self.fillings if part.set.sha256 in wanted]
+
+    def _cost(self, cell: Cell) -> dict[str, Any]:
+        """Return what embedding costs on this device, and the process's peak memory so far."""
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        cost: dict[str, Any] = {"peak_memory_bytes": peak, "device": self.device}
+        rates = [part.set.rate(self.device) for part in self._parts(cell)]
+        if known := [rate for rate in rates if rate is not None]:
+            cost["extract_s_per_1000"] = 1000 * sum(known)
+        return cost
+
+    def _table_warnings(self, cell: Cell, table: ItemTable) -> list[str]:
+        """Say what is wrong with a table, if anything."""
+        out = []
+        if table.coverage < 1:
+            absent = int((~table.present).sum())
+            out.append(f"{absent} of {len(table.ids)} items have no vector; they are never recommended")
+        cost = len(table.ids) ** 2 * table.vectors.shape[1]
+        if not cell.control and 0 < cost <= DUPLICATES_UP_TO:
+            found = near_duplicates(table.vectors, table.ids)
+            if found.total:
+                pairs = ", ".join(f"{a} = {b}" for a, b in found.pairs[:3])
+                out.append(f"{found.total} pairs of items have vectors of cosine above 0.999 ({pairs})")
+        return out
+
+    # -- parts ----------------------------------------------------------------------------------------
+
+    def _reference(self) -> str | None:
+        """Return the spec of the space for diversity; without audio only a table of vectors can be one."""
+        text = self.request.reference
+        if text is None or text == "none":
+            return None
+        needs_audio = bool(audio_extractors([text], self.request.plugin))
+        return None if needs_audio and self.material.catalog is None else text
+
+    def _audio_plugins(self) -> list[Any]:
+        """Return every audio extractor of the run, the space for diversity included, once a set."""
+        texts = [cell.extractor for cell in self.cells] + ([self.reference] if self.reference else [])
+        return audio_extractors(list(dict.fromkeys(texts)), self.request.plugin)
+
+    def _audio(self) -> Audio:
+        """Return the catalogue rows of the split's items, keyed; stop when audio is needed and absent."""
+        catalog = self.material.catalog
+        if catalog is None:
+            if needs := self._audio_plugins():
+                raise BenchError(
+                    f"{needs[0].name} listens to audio, and {self.material.name} brings none: give --audio DIR|LIST."
+                )
+            empty = {"track_id": pl.String, "path": pl.String, "offset": pl.Float64, "duration": pl.Float64}
+            return Audio.of(pl.DataFrame(schema=empty), self.place.cache)
+        return Audio.of(catalog, self.place.cache)
+
+    def _check_k(self) -> None:
+        """Refuse a k that every list would satisfy."""
+        hot = int(self.split.hot.sum())
+        if max(self.k) >= hot:
+            raise BenchError(f"--k {max(self.k)}: there are only {hot} hot tracks to choose from. Take a smaller k.")
+
+    def _checkpoints(self, record: Record) -> Path:
+        """Where a trained model's checkpoints go: by inputs, so that a changed run starts anew."""
+        return self.place.cache / "checkpoints" / record.inputs_sha256[:32]

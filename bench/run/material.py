@@ -1,0 +1,202 @@
+"""What a run works on: tracks, listening, split and metadata, opened once and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from bench.audio import catalog as audio_catalog
+from bench.audio.hashing import HashIndex
+from bench.data import leaks
+from bench.data.listens import FileDataset, parse_columns
+from bench.data.split import GlobalTemporal, Split, make
+from bench.data.split import read as read_split
+from bench.errors import BenchError, did_you_mean
+from bench.files import digest, write_text
+from bench.protocols import Dataset
+from bench.registry import get
+from bench.run.request import Data, Place
+from bench.specs import parse, settings_from
+
+META = ("artist", "album", "title", "tags", "genre")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A dataset and its catalogue.
+
+    catalog : track_id, path, offset, duration; None without audio
+    own_ids : whether track ids of catalogue and log are the same by definition
+    """
+
+    dataset: Dataset
+    root: Path
+    catalog: pl.DataFrame | None
+    own_ids: bool
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything a run needs to know about its data."""
+
+    opened: Opened
+    fingerprint: Mapping[str, Any]
+    split: Split
+    split_name: str
+    meta: Mapping[str, Sequence[Any]]
+    catalog: pl.DataFrame | None
+    notes: list[str]
+    leaks: leaks.Leaks
+
+    @property
+    def name(self) -> str:
+        """The dataset's name."""
+        return self.opened.dataset.name
+
+
+def open_data(data: Data, place: Place) -> Opened:
+    """Find the dataset, build it if it is built in, and read its catalogue.
+
+    Raises
+    ------
+    BenchError
+        For a missing file or folder, an unknown name, or options that do not go together.
+
+    """
+    if data.listens and data.data:
+        raise BenchError("--data and --listens exclude one another: give one of them.")
+    if data.columns and not data.listens:
+        raise BenchError("--columns describes a --listens file; there is none.")
+    if data.listens:
+        columns = parse_columns(data.columns) if data.columns else None
+        meta = Path(data.meta).expanduser() if data.meta else None
+        dataset: Dataset = FileDataset(Path(data.listens).expanduser(), columns, meta)
+        root = dataset.prepare(None, place.cache)
+    else:
+        if data.audio or data.meta:
+            raise BenchError("--audio and --meta belong to a --listens file; a dataset brings its own.")
+        dataset = get("datasets", data.data or "demo")()
+        root = dataset.prepare(Path(data.root).expanduser() if data.root else None, place.cache)
+    notes: list[str] = []
+    catalog = dataset.catalog(root)
+    if data.audio:
+        catalog = catalog_of(data.audio, notes)
+    return Opened(dataset, root, catalog, not data.audio, notes)
+
+
+def catalog_of(audio: str, notes: list[str]) -> pl.DataFrame:
+    """Read ``--audio DIR|LIST``; what was skipped is noted."""
+    found = audio_catalog.read(Path(audio).expanduser())
+    if found.skipped:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(found.skipped.items()))
+        notes.append(f"files in {audio} that are not audio by their names: {kinds}")
+    return found.rows
+
+
+def open_material(data: Data, split: str | None, place: Place, log: Callable[[str], None]) -> Material:
+    """Open the data, make or read the split, and stop on a leak."""
+    opened = open_data(data, place)
+    dataset = opened.dataset
+    fingerprint = _fingerprint(data, opened, place)
+    spec = parse(split or dataset.default_split)
+    if spec.name != "global_temporal":
+        raise BenchError(f"--split: there is no split {spec.name!r}.{did_you_mean(spec.name, ['global_temporal'])}")
+    settings = settings_from(GlobalTemporal, spec)
+    known_ids = None if opened.catalog is None else digest(sorted(opened.catalog["track_id"].to_list()))
+    key = digest({"data": fingerprint, "split": str(spec), "audio": known_ids, "version": 1})
+    made = _split(opened, settings, place.cache / "splits", key, log)
+    notes = list(opened.notes)
+    catalog = None
+    if opened.catalog is not None:
+        catalog, rule = match(opened, pl.Series("item", made.items, dtype=pl.String))
+        if rule != "track_id":
+            notes.append(f"tracks of the log were found by {rule}")
+    notes += _left_out(made)
+    frame = dataset.meta(opened.root)
+    found = leaks.check(made, frame)
+    return Material(opened, fingerprint, made, spec.name, _meta(frame, made.items), catalog, notes, found)
+
+
+def match(opened: Opened, items: pl.Series) -> tuple[pl.DataFrame, str]:
+    """Give catalogue rows the log's ids: by track id, file name, or its stem, whichever fits most.
+
+    Returns the rows (track_id = the log's id) and the rule that was used.
+    """
+    assert opened.catalog is not None
+    rows = opened.catalog
+    if opened.own_ids:
+        return rows.filter(pl.col("track_id").is_in(items.to_list())), "track_id"
+    name = pl.col("path").str.split("/").list.last()
+    rules = {
+        "track_id": pl.col("track_id"),
+        "file name": name,
+        "file name without extension": name.str.replace(r"\.[^.]+$", ""),
+    }
+    best, chosen = rows.clear(), "track_id"
+    for rule, key in rules.items():
+        # A key that two files share names neither of them.
+        found = rows.with_columns(key.alias("track_id")).filter(pl.col("track_id").is_unique())
+        found = found.filter(pl.col("track_id").is_in(items.to_list()))
+        if len(found) > len(best):
+            best, chosen = found, rule
+    if not len(best):
+        raise BenchError(
+            f"none of the log's {len(items)} tracks (such as {items[0]!r}) is among the {len(rows)} audio files "
+            f"(such as {rows['track_id'][0]!r}). Name files by track id, or give --audio a list with columns "
+            "track_id and path."
+        )
+    return best, chosen
+
+
+def _split(opened: Opened, settings: GlobalTemporal, folder: Path, key: str, log: Callable[[str], None]) -> Split:
+    """Read the split that belongs to `key`, or make and write it."""
+    pointer = folder / f"{key[:32]}.txt"
+    if pointer.exists() and (path := folder / pointer.read_text().strip()).exists():
+        try:
+            return read_split(path)
+        except BenchError as error:
+            log(f"{error} It is made again.")
+    listens = opened.dataset.listens(opened.root)
+    known = None
+    if opened.catalog is not None:
+        items = listens.select(pl.col("item").unique()).collect().to_series().drop_nulls().sort()
+        known = match(opened, items)[0]["track_id"]
+    made = make(listens, settings, known_items=known)
+    leaks.assert_sound(made)
+    path = made.write(folder)
+    write_text(pointer, path.name)
+    return made
+
+
+def _fingerprint(data: Data, opened: Opened, place: Place) -> dict[str, Any]:
+    """Identify the listening data; a user's files are hashed once and remembered."""
+    if not data.listens:
+        return opened.dataset.fingerprint(opened.root)
+    files = [data.listens, *([data.meta] if data.meta else [])]
+    found = HashIndex(place.cache / "hashes.sqlite").hashes([str(Path(f).expanduser().resolve()) for f in files])
+    for file, result in zip(files, found, strict=True):
+        if not isinstance(result, str):
+            raise BenchError(f"{file}: {result}.")
+    return {"files": {Path(f).name: r for f, r in zip(files, found, strict=True)}, "columns": data.columns}
+
+
+def _left_out(split: Split) -> list[str]:
+    """Say what the split did not use of the log."""
+    left = split.counts["left_out"]
+    parts = [f"{n} plays {why.replace('_', ' ')}" for why, n in left["plays"].items() if n]
+    parts += [f"{n} held-out pairs ({why.replace('_', ' ')})" for why, n in left["pairs"].items() if n]
+    return ["left out of the log: " + ", ".join(parts)] if parts else []
+
+
+def _meta(frame: pl.DataFrame | None, items: Sequence[str]) -> dict[str, list[Any]]:
+    """Align metadata with item rows; an unknown value is None."""
+    if frame is None:
+        return {}
+    wanted = pl.DataFrame({"track_id": list(items)}, schema={"track_id": pl.String})
+    joined = wanted.join(frame.unique("track_id", keep="first"), on="track_id", how="left", maintain_order="left")
+    return {name: joined[name].to_list() for name in META if name in frame.columns}

@@ -1,0 +1,86 @@
+"""The plan that is printed before any work: what is missing, how long, how much memory and disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.errors import BenchError
+from bench.run.request import Cell
+from bench.run.vectors import Filling
+
+SCORES = 256 * 2**20
+AHEAD = 64 * 2**20
+
+
+def fillings(parts: Sequence[Filling], device: str) -> tuple[list[str], float]:
+    """Return a line for each extractor, and the seconds of them all.
+
+    The rate is what this device did before, or what a few of the missing tracks took just now.
+    """
+    lines, total = [], 0.0
+    for part in parts:
+        wanted = len(part.audio.rows)
+        if not part.sources:
+            lines.append(f"{part.extractor.name}: all {wanted} tracks are in the store")
+            continue
+        disk = part.check_disk()
+        seconds = part.seconds_per_track(device) * len(part.sources)
+        total += seconds
+        lines.append(
+            f"{part.extractor.name}: {len(part.sources)} of {wanted} tracks to embed on {device}, "
+            f"about {duration(seconds)}, {size(disk)} of disk"
+        )
+    return lines, total
+
+
+def device(wanted: str) -> str:
+    """Return the device to use; ``auto`` looks for a GPU. Imports torch.
+
+    Raises
+    ------
+    BenchError
+        When a GPU is asked for and torch finds none.
+
+    """
+    import torch
+
+    found = torch.cuda.is_available()
+    if wanted == "auto":
+        return "cuda" if found else "cpu"
+    if wanted.startswith("cuda") and not found:
+        raise BenchError(f"--device {wanted}: torch finds no GPU here (see `bench doctor`). Use --device cpu.")
+    return wanted
+
+
+def cells(todo: Sequence[Cell], done: Sequence[Cell]) -> list[str]:
+    """Return the lines that name the cells to compute."""
+    lines = []
+    for control in (False, True):
+        names = [str(cell) for cell in todo if cell.control is control]
+        if names:
+            lines.append(f"{'controls' if control else 'to compute'}: " + ", ".join(names))
+    if done:
+        lines.append(f"unchanged: {len(done)} of {len(done) + len(todo)} cells")
+    return lines
+
+
+def memory(n_items: int, width: int) -> str:
+    """Return the peak this process should stay under, models' own weights apart."""
+    tables = 4 * 4 * n_items * width  # the table, its normalised copy, and twice that while treating
+    return f"memory: about {size(450 * 2**20 + SCORES + AHEAD + tables)}, beside the models' own weights"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as ``45 s``, ``12 min`` or ``3.5 h``."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def size(number: float) -> str:
+    """Return bytes as ``3.2 MB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.3g} TB"

@@ -1,0 +1,177 @@
+"""From catalogue rows to a filled store: row keys, what is missing, filling it, what failed."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from bench.audio.hashing import HashIndex, row_key
+from bench.errors import BenchError
+from bench.extract import Extraction, open_set
+from bench.extract.readers import Source
+from bench.files import digest, whole
+from bench.registry import create
+from bench.run.request import Place
+
+UNIT = 4096
+"""Tracks in one unit of an engine's work."""
+TRIAL = 3
+"""Tracks that are timed when this device never ran this extractor."""
+
+
+@dataclass(frozen=True)
+class Audio:
+    """The tracks of one run: catalogue rows with the key of their audio.
+
+    rows : track_id, path, offset, duration, row (hex key, null when unreadable), problem (why it is null)
+    """
+
+    rows: pl.DataFrame
+
+    @staticmethod
+    def of(catalog: pl.DataFrame, cache: Path, progress: Callable[[int], None] | None = None) -> Audio:
+        """Hash the audio behind a catalogue (once: an index remembers size and time of change)."""
+        index = HashIndex(cache / "hashes.sqlite")
+        paths = catalog["path"].unique(maintain_order=True).to_list()
+        known = dict(zip(paths, index.hashes(paths, progress=progress), strict=True))
+        keys: list[str | None] = []
+        problems: list[str | None] = []
+        for path, offset, duration in catalog.select("path", "offset", "duration").iter_rows():
+            found = known[path]
+            keys.append(row_key(found, offset, duration) if isinstance(found, str) else None)
+            problems.append(None if isinstance(found, str) else str(found))
+        return Audio(
+            catalog.with_columns(
+                pl.Series("row", keys, dtype=pl.String), pl.Series("problem", problems, dtype=pl.String)
+            )
+        )
+
+    @cached_property
+    def row_of(self) -> dict[str, str]:
+        """track_id -> row key."""
+        usable = self.rows.filter(pl.col("row").is_not_null())
+        return dict(zip(usable["track_id"].to_list(), usable["row"].to_list(), strict=True))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of which audio each track id has."""
+        return digest(self.rows.sort("track_id").select("track_id", "row").rows())
+
+
+@dataclass
+class Filling:
+    """One extractor's share of a run: what its set lacks, and the means to fill it."""
+
+    extractor: Any
+    audio: Audio
+    place: Place
+
+    def __post_init__(self) -> None:
+        """Open the set and look what is missing."""
+        self.set = open_set(self.place.cache, self.extractor)
+        usable = self.audio.rows.filter(pl.col("row").is_not_null())
+        lacking = self.set.missing(usable["row"].to_list(), retry_failed=self.place.retry_failed)
+        part = usable.unique("row", keep="first", maintain_order=True)
+        part = pl.DataFrame({"row": lacking}, schema={"row": pl.String}).join(
+            part, on="row", how="left", maintain_order="left"
+        )
+        self.sources = [Source(*row) for row in part.select("row", "path", "offset", "duration").iter_rows()]
+        self._work: Extraction | None = None
+
+    def work(self, device: str) -> Extraction:
+        """Return the worker, made once, so that a trial's loaded model serves the real work."""
+        if self._work is None:
+            self._work = Extraction(
+                self.extractor,
+                self.place.cache,
+                device=device,
+                dtype=self.place.dtype,
+                batch=self.place.batch,
+                workers=self.place.workers,
+            )
+        return self._work
+
+    def seconds_per_track(self, device: str) -> float:
+        """Return the measured rate of this device; measure it on a few of the missing tracks if need be."""
+        if (known := self.set.rate(device)) is not None:
+            return known
+        work = self.work(device)
+        work.load()
+        with tempfile.TemporaryDirectory(prefix="bench-trial-") as folder:
+            real, work.cache = work.cache, Path(folder)
+            try:
+                work(self.sources[:1])  # the first call also warms up
+                started = time.monotonic()
+                work(self.sources[:TRIAL])
+                return (time.monotonic() - started) / len(self.sources[:TRIAL])
+            finally:
+                work.cache = real
+
+    def check_disk(self) -> int:
+        """Return the bytes the missing vectors will take.
+
+        Raises
+        ------
+        BenchError
+            When the disk has not enough room for them.
+
+        """
+        need = len(self.sources) * self.set.bytes_per_track()
+        folder = self.place.cache
+        while not folder.exists():
+            folder = folder.parent
+        free = shutil.disk_usage(folder).free
+        if need > free:
+            raise BenchError(
+                f"{self.extractor.name} needs {need / 1e9:.1f} GB for {len(self.sources)} tracks, {folder} has "
+                f"{free / 1e9:.1f} GB free. Choose another folder with --cache."
+            )
+        return need
+
+    def fill(self, device: str, progress: Callable[[int, int], None] | None, log: Callable[[str], None]) -> None:
+        """Compute what is missing, through the local engine, unit by unit."""
+        work = self.work(device)
+        work.log = log
+        before = [0, 0]
+
+        def tell(done: int, failed: int) -> None:
+            if progress:
+                progress(before[0] + done, before[1] + failed)
+
+        work.progress = tell
+        units = [self.sources[i : i + UNIT] for i in range(0, len(self.sources), UNIT)]
+        for outcome in create("engines", "local").map(work, units):
+            before[0] += outcome.done
+            before[1] += len(outcome.failed)
+        self.sources = []
+
+    def failures(self) -> pl.DataFrame:
+        """Return track_id, path, reason of every track of this run that has no vector, and write them down."""
+        failed = self.set.rows().filter(pl.col("status") == "failed").select("row", "reason")
+        joined = self.audio.rows.join(failed, on="row", how="left", maintain_order="left")
+        out = joined.with_columns(pl.coalesce("problem", "reason").alias("reason"))
+        out = out.filter(pl.col("reason").is_not_null()).select("track_id", "path", "reason")
+        if len(out):
+            with whole(self.failures_path) as temporary:
+                out.write_csv(temporary)
+        return out
+
+    @property
+    def failures_path(self) -> Path:
+        """Where `failures` writes its list."""
+        return self.set.folder / "failures.csv"
+
+    def state(self, ids: Sequence[str]) -> dict[str, Any]:
+        """Identify the vectors that `ids` have: the set, the audio, and which rows are present."""
+        have = self.set.rows().filter(pl.col("status") != "failed").select("row")
+        wanted = self.audio.rows.filter(pl.col("track_id").is_in(list(ids))).sort("track_id")
+        there = wanted.join(have, on="row", how="semi", maintain_order="left")
+        return {"set": self.set.sha256, "rows": digest(there.select("track_id", "row").rows())}

@@ -1,0 +1,15 @@
+"""Contracts that any plugin can inherit: five lines in a third-party test file.
+
+    from bench.testing import ExtractorContract
+
+    class TestMine(ExtractorContract):
+        spec = "mine"
+
+The methods are plain assertions, so ``bench check mine`` runs them without pytest as well.
+"""
+
+from bench.testing.extractor import ExtractorContract
+from bench.testing.recommender import RecommenderContract
+from bench.testing.source import TableSourceContract
+
+__all__ = ["ExtractorContract", "RecommenderContract", "TableSourceContract"]

@@ -1,0 +1,33 @@
+"""Short seeded clips on disk for contracts: tones, chords and noise that differ from one another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+
+def clip(seconds: float, rate: int, seed: int) -> NDArray[np.float32]:
+    """Return a chord with vibrato, a slow swell and some noise, (seconds * rate,) float32."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(round(seconds * rate)) / rate
+    wave = np.zeros_like(time)
+    for pitch in rng.choice([110.0, 164.8, 220.0, 277.2, 329.6, 440.0, 554.4], 3, replace=False):
+        wobble = 0.3 * np.sin(2 * np.pi * rng.uniform(3, 6) * time)
+        wave += rng.uniform(0.3, 1.0) * np.sin(2 * np.pi * pitch * time + wobble)
+    swell = 0.6 + 0.4 * np.sin(2 * np.pi * rng.uniform(0.2, 0.8) * time + rng.uniform(0, 6))
+    wave = 0.2 * wave * swell + rng.uniform(0.002, 0.02) * rng.standard_normal(len(time))
+    return np.asarray(wave, dtype=np.float32)
+
+
+def write(folder: Path, seconds: Sequence[float], rate: int) -> list[Path]:
+    """Write one WAV a duration, each with a sound of its own."""
+    paths = []
+    for at, length in enumerate(seconds):
+        path = folder / f"clip{at:02d}.wav"
+        soundfile.write(path, clip(length, rate, seed=at), rate, subtype="FLOAT")
+        paths.append(path)
+    return paths

@@ -1,0 +1,59 @@
+"""What every source of ready-made vectors must keep."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.files import canonical_json
+from bench.protocols import Lane, TableSource
+from bench.registry import create
+
+
+class TableSourceContract:
+    """Inherit and set `spec`, and `ids` when the source knows only certain ids."""
+
+    spec: str = ""
+    lane: Lane = "corrected"
+    ids: tuple[str, ...] = tuple(f"track{i:03d}" for i in range(64))
+
+    def make(self) -> TableSource:
+        """Return the source."""
+        return create("extractors", self.spec, lane=self.lane)  # type: ignore[no-any-return]
+
+    def note(self) -> str:
+        """Say what was checked."""
+        return "" if self.make().present(list(self.ids)).any() else "none of the invented ids is in the file"
+
+    def test_it_declares_what_it_is(self) -> None:
+        """A name, and a fingerprint that is JSON and the same for two instances."""
+        assert self.make().name, "no name"
+        assert canonical_json(self.make().fingerprint()) == canonical_json(self.make().fingerprint())
+
+    def test_presence_is_one_answer_an_id(self) -> None:
+        """`present` answers for each id, and nobody knows an id that cannot exist."""
+        answer = self.make().present(list(self.ids))
+        assert answer.shape == (len(self.ids),), f"shape {answer.shape}"
+        assert answer.dtype == np.bool_, f"type {answer.dtype}"
+
+    def test_rows_are_finite_and_as_many_as_ids(self) -> None:
+        """One finite row an id, all of one width."""
+        ids = self._known()
+        table = self._table(ids)
+        assert table.shape[0] == len(ids), f"{table.shape[0]} rows for {len(ids)} ids"
+        assert table.ndim == 2, f"shape {table.shape}"
+        assert np.isfinite(table).all(), "rows that are not finite"
+
+    def test_it_is_deterministic(self) -> None:
+        """The same seed gives the same table."""
+        ids = self._known()
+        assert np.array_equal(self._table(ids), self._table(ids)), "two calls with one seed differ"
+
+    def _known(self) -> list[str]:
+        ids = sorted(self.ids)
+        return [i for i, there in zip(ids, self.make().present(ids), strict=True) if there]
+
+    def _table(self, ids: list[str]) -> NDArray[np.float32]:
+        source = self.make()
+        base = np.random.default_rng(0).standard_normal((len(ids), 12), np.float32) if source.of else None
+        return source.table(ids, base=base, seed=7)

@@ -1,0 +1,44 @@
+"""Worlds small enough for every test run: real audio, real listening, made by the project's own generator."""
+
+import polars as pl
+import pytest
+
+from bench.data.synthetic import WorldSize, make_plays, make_world, render
+
+
+@pytest.fixture(scope="session")
+def world_folder(tmp_path_factory):
+    """A folder with audio/, plays.csv and tracks.parquet of a world of 60 tracks of 3 s and 60 listeners."""
+    import soundfile
+
+    folder = tmp_path_factory.mktemp("world")
+    (folder / "audio").mkdir()
+    size = WorldSize(tracks=60, artists=16, cold=14, seconds=3.0, rate=22_050, listeners=60, plays=6_000, seed=5)
+    world = make_world(size)
+    ids = [track.track_id for track in world.tracks]
+    for row, name in enumerate(ids):
+        soundfile.write(folder / "audio" / f"{name}.wav", render(world, row), size.rate, subtype="PCM_16")
+    plays = make_plays(world)
+    frame = pl.DataFrame(
+        {
+            "user": [plays.listeners[u] for u in plays.user.tolist()],
+            "item": [ids[t] for t in plays.track.tolist()],
+            "time": pl.Series(plays.time, dtype=pl.Int64),
+        }
+    )
+    frame.write_csv(folder / "plays.csv")
+    pl.DataFrame(
+        {"track_id": ids, "artist": [t.artist for t in world.tracks], "genre": [t.genre for t in world.tracks]}
+    ).write_parquet(folder / "tracks.parquet")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_world(world_folder):
+    """Command-line words that name the small world."""
+    return [
+        "--listens", str(world_folder / "plays.csv"),
+        "--audio", str(world_folder / "audio"),
+        "--meta", str(world_folder / "tracks.parquet"),
+        "--split", "global_temporal:cut=2020-02-20,start=2019-02-20,end=2020-03-21",
+    ]  # fmt: skip

@@ -1,0 +1,5 @@
+from bench.testing import ExtractorContract
+
+
+class TestTwoLayers(ExtractorContract):
+    spec = "twolayers"

@@ -1,0 +1,5 @@
+from bench.testing import RecommenderContract
+
+
+class TestFactors(RecommenderContract):
+    spec = "factors:epochs=2"

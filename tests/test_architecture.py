@@ -1,0 +1,86 @@
+"""Each floor uses only floors below it; plugins know the ground floor alone; nobody imports a plugin."""
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FLOORS = [
+    {"errors", "files", "protocols", "__init__"},
+    {"fit", "audio", "store", "data", "metrics", "stats", "results"},
+    {"specs", "registry", "treatments", "topk", "rank", "extract", "items", "report"},
+    {"run", "testing"},
+    {"cli", "__main__"},
+]
+# Within a floor a room may also use the rooms named here, never in a circle.
+NEIGHBOURS = {
+    "files": {"errors"},
+    "registry": {"specs"},
+    "extract": {"registry"},
+    "items": {"extract", "registry", "specs", "treatments"},
+    "rank": {"topk"},
+    "testing": {"run"},
+    "__main__": {"cli"},
+}
+GROUND = FLOORS[0] | FLOORS[1]
+
+
+def modules():
+    for folder in ("bench", "extractors", "recommenders"):
+        yield from sorted((ROOT / folder).rglob("*.py"))
+
+
+def imported(path):
+    """Names of bench's rooms and of plugin packages that a module imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            if node.module == "bench":
+                yield from (f"bench.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def room(dotted):
+    parts = dotted.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+def floor(name):
+    return next((level for level, rooms in enumerate(FLOORS) if name in rooms), None)
+
+
+def test_every_room_has_a_floor():
+    for path in (ROOT / "bench").iterdir():
+        if path.suffix == ".py" or (path.is_dir() and (path / "__init__.py").exists()):
+            assert floor(path.stem) is not None, f"{path.name} stands on no floor"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_down(path):
+    place = path.relative_to(ROOT).parts
+    for dotted in imported(path):
+        top = dotted.split(".")[0]
+        assert top not in ("bench_extractors", "bench_recommenders"), f"{path}: plugins are found by the registry"
+        if top != "bench":
+            continue
+        target = room(dotted)
+        if target.startswith("_"):  # bench.__version__
+            continue
+        if place[0] != "bench":
+            assert target in GROUND, f"{path}: a plugin may use only the ground floor, not bench.{target}"
+            continue
+        own = Path(place[1]).stem
+        if target == own or (level := floor(target)) is None:
+            continue
+        below = level < floor(own) or target in NEIGHBOURS.get(own, set())
+        assert below, f"{path}: bench.{own} (floor {floor(own)}) must not use bench.{target} (floor {level})"
+
+
+def test_every_package_folder_is_shipped():
+    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    folders = {".".join(p.parent.relative_to(ROOT).parts) for p in (ROOT / "bench").rglob("__init__.py")}
+    assert folders | {"bench_extractors", "bench_recommenders"} == listed
