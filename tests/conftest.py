@@ -27,9 +27,7 @@ def world_folder(tmp_path_factory):
         }
     )
     frame.write_csv(folder / "plays.csv")
-    pl.DataFrame(
-        {"track_id": ids, "artist": [t.artist for t in world.tracks], "genre": [t.genre for t in world.tracks]}
-    ).write_parquet(folder / "tracks.parquet")
+    pl.DataFrame(world.rows()).select("track_id", "artist", "genre").write_parquet(folder / "tracks.parquet")
     return folder
 
 

@@ -221,7 +221,8 @@ class Job:
             out.append(f"{absent} of {len(table.ids)} items have no vector; they are never recommended")
         cost = len(table.ids) ** 2 * table.vectors.shape[1]
         if not cell.control and 0 < cost <= DUPLICATES_UP_TO:
-            found = near_duplicates(table.vectors, table.ids)
+            # Uncentred embeddings all look alike: their common part is taken off first.
+            found = near_duplicates(table.vectors - table.vectors[table.present].mean(axis=0), table.ids)
             if found.total:
                 pairs = ", ".join(f"{a} = {b}" for a, b in found.pairs[:3])
                 out.append(f"{found.total} pairs of items have vectors of cosine above 0.999 ({pairs})")

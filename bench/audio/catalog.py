@@ -1,0 +1,238 @@
+"""Where tracks come from: a folder of audio files, or a list of ids and paths. Both give the same rows."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from bench.errors import BenchError
+
+_NAMES = """
+wav wave bwf rf64 w64 flac ogg oga opus mp3 mp2 mpga aif aiff aifc au snd caf
+m4a m4b mp4 aac wma webm mka alac ape wv mpc tta ac3 3gp amr
+"""
+EXTENSIONS = frozenset(f".{name}" for name in _NAMES.split())
+"""What a folder scan takes for audio, in lower case. Whether it can be decoded is found out later."""
+NO_EXTENSION = "(no extension)"
+NOT_UTF8 = "(name is not UTF-8)"
+UNREADABLE = "(folder cannot be read)"
+"""Labels in `Catalog.skipped` beside the extensions."""
+
+SCHEMA = {"track_id": pl.String, "path": pl.String, "offset": pl.Float64, "duration": pl.Float64}
+
+
+@dataclass(frozen=True, eq=False)
+class Catalog:
+    """The tracks of a collection.
+
+    `rows` holds track_id (str, unique), path (str, absolute), offset and duration (float64, seconds,
+    or null: from the start, to the end), sorted by track_id. `skipped` counts what a folder holds
+    besides audio, by extension. `source` is the folder or list it came from.
+    """
+
+    rows: pl.DataFrame
+    skipped: dict[str, int]
+    source: str
+
+
+def read(path: Path) -> Catalog:
+    """Return the catalogue of a folder or of a list, whichever `path` is.
+
+    Raises
+    ------
+    BenchError
+        When `path` does not exist or holds no tracks; see also `folder` and `listed`.
+
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        return folder(path)
+    if not path.exists():
+        raise BenchError(f"{path} does not exist. Give a folder of audio files, or a CSV, TSV or Parquet list.")
+    return listed(path)
+
+
+def folder(root: Path) -> Catalog:
+    """Return every audio file below `root`; hidden files and folders are passed over.
+
+    A track's id is its path below `root`, with forward slashes and without extension; files that
+    would share an id keep their extension. Symbolic links to folders are followed, each folder is
+    visited once, and its real place names it when it has one below `root`. A broken link stays in the
+    catalogue, to be listed later as missing.
+
+    Raises
+    ------
+    BenchError
+        When `root` cannot be read or holds no audio file.
+
+    """
+    root = Path(os.path.abspath(Path(root).expanduser()))
+    found, skipped = _walk(root)
+    if not found:
+        others = f" Files with other extensions: {sum(skipped.values())}." if skipped else ""
+        raise BenchError(f"no audio files in {root}.{others} Known extensions: {' '.join(sorted(EXTENSIONS))}.")
+    rows = pl.DataFrame({"file": found}, schema={"file": pl.String}).with_columns(
+        track_id=pl.col("file").str.replace(r"\.[^./]*$", "")
+    )
+    # A kept extension can itself collide ("a.mp3.wav" beside "a.mp3" and "a.wav"), hence the loop;
+    # each turn gives at least one more file its full name, and full names are unique.
+    while (clash := rows["track_id"].is_duplicated()).any():
+        rows = rows.with_columns(track_id=pl.when(clash).then(pl.col("file")).otherwise(pl.col("track_id")))
+    rows = rows.select(
+        pl.col("track_id"),
+        path=pl.lit(f"{root}{os.sep}".replace(os.sep * 2, os.sep)) + pl.col("file").str.replace_all("/", os.sep),
+        offset=pl.lit(None, dtype=pl.Float64),
+        duration=pl.lit(None, dtype=pl.Float64),
+    )
+    return Catalog(rows.sort("track_id"), dict(sorted(skipped.items())), str(root))
+
+
+def _walk(root: Path) -> tuple[list[str], Counter[str]]:
+    """Audio files below `root` (relative, forward slashes) and a count of the others."""
+    found: list[str] = []
+    skipped: Counter[str] = Counter()
+    visited: set[tuple[int, int]] = set()
+    # Links wait until all real folders are done, so that a real folder is never named after a link.
+    pending, links = [(str(root), "")], list[tuple[str, str]]()
+    while pending or links:
+        if not pending:
+            links.sort(reverse=True)
+            pending.append(links.pop())
+        place, below = pending.pop()
+        try:
+            status = os.stat(place)
+            if (status.st_dev, status.st_ino) in visited:
+                continue
+            visited.add((status.st_dev, status.st_ino))
+            with os.scandir(place) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            if below == "":
+                raise BenchError(f"cannot read folder {root}: {error.strerror or error}") from error
+            skipped[UNREADABLE] += 1
+            continue
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                (links if entry.is_symlink() else pending).append((entry.path, f"{below}{entry.name}/"))
+                continue
+            extension = os.path.splitext(entry.name)[1].lower()
+            if extension not in EXTENSIONS:
+                skipped[_printable(extension)] += 1
+            elif not _is_utf8(f"{root}{below}{entry.name}"):
+                skipped[NOT_UTF8] += 1
+            elif entry.is_file() or entry.is_symlink():
+                found.append(f"{below}{entry.name}")
+    return found, skipped
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether `name` can be written as UTF-8; names of other encodings arrive with lone surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _printable(extension: str) -> str:
+    return extension.encode(errors="replace").decode() or NO_EXTENSION
+
+
+def listed(path: Path) -> Catalog:
+    """Return the tracks of a CSV, TSV or Parquet file.
+
+    Columns: track_id (or id), path, and optionally offset and duration in seconds. Relative paths are
+    taken from the list's own folder, ``~`` is the home folder. A file that does not exist is no error
+    here: it becomes a listed failure when it is heard.
+
+    Raises
+    ------
+    BenchError
+        For a missing column, an empty or repeated id, an empty path, or an offset or duration that is
+        no number or negative; rows are counted from 1, the header not among them.
+
+    """
+    path = Path(path).expanduser()
+    table = _table(path)
+    if "track_id" not in table.columns and "id" in table.columns:
+        table = table.rename({"id": "track_id"})
+    if missing := [name for name in ("track_id", "path") if name not in table.columns]:
+        raise BenchError(
+            f"{path} has no column {' and no column '.join(missing)}. "
+            f"Found: {', '.join(table.columns) or 'none'}. "
+            "Expected: track_id (or id), path, and optionally offset and duration (seconds)."
+        )
+    if not len(table):
+        raise BenchError(f"{path} lists no tracks.")
+    table = table.select(
+        pl.int_range(1, pl.len() + 1).alias("row"),
+        pl.col("track_id", "path").cast(pl.String),
+        *_seconds(table, "offset"),
+        *_seconds(table, "duration"),
+    )
+    for name in ("track_id", "path"):
+        _refuse(path, table, pl.col(name).fill_null("") == "", f"has an empty {name}", name)
+    _refuse(path, table, ~pl.col("track_id").is_first_distinct(), "repeats the track_id", "track_id")
+    for name, least in (("offset", "zero or more"), ("duration", "more than zero")):
+        value = pl.col(f"{name}_number")
+        low = value < 0 if name == "offset" else value <= 0
+        wrong = (value.is_null() | value.is_infinite() | low) & pl.col(name).is_not_null()
+        _refuse(path, table, wrong, f"needs {name} in seconds, {least}, or nothing; found", name)
+    rows = table.select(
+        "track_id",
+        _absolute(table, Path(os.path.abspath(path)).parent),
+        offset=pl.col("offset_number"),
+        duration=pl.col("duration_number"),
+    )
+    return Catalog(rows.sort("track_id"), {}, str(path))
+
+
+def _table(path: Path) -> pl.DataFrame:
+    """Read a list without guessing types: ids such as 007 stay what they are."""
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            return pl.read_parquet(path)
+        with open(path, encoding="utf-8-sig") as file:
+            header = file.readline()
+        separator = next((mark for mark in ("\t", ",", ";") if mark in header), ",")
+        return pl.read_csv(path, separator=separator, infer_schema=False)
+    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BenchError(f"cannot read the list {path}: {reason}. It must be CSV, TSV (UTF-8) or Parquet.") from error
+
+
+def _seconds(table: pl.DataFrame, name: str) -> tuple[pl.Expr, pl.Expr]:
+    """Columns `name` (as given, null where nothing was) and `name`_number (float64, or null)."""
+    if name not in table.columns:
+        return pl.lit(None, dtype=pl.String).alias(name), pl.lit(None, dtype=pl.Float64).alias(f"{name}_number")
+    given = pl.col(name).cast(pl.String).str.strip_chars()
+    # pandas writes absent numbers as NaN.
+    given = pl.when(given.str.to_lowercase().is_in(["", "nan"])).then(None).otherwise(given)
+    return given.alias(name), given.cast(pl.Float64, strict=False).alias(f"{name}_number")
+
+
+def _refuse(path: Path, table: pl.DataFrame, wrong: pl.Expr, complaint: str, column: str) -> None:
+    """Raise for the first row where `wrong` holds, naming it and how many there are."""
+    bad = table.filter(wrong)
+    if len(bad):
+        more = f" ({len(bad)} such rows)" if len(bad) > 1 else ""
+        row, track, value = bad.select("row", "track_id", pl.col(column).alias("value")).row(0)
+        raise BenchError(f"{path}, row {row} (track_id {track!r}) {complaint}: {value!r}{more}")
+
+
+def _absolute(table: pl.DataFrame, base: Path) -> pl.Expr:
+    """Return the paths of `table`, with ``~`` expanded and relative ones placed below `base`."""
+    home = pl.col("path").str.extract(r"^(~[^/\\]*)", 1)
+    users = table.select(home.alias("home"))["home"].drop_nulls().unique().to_list()
+    known = {user: os.path.expanduser(user) for user in users}
+    rest = pl.col("path").str.replace(r"^~[^/\\]*", "")
+    expanded = pl.when(home.is_null()).then(pl.col("path")).otherwise(home.replace(known) + rest)
+    rooted = expanded.str.contains(r"^([A-Za-z]:)?[/\\]" if os.name == "nt" else "^/")
+    below = pl.lit(f"{base}{os.sep}".replace(os.sep * 2, os.sep))
+    return pl.when(rooted).then(expanded).otherwise(below + expanded).alias("path")

@@ -1,0 +1,157 @@
+"""Top-k lists for every user by full ranking: masks, candidate sets, ties, in bounded memory.
+
+The order is by score, descending; equal scores are ordered by one seeded permutation of all items
+(`tie_ranks`), exactly, also where a tie straddles place k. Item order never leaks into the result and
+neither block sizes nor candidate sets that are ranked together change it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError
+from bench.topk import NotFiniteError, Selector, tie_ranks
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Rows(Protocol):
+    """Compressed rows, such as `bench.protocols.Interactions`; an item may occur twice."""
+
+    @property
+    def indptr(self) -> NDArray[np.int64]:
+        """Row pointers (n_users + 1,)."""
+        ...
+
+    @property
+    def item(self) -> NDArray[np.int32]:
+        """Item indexes."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """The items that compete with each other: ``hot``, ``cold`` or ``mixed``."""
+
+    name: str
+    mask: NDArray[np.bool_]
+    """(N,)"""
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """What `rank` found."""
+
+    topk: dict[str, NDArray[np.int32]]
+    """Item indexes (U, k) for each candidate set, best first, -1 where no candidate is left."""
+    warnings: list[str] = field(default_factory=list)
+
+
+def rank(
+    score: Callable[[NDArray[np.int32]], NDArray[np.float32] | torch.Tensor],
+    users: NDArray[np.int32],
+    *,
+    history: Rows,
+    candidates: Sequence[Candidates],
+    k: int,
+    seed: int,
+    present: NDArray[np.bool_] | None = None,
+    block: int | None = None,
+    memory: int = 256 << 20,
+    who: str = "the model",
+    labels: Sequence[str] | None = None,
+) -> Ranking:
+    """Rank all candidates for each user; every block of users is scored once for all candidate sets.
+
+    Parameters
+    ----------
+    score
+        Returns (B, N) scores for (B,) user indexes, NumPy or torch, on any device, higher is better;
+        -inf means "cannot be recommended". The returned array is only read.
+    users
+        Indexes (U,) of the users to rank; nobody else is scored.
+    history
+        Items to leave out, one row per user index: all that was known before the test.
+    candidates
+        Sets to rank separately.
+    k
+        Length of the lists.
+    seed
+        Of the tie order, see `tie_ranks`.
+    present
+        Items (N,) that have a vector; others are no candidates. None: all.
+    block
+        Users scored at a time; by default as many as make `memory` bytes of scores.
+    memory
+        Bytes of one block of scores, this function's largest array.
+    who, labels
+        How messages name the model, and each user index (n_users,).
+
+    Raises
+    ------
+    BenchError
+        When scores have the wrong shape, or are NaN or +inf for a candidate; when a set has no items.
+
+    """
+    if k < 1:
+        raise BenchError(f"k = {k}: lists need at least one place")
+    if not candidates:
+        raise BenchError("no candidate set to rank")
+    n_items = len(candidates[0].mask)
+    ties = tie_ranks(n_items, seed)
+    sets = [Selector(c.name, c.mask if present is None else c.mask & present, ties) for c in candidates]
+    indptr, seen = history.indptr, history.item
+    if len(users) and not 0 <= users.min() <= users.max() < len(indptr) - 1:
+        raise BenchError(f"users to rank must lie in 0..{len(indptr) - 2}, the rows of the history")
+    block = block or max(1, memory // (4 * n_items))
+    out = Ranking({s.name: np.full((len(users), k), -1, np.int32) for s in sets})
+    constant = dict.fromkeys(out.topk, 0)
+
+    for start in range(0, len(users), block):
+        batch = users[start : start + block]
+        scores = _array(score(batch), (len(batch), n_items), who)
+        bounds = np.concatenate([[0], np.cumsum(indptr[batch + 1] - indptr[batch])])
+        within = np.arange(bounds[-1]) - np.repeat(bounds[:-1] - indptr[batch], np.diff(bounds))
+        masked = seen[within]
+        for each in sets:
+            for a in range(0, len(batch), each.rows):
+                b = min(a + each.rows, len(batch))
+                owner = np.repeat(np.arange(b - a), np.diff(bounds[a : b + 1]))
+                try:
+                    top, same = each.top(scores[a:b], owner, masked[bounds[a] : bounds[b]], k)
+                except NotFiniteError as error:
+                    user = int(batch[a + error.row])
+                    raise BenchError(
+                        f"{who} gave {error.value} for user {labels[user] if labels is not None else user}, item row "
+                        f"{error.item}: scores must be finite, or -inf for items it cannot recommend. Look "
+                        "for zero vectors divided by their norm, or a training that diverged."
+                    ) from None
+                out.topk[each.name][start + a : start + b] = top
+                constant[each.name] += same
+        del scores  # or two blocks would be alive while the next is computed
+
+    if any(constant.values()):
+        counts = ", ".join(f"{n} of {len(users)} users ({name})" for name, n in constant.items() if n)
+        out.warnings.append(
+            f"{who} scored all candidates equally for {counts}: "
+            "their lists are empty or in random tie order, and say nothing about the model"
+        )
+    return out
+
+
+def _array(scores: NDArray[np.float32] | torch.Tensor, shape: tuple[int, int], who: str) -> NDArray[np.float32]:
+    """Scores as float32 in this process's memory; a view where possible."""
+    if not isinstance(scores, np.ndarray):
+        scores = scores.detach().float().cpu().numpy()
+    if scores.shape != shape:
+        raise BenchError(
+            f"{who} returned scores of shape {scores.shape} for {shape[0]} users and {shape[1]} items: "
+            f"score(users) must return {shape}, one column per row of the item table"
+        )
+    return scores.astype(np.float32, copy=False)

@@ -1,0 +1,150 @@
+"""The report on a terminal: one compact table per lane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from bench.report import layout
+from bench.report.table import Block, Board, Row
+from bench.report.words import MAIN, RANKED_BY, checked, heading, parts, word
+
+WIDTH = 110
+"""Least width where nobody looks through a window: files, pipes, logs."""
+
+_ROOMY = {"Extractor": 40, "Model": 30, "Lanes": 22}
+_NARROW = {"Extractor": 24, "Model": 16, "Lanes": 11}
+"""Most characters of a name in a line; a longer one goes on below."""
+
+_EXPENDABLE = ("recall", "hitrate")
+"""Metrics that give way in a narrow terminal, from the last candidate set to the first."""
+
+
+def show(
+    boards: Iterable[Board],
+    console: Console | None = None,
+    *,
+    problems: Sequence[str] = (),
+    metrics: tuple[str, ...] = MAIN,
+) -> None:
+    """Print boards: metrics at the first k, the interval on the metric that orders the rows.
+
+    Where room is short, names are folded, then columns give way: recall first, then hit rate, from the
+    last candidate set on. The files of `bench.report.write` have them all.
+
+    Raises
+    ------
+    BenchError
+        For an unknown metric.
+
+    """
+    metrics = checked(metrics)
+    console = console or Console()
+    if console.is_terminal:
+        _show(boards, console, problems, metrics)
+        return
+    width = console.width
+    console.width = max(WIDTH, width)
+    try:
+        _show(boards, console, problems, metrics)
+    finally:
+        console.width = width
+
+
+def _show(boards: Iterable[Board], console: Console, problems: Sequence[str], metrics: Sequence[str]) -> None:
+    empty = True
+    for board in boards:
+        empty = False
+        console.print(Text(board.title, style="bold"))
+        for block in board.blocks:
+            _block(console, board, block, metrics)
+        for note in board.notes:
+            if note.brief:
+                console.print(Text(note.text, style="dim"))
+        console.print()
+    if empty:
+        console.print("No records.")
+    for problem in problems:
+        console.print(Text(f"Left out: {problem}", style="yellow"))
+
+
+def _block(console: Console, board: Board, block: Block, metrics: Sequence[str]) -> None:
+    if len(board.blocks) > 1 or block.lane != "corrected":
+        console.print(Text(layout.LANE_HEADINGS[block.lane], style="italic"))
+    if note := layout.LANE_NOTES.get(block.lane):
+        console.print(Text(note, style="dim"))
+    shown = [(where, m) for where in board.sets for m in _first_ranked(board.metrics(metrics, board.k[:1]))]
+    table, dropped = _table(board, block, shown, _ROOMY), []
+    if not _fits(console, table):
+        table = _table(board, block, shown, _NARROW)
+    for where, metric in _giving_way(shown):
+        if _fits(console, table):
+            break
+        shown.remove((where, metric))
+        dropped.append(f"{where} {heading(metric)}")
+        table = _table(board, block, shown, _NARROW)
+    console.print(table)
+    if dropped:
+        console.print(Text(f"For want of room without {', '.join(dropped)}.", style="dim"))
+
+
+def _fits(console: Console, table: Table) -> bool:
+    return Measurement.get(console, console.options.update(width=10_000), table).maximum <= console.width
+
+
+def _first_ranked(metrics: list[str]) -> list[str]:
+    """The metric that orders the rows first, the others as they come."""
+    return sorted(metrics, key=lambda metric: not metric.startswith(f"{RANKED_BY}@"))
+
+
+def _giving_way(shown: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Columns in the order in which they may be dropped."""
+
+    def rank(column: tuple[str, str]) -> tuple[int, int]:
+        name = column[1].partition("@")[0]
+        return (_EXPENDABLE.index(name) if name in _EXPENDABLE else len(_EXPENDABLE), -shown.index(column))
+
+    return sorted((c for c in shown if not c[1].startswith(f"{RANKED_BY}@")), key=rank)
+
+
+def _table(board: Board, block: Block, shown: Sequence[tuple[str, str]], widths: Mapping[str, int]) -> Table:
+    columns = layout.names(block)
+    for where, metric in shown:
+        style = layout.half_width if (where, metric) == board.ranked_by else layout.brief
+        name, k = parts(metric)
+        column = layout.metric_column(where, metric, style)
+        columns.append(replace(column, heading=word(name), group=f"{where} @{k}"))
+    columns.append(layout.seeds())
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0, collapse_padding=True, show_edge=False)
+    previous = ""
+    for column in columns:
+        # The set stands above the first of its columns.
+        group = column.group if column.group != previous else ""
+        previous = column.group
+        table.add_column(
+            Text(f"{group}\n{column.heading}"),
+            justify="right" if column.right else "left",
+            no_wrap=column.right,
+            overflow="fold",
+            max_width=widths.get(column.heading),
+        )
+    for rows in (block.rows, block.controls):
+        for row in rows:
+            table.add_row(*_cells(row, columns), end_section=row is rows[-1])
+    table.add_row(*_cells(block.chance, columns), style="dim")
+    return table
+
+
+def _cells(row: Row, columns: Sequence[layout.Column]) -> list[Text]:
+    """Cells as text that no markup can hide in; * follows what is level with the best."""
+    found = [column.cell(row) for column in columns]
+    return [
+        Text(cell.text + ("*" if cell.bold else " " if column.group else ""), style="bold" if cell.bold else "")
+        for cell, column in zip(found, columns, strict=True)
+    ]

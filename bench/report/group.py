@@ -1,0 +1,175 @@
+"""Records to boards: which cells stand together, in which row, in which order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import fmean
+
+from bench.errors import BenchError
+from bench.files import digest
+from bench.report.intake import LANES, incomplete
+from bench.report.notes import notes
+from bench.report.peruser import complete
+from bench.report.table import Block, Board, Row, Value
+from bench.report.words import NONE, SETS, line
+from bench.results import Record
+
+Found = tuple[Path, Record]
+
+
+def boards(records: Iterable[tuple[Path, Record | BenchError]], problems: list[str] | None = None) -> list[Board]:
+    """Return one board per (data, split, list of k), each with a block per lane.
+
+    Parameters
+    ----------
+    records
+        As `bench.results.read_all` yields them; per-user files are looked for beside the paths.
+    problems
+        Takes a line for everything that could not be used: unreadable or incomplete records, the same
+        cell twice, per-user files that do not fit. Nothing of that kind is an error.
+
+    """
+    problems = [] if problems is None else problems
+    groups: dict[tuple[str, str, tuple[int, ...]], list[Found]] = {}
+    for path, record in records:
+        if isinstance(record, BenchError):
+            problems.append(line(record))
+        elif trouble := incomplete(record):
+            problems.append(line(f"{path}: {trouble}"))
+        else:
+            key = (record.data["name"], record.split["fingerprint"], tuple(record.k))
+            groups.setdefault(key, []).append((path, record))
+    made = [_board(found, problems) for found in groups.values()]
+    return sorted(made, key=lambda b: (b.data, b.split, b.fingerprint, b.k))
+
+
+def _board(found: list[Found], problems: list[str]) -> Board:
+    found = sorted(found, key=lambda f: str(f[0]))
+    first = found[0][1]
+    lanes = [lane for lane in LANES if any(record.lane == lane for _, record in found)]
+    blocks = [_block(lane, [f for f in found if f[1].lane == lane], problems) for lane in lanes]
+    board = Board(
+        data=line(first.data["name"]),
+        builtin=any(record.data.get("builtin") for _, record in found),
+        split=line(first.split["name"]),
+        fingerprint=first.split["fingerprint"],
+        k=tuple(first.k),
+        blocks=blocks,
+    )
+    if board.ranked_by:
+        where, metric = board.ranked_by
+        for block in blocks:
+            for rows in (block.rows, block.controls):
+                rows.sort(key=lambda row: (-_or_least(row.mean(where, metric)), row.model, row.extractor))
+    for block in blocks:
+        complete(block, problems)
+    board.notes = notes(board)
+    return board
+
+
+def _or_least(mean: float | None) -> float:
+    return -math.inf if mean is None else mean
+
+
+def _block(lane: str, found: list[Found], problems: list[str]) -> Block:
+    groups: dict[str, list[Found]] = {}
+    for path, record in sorted(found, key=lambda f: f[1].seed):
+        groups.setdefault(_identity(record), []).append((path, record))
+    rows = [_row(identity, _unique(same, problems)) for identity, same in groups.items()]
+    _label(rows)
+    real, controls = [r for r in rows if not r.control], [r for r in rows if r.control]
+    return Block(lane, real, controls, _chance(rows))
+
+
+def _identity(record: Record) -> str:
+    """Hash of what makes a row: specs, lanes, view, and settings, whose defaults change with versions."""
+    sides = [
+        {key: side.get(key) for key in ("name", "spec", "lane", "view", "settings")}
+        for side in (record.extractor, record.recommender)
+    ]
+    return digest([record.kind, record.control, *sides])
+
+
+def _unique(same: list[Found], problems: list[str]) -> list[Found]:
+    """One record per seed; a second one is named and left out."""
+    kept: dict[int, Found] = {}
+    for path, record in same:
+        if record.seed not in kept:
+            kept[record.seed] = (path, record)
+            continue
+        other, shown = kept[record.seed]
+        how = "repeats" if shown.inputs_sha256 == record.inputs_sha256 else "is the same cell, with other inputs, as"
+        problems.append(line(f"{path} {how} {other}; only the latter is shown."))
+    return list(kept.values())
+
+
+def _row(identity: str, records: list[Found]) -> Row:
+    values: dict[str, dict[str, Value]] = {}
+    for where, means in _means([r.metrics for _, r in records]).items():
+        values[where] = {}
+        for metric, mean in means.items():
+            bounds = [r.intervals.get(where, {}).get(metric) for _, r in records]
+            known = [b for b in bounds if b is not None]
+            if len(known) == len(bounds):
+                # With several seeds this is the span; per-user files give better (`complete`).
+                values[where][metric] = Value(mean, min(b[0] for b in known), max(b[1] for b in known))
+            else:
+                values[where][metric] = Value(mean)
+    return Row(
+        extractor="",
+        model="",
+        records=records,
+        values=values,
+        chance=_means([r.chance for _, r in records]),
+        beyond=_means([r.beyond for _, r in records]),
+        identity=identity,
+    )
+
+
+def _means(each: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
+    """Mean over seeds of what every seed has."""
+    return {
+        where: {
+            metric: fmean(one[where][metric] for one in each)
+            for metric in each[0][where]
+            if all(metric in one[where] for one in each)
+        }
+        for where in SETS
+        if all(where in one for one in each)
+    }
+
+
+def _label(rows: list[Row]) -> None:
+    """Name rows by spec and treatment, and by as much more as tells them apart."""
+    for row in rows:
+        assert row.first
+        treat = row.first.extractor["view"].get("treat")
+        spec = row.first.extractor["spec"]
+        row.extractor = line(f"{spec} ({treat})" if treat and treat != "none" else spec)
+        row.model = line(row.first.recommender["spec"])
+    for row in _alike(rows):
+        assert row.first
+        layer = row.first.extractor["view"].get("layer")
+        if layer and "layer=" not in row.extractor:
+            row.extractor += f" layer {line(layer)}"
+    for row in _alike(rows):
+        row.model += f" #{row.identity[:4]}"
+
+
+def _alike(rows: list[Row]) -> list[Row]:
+    """Rows whose names are those of another row."""
+    names = [(row.extractor, row.model) for row in rows]
+    return [row for row, name in zip(rows, names, strict=True) if names.count(name) > 1]
+
+
+def _chance(rows: list[Row]) -> Row:
+    """The row of chance levels: per set, those of the row with most candidates (the fullest table)."""
+    chance: dict[str, dict[str, float]] = {}
+    for where in SETS:
+        if having := [row for row in rows if row.chance.get(where)]:
+            fullest = max(having, key=lambda row: row.first.candidates.get(where, 0) if row.first else 0)
+            chance[where] = fullest.chance[where]
+    values = {w: {m: Value(mean) for m, mean in means.items()} for w, means in chance.items()}
+    return Row("chance", NONE, [], values, chance, {})

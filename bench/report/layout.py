@@ -1,0 +1,145 @@
+"""The columns of the tables, defined once for the console, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bench.report.notes import marks
+from bench.report.table import Block, Board, Row, Value
+from bench.report.words import NONE, heading, number, percent, short
+
+LANE_HEADINGS = {
+    "corrected": "Lane: corrected",
+    "published": "Lane: published",
+    "mixed": "Mixed lanes",
+}
+LANE_NOTES = {
+    "mixed": "Extractor and model follow different lanes: compare within this block only; never for leaderboards.",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One place of a table."""
+
+    text: str
+    bold: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: a heading, the candidate set it stands below, and how to read a row."""
+
+    heading: str
+    cell: Callable[[Row], Cell]
+    group: str = ""
+    right: bool = True
+
+
+Style = Callable[[Value], str]
+
+
+def bounds(value: Value) -> str:
+    """Return the mean with its interval, ``0.1234 [0.1150, 0.1320]``."""
+    if value.low is None or value.high is None:
+        return number(value.mean)
+    return f"{number(value.mean)} [{number(value.low)}, {number(value.high)}]"
+
+
+def plain(value: Value) -> str:
+    """Return the mean alone."""
+    return number(value.mean)
+
+
+def half_width(value: Value) -> str:
+    """Return the mean ± half the width of its interval, briefly: ``.1234 ±.0085``."""
+    if value.low is None or value.high is None:
+        return short(value.mean)
+    return f"{short(value.mean)} ±{short((value.high - value.low) / 2)}"
+
+
+def brief(value: Value) -> str:
+    """Return the mean alone, briefly: ``.1234``."""
+    return short(value.mean)
+
+
+def metric_column(where: str, metric: str, style: Style) -> Column:
+    """Return the column of one metric (``ndcg@10``) on one candidate set."""
+
+    def cell(row: Row) -> Cell:
+        value = row.values.get(where, {}).get(metric)
+        return Cell(NONE) if value is None else Cell(style(value), value.best)
+
+    return Column(heading(metric), cell, where)
+
+
+def names(block: Block) -> list[Column]:
+    """Return the columns that say what a row is; lanes only where they differ."""
+    found = [
+        Column("Extractor", lambda row: Cell(row.extractor), right=False),
+        Column("Model", lambda row: Cell(row.model), right=False),
+    ]
+    if block.lane == "mixed":
+        found.append(Column("Lanes", lambda row: Cell(_lanes(row)), right=False))
+    return found
+
+
+def main(board: Board, block: Block, metrics: Sequence[str]) -> list[Column]:
+    """Return the columns of the main table: every candidate set at the first k, then what it costs."""
+    found = names(block)
+    for where in board.sets:
+        for metric in board.metrics(metrics, board.k[:1]):
+            style = bounds if (where, metric) == board.ranked_by else plain
+            found.append(metric_column(where, metric, style))
+    return [
+        *found,
+        Column("Width", lambda row: Cell(str(row.width) if row.width else NONE)),
+        Column("Coverage", lambda row: Cell(percent(row.coverage) if row.width else NONE)),
+        Column("s/1000", lambda row: Cell(number(row.cost("extract_s_per_1000"), 1))),
+        Column("Licence", lambda row: Cell(row.license or NONE), right=False),
+        seeds(),
+    ]
+
+
+def detail(board: Board, block: Block, where: str, metrics: Sequence[str]) -> list[Column]:
+    """Return the columns of one candidate set: every k, with intervals."""
+    return [*names(block), *(metric_column(where, metric, bounds) for metric in board.metrics(metrics))]
+
+
+def beyond(block: Block, where: str, k: int) -> list[Column]:
+    """Return the columns beyond accuracy of one candidate set at one k; none where there are no values."""
+    suffix = f"@{k}"
+    have = dict.fromkeys(m for row in block.all for m in row.beyond.get(where, {}) if m.endswith(suffix))
+
+    def column(metric: str) -> Column:
+        return Column(heading(metric), lambda row: Cell(number(row.beyond.get(where, {}).get(metric), 3)))
+
+    return [*names(block), *map(column, have)] if have else []
+
+
+def costs(block: Block) -> list[Column]:
+    """Return the columns of time and memory; times in seconds, memory in MiB."""
+
+    def column(title: str, name: str, digits: int, scale: float = 1.0) -> Column:
+        def cell(row: Row) -> Cell:
+            value = row.cost(name)
+            return Cell(NONE if value is None else number(value / scale, digits))
+
+        return Column(title, cell)
+
+    return [
+        *names(block),
+        column("Fit (s)", "fit_s", 2),
+        column("Score (s)", "score_s", 2),
+        column("Peak memory (MiB)", "peak_memory_bytes", 0, 2**20),
+    ]
+
+
+def seeds() -> Column:
+    """Return the column of the number of seeds, with marks."""
+    return Column("Seeds", lambda row: Cell(f"{len(row.records)}{marks(row)}" if row.records else NONE))
+
+
+def _lanes(row: Row) -> str:
+    return f"{row.first.extractor['lane']} × {row.first.recommender['lane']}" if row.first else NONE

@@ -1,0 +1,200 @@
+"""The sentences below a table, made from the records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from bench.report.table import Block, Board, Note, Row
+from bench.report.words import SETS, heading, line, percent
+
+ONCE, SPANNED, IMPORTED, UNTRAINED = "†", "‡", "§", "¶"
+"""Marks behind the number of seeds."""
+
+
+def marks(row: Row) -> str:
+    """Return the marks of a row, in the order of their explanations."""
+    untrained = row.first is not None and bool(row.first.extractor.get("untrained"))
+    given = ((ONCE, row.once), (SPANNED, row.spanned), (IMPORTED, row.imported), (UNTRAINED, untrained))
+    return "".join(mark for mark, there in given if there)
+
+
+def notes(board: Board) -> list[Note]:
+    """Return every note of a board; what changes the reading of a number is `brief`."""
+    found: list[Note] = []
+    if board.builtin:
+        found.append(
+            Note(f"{board.data} was made by the project itself: these numbers are not for leaderboards.", True)
+        )
+    found.append(Note(_sizes(board), True))
+    found += _intervals(board)
+    found += [Note(text, True) for block in board.blocks for text in _controls(board, block)]
+    found += [Note(text, True) for text in _marked(board)]
+    found += _tables(board)
+    found.append(
+        Note(
+            "Chance: the expectation of each metric when the same candidates are ranked at random (exact, "
+            f"no simulation).{_chance_differs(board)}"
+        )
+    )
+    found.append(
+        Note(
+            "Every candidate is ranked for every user, less what the user heard before. Equal scores are "
+            "ordered by a seeded permutation, never by id. A NaN score stops a run, so no number here hides "
+            "one. Users without a hit count 0; – means absent."
+        )
+    )
+    found += _machines(board)
+    return found + [Note(text, True) for text in _warnings(board)]
+
+
+def _sizes(board: Board) -> str:
+    def sizes(kind: str, of: Callable[[Row], dict[str, int]]) -> str:
+        texts = []
+        for where in board.sets:
+            counts = {int(of(row)[where]) for row in board.rows if row.first and where in of(row)}
+            if counts:
+                low, high = min(counts), max(counts)
+                texts.append(f"{where} {low:,}" if low == high else f"{where} {low:,} to {high:,}")
+        return f" {kind}: {', '.join(texts)}." if texts else ""
+
+    lists = ", ".join(map(str, board.k))
+    users = sizes("Users", lambda row: row.first.users if row.first else {})
+    candidates = sizes("Candidates", lambda row: row.first.candidates if row.first else {})
+    return f"Lists of the first k = {lists} tracks.{users}{candidates}"
+
+
+def _intervals(board: Board) -> list[Note]:
+    rows = board.rows
+    several = max((len(row.records) for row in rows), default=0)
+    text = "Intervals: 95 %, percentile bootstrap over users"
+    if several > 1:
+        text += "; with several seeds, the mean over seeds, with seeds and users drawn anew together"
+        if any(1 < len(row.records) < 5 for row in rows):
+            text += " (with fewer than five seeds too narrow)"
+    reasons = {
+        f"{block.lane} {where}": reason
+        for block in board.blocks
+        for where, reason in block.undecided.items()
+        if where in board.sets and len(block.rows) > 1
+    }
+    found = [Note(text + ".")]
+    if any(v.best for row in rows for values in row.values.values() for v in values.values()):
+        found.append(
+            Note(
+                "Bold (* on the console): cannot be told from the best of its lane, controls aside; the 95 % "
+                "interval of the paired difference over the same users includes 0, not corrected for the "
+                "number of rows.",
+                True,
+            )
+        )
+    if reasons:
+        listed = "; ".join(f"{where}: {reason}" for where, reason in reasons.items())
+        found.append(Note(f"Nothing is marked as level with the best where that cannot be tested ({listed}).", True))
+    return found
+
+
+def _controls(board: Board, block: Block) -> list[str]:
+    """What the controls say about the rows above them."""
+    if block.rows and not block.controls:
+        return [f"There is no control in the {block.lane} lane: nothing shows that content matters there."]
+    if not board.ranked_by:
+        return []
+    found = []
+    for where in board.sets:
+        metric = board.ranked_by[1]
+        best = max((m for row in block.rows if (m := row.mean(where, metric)) is not None), default=None)
+        above = [
+            f"{row.extractor} × {row.model}"
+            for row in block.controls
+            if best is not None and (m := row.mean(where, metric)) is not None and m >= best
+        ]
+        if above:
+            found.append(f"On {where} {heading(metric)} ({block.lane}) no row beats the control {_listed(above)}.")
+    return found
+
+
+def _marked(board: Board) -> list[str]:
+    meaning = {
+        ONCE: "a single training: how much it varies from seed to seed is unknown, and not in its interval",
+        SPANNED: "no usable per-user files: the interval spans those of the single seeds",
+        IMPORTED: "published figures, not computed here",
+        UNTRAINED: "random weights: says nothing about the trained model",
+    }
+    used = {mark for row in board.rows for mark in marks(row)}
+    return [f"{mark} {text}." for mark, text in meaning.items() if mark in used]
+
+
+def _tables(board: Board) -> list[Note]:
+    """Coverage and contamination of the extractors' tables."""
+    found = []
+    real = [row for block in board.blocks for row in block.rows]
+    shares = sorted((row.extractor, row.coverage) for row in real if row.coverage is not None)
+    if partly := {name: share for name, share in reversed(shares) if share < 1}:
+        listed = ", ".join(f"{name} {percent(share)}" for name, share in sorted(partly.items()))
+        text = (
+            f"Coverage below 100 %: {listed} of the tracks have a vector. The others are no candidates "
+            "there, so such a row has candidates and chance levels of its own."
+        )
+        found.append(Note(text, True))
+    declared = {row.extractor: row.trained_on for row in real if row.trained_on}
+    same = sorted((name, on) for name, all_on in declared.items() for on in all_on if _same(on, board.data))
+    if same:
+        listed = ", ".join(f"{name} ({on})" for name, on in same)
+        found.append(Note(line(f"Contamination: by declaration trained on {board.data} itself: {listed}."), True))
+    if declared:
+        listed = "; ".join(f"{name}: {', '.join(sorted(on))}" for name, on in sorted(declared.items()))
+        found.append(Note(line(f"Declared training data: {listed}.")))
+    return found
+
+
+def _same(name: str, data: str) -> bool:
+    """Whether two names of data sets mean the same catalogue (``Music4All``, ``music4all-onion``)."""
+    a, b = (re.sub(r"[^a-z0-9]", "", text.lower()) for text in (name, data))
+    return bool(a and b) and (a.startswith(b) or b.startswith(a))
+
+
+def _chance_differs(board: Board) -> str:
+    for where in SETS:
+        for block in board.blocks:
+            levels = [tuple(sorted(row.chance[where].items())) for row in block.all if row.chance.get(where)]
+            if len(set(levels)) > 1:
+                return (
+                    " It differs between rows with different candidates: the table shows that of the row with "
+                    "most candidates, the CSV each row's own."
+                )
+    return ""
+
+
+def _machines(board: Board) -> list[Note]:
+    """Whether times can be compared, and whether one version of the code made all rows."""
+    found = []
+    timed = [row for row in board.rows if row.cost("extract_s_per_1000") is not None]
+    where = sorted({f"{cpu}, {dev}" for row in timed for cpu in row.about("cpu") for dev in row.about("device")})
+    if len(where) == 1:
+        found.append(Note(line(f"s/1000: seconds to extract 1,000 tracks on {where[0]}.")))
+    elif where:
+        listed = "; ".join(where)
+        found.append(
+            Note(line(f"s/1000: seconds to extract 1,000 tracks, on unlike machines, not comparable: {listed}."))
+        )
+    revisions = sorted({revision[:12] for row in board.rows for revision in row.about("revision")})
+    if len(revisions) > 1:
+        found.append(Note(line(f"The rows come from different revisions of the code: {', '.join(revisions)}.")))
+    return found
+
+
+def _warnings(board: Board) -> list[str]:
+    """Warnings of the records, each text once, with the rows it concerns."""
+    rows_of: dict[str, dict[str, None]] = {}
+    for row in board.rows:
+        for _, record in row.records:
+            for text in record.warnings:
+                rows_of.setdefault(line(text), {})[f"{row.extractor} × {row.model}"] = None
+    return [f"Warning ({_listed(list(rows))}): {text}" for text, rows in rows_of.items()]
+
+
+def _listed(names: Iterable[str], most: int = 3) -> str:
+    names = list(names)
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

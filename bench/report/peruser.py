@@ -1,0 +1,141 @@
+"""What needs the value of every user: intervals over seeds and users, and which rows are level."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from bench.report.resample import interval, resample
+from bench.report.table import Block, Row
+from bench.report.words import SETS, line
+from bench.results import Record, users_path
+
+_MEMORY = 256 << 20
+"""Bytes of per-user values held at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Means:
+    """A row's resampled means by metric, (resamples,) each, and which users they are of."""
+
+    users: str
+    of: dict[str, NDArray[np.float64]]
+
+
+def complete(block: Block, problems: list[str]) -> None:
+    """Replace the intervals of rows with several seeds, and mark the rows level with the best.
+
+    Level with the best: the 95 % interval of the paired difference to the best row of the block
+    (controls do not compete) includes 0. A metric is decided only if every row can be compared.
+    """
+    for where in SETS:
+        rows = [row for row in block.all if row.values.get(where)]
+        competing = [row for row in block.rows if row.values.get(where)]
+        wanted = [r for r in rows if len(r.records) > 1 or (len(competing) > 1 and not r.control)]
+        means = dict(_resampled(wanted, where, problems))
+        for row in wanted:
+            found = means.get(id(row))
+            if len(row.records) > 1:
+                _widen(row, where, found.of if found else {})
+        if len(competing) < 2:
+            block.undecided[where] = "there is a single row"
+        elif missing := [row for row in competing if id(row) not in means]:
+            block.undecided[where] = f"{_count(missing, competing)} no usable per-user file"
+        elif len({means[id(row)].users for row in competing}) > 1:
+            block.undecided[where] = "the rows were measured on different users"
+        else:
+            _mark(competing, where, means)
+
+
+def _widen(row: Row, where: str, drawn: dict[str, NDArray[np.float64]]) -> None:
+    """Put intervals over seeds and users in the place of the span of the seeds' intervals."""
+    values = row.values[where]
+    row.spanned |= any(metric not in drawn and values[metric].low is not None for metric in values)
+    for metric, means in drawn.items():
+        low, high = interval(means)
+        values[metric] = replace(values[metric], low=low, high=high)
+
+
+def _count(some: list[Row], rows: list[Row]) -> str:
+    return f"{len(some)} of {len(rows)} rows {'has' if len(some) == 1 else 'have'}"
+
+
+def _mark(rows: list[Row], where: str, means: dict[int, Means]) -> None:
+    for metric in {metric for row in rows for metric in row.values[where]}:
+        having = [row for row in rows if metric in row.values[where]]
+        if len(having) < 2 or any(metric not in means[id(row)].of for row in having):
+            continue
+        best = max(having, key=lambda row: row.values[where][metric].mean)
+        for row in having:
+            low, _ = interval(means[id(best)].of[metric] - means[id(row)].of[metric])
+            if row is best or low <= 0:
+                row.values[where][metric] = replace(row.values[where][metric], best=True)
+
+
+def _resampled(rows: Sequence[Row], where: str, problems: list[str]) -> list[tuple[int, Means]]:
+    """Resample every row that has per-user values; few rows at a time, with the same draws of users."""
+    done: list[tuple[int, Means]] = []
+    waiting: dict[str, list[tuple[Row, list[str], NDArray[np.float64]]]] = {}
+
+    def flush(users: str) -> None:
+        batch = waiting.pop(users)
+        drawn = resample([table for _, _, table in batch], [int(row.identity[:12], 16) for row, _, _ in batch])
+        for (row, metrics, _), columns in zip(batch, drawn, strict=True):
+            done.append((id(row), Means(users, dict(zip(metrics, columns.T, strict=True)))))
+
+    for row in rows:
+        if (found := _table(row, where, problems)) is None:
+            continue
+        users, metrics, table = found
+        waiting.setdefault(users, []).append((row, metrics, table))
+        if sum(t.nbytes for batch in waiting.values() for _, _, t in batch) > _MEMORY:
+            for key in list(waiting):
+                flush(key)
+    for key in list(waiting):
+        flush(key)
+    return done
+
+
+def _table(row: Row, where: str, problems: list[str]) -> tuple[str, list[str], NDArray[np.float64]] | None:
+    """Return the users' hash, metrics and values (S, U, M) of a row; None if any seed lacks them."""
+    frames = [_read(path, record, where, list(row.values[where]), problems) for path, record in row.records]
+    known = [frame for frame in frames if frame is not None]
+    if len(known) < len(frames):
+        return None
+    metrics = [name for name in row.values[where] if all(name in frame.columns for frame in known)]
+    users = {_hash(frame["user"]) for frame in known}
+    if len(users) > 1:
+        problems.append(line(f"{row.extractor} × {row.model}: its seeds were measured on different users ({where})."))
+        return None
+    return users.pop(), metrics, np.stack([frame.select(metrics).to_numpy() for frame in known])
+
+
+def _read(path: Path, record: Record, where: str, metrics: list[str], problems: list[str]) -> pl.DataFrame | None:
+    """Read one candidate set of a per-user file, sorted by user; None when it is absent or does not fit."""
+    file = users_path(path)
+    if not file.exists():
+        return None
+    try:
+        lazy = pl.scan_parquet(file)
+        have = [name for name in metrics if name in lazy.collect_schema().names()]
+        chosen = lazy.filter(pl.col("candidates") == where).select("user", pl.col(have).cast(pl.Float64))
+        frame = chosen.collect().sort("user")
+    except (pl.exceptions.PolarsError, OSError) as error:
+        problems.append(line(f"{file} cannot be read and is left out: {error}"))
+        return None
+    means = [record.metrics[where][name] for name in have]
+    values = frame.select(have).to_numpy()
+    if not len(frame) or not np.allclose(values.mean(axis=0), means, rtol=1e-6, atol=1e-9):
+        problems.append(line(f"{file} does not belong to its record and is left out: its {where} means differ."))
+        return None
+    return frame
+
+
+def _hash(users: pl.Series) -> str:
+    return hashlib.sha256("\0".join(users.cast(pl.String).to_list()).encode()).hexdigest()

@@ -1,0 +1,163 @@
+"""What a report is made of: boards, blocks, rows and values, all plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.report.words import RANKED_BY, SETS
+from bench.results import Record
+
+
+@dataclass(frozen=True)
+class Value:
+    """The mean of a metric over users and seeds, with its 95 % interval where there is one."""
+
+    mean: float
+    low: float | None = None
+    high: float | None = None
+    best: bool = False
+    """One of several rows that cannot be told from the best of their block."""
+
+
+@dataclass
+class Row:
+    """One extractor setting with one recommender setting in one lane: its seeds taken together."""
+
+    extractor: str
+    model: str
+    records: list[tuple[Path, Record]]
+    """Sorted by seed; empty for the row of chance levels."""
+    values: dict[str, dict[str, Value]]
+    """Candidate set -> ``ndcg@10`` -> value; a metric that some seed lacks is absent."""
+    chance: dict[str, dict[str, float]]
+    beyond: dict[str, dict[str, float]]
+    identity: str = ""
+    """Hash of everything that makes this row another one; seeds the resampling of its seeds."""
+    spanned: bool = False
+    """Several seeds without usable per-user files: intervals are the span of the seeds' own."""
+
+    @property
+    def first(self) -> Record | None:
+        """The record of the lowest seed."""
+        return self.records[0][1] if self.records else None
+
+    @property
+    def control(self) -> bool:
+        """Whether the row knows nothing of the music, on purpose."""
+        return self.first is not None and self.first.control
+
+    @property
+    def imported(self) -> bool:
+        """Whether the figures were published by somebody, and not computed here."""
+        return self.first is not None and self.first.kind == "imported"
+
+    @property
+    def once(self) -> bool:
+        """Whether a model whose training is random was trained a single time."""
+        first = self.first
+        return (
+            first is not None
+            and len(self.records) == 1
+            and not self.imported
+            and first.recommender.get("deterministic") is False
+        )
+
+    @property
+    def width(self) -> int | None:
+        """Numbers in a track's vector."""
+        return int(self.first.extractor["width"]) if self.first else None
+
+    @property
+    def coverage(self) -> float | None:
+        """Smallest share of tracks with a vector, over the seeds."""
+        return min((float(r.extractor["coverage"]) for _, r in self.records), default=None)
+
+    @property
+    def license(self) -> str:
+        """Licence of the extractor's weights."""
+        return str(self.first.extractor.get("license") or "") if self.first else ""
+
+    @property
+    def trained_on(self) -> list[str]:
+        """What the extractor declares to have been trained on."""
+        return [str(name) for name in self.first.extractor.get("trained_on") or ()] if self.first else []
+
+    def cost(self, name: str) -> float | None:
+        """Return the mean of a cost over the seeds that have it."""
+        found = [float(r.cost[name]) for _, r in self.records if isinstance(r.cost.get(name), int | float)]
+        return sum(found) / len(found) if found else None
+
+    def mean(self, candidates: str, metric: str) -> float | None:
+        """Return the mean of a metric, None where it is absent."""
+        value = self.values.get(candidates, {}).get(metric)
+        return None if value is None else value.mean
+
+    def about(self, key: str) -> list[str]:
+        """Return the distinct values of a field of the environment, in the order of the seeds."""
+        return list(dict.fromkeys(str(r.environment[key]) for _, r in self.records if r.environment.get(key)))
+
+
+@dataclass
+class Block:
+    """The rows of one lane, best first, controls apart."""
+
+    lane: str
+    rows: list[Row]
+    controls: list[Row]
+    chance: Row
+    undecided: dict[str, str] = field(default_factory=dict)
+    """Candidate set -> why nothing is bold there."""
+
+    @property
+    def all(self) -> list[Row]:
+        """Rows and controls."""
+        return [*self.rows, *self.controls]
+
+
+@dataclass(frozen=True)
+class Note:
+    """A sentence below a table; `brief` ones stand below the console's table too."""
+
+    text: str
+    brief: bool = False
+
+
+@dataclass
+class Board:
+    """Everything measured on one split with one list of k."""
+
+    data: str
+    builtin: bool
+    split: str
+    fingerprint: str
+    k: tuple[int, ...]
+    blocks: list[Block]
+    notes: list[Note] = field(default_factory=list)
+
+    @property
+    def rows(self) -> list[Row]:
+        """Rows of all blocks, controls included."""
+        return [row for block in self.blocks for row in block.all]
+
+    @property
+    def sets(self) -> list[str]:
+        """Candidate sets that any row has."""
+        return [name for name in SETS if any(row.values.get(name) for row in self.rows)]
+
+    @property
+    def ranked_by(self) -> tuple[str, str] | None:
+        """Candidate set and metric that order the rows: the first set there is, at the first k."""
+        return (self.sets[0], f"{RANKED_BY}@{self.k[0]}") if self.sets else None
+
+    @property
+    def title(self) -> str:
+        """Data, split and k."""
+        return f"{self.data}, split {self.split} ({self.fingerprint[:8]}), k = {', '.join(map(str, self.k))}"
+
+    def metrics(self, names: Sequence[str], ks: Sequence[int] | None = None) -> list[str]:
+        """Return those of ``name@k`` that any row has, k by k."""
+        have = {metric for row in self.rows for values in row.values.values() for metric in values}
+        asked = [f"{name}@{k}" for k in ks or self.k for name in names]
+        return [metric for metric in asked if metric in have]

@@ -1,0 +1,42 @@
+"""One CSV per board, a line per value: for spreadsheets, notebooks and other people's plots."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from bench.report.table import Board, Row, Value
+from bench.report.words import parts
+
+HEADER = (
+    "data", "split", "set", "extractor", "model", "lane", "metric", "k", "seeds", "value", "low", "high",
+    "chance", "control",
+)  # fmt: skip
+
+
+def table(board: Board) -> str:
+    """Return the values of every row, metrics beyond accuracy included; what is absent is empty."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(HEADER)
+    for block in board.blocks:
+        for row in block.all:
+            for where in board.sets:
+                for metric, value in _values(row, where):
+                    name, k = parts(metric)
+                    writer.writerow([
+                        board.data, f"{board.split}-{board.fingerprint[:8]}", where, row.extractor, row.model,
+                        block.lane, name, k, len(row.records), _digits(value.mean), _digits(value.low),
+                        _digits(value.high), _digits(row.chance.get(where, {}).get(metric)),
+                        str(row.control).lower(),
+                    ])  # fmt: skip
+    return out.getvalue()
+
+
+def _values(row: Row, where: str) -> list[tuple[str, Value]]:
+    beyond = [(metric, Value(mean)) for metric, mean in row.beyond.get(where, {}).items()]
+    return [*row.values.get(where, {}).items(), *beyond]
+
+
+def _digits(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"

@@ -1,0 +1,127 @@
+"""Uncertainty over users: bootstrap intervals of means and of paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+_BLOCK = 1 << 20
+"""Drawn users at a time. Part of the definition: another value draws other numbers."""
+
+
+class Interval(NamedTuple):
+    """The bounds of an interval."""
+
+    low: float
+    high: float
+
+
+class Difference(NamedTuple):
+    """A mean difference with its interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@overload
+def bootstrap(
+    values: NDArray[np.float64], *, resamples: int = 2000, seed: int = 0, level: float = 0.95
+) -> Interval: ...
+@overload
+def bootstrap(
+    values: Mapping[str, NDArray[np.float64]], *, resamples: int = 2000, seed: int = 0, level: float = 0.95
+) -> dict[str, Interval]: ...
+def bootstrap(
+    values: NDArray[np.float64] | Mapping[str, NDArray[np.float64]],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval | dict[str, Interval]:
+    """Return the percentile interval of the mean when the users are drawn anew with replacement.
+
+    Several metrics of the same users are resampled together: each resample draws users once, and all
+    means come from one product (resamples, U) @ (U, metrics), in blocks. The same seed, number of users
+    and resamples draw the same users for any set of metrics.
+
+    Parameters
+    ----------
+    values
+        One value per user (U,), or several such arrays by name, all in the same order of users.
+    resamples
+        Number of bootstrap samples.
+    seed
+        Of the resampling alone.
+    level
+        Share of the resampled means inside the interval.
+
+    Returns
+    -------
+    Interval or dict of Interval
+        As `values`: (low, high).
+
+    Raises
+    ------
+    ValueError
+        For no users, arrays of unlike length, or values that are not finite.
+
+    References
+    ----------
+    Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13 (percentile interval).
+
+    """
+    if not isinstance(values, Mapping):
+        return bootstrap({"": values}, resamples=resamples, seed=seed, level=level)[""]
+    if not values:
+        return {}
+    if not 0 < level < 1 or resamples < 1:
+        raise ValueError(f"level must lie between 0 and 1 and resamples be positive, not {level} and {resamples}")
+    lengths = {name: np.shape(array) for name, array in values.items()}
+    if len(set(lengths.values())) > 1 or any(len(shape) != 1 or not shape[0] for shape in lengths.values()):
+        raise ValueError(f"expected one value per user for the same users, got shapes {lengths}")
+    table = np.stack([np.asarray(array, np.float64) for array in values.values()], axis=1)
+    if names := [name for name, column in zip(values, table.T, strict=True) if not np.isfinite(column).all()]:
+        raise ValueError(f"values that are not finite in {names}: leave the users concerned out, and say so")
+
+    users = len(table)
+    rows = max(1, _BLOCK // users)
+    rng = np.random.Generator(np.random.PCG64(seed))
+    means = np.empty((resamples, table.shape[1]))
+    for start in range(0, resamples, rows):
+        n = min(rows, resamples - start)
+        drawn = rng.integers(0, users, (n, users))
+        drawn += np.arange(n)[:, None] * users
+        counts = np.bincount(drawn.ravel(), minlength=n * users).reshape(n, users)
+        means[start : start + n] = counts.astype(np.float64) @ table / users
+    tail = (1 - level) / 2
+    low, high = np.quantile(means, [tail, 1 - tail], axis=0)
+    return {name: Interval(float(a), float(b)) for name, a, b in zip(values, low, high, strict=True)}
+
+
+def compare(
+    a: NDArray[np.float64],
+    b: NDArray[np.float64],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Difference:
+    """Return the mean of a - b over the same users (U,), with its user-bootstrap interval.
+
+    Paired: a user who is easy for both models does not widen the interval.
+
+    Raises
+    ------
+    ValueError
+        When `a` and `b` differ in length, or as `bootstrap`.
+
+    """
+    if np.shape(a) != np.shape(b):
+        raise ValueError(f"a and b must hold the same users, got shapes {np.shape(a)} and {np.shape(b)}")
+    difference = np.asarray(a, np.float64) - np.asarray(b, np.float64)
+    low, high = bootstrap(difference, resamples=resamples, seed=seed, level=level)
+    return Difference(float(difference.mean()), low, high)

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from bench.results import Record, read_all, write
+from bench.stats import bootstrap
+
+SIZES = {"hot": (60, 300), "cold": (40, 50), "mixed": (60, 350)}
+NAMES = ("hitrate", "recall", "ndcg", "mrr", "map", "map_min", "precision")
+
+
+def values_of(users: int, k: list[int], level: float, seed: int) -> dict[str, np.ndarray]:
+    """Per-user values whose easy users are the same in every cell, as in life."""
+    ease = np.random.default_rng(7).beta(1, 6, users)
+    noise = np.random.default_rng(seed).normal(0, 0.02, users)
+    base = np.clip(level * (0.5 + ease) + noise, 0, 1)
+    found = {f"{name}@{n}": np.clip(base * (1 + n / 100), 0, 1) for name in NAMES for n in k}
+    for n in k:
+        found[f"hitrate@{n}"] = (found[f"ndcg@{n}"] > 0.15).astype(float)
+    return found
+
+
+@dataclass
+class Results:
+    """A results folder that is filled with real records, written by `bench.results`."""
+
+    folder: Path
+    paths: list[Path] = field(default_factory=list)
+
+    def add(
+        self,
+        extractor: str = "mfcc",
+        model: str = "knn",
+        *,
+        level: float = 0.2,
+        seed: int = 0,
+        lane: str = "corrected",
+        sets: tuple[str, ...] = ("hot", "cold"),
+        k: tuple[int, ...] = (10, 50),
+        control: bool = False,
+        per_user: bool = True,
+        deterministic: bool = True,
+        data: str = "demo",
+        builtin: bool = True,
+        split: str = "global",
+        users: dict[str, int] | None = None,
+        table: dict[str, Any] | None = None,
+        warnings: tuple[str, ...] = (),
+        **changes: Any,
+    ) -> Path:
+        name = extractor.partition(":")[0]
+        metrics, intervals, frames, beyond, chance = {}, {}, [], {}, {}
+        n_users = {where: (users or {}).get(where, SIZES[where][0]) for where in sets}
+        for number, where in enumerate(sets):
+            own = int(hashlib.sha256(f"{extractor}{model}{lane}{seed}{where}".encode()).hexdigest()[:8], 16)
+            values = values_of(n_users[where], list(k), level / (1 + number), own)
+            metrics[where] = {metric: float(v.mean()) for metric, v in values.items()}
+            intervals[where] = {m: tuple(i) for m, i in bootstrap(values, resamples=200).items()}
+            chance[where] = dict.fromkeys(values, 0.01)
+            beyond[where] = {f"coverage@{k[0]}": 0.5, f"ild:mfcc@{k[0]}": 0.25, f"lift@{k[0]}": -0.00001}
+            ids = [f"u{i:03d}" for i in range(n_users[where])]
+            own_columns = {"candidates": [where] * len(ids), "user": ids, "relevant": [3] * len(ids)}
+            frames.append(pl.DataFrame(own_columns | values))
+        fields: dict[str, Any] = {
+            "kind": "run",
+            "asked": {},
+            "inputs_sha256": hashlib.sha256(f"{extractor}{model}{lane}{seed}".encode()).hexdigest(),
+            "data": {"name": data, "builtin": builtin, "license": "CC0-1.0", "fingerprint": {}},
+            "split": {"name": split, "settings": {}, "fingerprint": "f" * 64, "counts": {}},
+            "extractor": {
+                "name": name,
+                "spec": extractor,
+                "lane": lane if lane != "mixed" else "published",
+                "settings": {"typed": extractor},
+                "view": {"layer": None, "treat": ""},
+                "width": 0 if name == "none" else 104,
+                "coverage": 1.0,
+                "license": "Apache-2.0",
+                "trained_on": [],
+                "origin": {},
+                "table_sha256": "0" * 64,
+                "untrained": False,
+            }
+            | (table or {}),
+            "recommender": {
+                "name": model.partition(":")[0],
+                "spec": model,
+                "lane": lane if lane != "mixed" else "corrected",
+                "settings": {"typed": model},
+                "origin": {},
+                "deterministic": deterministic,
+            },
+            "lane": lane,
+            "seed": seed,
+            "k": list(k),
+            "control": control,
+            "metrics": metrics,
+            "intervals": intervals,
+            "chance": chance,
+            "users": n_users,
+            "candidates": {where: SIZES[where][1] for where in sets},
+            "beyond": beyond,
+            "cost": {"extract_s_per_1000": 12.34, "fit_s": 0.5, "score_s": 1.25, "peak_memory_bytes": 2**28},
+            "environment": {"cpu": "Some CPU", "device": "cpu", "revision": "abc"},
+            "warnings": list(warnings),
+        }
+        path = write(Record(**(fields | changes)), self.folder, pl.concat(frames) if per_user else None)
+        self.paths.append(path)
+        return path
+
+    def comparison(self, lane: str = "corrected", **common: Any) -> None:
+        """Three real cells, two of them level, with their controls."""
+        self.add("mert:layer=7", level=0.40, lane=lane, **common)
+        self.add("clap", level=0.40, lane=lane, **common)
+        self.add("mfcc", level=0.20, lane=lane, **common)
+        self.add("shuffled:of=mfcc", level=0.05, lane=lane, control=True, **common)
+        self.add("none", "popularity", level=0.10, lane=lane, control=True, **common)
+
+    def read(self) -> list[tuple[Path, Any]]:
+        return list(read_all(self.folder))
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    return Results(tmp_path / "results")

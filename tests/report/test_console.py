@@ -1,0 +1,89 @@
+import io
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from bench.errors import BenchError
+from bench.report import boards, show
+
+
+def shown(results, *, width=80, terminal=False, problems=(), **options):
+    out = io.StringIO()
+    console = Console(file=out, width=width, force_terminal=terminal, color_system=None)
+    show(boards(results.read()), console, problems=problems, **options)
+    assert console.width == width
+    return out.getvalue()
+
+
+def widest(text):
+    return max(cell_len(line) for line in text.split("\n"))
+
+
+def test_two_sets_fit_a_terminal_of_100_columns_with_all_metrics(results):
+    results.comparison()
+    results.add("shuffled:of=(mert:layer=7,weights=random)", "bert4rec:dim=64,layers=2", control=True)
+    text = shown(results, width=100, terminal=True)
+    assert widest(text) <= 100
+    assert text.count("Recall") == 2
+    assert "For want of room" not in text
+
+
+def test_files_and_pipes_get_room_for_a_legible_table(results):
+    results.comparison(sets=("hot", "cold", "mixed"))
+    text = shown(results)
+    assert 80 < widest(text) <= 110
+    assert "mixed @10" in text
+    assert text.count("HitRate") == 3
+    assert "±" in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 90])
+def test_a_narrow_terminal_keeps_the_main_metric_of_every_set(results, width):
+    results.comparison(sets=("hot", "cold", "mixed"))
+    text = shown(results, width=width, terminal=True)
+    assert widest(text) <= width
+    header = next(line for line in text.split("\n") if line.startswith("Extractor"))
+    assert header.count("NDCG") == 3
+    assert "For want of room without mixed Recall@10" in text
+
+
+def test_rows_marks_and_notes(results):
+    results.comparison()
+    results.add("mert:layer=7", "net", level=0.3, deterministic=False)
+    text = shown(results)
+    lines = text.split("\n")
+    order = [line.split()[0] for line in lines[4:] if line.strip()][:8]
+    assert order == ["clap", "mert:layer=7", "mert:layer=7", "mfcc", "none", "shuffled:of=mfcc", "chance", "demo"]
+    assert next(line for line in lines if line.startswith("clap")).count("*") == 6
+    assert next(line for line in lines if " net " in line).rstrip().endswith("1†")
+    assert "not for leaderboards" in text
+    assert "Users: hot 60, cold 40" in text
+
+
+def test_lanes_are_told_apart(results):
+    results.comparison("corrected")
+    results.add(lane="mixed")
+    text = shown(results)
+    assert "Lane: corrected" in text
+    assert "Mixed lanes" in text
+    assert "published × corrected" in text
+
+
+def test_markup_in_names_is_text(results):
+    results.add("[bold]x[/bold]")
+    assert "[bold]x[/bold]" in shown(results)
+
+
+def test_problems_and_empty_results_are_said(results):
+    results.folder.mkdir()
+    text = shown(results, problems=["a.json is [not] a record"])
+    assert "No records." in text
+    assert "Left out: a.json is [not] a record" in text
+
+
+def test_unknown_metrics_are_refused(results):
+    results.add()
+    with pytest.raises(BenchError, match="ndcg"):
+        shown(results, metrics=("ndgc",))
+    assert "MRR" in shown(results, metrics=("mrr", "ndcg"))

@@ -1,0 +1,337 @@
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import polars as pl
+import pytest
+
+from bench.errors import BenchError
+from bench.report import boards, peruser
+from bench.report.resample import interval, resample
+from bench.results import read, users_path
+from bench.stats import bootstrap, compare
+
+
+def only(results, problems=None):
+    (board,) = boards(results.read(), problems)
+    return board
+
+
+def names(rows):
+    return [(row.extractor, row.model) for row in rows]
+
+
+def brief(board):
+    return " ".join(note.text for note in board.notes if note.brief)
+
+
+def every(board):
+    return " ".join(note.text for note in board.notes)
+
+
+def test_rows_stand_best_first_with_controls_apart_and_chance(results):
+    results.comparison()
+    block = only(results).blocks[0]
+    assert names(block.rows) == [("clap", "knn"), ("mert:layer=7", "knn"), ("mfcc", "knn")]
+    assert names(block.controls) == [("none", "popularity"), ("shuffled:of=mfcc", "knn")]
+    assert block.chance.values["hot"]["ndcg@10"].mean == 0.01
+    assert block.chance.first is None
+    assert not block.chance.control
+
+
+def test_values_and_intervals_of_a_single_seed_are_those_of_the_record(results):
+    path = results.add()
+    (row,) = only(results).rows
+    value = row.values["hot"]["ndcg@50"]
+    record = read(path)
+    assert value.mean == record.metrics["hot"]["ndcg@50"]
+    assert [value.low, value.high] == list(record.intervals["hot"]["ndcg@50"])
+
+
+def test_these_tests_use_records_of_the_published_schema(results):
+    path = results.add()
+    schema = json.loads(files("bench").joinpath("record.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(json.loads(path.read_text(encoding="utf-8")), schema)
+
+
+def test_lanes_never_share_a_block(results):
+    results.comparison("corrected")
+    results.comparison("published")
+    results.add(lane="mixed")
+    board = only(results)
+    assert [block.lane for block in board.blocks] == ["corrected", "published", "mixed"]
+    assert [len(block.rows) for block in board.blocks] == [3, 3, 1]
+    for block in board.blocks:
+        assert all(record.lane == block.lane for row in block.all for _, record in row.records)
+    assert "There is no control in the mixed lane" in brief(board)
+
+
+def test_other_data_split_or_k_is_another_board(results):
+    results.add()
+    results.add(data="yambda", builtin=False)
+    results.add(k=(20,))
+    path, record = results.read()[0]
+    other = replace(record, split=record.split | {"fingerprint": "0" * 64})
+    found = boards([*results.read(), (path.with_name("other.json"), other)])
+    assert [(b.data, b.fingerprint[0], b.k) for b in found] == [
+        ("demo", "0", tuple(record.k)),
+        ("demo", "f", (10, 50)),
+        ("demo", "f", (20,)),
+        ("yambda", "f", (10, 50)),
+    ]
+    assert [b.builtin for b in found] == [True, True, True, False]
+    assert "not for leaderboards" in brief(found[0])
+    assert "not for leaderboards" not in every(found[3])
+
+
+def test_views_and_settings_are_rows_of_their_own(results):
+    results.add("mert")
+    results.add("mert", table={"view": {"layer": "7", "treat": ""}})
+    results.add("mert", table={"view": {"layer": None, "treat": "l2+pca:8"}})
+    results.add("mert", table={"settings": {"changed": 1}, "view": {"layer": "7", "treat": ""}})
+    labels = names(only(results).rows)
+    assert len(set(labels)) == 4
+    assert ("mert (l2+pca:8)", "knn") in labels
+    assert sum(extractor == "mert layer 7" for extractor, _ in labels) == 2
+
+
+def test_seeds_are_averaged_and_resampled_with_the_users(results):
+    paths = [
+        results.add(model="net", level=level, seed=seed, deterministic=False)
+        for seed, level in enumerate((0.1, 0.3, 0.5))
+    ]
+    (row,) = only(results).rows
+    value = row.values["hot"]["ndcg@10"]
+    each = [read(path) for path in paths]
+    assert value.mean == pytest.approx(np.mean([r.metrics["hot"]["ndcg@10"] for r in each]))
+    tables = [
+        pl.read_parquet(users_path(path)).filter(pl.col("candidates") == "hot")["ndcg@10"].to_numpy() for path in paths
+    ]
+    users_alone = bootstrap(np.mean(tables, axis=0))
+    # Seeds differ more than users here, so an interval over users alone would be far too narrow.
+    assert value.high - value.low > 2 * (users_alone.high - users_alone.low)
+    assert not row.spanned
+    assert not row.once
+    assert "seeds and users drawn anew together" in every(only(results))
+
+
+def test_seeds_without_per_user_files_span_their_intervals_and_say_so(results):
+    paths = [results.add(seed=seed, level=0.1 + seed / 5, per_user=seed == 0) for seed in (0, 1)]
+    board = only(results)
+    (row,) = board.rows
+    bounds = [read(path).intervals["hot"]["recall@10"] for path in paths]
+    value = row.values["hot"]["recall@10"]
+    assert (value.low, value.high) == (min(b[0] for b in bounds), max(b[1] for b in bounds))
+    assert row.spanned
+    assert "‡ no usable per-user files" in brief(board)
+
+
+def test_bold_is_what_cannot_be_told_from_the_best(results):
+    results.comparison()
+    board = only(results)
+    by_name = {row.extractor: row for row in board.rows}
+    best, level, worse = by_name["clap"], by_name["mert:layer=7"], by_name["mfcc"]
+    columns = {row.extractor: users_of(row, "hot") for row in board.rows}
+    for metric in ("ndcg@10", "recall@50", "hitrate@10"):
+        top = max((best, level, worse), key=lambda row: row.mean("hot", metric))
+        for row in (best, level, worse):
+            said = row.values["hot"][metric].best
+            assert said == (compare(columns[top.extractor][metric], columns[row.extractor][metric]).low <= 0)
+    assert best.values["hot"]["ndcg@10"].best
+    assert level.values["hot"]["ndcg@10"].best
+    assert not worse.values["hot"]["ndcg@10"].best
+    assert not any(v.best for row in board.blocks[0].controls for v in row.values["hot"].values())
+    assert "cannot be told from the best" in brief(board)
+
+
+def users_of(row, where):
+    frame = pl.read_parquet(users_path(row.records[0][0])).filter(pl.col("candidates") == where).sort("user")
+    return {name: frame[name].to_numpy() for name in frame.columns[3:]}
+
+
+def test_bold_looks_at_users_by_name_not_by_place(results):
+    results.comparison()
+    before = [row.values for row in only(results).rows]
+    file = users_path(results.paths[0])
+    pl.read_parquet(file).sample(fraction=1.0, shuffle=True, seed=1).write_parquet(file)
+    assert [row.values for row in only(results).rows] == before
+
+
+def test_reading_few_rows_at_a_time_changes_nothing(results, monkeypatch):
+    results.comparison()
+    results.add(model="net", seed=1)
+    results.add(model="net", seed=2)
+    at_once = only(results)
+    monkeypatch.setattr(peruser, "_MEMORY", 1)
+    for old, new in zip(at_once.rows, only(results).rows, strict=True):
+        for metric, value in old.values["hot"].items():
+            again = new.values["hot"][metric]
+            assert (again.low, again.high) == pytest.approx((value.low, value.high), abs=1e-12)
+            assert again.best == value.best
+
+
+@pytest.mark.parametrize("how", ["absent", "garbage", "foreign", "other users"])
+def test_nothing_is_bold_where_users_cannot_be_paired(results, how):
+    results.comparison()
+    file = users_path(results.paths[1])
+    if how == "absent":
+        file.unlink()
+    elif how == "garbage":
+        file.write_bytes(b"not parquet")
+    elif how == "foreign":
+        file.write_bytes(users_path(results.paths[2]).read_bytes())
+    else:
+        pl.read_parquet(file).with_columns(pl.col("user") + "x").write_parquet(file)
+    problems = []
+    board = only(results, problems)
+    assert not any(v.best for row in board.rows for values in row.values.values() for v in values.values())
+    assert "Nothing is marked as level with the best" in brief(board)
+    assert bool(problems) == (how in ("garbage", "foreign"))
+    assert all(str(file) in problem for problem in problems)
+
+
+def test_a_single_real_row_is_not_called_best(results):
+    results.add()
+    results.add("none", "popularity", level=0.1, control=True)
+    board = only(results)
+    assert not any(v.best for row in board.rows for v in row.values["hot"].values())
+    assert "level with the best" not in every(board)
+
+
+def test_a_control_that_is_not_beaten_is_named(results):
+    results.add(level=0.1)
+    results.add("none", "popularity", level=0.5, control=True)
+    text = brief(only(results))
+    assert "On hot NDCG@10 (corrected) no row beats the control none × popularity." in text
+    assert "On cold NDCG@10" in text
+
+
+def test_a_set_that_some_rows_lack_is_absent_there(results):
+    results.add("clap", level=0.3)
+    results.add("mfcc", level=0.2, sets=("hot",))
+    board = only(results)
+    assert board.sets == ["hot", "cold"]
+    assert board.blocks[0].rows[1].mean("cold", "ndcg@10") is None
+    assert board.blocks[0].rows[0].mean("cold", "ndcg@10") is not None
+
+
+def test_a_metric_that_one_seed_lacks_is_absent(results):
+    results.add(seed=0)
+    path = results.add(seed=1)
+    record = read(path)
+    del record.metrics["hot"]["mrr@10"]
+    found = [(p, record if p == path else r) for p, r in results.read()]
+    (row,) = boards(found)[0].rows
+    assert "mrr@10" not in row.values["hot"]
+    assert "mrr@50" in row.values["hot"]
+
+
+def test_single_training_untrained_and_imported_are_marked(results):
+    results.add("a", "net", deterministic=False)
+    results.add("b", table={"untrained": True})
+    results.add("c", kind="imported", per_user=False)
+    text = brief(only(results))
+    assert "† a single training" in text
+    assert "¶ random weights" in text
+    assert "§ published figures" in text
+
+
+def test_warnings_contamination_and_coverage_become_notes(results):
+    results.add("a", level=0.3, data="music4all-onion", warnings=("twins in the catalogue", "other"))
+    results.add(
+        "b",
+        level=0.1,
+        data="music4all-onion",
+        warnings=("twins in the catalogue",),
+        table={"coverage": 0.99951, "trained_on": ["Music4All", "MSD"]},
+    )
+    text = brief(only(results))
+    assert text.count("twins in the catalogue") == 1
+    assert "Warning (a × knn, b × knn): twins" in text
+    assert "Warning (a × knn): other" in text
+    assert "b 99.9 % of the tracks" in text
+    assert "trained on music4all-onion itself: b (Music4All)" in text
+    assert "Declared training data: b: MSD, Music4All" in every(only(results))
+
+
+def test_users_and_candidates_that_differ_are_given_as_a_range(results):
+    results.add("a")
+    results.add("b", candidates={"hot": 250, "cold": 50}, chance={"hot": {"ndcg@10": 0.02}, "cold": {}})
+    board = only(results)
+    assert "Users: hot 60, cold 40. Candidates: hot 250 to 300, cold 50." in brief(board)
+    assert board.blocks[0].chance.mean("hot", "ndcg@10") == 0.01
+    assert "It differs between rows" in every(board)
+
+
+def test_unreadable_and_damaged_records_are_listed_never_fatal(results):
+    path = results.add()
+    (results.folder / "broken.json").write_text("{")
+    record = read(path)
+    damaged = [
+        replace(record, extractor={"name": "mfcc"}),
+        replace(record, metrics={"tepid": {"ndcg@10": 0.1}}),
+        replace(record, metrics={"hot": {"ndcg@10": float("nan")}}),
+        replace(record, metrics={"hot": {"ndcg": 0.1}}),
+        replace(record, metrics=None),
+        replace(record, intervals={"hot": {"ndcg@10": [0.1]}}),
+        replace(record, lane="fast"),
+        replace(record, k=[]),
+    ]
+    problems = []
+    found = boards([*results.read(), *((Path(f"bad{i}.json"), r) for i, r in enumerate(damaged))], problems)
+    assert len(found) == 1
+    assert len(found[0].rows) == 1
+    assert len(problems) == 1 + len(damaged)
+    assert "broken.json" in problems[0]
+    assert "bad0.json: the record lacks 'spec'" in problems[1]
+    assert "tepid" in problems[2]
+
+
+def test_the_same_cell_twice_counts_once(results):
+    path = results.add()
+    record = read(path)
+    for again, word in ((record, "repeats"), (replace(record, inputs_sha256="1" * 64), "with other inputs")):
+        problems = []
+        (board,) = boards([(path, record), (path.with_name("z.json"), again)], problems)
+        assert [p for p, _ in board.rows[0].records] == [path]
+        (text,) = problems
+        assert text.startswith(str(path.with_name("z.json")))
+        assert word in text
+
+
+def test_errors_are_passed_on_without_a_list(results):
+    assert boards([(Path("x"), BenchError("x is no record"))]) == []
+
+
+def test_with_one_seed_resampling_is_the_bootstrap_of_stats():
+    rng = np.random.default_rng(0)
+    a, b = rng.random(700), rng.random(700)
+    first, second = resample([a[None, :, None], b[None, :, None]], [1, 2])
+    assert interval(first[:, 0]) == pytest.approx(tuple(bootstrap(a)), abs=1e-12)
+    difference = compare(a, b)
+    assert interval(first[:, 0] - second[:, 0]) == pytest.approx((difference.low, difference.high), abs=1e-12)
+
+
+def test_resampled_seeds_spread_as_their_variance_says():
+    rng = np.random.default_rng(0)
+    seeds, users = 8, 400
+    table = rng.normal(0, 1, (seeds, 1, 1)) + rng.normal(0, 1, (1, users, 1)) + np.zeros((seeds, users, 1))
+    (means,) = resample([table], [3], resamples=20_000)
+    wanted = table.mean(axis=1).var() / seeds + table.mean(axis=0).var() / users
+    assert means.var() == pytest.approx(wanted, rel=0.05)
+    assert means.mean() == pytest.approx(table.mean(), abs=0.02)
+
+
+def test_resampling_refuses_different_users():
+    with pytest.raises(ValueError, match="same users"):
+        resample([np.zeros((1, 3, 1)), np.zeros((1, 4, 1))], [0, 1])
+
+
+def test_reports_import_no_torch():
+    code = "import bench.report, sys; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from bench.stats import bootstrap, compare
+
+
+def test_interval_is_that_of_the_normal_theory_on_many_users():
+    values = np.random.default_rng(0).exponential(size=4000)
+    low, high = bootstrap(values, resamples=4000)
+    error = values.std(ddof=1) / 4000**0.5
+    assert (low, high) == pytest.approx((values.mean() - 1.96 * error, values.mean() + 1.96 * error), abs=error / 8)
+    narrow = bootstrap(values, level=0.5)
+    assert narrow.high - narrow.low < (high - low) / 2
+
+
+def test_interval_covers_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    covered = 0
+    for trial in range(300):
+        low, high = bootstrap(rng.normal(size=60), resamples=400, seed=trial, level=0.9)
+        covered += low <= 0 <= high
+    assert 0.83 < covered / 300 < 0.95
+
+
+def test_exact_for_two_users():
+    """Means of {0, 1} are 0, 1/2, 1 with chances 1/4, 1/2, 1/4."""
+    assert bootstrap(np.array([0.0, 1.0]), level=0.6) == (0, 1)
+    assert bootstrap(np.array([0.0, 1.0]), level=0.4) == (0.5, 0.5)
+
+
+def test_the_same_seed_gives_the_same_numbers_alone_or_together():
+    rng = np.random.default_rng(2)
+    values = {"a": rng.random(500), "b": rng.random(500), "c": rng.random(500)}
+    together = bootstrap(values, seed=5)
+    assert list(together) == ["a", "b", "c"]
+    assert together == bootstrap(values, seed=5)
+    assert together["b"] == pytest.approx(bootstrap(values["b"], seed=5), abs=1e-12)
+    assert together["a"] != bootstrap(values["a"], seed=6)
+
+
+def test_several_blocks_resample_every_time():
+    values = np.random.default_rng(3).random(700_000)
+    low, high = bootstrap(values, resamples=6)
+    assert low < high
+
+
+def test_paired_difference_is_narrower_than_the_models_own_intervals():
+    rng = np.random.default_rng(4)
+    easy = rng.random(2000)
+    a, b = easy + 0.01 + 0.01 * rng.standard_normal(2000), easy
+    mean, low, high = compare(a, b)
+    assert mean == pytest.approx((a - b).mean())
+    assert 0 < low < mean < high
+    own = bootstrap(a)
+    assert high - low < (own.high - own.low) / 10
+
+
+def test_bad_values_are_refused():
+    with pytest.raises(ValueError, match="not finite in \\['b'\\]"):
+        bootstrap({"a": np.ones(3), "b": np.array([1, np.nan, 2])})
+    with pytest.raises(ValueError, match="shapes"):
+        bootstrap({"a": np.ones(3), "b": np.ones(4)})
+    with pytest.raises(ValueError, match="shapes"):
+        bootstrap(np.ones(0))
+    with pytest.raises(ValueError, match="level"):
+        bootstrap(np.ones(3), level=95)
+    with pytest.raises(ValueError, match="same users"):
+        compare(np.ones(3), np.ones(4))
+    assert bootstrap({}) == {}
