@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bench import treatments
 from bench.errors import BenchError
 from bench.extract import open_set
-from bench.protocols import Items, Lane, TableSource
+from bench.protocols import Lane, TableSource
 from bench.registry import create
 from bench.specs import Spec, parse_sum
 
@@ -24,7 +24,7 @@ Raw = tuple[NDArray[np.float32], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, eq=False)
-class ItemTable(Items):
+class ItemTable:
     """Row = item index. `vectors` cannot be written to; its hash is checked again after each fit."""
 
     ids: Sequence[str]

@@ -89,7 +89,7 @@ def measure(
         out.metrics[name] = {metric: float(value.mean()) for metric, value in values.items()}
         spans = stats.bootstrap(values, seed=seed)
         out.intervals[name] = {metric: (float(span.low), float(span.high)) for metric, span in spans.items()}
-        out.chance[name] = chance(_free(split, users, mask), truth.sizes, ks)
+        out.chance[name] = chance(_free(split, users, mask), truth.sizes, ks)  # of a ranking that knows all items
         out.users[name], out.candidates[name] = len(users), int(mask.sum())
         more = evaluate_beyond(
             topk,

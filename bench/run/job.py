@@ -163,7 +163,9 @@ class Job:
         }
         record.cost = found.cost | self._cost(cell)
         record.environment = results.environment(self.device)
-        record.warnings += found.warnings + self._table_warnings(cell, table)
+        # That popularity says nothing of cold tracks is known; of a model it is news.
+        record.warnings += [] if cell.control else found.warnings
+        record.warnings += self._table_warnings(cell, table)
         per_user = pl.concat(found.per_user) if found.per_user else None
         path = results.write(record, self.place.results, per_user)
         shutil.rmtree(self._checkpoints(record), ignore_errors=True)

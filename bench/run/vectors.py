@@ -18,7 +18,7 @@ from bench.errors import BenchError
 from bench.extract import Extraction, open_set
 from bench.extract.readers import Source
 from bench.files import digest, whole
-from bench.registry import create
+from bench.registry import get
 from bench.run.request import Place
 
 UNIT = 4096
@@ -148,7 +148,7 @@ class Filling:
 
         work.progress = tell
         units = [self.sources[i : i + UNIT] for i in range(0, len(self.sources), UNIT)]
-        for outcome in create("engines", "local").map(work, units):
+        for outcome in get("engines", "local")().map(work, units):
             before[0] += outcome.done
             before[1] += len(outcome.failed)
         self.sources = []
