@@ -58,7 +58,9 @@ def test_shuffled_permutes_the_present_rows_only(vectors, tmp_path):
     assert np.array_equal(mixed.present, straight.present)
     assert not np.array_equal(mixed.vectors, straight.vectors)
     for table in (straight, mixed):
-        assert np.allclose(np.sort(table.vectors[table.present], axis=0), np.sort(straight.vectors[straight.present], 0))
+        assert np.allclose(
+            np.sort(table.vectors[table.present], axis=0), np.sort(straight.vectors[straight.present], 0)
+        )
 
 
 def test_gaussian_has_the_moments_of_its_model(tmp_path):

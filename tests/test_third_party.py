@@ -18,9 +18,22 @@ def outside(tmp_path_factory):
     build = tmp_path_factory.mktemp("build")  # pip builds in a copy, so that the checkout stays clean
     for name in ("third_party_extractor", "third_party_recommender"):
         copy = build / name
-        subprocess.run([sys.executable, "-c", f"import shutil; shutil.copytree({str(PACKAGES / name)!r}, {str(copy)!r})"])
         subprocess.run(
-            [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--target", target, copy],
+            [sys.executable, "-c", f"import shutil; shutil.copytree({str(PACKAGES / name)!r}, {str(copy)!r})"]
+        )
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                "install",
+                "-q",
+                "--no-deps",
+                "--no-build-isolation",
+                "--target",
+                target,
+                copy,
+            ],
             check=True,
         )
     paths = [str(target), os.environ.get("PYTHONPATH", "")]

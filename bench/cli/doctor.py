@@ -102,7 +102,5 @@ def _shadows() -> list[str]:
             out.append(f"the import name {name!r} is also claimed by {', '.join(others)}: use a virtual environment")
     script = shutil.which("bench")
     if script and Path(script).resolve().parent != Path(sys.executable).parent.resolve():
-        out.append(
-            f"the command `bench` is {script}, of another environment: use python -m bench instead"
-        )
+        out.append(f"the command `bench` is {script}, of another environment: use python -m bench instead")
     return out

@@ -23,14 +23,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--extractor", type=specs, metavar="SPECS", help="whose vectors: see `bench ls extractors`")
     parser.add_argument("--model", type=specs, metavar="SPECS", help="which recommenders: see `bench ls recommenders`")
     parser.add_argument("--split", metavar="SPEC", help="global_temporal[:cut=DATE,start=DATE,end=DATE,...]")
-    parser.add_argument(
-        "--k", type=cutoffs, default=(), help="cut-offs, main one first (default: the data's)"
-    )
+    parser.add_argument("--k", type=cutoffs, default=(), help="cut-offs, main one first (default: the data's)")
     parser.add_argument("--seeds", type=positive, default=1, metavar="N", help="repeat what depends on chance N times")
     parser.add_argument("--lane", choices=("published", "corrected"), default="corrected", help="(default corrected)")
-    parser.add_argument(
-        "--treat", default="", metavar="T", help="l2+standardize+pca:k+whiten:k+random_projection:k"
-    )
+    parser.add_argument("--treat", default="", metavar="T", help="l2+standardize+pca:k+whiten:k+random_projection:k")
     parser.add_argument("--reference", default="mfcc", metavar="SPEC", help="space for diversity in lists, or none")
     parser.add_argument("--no-controls", action="store_true", help="leave out popularity, random and shuffled rows")
     parser.add_argument("--results", metavar="DIR", help="where records go (default results)")

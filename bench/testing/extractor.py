@@ -145,7 +145,9 @@ class ExtractorContract:
         plugin = self.make()
         window = (plugin.window.length or plugin.sample_rate) / plugin.sample_rate
         base = max(self._long(), min(window, 8.0))
-        return [(base, base, 1.31 * base, self._long(), base, 2.1 * base, 1.31 * base, 1.07 * base)[i % 8] for i in range(n)]
+        return [
+            (base, base, 1.31 * base, self._long(), base, 2.1 * base, 1.31 * base, 1.07 * base)[i % 8] for i in range(n)
+        ]
 
     def _tone(self, folder: Path, rate: int) -> list[Path]:
         """Write a 440 Hz tone with two overtones, well below half of any sensible rate."""

@@ -133,7 +133,7 @@ class RecommenderContract:
     @cached_property
     def _data(self) -> tuple[Any, Split]:
         made = planted(80, 150, self.dim, seed=3, plays=8_000)
-        return made, make(made.listens.lazy(), GlobalTemporal(cut=made.cut))
+        return made, make(made.listens.lazy(), GlobalTemporal(cut=made.cut.isoformat()))
 
     @property
     def _split(self) -> Split:

@@ -81,9 +81,7 @@ def advance(hertz: float, rate: int) -> np.uint32:
     return np.uint32(int(hertz * 4294967296.0 / rate))
 
 
-def note(
-    name: str, pitch: int, length: int, *, bright: float, formant: int, detune: float, rate: int
-) -> Wave:
+def note(name: str, pitch: int, length: int, *, bright: float, formant: int, detune: float, rate: int) -> Wave:
     """One note: two oscillators slightly apart, under the instrument's envelope (release included)."""
     timbre = TIMBRES[name]
     envelope = _envelope(name, length, rate)
@@ -104,9 +102,7 @@ def note(
 def _envelope(name: str, length: int, rate: int) -> Wave:
     timbre = TIMBRES[name]
     attack, release = max(int(timbre.attack * rate), 1), max(int(timbre.release * rate), 1)
-    body = np.float32(timbre.keep) + np.float32(1 - timbre.keep) * falling(
-        length + release, timbre.fall * rate
-    )
+    body = np.float32(timbre.keep) + np.float32(1 - timbre.keep) * falling(length + release, timbre.fall * rate)
     rise = min(attack, length)
     body[:rise] *= np.arange(rise, dtype=np.float32) / np.float32(attack)
     body[length:] *= np.arange(release, 0, -1, dtype=np.float32) / np.float32(release)

@@ -81,9 +81,9 @@ def _when(world: World) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     stream = Stream(size.seed, "activity")
     activity = exp(stream.normal(size.listeners) * ACTIVITY)
     year = (CUT - START) // DAY
-    joined = np.where(
-        stream.coins(LATECOMERS, size.listeners), stream.integers(year - 60, size.listeners), 0
-    ).astype(np.int64)
+    joined = np.where(stream.coins(LATECOMERS, size.listeners), stream.integers(year - 60, size.listeners), 0).astype(
+        np.int64
+    )
     stays = stream.uniform(size.listeners)
     left = np.where(
         stream.coins(LEAVERS, size.listeners),
@@ -102,9 +102,7 @@ def _when(world: World) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return user[order], time[order]
 
 
-def _habits(
-    user: NDArray[np.int64], stream: Stream
-) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
+def _habits(user: NDArray[np.int64], stream: Stream) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
     """Which earlier play each play may return to (recent ones more often), and whether it does."""
     rows = np.arange(len(user), dtype=np.int64)
     first = np.searchsorted(user, user)
@@ -126,9 +124,7 @@ def _follow(pointer: NDArray[np.int64]) -> NDArray[np.int64]:
         pointer = further
 
 
-def _of_artist(
-    world: World, artist: NDArray[np.int64], time: NDArray[np.int64], stream: Stream
-) -> NDArray[np.int64]:
+def _of_artist(world: World, artist: NDArray[np.int64], time: NDArray[np.int64], stream: Stream) -> NDArray[np.int64]:
     """Draw a track of each artist (n,) among those released by then (n,)."""
     span = np.int64(END - min(int(world.released.min()), START) + 1)
     key = world.artist_of * span + (world.released - (END - span))

@@ -43,9 +43,7 @@ class WorldSize:
     def __post_init__(self) -> None:
         """Reject a world that cannot exist."""
         if not (len(GENRES) <= self.artists <= self.tracks and 0 <= self.cold < self.tracks):
-            raise ValueError(
-                f"a world needs {len(GENRES)} <= artists <= tracks and cold < tracks, got {self}"
-            )
+            raise ValueError(f"a world needs {len(GENRES)} <= artists <= tracks and cold < tracks, got {self}")
 
     @property
     def samples(self) -> int:
@@ -58,9 +56,7 @@ class WorldSize:
 
 
 DEMO: Final = WorldSize()
-DEMO_LONG: Final = WorldSize(
-    tracks=100, artists=25, cold=30, seconds=30.0, listeners=200, plays=10_000, seed=2020
-)
+DEMO_LONG: Final = WorldSize(tracks=100, artists=25, cold=30, seconds=30.0, listeners=200, plays=10_000, seed=2020)
 
 
 @dataclass(frozen=True)

@@ -124,9 +124,7 @@ def _when(rng: np.random.Generator, n_users: int, plays: int) -> tuple[NDArray[n
     return user, key & 0xFFFFFFFF
 
 
-def _clusters(
-    rng: np.random.Generator, user: NDArray[np.int32], n_users: int, clusters: int
-) -> NDArray[np.int32]:
+def _clusters(rng: np.random.Generator, user: NDArray[np.int32], n_users: int, clusters: int) -> NDArray[np.int32]:
     """Cluster (P,) of each play: one of the user's own, or now and then any."""
     tastes = rng.integers(0, clusters, (n_users, TASTES), dtype=np.int32)
     slot = np.zeros(len(user), dtype=np.int8)

@@ -60,9 +60,7 @@ def pace(tempo: float) -> str:
     return next(word for limit, word in _PACES if tempo < limit)
 
 
-def describe(
-    stream: Stream, *, genre: int, key: str, tempo: float, mood: str, instruments: tuple[str, ...]
-) -> str:
+def describe(stream: Stream, *, genre: int, key: str, tempo: float, mood: str, instruments: tuple[str, ...]) -> str:
     """Return a line of free text: facts go missing, some are wrong, one track in 25 has none."""
     if stream.coin(0.04):
         return ""

@@ -71,9 +71,7 @@ def _albums(size: WorldSize, artists: list[Artist]) -> list[tuple[int, str, int]
             left -= count
     releases = _releases(stream, [count for _, _, count in albums], size.cold)
     return [
-        (artist, name, when)
-        for (artist, name, count), when in zip(albums, releases, strict=True)
-        for _ in range(count)
+        (artist, name, when) for (artist, name, count), when in zip(albums, releases, strict=True) for _ in range(count)
     ]
 
 

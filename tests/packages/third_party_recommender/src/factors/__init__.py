@@ -36,9 +36,7 @@ class Factors(Recommender):
     deterministic = False
     settings: FactorsSettings
 
-    def fit(
-        self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext
-    ) -> None:
+    def fit(self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext) -> None:
         import torch
 
         torch.manual_seed(run.seed)
