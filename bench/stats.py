@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, overload
 
 import numpy as np
@@ -87,18 +87,8 @@ def bootstrap(
     if names := [name for name, column in zip(values, table.T, strict=True) if not np.isfinite(column).all()]:
         raise ValueError(f"values that are not finite in {names}: leave the users concerned out, and say so")
 
-    users = len(table)
-    rows = max(1, _BLOCK // users)
-    rng = np.random.Generator(np.random.PCG64(seed))
-    means = np.empty((resamples, table.shape[1]))
-    for start in range(0, resamples, rows):
-        n = min(rows, resamples - start)
-        drawn = rng.integers(0, users, (n, users))
-        drawn += np.arange(n)[:, None] * users
-        counts = np.bincount(drawn.ravel(), minlength=n * users).reshape(n, users)
-        means[start : start + n] = counts.astype(np.float64) @ table / users
-    tail = (1 - level) / 2
-    low, high = np.quantile(means, [tail, 1 - tail], axis=0)
+    means = resampled_means(table, resamples=resamples, seed=seed)
+    low, high = percentiles(means, level)
     return {name: Interval(float(a), float(b)) for name, a, b in zip(values, low, high, strict=True)}
 
 
@@ -125,3 +115,72 @@ def compare(
     difference = np.asarray(a, np.float64) - np.asarray(b, np.float64)
     low, high = bootstrap(difference, resamples=resamples, seed=seed, level=level)
     return Difference(float(difference.mean()), low, high)
+
+
+def resampled_means(table: NDArray[np.float64], *, resamples: int, seed: int) -> NDArray[np.float64]:
+    """Return the column means (resamples, M) of `table` (U, M) with its users drawn anew, in blocks.
+
+    The draw depends on U, `resamples` and `seed` alone: the same people are drawn for every table.
+    """
+    users = len(table)
+    rows = max(1, _BLOCK // users)
+    rng = np.random.Generator(np.random.PCG64(seed))
+    means = np.empty((resamples, table.shape[1]))
+    for start in range(0, resamples, rows):
+        n = min(rows, resamples - start)
+        drawn = rng.integers(0, users, (n, users))
+        drawn += np.arange(n)[:, None] * users
+        counts = np.bincount(drawn.ravel(), minlength=n * users).reshape(n, users)
+        means[start : start + n] = counts.astype(np.float64) @ table / users
+    return means
+
+
+def percentiles(means: NDArray[np.float64], level: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the bounds (M,) and (M,) that hold the central `level` of resampled means (resamples, M)."""
+    tail = (1 - level) / 2
+    low, high = np.quantile(means, [tail, 1 - tail], axis=0)
+    return low, high
+
+
+def interval(means: NDArray[np.float64], level: float = 0.95) -> Interval:
+    """Return the bounds of one metric's resampled means (resamples,)."""
+    low, high = percentiles(means[:, None], level)
+    return Interval(float(low[0]), float(high[0]))
+
+
+def two_level(
+    tables: Sequence[NDArray[np.float64]], keys: Sequence[int], *, resamples: int = 2000, seed: int = 0
+) -> list[NDArray[np.float64]]:
+    """Return the means (resamples, M) of each table (S, U, M) when its seeds and users are drawn anew.
+
+    The same users are drawn for all seeds of all tables, for they are the same people: means of two
+    tables can be subtracted, which pairs them by user. Each table draws its seeds by itself. With one
+    seed each, the interval of a difference is that of `compare`, draw by draw.
+
+    Parameters
+    ----------
+    tables
+        Values by seed, user and metric, each for the same users in the same order.
+    keys
+        One number per table: makes its draw of seeds independent of the other tables.
+    resamples, seed
+        Number of bootstrap samples, and the seed of the resampling alone.
+
+    References
+    ----------
+    Davison and Hinkley, Bootstrap Methods and their Application (1997), section 3.8.
+
+    """
+    users = tables[0].shape[1]
+    if any(table.shape[1] != users for table in tables) or not users:
+        raise ValueError(f"expected the same users, got shapes {[table.shape for table in tables]}")
+    flat = np.concatenate([table.transpose(1, 0, 2).reshape(users, -1) for table in tables], axis=1)
+    means = resampled_means(flat, resamples=resamples, seed=seed)
+    out, at = [], 0
+    for table, key in zip(tables, keys, strict=True):
+        n_seeds, _, n_metrics = table.shape
+        by_seed = means[:, at : at + n_seeds * n_metrics].reshape(resamples, n_seeds, n_metrics)
+        at += n_seeds * n_metrics
+        again = np.random.Generator(np.random.PCG64([seed, key])).integers(0, n_seeds, (resamples, n_seeds))
+        out.append(np.take_along_axis(by_seed, again[:, :, None], axis=1).mean(axis=1))
+    return out

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,9 +19,7 @@ def outside(tmp_path_factory):
     build = tmp_path_factory.mktemp("build")  # pip builds in a copy, so that the checkout stays clean
     for name in ("third_party_extractor", "third_party_recommender"):
         copy = build / name
-        subprocess.run(
-            [sys.executable, "-c", f"import shutil; shutil.copytree({str(PACKAGES / name)!r}, {str(copy)!r})"]
-        )
+        shutil.copytree(PACKAGES / name, copy)
         subprocess.run(
             [
                 sys.executable,

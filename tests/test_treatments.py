@@ -37,7 +37,7 @@ def test_standardize_is_fitted_on_training_items_alone(table):
 def test_components_ignore_cold_items_and_match_numpy(table, step):
     out = treated(step, table)
     rows = table[0][table[1]].astype(np.float64)
-    u, s, vt = np.linalg.svd(rows - rows.mean(0), full_matrices=False)
+    u, s, _ = np.linalg.svd(rows - rows.mean(0), full_matrices=False)
     want = (u * s)[:, :3] if step == "pca:3" else u[:, :3] * np.sqrt(len(rows) - 1)
     assert np.allclose(np.abs(out[table[1]]), np.abs(want), rtol=1e-3, atol=1e-3 * np.abs(want).max())
     changed = table[0].copy()

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bench.report.resample import interval, resample
+from bench.stats import interval, two_level
 from bench.report.table import Block, Row
 from bench.report.words import SETS, line
 from bench.results import Record, users_path
@@ -85,7 +85,7 @@ def _resampled(rows: Sequence[Row], where: str, problems: list[str]) -> list[tup
 
     def flush(users: str) -> None:
         batch = waiting.pop(users)
-        drawn = resample([table for _, _, table in batch], [int(row.identity[:12], 16) for row, _, _ in batch])
+        drawn = two_level([table for _, _, table in batch], [int(row.identity[:12], 16) for row, _, _ in batch])
         for (row, metrics, _), columns in zip(batch, drawn, strict=True):
             done.append((id(row), Means(users, dict(zip(metrics, columns.T, strict=True)))))
 

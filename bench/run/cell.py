@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bench import stats
-from bench.data.split import Split
+from bench.data.split import Part, Split, Which
 from bench.errors import BenchError
 from bench.items import ItemTable
 from bench.metrics import Truth, chance, evaluate, evaluate_beyond
@@ -21,7 +21,7 @@ from bench.metrics.beyond import PerUser
 from bench.protocols import Recommender, RunContext
 from bench.rank import Candidates, rank
 
-SETS = ("hot", "cold", "mixed")
+SETS: tuple[Which, ...] = ("hot", "cold", "mixed")
 
 
 @dataclass
@@ -85,14 +85,15 @@ def measure(
     listeners = np.bincount(split.train.item, minlength=split.train.n_items)
     artists = _codes(table.meta.get("artist"))
     references = {reference[0]: reference[1].vectors} if reference else None
-    for name, (users, truth, topk, mask, values) in _evaluated(found, split, "test", ks).items():
+    for name, each in _evaluated(found, split, "test", ks).items():
+        users, truth, mask, values = each.users, each.truth, each.candidates, each.values
         out.metrics[name] = {metric: float(value.mean()) for metric, value in values.items()}
         spans = stats.bootstrap(values, seed=seed)
         out.intervals[name] = {metric: (float(span.low), float(span.high)) for metric, span in spans.items()}
         out.chance[name] = chance(_free(split, users, mask), truth.sizes, ks)  # of a ranking that knows all items
         out.users[name], out.candidates[name] = len(users), int(mask.sum())
         more = evaluate_beyond(
-            topk,
+            each.topk,
             ks,
             candidates=mask,
             listeners=listeners,
@@ -122,22 +123,33 @@ class _Found:
     """Top-k lists of one part."""
 
     topk: Mapping[str, NDArray[np.int32]]
-    truths: Mapping[str, tuple[NDArray[np.int32], Truth]]
+    truths: Mapping[Which, tuple[NDArray[np.int32], Truth]]
     everybody: NDArray[np.int32]
     warnings: list[str]
+
+
+@dataclass(frozen=True)
+class _Evaluated:
+    """Users (U,) of one candidate set, what they should find, what they got, and the metrics of each."""
+
+    users: NDArray[np.int32]
+    truth: Truth
+    topk: NDArray[np.int32]
+    candidates: NDArray[np.bool_]
+    values: dict[str, NDArray[np.float64]]
 
 
 def _lists(
     model: Recommender,
     split: Split,
-    part: str,
-    sets: Sequence[str],
+    part: Part,
+    sets: Sequence[Which],
     present: NDArray[np.bool_] | None,
     k: int,
     seed: int,
 ) -> _Found:
     """Rank everybody who has something to find in any of the sets, scoring each listener once."""
-    truths = {}
+    truths: dict[Which, tuple[NDArray[np.int32], Truth]] = {}
     for name in sets:
         users, indptr, item = split.truth(part, name)
         if len(users):
@@ -161,15 +173,13 @@ def _lists(
     return _Found(ranked.topk, truths, everybody, ranked.warnings)
 
 
-def _evaluated(
-    found: _Found, split: Split, part: str, ks: Sequence[int]
-) -> dict[str, tuple[NDArray[np.int32], Truth, NDArray[np.int32], NDArray[np.bool_], dict[str, Any]]]:
-    """Candidate set -> its users, truth, lists, candidates and metric values per user."""
+def _evaluated(found: _Found, split: Split, part: Part, ks: Sequence[int]) -> dict[str, _Evaluated]:
+    """Return candidate set -> what its users got."""
     out = {}
     for name, (users, truth) in found.truths.items():
         topk = found.topk[name][np.searchsorted(found.everybody, users)]
         values = evaluate(topk, truth, ks)
-        out[name] = (users, truth, topk, split.candidates(part, name), values)
+        out[str(name)] = _Evaluated(users, truth, topk, split.candidates(part, name), values)
     return out
 
 
@@ -200,12 +210,12 @@ class Validation:
         found = _lists(model, self._split, "valid", ("hot",), self._present, self._k, self._seed)
         if "hot" not in found.truths:
             raise BenchError("the split has no validation users, so nothing can stop early. Change --split.")
-        return float(_evaluated(found, self._split, "valid", (self._k,))["hot"][4][f"ndcg@{self._k}"].mean())
+        return float(_evaluated(found, self._split, "valid", (self._k,))["hot"].values[f"ndcg@{self._k}"].mean())
 
     def means(self, model: Recommender, ks: Sequence[int]) -> dict[str, dict[str, float]]:
         """Return the means of all metrics on every candidate set of the validation part."""
         found = _lists(model, self._split, "valid", SETS, self._present, self._longest, self._seed)
         return {
-            name: {metric: float(value.mean()) for metric, value in values.items()}
-            for name, (_, _, _, _, values) in _evaluated(found, self._split, "valid", ks).items()
+            name: {metric: float(value.mean()) for metric, value in each.values.items()}
+            for name, each in _evaluated(found, self._split, "valid", ks).items()
         }

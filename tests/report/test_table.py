@@ -12,7 +12,6 @@ import pytest
 
 from bench.errors import BenchError
 from bench.report import boards, peruser
-from bench.report.resample import interval, resample
 from bench.results import read, users_path
 from bench.stats import bootstrap, compare
 
@@ -306,30 +305,6 @@ def test_the_same_cell_twice_counts_once(results):
 
 def test_errors_are_passed_on_without_a_list(results):
     assert boards([(Path("x"), BenchError("x is no record"))]) == []
-
-
-def test_with_one_seed_resampling_is_the_bootstrap_of_stats():
-    rng = np.random.default_rng(0)
-    a, b = rng.random(700), rng.random(700)
-    first, second = resample([a[None, :, None], b[None, :, None]], [1, 2])
-    assert interval(first[:, 0]) == pytest.approx(tuple(bootstrap(a)), abs=1e-12)
-    difference = compare(a, b)
-    assert interval(first[:, 0] - second[:, 0]) == pytest.approx((difference.low, difference.high), abs=1e-12)
-
-
-def test_resampled_seeds_spread_as_their_variance_says():
-    rng = np.random.default_rng(0)
-    seeds, users = 8, 400
-    table = rng.normal(0, 1, (seeds, 1, 1)) + rng.normal(0, 1, (1, users, 1)) + np.zeros((seeds, users, 1))
-    (means,) = resample([table], [3], resamples=20_000)
-    wanted = table.mean(axis=1).var() / seeds + table.mean(axis=0).var() / users
-    assert means.var() == pytest.approx(wanted, rel=0.05)
-    assert means.mean() == pytest.approx(table.mean(), abs=0.02)
-
-
-def test_resampling_refuses_different_users():
-    with pytest.raises(ValueError, match="same users"):
-        resample([np.zeros((1, 3, 1)), np.zeros((1, 4, 1))], [0, 1])
 
 
 def test_reports_import_no_torch():
