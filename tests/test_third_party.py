@@ -62,10 +62,8 @@ def test_check_passes(outside, name):
 @pytest.mark.parametrize("package", ["third_party_extractor", "third_party_recommender"])
 def test_their_own_five_line_contract_passes(outside, package):
     test = next((PACKAGES / package).glob("test_*.py"))
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", test.parent, "-c", os.devnull, test],
-        env=outside, capture_output=True, text=True,
-    )  # fmt: skip
+    words = ["-q", "-p", "no:cacheprovider", "--rootdir", str(test.parent), "-c", os.devnull, str(test)]
+    done = subprocess.run([sys.executable, "-m", "pytest", *words], env=outside, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

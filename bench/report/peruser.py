@@ -11,10 +11,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bench.stats import interval, two_level
 from bench.report.table import Block, Row
 from bench.report.words import SETS, line
 from bench.results import Record, users_path
+from bench.stats import interval, two_level
 
 _MEMORY = 256 << 20
 """Bytes of per-user values held at a time."""

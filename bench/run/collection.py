@@ -62,7 +62,7 @@ class Collection:
                 self.ui.log(line)
         else:
             for f in self.fillings:
-                self.ui.log(f"{f.extractor.name}: all {self.tracks} tracks are in the store; nothing to compute")
+                self.ui.log(f.settled())
 
     def verify(self) -> list[tuple[str, list[str]]]:
         """Check every shard of the extractors' sets; return (extractor, removed files)."""

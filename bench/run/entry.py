@@ -76,6 +76,11 @@ def inputs(record: Record, material: Material, reference: str | None, vectors: M
     )
 
 
+def treat_of(request: Request, cell: Cell) -> str:
+    """Return the treatment of a cell's table: none where there are no vectors to treat."""
+    return "" if cell.extractor == "none" else request.treat
+
+
 def _extractor(request: Request, cell: Cell) -> tuple[dict[str, Any], str]:
     parts = [(spec, request.plugin(spec)) for spec in parse_sum(cell.extractor)]
     plugins = [plugin for _, plugin in parts]
@@ -87,7 +92,7 @@ def _extractor(request: Request, cell: Cell) -> tuple[dict[str, Any], str]:
         "lane": lane,
         "settings": [asdict(plugin.settings) for plugin in plugins],
         "fingerprint": [plugin.fingerprint() for plugin in plugins],
-        "view": {"layers": [spec.settings.get("layer") for spec, _ in parts], "treat": request.treat},
+        "view": {"layers": [spec.settings.get("layer") for spec, _ in parts], "treat": treat_of(request, cell)},
         "license": " + ".join(dict.fromkeys(plugin.license for plugin in plugins if plugin.license)),
         "trained_on": sorted({name for plugin in plugins for name in plugin.trained_on}),
         # Untrained weights make a record for trials and speed; it stays off leaderboards.

@@ -22,7 +22,7 @@ from bench.registry import create
 from bench.results import Record
 from bench.run import plan
 from bench.run.cell import measure
-from bench.run.entry import blank, inputs
+from bench.run.entry import blank, inputs, treat_of
 from bench.run.material import Material, open_material
 from bench.run.request import Cell, Place, Request, cells
 from bench.run.vectors import Audio, Filling
@@ -122,7 +122,8 @@ class Job:
             failed = part.failures()
             out.failed_tracks = max(out.failed_tracks, len(failed))
             if len(failed):
-                self.ui.log(f"{part.extractor.name}: {len(failed)} tracks have no vector: {part.failures_path}")
+                count = plan.number(len(failed), "track")
+                self.ui.log(f"{part.extractor.name}: {count} without a vector: {part.failures_path}")
                 for row in failed.head(5).iter_rows():
                     self.ui.log(f"  {row[0]}: {row[2]}")
         for cell in self.cells:
@@ -136,7 +137,7 @@ class Job:
 
     def _compute(self, cell: Cell) -> tuple[Path, Record]:
         model = create("recommenders", cell.model, lane=self.request.lane)
-        table = self.table(cell.extractor, cell.seed, self.request.treat)
+        table = self.table(cell.extractor, cell.seed, treat_of(self.request, cell))
         record = self._blank(cell)
         record.inputs_sha256 = self._inputs(cell)
         space = None
@@ -181,7 +182,7 @@ class Job:
                 self.split.items,
                 hot=self.split.hot,
                 meta=self.material.meta,
-                treat=treat if text != "none" else "",
+                treat=treat,
             )
         return self._tables[key]
 

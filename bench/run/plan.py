@@ -21,13 +21,13 @@ def fillings(parts: Sequence[Filling], device: str) -> tuple[list[str], float]:
     for part in parts:
         wanted = len(part.audio.rows)
         if not part.sources:
-            lines.append(f"{part.extractor.name}: all {wanted} tracks are in the store")
+            lines.append(part.settled())
             continue
         disk = part.check_disk()
         seconds = part.seconds_per_track(device) * len(part.sources)
         total += seconds
         lines.append(
-            f"{part.extractor.name}: {len(part.sources)} of {wanted} tracks to embed on {device}, "
+            f"{part.extractor.name}: {number(len(part.sources), 'recording')} of {wanted} tracks to embed on {device}, "
             f"about {duration(seconds)}, {size(disk)} of disk"
         )
     return lines, total
@@ -68,6 +68,11 @@ def memory(n_items: int, width: int) -> str:
     """Return the peak this process should stay under, models' own weights apart."""
     tables = 4 * 4 * n_items * width  # the table, its normalised copy, and twice that while treating
     return f"memory: about {size(450 * 2**20 + SCORES + AHEAD + tables)}, beside the models' own weights"
+
+
+def number(count: int, thing: str) -> str:
+    """Return ``1 track`` or ``2 tracks``."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:

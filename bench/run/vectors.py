@@ -164,6 +164,12 @@ class Filling:
                 out.write_csv(temporary)
         return out
 
+    def settled(self) -> str:
+        """Say that nothing is missing, and what is known to fail."""
+        failed = len(self.failures())
+        known = f", {failed} known to fail (--retry-failed tries again)" if failed else ""
+        return f"{self.extractor.name}: {len(self.audio.rows) - failed} tracks are in the store{known}"
+
     @property
     def failures_path(self) -> Path:
         """Where `failures` writes its list."""
