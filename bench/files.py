@@ -49,6 +49,13 @@ def whole(path: Path, *, named: Callable[[Path], str] | None = None) -> Iterator
         raise
 
 
+def check_writable(folder: Path) -> None:
+    """Raise BenchError now, not after hours of work, when nothing can be written to `folder`."""
+    with whole(folder / "probe") as temporary:
+        temporary.touch()
+    (folder / "probe").unlink()
+
+
 def sync(path: Path) -> None:
     """Flush a file or folder to disk, so that a rename survives a power cut."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -240,8 +240,9 @@ class Recommender(Protocol):
     name: str
     version: str = "1"
     lanes: Sequence[Lane] = LANES
-    needs: frozenset[str] = frozenset({"items"})
-    """``items``: refuses a table without vectors. ``history``: users differ only by their plays."""
+    needs: frozenset[str] = frozenset({"items", "vectors"})
+    """``items``: it is run once for every extractor, else once in all, without any. ``vectors``: and it
+    refuses the empty table of ``--extractor none``, where others would learn vectors of their own."""
     deterministic: bool = True
     requires: Sequence[str] = ()
     extra: str | None = None

@@ -12,6 +12,9 @@ from bench.errors import BenchError
 from bench.extract.pooling import Pool, Sums, sums
 from bench.protocols import Extractor
 
+DOUBTS = 8
+"""Tracks that the model fails on before it took any window, until the plugin is held to be broken."""
+
 
 @dataclass
 class Track:
@@ -32,14 +35,19 @@ class Batcher:
     Parameters
     ----------
     size : windows in a batch; halved for good when memory runs out
+    proven : the model has worked before: a window it fails on is that track's fault
 
     """
 
-    def __init__(self, extractor: Extractor, device: str, size: int, log: Callable[[str], None]):
+    def __init__(
+        self, extractor: Extractor, device: str, size: int, log: Callable[[str], None], *, proven: bool = False
+    ):
         self.extractor, self.device, self.size, self.log = extractor, device, size, log
         self._buckets: dict[int, list[tuple[Track, NDArray[np.float32]]]] = {}
         self._waiting = 0
-        self._proven = False
+        self._proven = proven
+        self._doubtful: list[tuple[Track, str]] = []
+        self._doubt: Exception | None = None
 
     def add(self, track: Track, wave: NDArray[np.float32]) -> list[Track]:
         """Queue one window; return the tracks whose windows were run because of it."""
@@ -55,8 +63,18 @@ class Batcher:
         return []
 
     def flush(self) -> list[Track]:
-        """Run everything that waits."""
-        return [track for length in list(self._buckets) for track in self._run(length)]
+        """Run everything that waits.
+
+        Raises
+        ------
+        BenchError
+            When the model failed on every window there was: a broken plugin, not broken tracks.
+
+        """
+        touched = [track for length in list(self._buckets) for track in self._run(length)]
+        if self._doubtful:
+            raise self._broken()
+        return touched
 
     def _run(self, length: int) -> list[Track]:
         windows = self._buckets.pop(length)
@@ -72,7 +90,28 @@ class Batcher:
                 if batch and track.error is None:
                     track.pool.add(batch, row)
             at += len(part)
-        return [track for track, _ in windows]
+        return [track for track, _ in windows] + self._cleared()
+
+    def _cleared(self) -> list[Track]:
+        """Once a window has passed, the fault of those that did not is their own: their tracks fail."""
+        if not self._proven:
+            if len({id(track) for track, _ in self._doubtful}) >= DOUBTS:
+                raise self._broken()
+            return []
+        doubtful, self._doubtful, self._doubt = self._doubtful, [], None
+        for track, reason in doubtful:
+            track.pending -= 1
+            track.error = reason
+        return [track for track, _ in doubtful]
+
+    def _broken(self) -> BenchError:
+        name, error = self.extractor.name, self._doubt
+        broken = BenchError(
+            f"{name} failed on every window so far ({len(self._doubtful)}): {type(error).__name__}: {error}. "
+            f"Try `bench check {name}`."
+        )
+        broken.__cause__ = error
+        return broken
 
     def _attempt(self, part: list[tuple[Track, NDArray[np.float32]]]) -> Sums | None:
         """Run a part; None asks for a retry at a smaller size, an empty result means it failed."""
@@ -101,17 +140,20 @@ class Batcher:
             return self._one_by_one(part, error)
 
     def _one_by_one(self, part: list[tuple[Track, NDArray[np.float32]]], error: Exception) -> Sums:
-        """Find the windows a model cannot take; a model that takes none at all is a broken plugin."""
+        """Find the windows a model cannot take."""
         if len(part) == 1:
-            if not self._proven:
-                raise BenchError(
-                    f"{self.extractor.name} failed on its first window: {type(error).__name__}: {error}. "
-                    f"Try `bench check {self.extractor.name}`."
-                ) from error
-            part[0][0].error = f"the model failed: {type(error).__name__}: {error}"
+            track, reason = part[0][0], f"the model failed: {type(error).__name__}: {error}"
+            if self._proven:
+                track.error = reason
+            else:  # the track's fault or the plugin's? the next windows tell
+                track.pending += 1
+                self._doubtful.append((track, reason))
+                self._doubt = self._doubt or error
             return {}
         for track, wave in part:
-            alone = self._attempt([(track, wave)])
+            alone = None
+            while alone is None:  # memory may run out here, too
+                alone = self._attempt([(track, wave)])
             if alone and track.error is None:
                 track.pool.add(alone, 0)
         return {}

@@ -42,6 +42,7 @@ class Extraction:
     ----------
     batch : windows in a batch
     workers : decoding threads; None: one a core
+    proven : the model is known to work, so that a window it fails on is that track's fault
     progress : called with (tracks done, tracks failed) after each track
 
     """
@@ -52,6 +53,7 @@ class Extraction:
     dtype: str = "float32"
     batch: int = 16
     workers: int | None = None
+    proven: bool = False
     progress: Callable[[int, int], None] | None = None
     log: Callable[[str], None] = print
     _loaded: bool = False
@@ -75,7 +77,8 @@ class Extraction:
         filled = open_set(self.cache, self.extractor)
         shard = _Shard(filled.append, self.device)
         outcome = Outcome()
-        batcher = Batcher(self.extractor, self.device, self.batch, self.log)
+        proven = self.proven or filled.begun
+        batcher = Batcher(self.extractor, self.device, self.batch, self.log, proven=proven)
         tracks = [Track(source.row) for source in sources]
         started = time.monotonic()
 

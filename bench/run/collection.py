@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from bench.errors import BenchError
-from bench.files import whole, write_text
+from bench.files import check_writable, whole, write_text
 from bench.items import Tables, audio_extractors
 from bench.protocols import Lane
 from bench.registry import create
@@ -29,6 +29,7 @@ class Collection:
 
     def __init__(self, data: Data, extractors: Sequence[str], lane: Lane, place: Place, ui: Ui):
         self.place, self.ui, self.lane = place, ui, lane
+        check_writable(place.cache)
         plugins = audio_extractors(list(extractors), self._plugin)
         if data.audio and not data.listens:
             if data.data:

@@ -17,6 +17,7 @@ from bench import results
 from bench.data.leaks import near_duplicates
 from bench.errors import BenchError
 from bench.extract import set_sha256
+from bench.files import check_writable
 from bench.items import ItemTable, Tables, audio_extractors
 from bench.registry import create
 from bench.results import Record
@@ -26,7 +27,7 @@ from bench.run.entry import blank, inputs, treat_of
 from bench.run.material import Material, open_material
 from bench.run.request import Cell, Place, Request, cells
 from bench.run.vectors import Audio, Filling
-from bench.specs import parse
+from bench.specs import parse, parse_sum
 
 DUPLICATES_UP_TO = 60_000**2 * 256
 """Products (items squared times width) that the search for near-duplicate vectors may cost: seconds."""
@@ -58,6 +59,8 @@ class Job:
 
     def __init__(self, request: Request, place: Place, ui: Ui):
         self.request, self.place, self.ui = request.checked(), place, ui
+        check_writable(place.cache)
+        check_writable(place.results)
         self.cells = cells(request)
         self.material: Material = open_material(request.data, request.split, place, ui.log)
         self.split = self.material.split
@@ -140,9 +143,6 @@ class Job:
         table = self.table(cell.extractor, cell.seed, treat_of(self.request, cell))
         record = self._blank(cell)
         record.inputs_sha256 = self._inputs(cell)
-        space = None
-        if self.reference:
-            space = (parse(self.reference).name, self.table(self.reference, 0, "standardize"))
         found = measure(
             model,
             table,
@@ -150,7 +150,7 @@ class Job:
             ks=self.k,
             seed=cell.seed,
             device=self.device,
-            reference=space,
+            reference=self._space(cell),
             folder=self._checkpoints(record),
             log=self.ui.log,
         )
@@ -240,6 +240,15 @@ class Job:
             return None
         needs_audio = bool(audio_extractors([text], self.request.plugin))
         return None if needs_audio and self.material.catalog is None else text
+
+    def _space(self, cell: Cell) -> tuple[str, ItemTable] | None:
+        """Return the table in which the variety of a cell's lists is measured: never the one it ranks by."""
+        if self.reference is None:
+            return None
+        name = parse(self.reference).name
+        if name in {spec.name for spec in parse_sum(cell.extractor)}:
+            return None
+        return name, self.table(self.reference, 0, "standardize")
 
     def _audio_plugins(self) -> list[Any]:
         """Return every audio extractor of the run, the space for diversity included, once a set."""

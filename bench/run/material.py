@@ -119,6 +119,8 @@ def open_material(data: Data, split: str | None, place: Place, log: Callable[[st
     notes += _left_out(made)
     frame = dataset.meta(opened.root)
     found = leaks.check(made, frame)
+    if found.errors:
+        raise BenchError("the split leaks: " + "; ".join(found.errors))
     return Material(opened, fingerprint, made, spec.name, _meta(frame, made.items), catalog, notes, found)
 
 

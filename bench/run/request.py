@@ -74,13 +74,17 @@ class Request:
         if any(k < 1 for k in self.k):
             raise BenchError(f"--k {','.join(map(str, self.k))}: every cut-off must be at least 1.")
         treatments.parse(self.treat)
-        for text in self.models:
-            create("recommenders", text, lane=self.lane)
-        for extractor in audio_extractors(self.extractors, self.plugin):
-            del extractor
+        models = [create("recommenders", text, lane=self.lane) for text in self.models]
+        audio_extractors(
+            [*self.extractors, *([self.reference] if self.reference not in (None, "none") else [])], self.plugin
+        )
         for text in self.extractors:
+            names = {spec.name for spec in parse_sum(text)}
             for spec in parse_sum(text):
                 self._check_layer(spec)
+            for model in models:
+                if names == {"none"} and "vectors" in model.needs:
+                    raise BenchError(f"{model.name} needs item vectors: give an --extractor other than none.")
         return self
 
     def plugin(self, spec: Spec) -> Any:

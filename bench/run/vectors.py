@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -107,13 +109,15 @@ class Filling:
         work.load()
         with tempfile.TemporaryDirectory(prefix="bench-trial-") as folder:
             real, work.cache = work.cache, Path(folder)
+            work.proven = True  # whether the model or these few tracks are to blame, the real work tells
+            work.log = lambda _line: None
             try:
                 work(self.sources[:1])  # the first call also warms up
                 started = time.monotonic()
                 work(self.sources[:TRIAL])
                 return (time.monotonic() - started) / len(self.sources[:TRIAL])
             finally:
-                work.cache = real
+                work.cache, work.proven = real, False
 
     def check_disk(self) -> int:
         """Return the bytes the missing vectors will take.
@@ -121,13 +125,15 @@ class Filling:
         Raises
         ------
         BenchError
-            When the disk has not enough room for them.
+            When the disk has not enough room for them, or the cache is no folder that can be written.
 
         """
         need = len(self.sources) * self.set.bytes_per_track()
         folder = self.place.cache
         while not folder.exists():
             folder = folder.parent
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise BenchError(f"cannot write {self.place.cache}: choose another folder with --cache.")
         free = shutil.disk_usage(folder).free
         if need > free:
             raise BenchError(
@@ -162,6 +168,9 @@ class Filling:
         if len(out):
             with whole(self.failures_path) as temporary:
                 out.write_csv(temporary)
+        else:
+            with suppress(OSError):  # a list of an earlier run would mislead
+                self.failures_path.unlink()
         return out
 
     def settled(self) -> str:

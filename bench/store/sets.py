@@ -79,6 +79,11 @@ class VectorSet:
         # Names sort "failed-..." before "ok-...": reversed, the first of a row is a vector if there is one.
         return pl.concat(f.cast(_SCHEMA) for f in reversed(found)).unique("row", keep="first", maintain_order=True)
 
+    @property
+    def begun(self) -> bool:
+        """Whether the set holds any vector."""
+        return next(self.folder.glob("ok-*.parquet"), None) is not None
+
     def missing(self, rows: Iterable[str], *, retry_failed: bool = False) -> list[str]:
         """Return the rows not yet done, in the order given, each once."""
         have = self.rows()

@@ -49,7 +49,7 @@ class RecommenderContract:
         """A name, what it needs, and settings that are a dataclass."""
         model = self.make()
         assert model.name, "no name"
-        assert model.needs <= {"items", "history"}, f"needs {set(model.needs)}"
+        assert model.needs <= {"items", "vectors"}, f"needs {set(model.needs)}"
 
     def test_it_scores_the_whole_catalogue(self) -> None:
         """(B, n_items) floats without NaN: the harness alone masks history and candidates."""
