@@ -53,7 +53,7 @@ def check_writable(folder: Path) -> None:
     """Raise BenchError now, not after hours of work, when nothing can be written to `folder`."""
     with whole(folder / "probe") as temporary:
         temporary.touch()
-    (folder / "probe").unlink()
+    (folder / "probe").unlink(missing_ok=True)  # several runs may start at once
 
 
 def sync(path: Path) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
-from bench.files import digest, whole, write_text
+from bench.files import TEMPORARY, digest, whole, write_text
 
 if TYPE_CHECKING:
     import polars as pl
@@ -128,6 +128,8 @@ def read_all(folder: Path) -> Iterator[tuple[Path, Record | BenchError]]:
     if not folder.is_dir():
         raise BenchError(f"there is no results folder {folder}. Run `bench run` first, or name another folder.")
     for path in sorted(folder.rglob("*.json")):
+        if path.name.startswith(TEMPORARY):
+            continue
         try:
             yield path, read(path)
         except BenchError as error:

@@ -52,7 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise BenchError(f"there is no verb {words[0]!r}.{did_you_mean(words[0], VERBS)} See `bench --help`.")
         module = import_module(f"bench.cli.{words[0]}")
         parser = Parser(
-            prog=f"bench {words[0]}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+            prog=f"bench {words[0]}",
+            description=module.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,  # --seed 3 would be read as --seeds 3
         )
         module.add(parser)
         return int(module.run(parser.parse_args(words[1:])))

@@ -87,7 +87,7 @@ def _cache(folder: Path) -> list[str]:
         existing = existing.parent
     free = shutil.disk_usage(existing).free / 1e9
     print(f"cache: {folder} ({'there' if folder.exists() else 'not yet there'}), {free:.1f} GB free")
-    if not os.access(existing, os.W_OK):
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
         return [f"{existing} cannot be written: choose another folder with --cache or $BENCH_CACHE"]
     return [f"only {free:.1f} GB free at {existing}"] if free < 1 else []
 

@@ -29,6 +29,8 @@ def run(args: argparse.Namespace) -> int:
 
     voice = ui(quiet=args.quiet)
     collection = Collection(data_of(args), args.extractor, args.lane, place_of(args), voice)
+    if not collection.fillings:
+        raise BenchError(f"{', '.join(args.extractor)}: no audio is heard for these, so there is nothing to extract.")
     if args.verify:
         for name, removed in collection.verify():
             print(f"{name}: {len(removed)} damaged or stale files removed" + "".join(f"\n  {r}" for r in removed))

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bench.errors import TrackError
 from bench.extract.batches import Batcher, Track
 from bench.extract.readers import End, Source, read_ahead
@@ -111,6 +113,10 @@ class Extraction:
             vectors = track.pool.vectors()
             if not vectors:
                 raise TrackError("no window fits: every one was dropped as a tail")
+            most = float(np.finfo(self.extractor.stored).max)
+            for name, vector in vectors.items():
+                if (largest := float(np.abs(vector).max())) > most:
+                    raise TrackError(f"layer {name!r} reaches {largest:.3g}, too large for {self.extractor.stored}")
             shard.vectors.append(Vector(track.row, track.seconds, vectors, "short" if track.short else "ok"))
             outcome.done += 1
             outcome.audio_seconds += track.seconds

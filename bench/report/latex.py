@@ -46,7 +46,7 @@ def escape(text: str) -> str:
 
 def document(board: Board, name: str, metrics: Sequence[str]) -> str:
     """Return the tables of a board, to be read with ``input``; `name` makes their labels."""
-    out = ["% Needs \\usepackage{booktabs}. Generated from result records: change those, not this file.", ""]
+    out = ["% Needs \\usepackage{booktabs,graphicx}. Generated from result records: change those, not this file.", ""]
     for block in board.blocks:
         out += _table(board, block, f"tab:{name.replace('_', '-')}-{block.lane}", metrics)
     return "\n".join(out)
@@ -60,6 +60,8 @@ def _table(board: Board, block: Block, label: str, metrics: Sequence[str]) -> li
         r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
         rf"\caption{{{escape(caption.strip())}}}",
         rf"\label{{{label}}}",
+        # Three candidate sets are wider than most pages: shrink what does not fit, and nothing else.
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{{''.join('r' if c.right else 'l' for c in columns)}}}",
         r"\toprule",
         *_groups(columns),
@@ -68,7 +70,7 @@ def _table(board: Board, block: Block, label: str, metrics: Sequence[str]) -> li
     for rows in (block.rows, block.controls, [block.chance]):
         if rows:
             out += [r"\midrule", *(_row([_cell(column.cell(row)) for column in columns]) for row in rows)]
-    out += [r"\bottomrule", r"\end{tabular}", "", r"\smallskip\begin{minipage}{\linewidth}\scriptsize"]
+    out += [r"\bottomrule", r"\end{tabular}}", "", r"\smallskip\begin{minipage}{\linewidth}\scriptsize"]
     out += [escape(note.text) + r"\par" for note in board.notes]
     return [*out, r"\end{minipage}", r"\end{table}", ""]
 

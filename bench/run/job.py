@@ -225,7 +225,9 @@ class Job:
         cost = len(table.ids) ** 2 * table.vectors.shape[1]
         if not cell.control and 0 < cost <= DUPLICATES_UP_TO:
             # Uncentred embeddings all look alike: their common part is taken off first.
-            found = near_duplicates(table.vectors - table.vectors[table.present].mean(axis=0), table.ids)
+            there = table.vectors[table.present]
+            ids = [i for i, present in zip(table.ids, table.present.tolist(), strict=True) if present]
+            found = near_duplicates(there - there.mean(axis=0), ids)
             if found.total:
                 pairs = ", ".join(f"{a} = {b}" for a, b in found.pairs[:3])
                 out.append(f"{found.total} pairs of items have vectors of cosine above 0.999 ({pairs})")
