@@ -147,7 +147,7 @@ class _Shard:
         """Write what is there."""
         spent = time.monotonic() - self._since
         if self.vectors or self.failures:
-            each = spent / (len(self.vectors) + len(self.failures))
-            notes = {"device": self._device, "seconds_per_track": f"{each:.6f}"}
+            tracks = len(self.vectors) + len(self.failures)
+            notes = {"device": self._device, "seconds": f"{spent:.6f}", "tracks": str(tracks)}
             self._append(self.vectors, self.failures, notes)
         self.vectors, self.failures, self._since = [], [], time.monotonic()

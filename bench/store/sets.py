@@ -160,16 +160,17 @@ class VectorSet:
         return removed
 
     def rate(self, device: str) -> float | None:
-        """Return the newest measured seconds per track on this device, from the shards' notes."""
+        """Return the measured seconds per track on this device over the newest shards, from their notes."""
         newest = sorted(self.folder.glob("ok-*.parquet"), key=lambda p: p.stat().st_mtime, reverse=True)
+        seconds, tracks = 0.0, 0
         for path in newest[:8]:
             try:
                 note = shards.notes(path)
             except shards.DAMAGE:
                 continue
-            if note.get("device") == device and "seconds_per_track" in note:
-                return float(note["seconds_per_track"])
-        return None
+            if note.get("device") == device and "seconds" in note:
+                seconds, tracks = seconds + float(note["seconds"]), tracks + int(note["tracks"])
+        return seconds / tracks if tracks else None
 
     def bytes_per_track(self) -> int:
         """Disk a track takes: vectors and key."""
