@@ -146,16 +146,19 @@ class Tables:
         return vectors, present
 
 
-def audio_extractors(texts: Sequence[str], make: Callable[[Spec], Any]) -> list[Any]:
-    """Return every audio extractor behind list entries, once each, those imitated (`of`) included."""
+def extractors_behind(texts: Sequence[str], make: Callable[[Spec], Any]) -> list[Any]:
+    """Return every extractor behind list entries, once a spec, those imitated (`of`) included."""
     found: dict[str, Any] = {}
     todo = [spec for text in texts for spec in parse_sum(text)]
     while todo:
         spec = todo.pop(0).without("layer")
-        plugin = make(spec)
-        if isinstance(plugin, TableSource):
-            if plugin.of:
+        if str(spec) not in found:
+            plugin = found[str(spec)] = make(spec)
+            if isinstance(plugin, TableSource) and plugin.of:
                 todo.extend(parse_sum(plugin.of))
-        else:
-            found.setdefault(str(spec), plugin)
     return list(found.values())
+
+
+def audio_extractors(texts: Sequence[str], make: Callable[[Spec], Any]) -> list[Any]:
+    """Return those of `extractors_behind` that hear audio."""
+    return [plugin for plugin in extractors_behind(texts, make) if not isinstance(plugin, TableSource)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bz2
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -59,10 +59,10 @@ class Precomputed(TableSource):
 
     def fingerprint(self) -> dict[str, Any]:
         """sha256 of the file (and of the ids' file), and which columns were read."""
-        out = {"file": self.path.name, "sha256": file_sha256(self.path), "id": self.settings.id,
+        out = {"file": self.path.name, "sha256": _sha256(self.path), "id": self.settings.id,
                "column": self.settings.column}  # fmt: skip
         if self.path.suffix == ".npy":
-            out["ids_sha256"] = file_sha256(self._ids_path)
+            out["ids_sha256"] = _sha256(self._ids_path)
         return out
 
     def present(self, ids: Sequence[str]) -> NDArray[np.bool_]:
@@ -174,3 +174,14 @@ class Precomputed(TableSource):
             return ids, np.array(column.to_list(), dtype=np.float64).reshape(len(ids), -1)
         numbers = frame.drop(key).cast(pl.Float64, strict=False)
         return ids, numbers.fill_null(float("nan")).to_numpy()
+
+
+def _sha256(path: Path) -> str:
+    """Hash a file once a process, for a run asks for every cell."""
+    status = path.stat()
+    return _hashed(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache
+def _hashed(path: Path, _size: int, _changed: int) -> str:
+    return file_sha256(path)

@@ -44,7 +44,8 @@ class Collection:
         for note in notes:
             ui.log(f"note: {note}")
         self.audio = Audio.of(catalog, place.cache)
-        self.fillings = [Filling(plugin, self.audio, place) for plugin in plugins]
+        fillings = [Filling(plugin, self.audio, place) for plugin in plugins]
+        self.fillings = list({part.set.sha256: part for part in fillings}.values())
 
     @property
     def tracks(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -55,10 +55,11 @@ def blank(request: Request, material: Material, k: Sequence[int], cell: Cell) ->
     )
 
 
-def inputs(record: Record, material: Material, reference: str | None, vectors: Mapping[str, Mapping[str, Any]]) -> str:
+def inputs(record: Record, material: Material, reference: str | None, vectors: Any) -> str:
     """Hash everything the numbers of a cell depend on; equal hash, nothing to recompute.
 
-    `vectors` says for each set of the store which rows the items have.
+    `vectors` (plain JSON values) says which rows of the store the items have, and identifies the other
+    sources of vectors.
     """
     return digest(
         {

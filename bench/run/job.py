@@ -18,7 +18,8 @@ from bench.data.leaks import near_duplicates
 from bench.errors import BenchError
 from bench.extract import set_sha256
 from bench.files import check_writable
-from bench.items import ItemTable, Tables, audio_extractors
+from bench.items import ItemTable, Tables, audio_extractors, extractors_behind
+from bench.protocols import TableSource
 from bench.registry import create
 from bench.results import Record
 from bench.run import plan
@@ -27,7 +28,7 @@ from bench.run.entry import blank, inputs, treat_of
 from bench.run.material import Material, open_material
 from bench.run.request import Cell, Place, Request, cells
 from bench.run.vectors import Audio, Filling
-from bench.specs import parse, parse_sum
+from bench.specs import parse_sum
 
 DUPLICATES_UP_TO = 60_000**2 * 256
 """Products (items squared times width) that the search for near-duplicate vectors may cost: seconds."""
@@ -67,7 +68,8 @@ class Job:
         self.k = list(request.k) or [self.material.opened.dataset.default_k]
         self.reference = self._reference()
         self.audio = self._audio()
-        self.fillings = [Filling(plugin, self.audio, place) for plugin in self._audio_plugins()]
+        fillings = [Filling(plugin, self.audio, place) for plugin in self._audio_plugins()]
+        self.fillings = list({part.set.sha256: part for part in fillings}.values())  # two spellings, one set
         self._tables: dict[tuple[str, int], ItemTable] = {}
         self._check_k()
 
@@ -90,6 +92,7 @@ class Job:
         for line in plan.cells(todo, [c for c in self.cells if c not in todo]):
             say(line)
         if todo:
+            say(f"device: {self.device}")  # one that is not there stops here, not after hours
             widest = max([sum(f.set.layers.values()) for f in self.fillings], default=128)
             say(plan.memory(len(split.items), widest))
         say(f"results: {self.place.results}")
@@ -197,12 +200,15 @@ class Job:
         return blank(self.request, self.material, self.k, cell)
 
     def _inputs(self, cell: Cell) -> str:
-        vectors = {part.set.sha256: part.state(self.split.items) for part in self._parts(cell)}
-        return inputs(self._blank(cell), self.material, self.reference, vectors)
+        texts = [cell.extractor, *([self.reference] if self.reference else [])]
+        vectors = {part.set.sha256: part.state(self.split.items) for part in self._parts(*texts)}
+        plugins = extractors_behind(texts, self.request.plugin)
+        sources = [plugin.fingerprint() for plugin in plugins if isinstance(plugin, TableSource)]
+        return inputs(self._blank(cell), self.material, self.reference, [vectors, sources])
 
-    def _parts(self, cell: Cell) -> list[Filling]:
-        """Return the sets behind a cell's vectors."""
-        wanted = {set_sha256(plugin) for plugin in audio_extractors([cell.extractor], self.request.plugin)}
+    def _parts(self, *texts: str) -> list[Filling]:
+        """Return the sets behind the vectors of extractor entries."""
+        wanted = {set_sha256(plugin) for plugin in audio_extractors(texts, self.request.plugin)}
         return [part for part in self.fillings if part.set.sha256 in wanted]
 
     def _cost(self, cell: Cell) -> dict[str, Any]:
@@ -211,7 +217,7 @@ class Job:
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         cost: dict[str, Any] = {"peak_memory_bytes": peak, "device": self.device}
-        rates = [part.set.rate(self.device) for part in self._parts(cell)]
+        rates = [part.set.rate(self.device) for part in self._parts(cell.extractor)]
         if known := [rate for rate in rates if rate is not None]:
             cost["extract_s_per_1000"] = 1000 * sum(known)
         return cost
@@ -237,8 +243,8 @@ class Job:
 
     def _reference(self) -> str | None:
         """Return the spec of the space for diversity; without audio only a table of vectors can be one."""
-        text = self.request.reference
-        if text is None or text == "none":
+        text = self.request.space
+        if text is None:
             return None
         needs_audio = bool(audio_extractors([text], self.request.plugin))
         return None if needs_audio and self.material.catalog is None else text
@@ -247,10 +253,10 @@ class Job:
         """Return the table in which the variety of a cell's lists is measured: never the one it ranks by."""
         if self.reference is None:
             return None
-        name = parse(self.reference).name
-        if name in {spec.name for spec in parse_sum(cell.extractor)}:
+        names = [spec.name for spec in parse_sum(self.reference)]
+        if {spec.name for spec in parse_sum(cell.extractor)}.intersection(names):
             return None
-        return name, self.table(self.reference, 0, "standardize")
+        return "+".join(names), self.table(self.reference, 0, "standardize")
 
     def _audio_plugins(self) -> list[Any]:
         """Return every audio extractor of the run, the space for diversity included, once a set."""

@@ -39,16 +39,22 @@ def device(wanted: str) -> str:
     Raises
     ------
     BenchError
-        When a GPU is asked for and torch finds none.
+        When torch knows no such device, or a GPU is asked for that is not there.
 
     """
     import torch
 
-    found = torch.cuda.is_available()
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "auto":
-        return "cuda" if found else "cpu"
-    if wanted.startswith("cuda") and not found:
-        raise BenchError(f"--device {wanted}: torch finds no GPU here (see `bench doctor`). Use --device cpu.")
+        return "cuda" if gpus else "cpu"
+    try:
+        asked = torch.device(wanted)
+    except RuntimeError as error:
+        raise BenchError(f"--device {wanted}: there is no such device. Use auto, cpu, cuda or cuda:1.") from error
+    if asked.type == "cuda" and (asked.index or 0) >= gpus:
+        raise BenchError(
+            f"--device {wanted}: torch finds {gpus or 'no'} GPU here (see `bench doctor`). Use --device cpu."
+        )
     return wanted
 
 

@@ -75,9 +75,7 @@ class Request:
             raise BenchError(f"--k {','.join(map(str, self.k))}: every cut-off must be at least 1.")
         treatments.parse(self.treat)
         models = [create("recommenders", text, lane=self.lane) for text in self.models]
-        audio_extractors(
-            [*self.extractors, *([self.reference] if self.reference not in (None, "none") else [])], self.plugin
-        )
+        audio_extractors([*self.extractors, *([self.space] if self.space else [])], self.plugin)
         for text in self.extractors:
             names = {spec.name for spec in parse_sum(text)}
             for spec in parse_sum(text):
@@ -86,6 +84,14 @@ class Request:
                 if names == {"none"} and "vectors" in model.needs:
                     raise BenchError(f"{model.name} needs item vectors: give an --extractor other than none.")
         return self
+
+    @property
+    def space(self) -> str | None:
+        """The spec of `reference`; a yardstick is the same in every lane: corrected, unless it names one."""
+        if self.reference in (None, "none"):
+            return None
+        assert self.reference
+        return "+".join(str(spec.with_default("lane", "corrected")) for spec in parse_sum(self.reference))
 
     def plugin(self, spec: Spec) -> Any:
         """Make the extractor of a spec (its layer is a view) in the run's lane."""

@@ -86,6 +86,7 @@ class Filling:
         )
         self.sources = [Source(*row) for row in part.select("row", "path", "offset", "duration").iter_rows()]
         self._work: Extraction | None = None
+        self._failed: dict[str, str] = {}
 
     def work(self, device: str) -> Extraction:
         """Return the worker, made once, so that a trial's loaded model serves the real work."""
@@ -154,11 +155,16 @@ class Filling:
         for outcome in get("engines", "local")().map(work, units):
             before[0] += outcome.done
             before[1] += len(outcome.failed)
+            self._failed.update(outcome.failed)
         self.sources = []
 
     def failures(self) -> pl.DataFrame:
         """Return track_id, path, reason of every track of this run that has no vector, and write them down."""
-        failed = self.set.rows().filter(pl.col("status") == "failed").select("row", "reason")
+        have = self.set.rows().select("row", "status", "reason")
+        failed = have.filter(pl.col("status") == "failed").select("row", "reason")
+        # Files that vanished during this run are known to this run alone.
+        now = pl.DataFrame(list(self._failed.items()), schema={"row": pl.String, "reason": pl.String}, orient="row")
+        failed = pl.concat([failed, now.join(have, on="row", how="anti")])
         joined = self.audio.rows.join(failed, on="row", how="left", maintain_order="left")
         out = joined.with_columns(pl.coalesce("problem", "reason").alias("reason"))
         out = out.filter(pl.col("reason").is_not_null()).select("track_id", "path", "reason")

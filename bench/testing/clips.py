@@ -31,3 +31,12 @@ def write(folder: Path, seconds: Sequence[float], rate: int) -> list[Path]:
         soundfile.write(path, clip(length, rate, seed=at), rate, subtype="FLOAT")
         paths.append(path)
     return paths
+
+
+def tone(folder: Path, seconds: float, rate: int) -> Path:
+    """Write 440 Hz with two overtones, well below half of any sensible rate."""
+    time = np.arange(round(seconds * rate)) / rate
+    wave = sum(0.2 / k * np.sin(2 * np.pi * 440 * k * time) for k in (1, 2, 3))
+    path = folder / f"tone{rate}.wav"
+    soundfile.write(path, np.asarray(wave, np.float32), rate, subtype="FLOAT")
+    return path

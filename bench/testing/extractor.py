@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import BenchError
 from bench.extract import Extraction, open_set, set_sha256
 from bench.extract.readers import Source
 from bench.files import canonical_json
@@ -20,6 +21,10 @@ from bench.testing import clips
 
 Vectors = dict[str, NDArray[np.float32]]
 """layer id -> (N, D)"""
+EXEMPT = frozenset({"width", "rate"})
+"""What an extractor may name in `exempt`."""
+CLICK = 0.02
+"""Seconds below which a file is no clip."""
 
 
 class ExtractorContract:
@@ -40,15 +45,17 @@ class ExtractorContract:
     def make(self) -> Extractor:
         """Return the extractor, or its tiny random configuration when its weights are absent."""
         plugin = create("extractors", self.spec, lane=self.lane)
-        if getattr(plugin, "unready", lambda: None)():
-            return plugin.tiny()  # type: ignore[no-any-return]
-        return plugin  # type: ignore[no-any-return]
+        reason = getattr(plugin, "unready", lambda: None)()
+        if reason and not hasattr(plugin, "tiny"):
+            raise BenchError(f"{self.spec} cannot be checked: {reason}; and it has no tiny() to check instead.")
+        return plugin.tiny() if reason else plugin  # type: ignore[no-any-return]
 
     def note(self) -> str:
-        """Say what was checked: the real model, or a tiny random one and why."""
-        plugin = create("extractors", self.spec, lane=self.lane)
-        reason = getattr(plugin, "unready", lambda: None)()
-        return f"tiny random configuration: {reason}" if reason else ""
+        """Say what was checked: the real model, or a tiny random one and why; and what was left out."""
+        reason = getattr(create("extractors", self.spec, lane=self.lane), "unready", lambda: None)()
+        exempt = ", ".join(sorted(self.make().exempt))
+        said = [f"tiny random configuration: {reason}" if reason else "", f"exempt: {exempt}" if exempt else ""]
+        return "; ".join(filter(None, said))
 
     # -- checks ---------------------------------------------------------------------------------------
 
@@ -60,6 +67,12 @@ class ExtractorContract:
         assert plugin.layers, "no layers"
         assert all(width > 0 for width in plugin.layers.values()), f"layer widths {dict(plugin.layers)}"
         assert plugin.license, "no licence declared"
+        assert plugin.exempt <= EXEMPT, f"exempt from {set(plugin.exempt)}, possible are {set(EXEMPT)}"
+
+        def refuse(*_: object) -> None:
+            raise AssertionError("the fingerprint loads the model")
+
+        setattr(plugin, "load", refuse)  # noqa: B010 - mypy knows no other way
         assert json.loads(canonical_json(plugin.fingerprint())) is not None
         assert set_sha256(plugin) == set_sha256(self.make()), "the fingerprint differs between two instances"
 
@@ -70,6 +83,7 @@ class ExtractorContract:
         for name, vectors in self._embed(self._seconds(6)).items():
             assert len(vectors) == 6, f"layer {name}: {len(vectors)} of 6 clips have a vector"
             assert np.isfinite(vectors).all(), f"layer {name} is not finite"
+            assert np.ptp(vectors, axis=0).any(), f"layer {name}: six different sounds have one and the same vector"
 
     def test_a_vector_is_the_same_in_any_company(self) -> None:
         """Alone, or batched with seven others of like and unlike length: the same vector."""
@@ -95,30 +109,31 @@ class ExtractorContract:
         assert [row for row, _ in outcome.failed] == ["5"], f"failures {outcome.failed}"
 
     def test_it_is_deterministic(self) -> None:
-        """Twice the same audio, twice the same vectors, after loading the model anew."""
+        """Twice the same audio, twice the same vectors, after loading the model anew; and one fingerprint."""
         seconds = self._seconds(3)
         first = self._embed(seconds)
         type(self)._works.clear()
         self._same(first, self._embed(seconds), "two runs")
+        work, before = self._work()
+        assert set_sha256(work.extractor) == before, "the fingerprint changes when the model is loaded or runs"
 
     def test_another_rate_is_resampled(self) -> None:
-        """The same music in a file of another rate gives nearly the same vector."""
+        """A tone in a file of another rate has nearly the same vector; nearly, beside that of another sound."""
         if self._exempt("rate"):
             return
-        rate = self.make().sample_rate
+        rate, seconds = self.make().sample_rate, max(self._long(), 2.0)
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            own = self._run(folder, self._tone(folder, rate), batch=4)[1]
-            other = self._run(folder, self._tone(folder, 44_100 if rate != 44_100 else 48_000), batch=4)[1]
-        for layer, vectors in own.items():
-            a, b = vectors[0].astype(np.float64), other[layer][0].astype(np.float64)
-            cosine = a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-30)
-            assert cosine > 0.99, f"layer {layer}: cosine {cosine:.4f} between two rates of one sound"
+            tones = [clips.tone(folder, seconds, r) for r in (rate, 44_100 if rate != 44_100 else 48_000)]
+            _, found = self._run(folder, [*tones, *clips.write(folder, [seconds], rate)], batch=1)
+        for layer, (own, other, another) in found.items():
+            share = np.linalg.norm(own - other) / max(float(np.linalg.norm(own - another)), 1e-30)
+            assert share < 0.1, f"layer {layer}: two rates of one sound are {share:.0%} as far apart as two sounds"
 
     def test_too_short_is_a_named_failure(self) -> None:
         """A clip below the declared minimum fails with a reason and stops nothing."""
         shortest = self._shortest()
-        if shortest < 0.02:
+        if shortest < CLICK or self.make().clip.pad:
             return
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -127,6 +142,17 @@ class ExtractorContract:
         assert outcome.done == 1, "the long clip has no vector"
         assert len(outcome.failed) == 1, "the short clip did not fail"
         assert "short" in outcome.failed[0][1], f"reason {outcome.failed[0][1]!r}"
+
+    def test_the_shortest_clip_and_tail_have_vectors(self) -> None:
+        """The model takes what its window declares valid: a clip just long enough, and the shortest tail kept."""
+        plugin = self.make()
+        window, rate = plugin.window, plugin.sample_rate
+        seconds = [max(self._shortest(), CLICK)]
+        if window.length is not None and window.tail == "keep":
+            tail = window.shortest if window.shortest_tail is None else window.shortest_tail
+            tail = max(tail, 0 if window.left + window.right else 1)
+            seconds.append(max(window.hop + tail, window.length + (tail > 0)) / rate)
+        self._embed(seconds)
 
     # -- how --------------------------------------------------------------------------------------------
 
@@ -149,16 +175,6 @@ class ExtractorContract:
             (base, base, 1.31 * base, self._long(), base, 2.1 * base, 1.31 * base, 1.07 * base)[i % 8] for i in range(n)
         ]
 
-    def _tone(self, folder: Path, rate: int) -> list[Path]:
-        """Write a 440 Hz tone with two overtones, well below half of any sensible rate."""
-        import soundfile
-
-        time = np.arange(round(max(self._long(), 2.0) * rate)) / rate
-        wave = sum(0.2 / k * np.sin(2 * np.pi * 440 * k * time) for k in (1, 2, 3))
-        path = folder / f"tone{rate}.wav"
-        soundfile.write(path, np.asarray(wave, np.float32), rate, subtype="FLOAT")
-        return [path]
-
     def _embed(self, seconds: Sequence[float], *, batch: int = 4, order: Sequence[int] | None = None) -> Vectors:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -169,7 +185,7 @@ class ExtractorContract:
 
     def _run(self, folder: Path, paths: Sequence[Path], batch: int) -> tuple[Any, Vectors]:
         """Embed files in a fresh store; rows are named by position."""
-        work = self._work()
+        work, _ = self._work()
         work.batch = batch
         with tempfile.TemporaryDirectory(dir=folder) as cache:
             work.cache = Path(cache)
@@ -178,14 +194,15 @@ class ExtractorContract:
             read = {name: filled.read(name, [str(i) for i in range(len(paths))]) for name in filled.layers}
         return outcome, {name: vectors[present] for name, (vectors, present) in read.items()}
 
-    def _work(self) -> Extraction:
-        """Load the model once a class."""
+    def _work(self) -> tuple[Extraction, str]:
+        """Load the model once a class; return it with the key it had before."""
         key = (type(self), self.spec, self.lane)
         if key not in self._works:
             work = Extraction(self.make(), Path(), log=lambda _line: None)
+            before = set_sha256(work.extractor)
             work.load()
-            type(self)._works[key] = (work, self.spec)
-        return self._works[key][0]
+            type(self)._works[key] = (work, before)
+        return self._works[key]
 
     def _same(self, left: Vectors, right: Vectors, what: str) -> None:
         tolerance = self.tolerance if self.tolerance is not None else self.make().tolerance

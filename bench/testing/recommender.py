@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,14 @@ from numpy.typing import NDArray
 from bench.data.split import GlobalTemporal, Split, make
 from bench.data.synthetic import planted
 from bench.items import ItemTable
-from bench.protocols import Lane, Recommender, RunContext
+from bench.protocols import Interactions, Lane, Recommender, RunContext
 from bench.registry import create
 from bench.run.cell import Validation
+from bench.testing.pickles import holds_pickle
+
+EXEMPT = frozenset({"order"})
+"""What a contract may name in `exempt`."""
+PAIRS = ("user", "item", "first", "last", "count")
 
 
 class RecommenderContract:
@@ -26,7 +32,7 @@ class RecommenderContract:
     lane : the lane to check
     dim : width of the item vectors
     tolerance : largest difference of scores, relative to their spread
-    exempt : names of checks that do not apply
+    exempt : checks that do not apply; ``order`` is the only one
     """
 
     spec: str = ""
@@ -50,33 +56,55 @@ class RecommenderContract:
         model = self.make()
         assert model.name, "no name"
         assert model.needs <= {"items", "vectors"}, f"needs {set(model.needs)}"
+        assert is_dataclass(type(model).Settings), "Settings is no dataclass"
+        assert self.exempt <= EXEMPT, f"exempt from {set(self.exempt)}, possible are {set(EXEMPT)}"
 
     def test_it_scores_the_whole_catalogue(self) -> None:
         """(B, n_items) floats without NaN: the harness alone masks history and candidates."""
         scores = self._scores(self._fitted(), self._all)
-        assert scores.shape == (len(self._all), len(self._split.items)), f"shape {scores.shape}"
         assert not np.isnan(scores).any(), "NaN among the scores"
+        assert not np.isposinf(scores).any(), "+inf among the scores; -inf alone is allowed, for what has no score"
         assert np.isfinite(scores[:, self._split.hot]).any(axis=1).all(), "a listener has no finite score at all"
+        assert np.ptp(scores[np.isfinite(scores)]) > 0, "every score is the same"
 
     def test_the_item_table_stays_frozen(self) -> None:
-        """Its bytes hash the same after fit, and it refuses to be written to."""
-        table = self._table()
+        """Its bytes hash the same after fit and after scoring; so do the training pairs, which all models share."""
+        table, train, model = self._table(), self._train(), self.make()
         before = table.sha256
-        self._fitted(table)
-        assert table.now_sha256() == before, "fit wrote into the item table"
-        assert not table.vectors.flags.writeable, "fit made the item table writable"
+        self._fit(model, table, train)
+        for when in ("fit", "score"):
+            assert table.now_sha256() == before, f"{when} wrote into the item table"
+            assert not table.vectors.flags.writeable, f"{when} made the item table writable"
+            same = [np.array_equal(getattr(train, name), getattr(self._split.train, name)) for name in PAIRS]
+            assert all(same), f"{when} wrote into the training pairs"
+            self._scores(model, self._all)
 
     def test_a_listener_scores_the_same_alone(self) -> None:
-        """A row of scores does not depend on who else is asked for."""
-        model = self._fitted()
-        together = self._scores(model, self._all[:8])
-        alone = np.concatenate([self._scores(model, self._all[i : i + 1]) for i in range(8)])
+        """A row of scores does not depend on who else is asked for, nor in which order."""
+        model, some = self._fitted(), self._all[::-7][:8].copy()
+        together = self._scores(model, some)
+        alone = np.concatenate([self._scores(model, some[i : i + 1]) for i in range(len(some))])
         self._same(together, alone, "eight listeners at once and one by one")
 
     def test_it_is_deterministic_under_a_seed(self) -> None:
-        """Two fits with one seed give the same scores."""
-        a, b = (self._scores(self._fitted(), self._all[:8]) for _ in range(2))
+        """Two fits with one seed give the same scores; with two seeds, too, if and only if `deterministic`."""
+        a, b, c = (self._scores(self._fitted(seed=seed), self._all[:8]) for seed in (0, 0, 1))
         self._same(a, b, "two fits with seed 0")
+        if self.make().deterministic:
+            self._same(a, c, "it is declared deterministic, but fits with seeds 0 and 1")
+        else:
+            assert not np.array_equal(a, c), "it is not declared deterministic, but seeds 0 and 1 give the same scores"
+
+    def test_what_it_does_not_need_it_can_do_without(self) -> None:
+        """Without `vectors` in its needs it takes a table of no columns; without `items` it scores the same with it."""
+        needs = self.make().needs
+        if "vectors" in needs:
+            return
+        table = self._table()
+        empty = ItemTable(table.ids, table.vectors[:, :0].copy(), table.present.copy(), table.hot.copy(), {})
+        left, right = (self._scores(self._fitted(t), self._all[:8]) for t in (table, empty))
+        if "items" not in needs:
+            self._same(left, right, "needs are without 'items', but scores with vectors and without")
 
     def test_item_order_does_not_matter(self) -> None:
         """Renaming tracks so that their rows change permutes the scores and nothing else.
@@ -89,11 +117,7 @@ class RecommenderContract:
         straight = self._scores(self._fitted(), self._all)
         model = self.make()
         place = np.argsort(order)  # old row -> new row
-        train = self._split.train
-        moved = type(train)(
-            train.user, place[train.item].astype(np.int32), train.first, train.last, train.count,
-            train.n_users, train.n_items,
-        )  # fmt: skip
+        moved = replace(self._train(), item=place[self._split.train.item].astype(np.int32))
         table = self._table()
         shuffled = ItemTable(
             [f"{i:05d}" for i in range(len(order))], table.vectors[order], table.present[order], table.hot[order], {}
@@ -102,16 +126,18 @@ class RecommenderContract:
         self._same(straight[:, order], self._scores(model, self._all), "two orders of the items")
 
     def test_another_table_of_the_same_rows_can_be_scored(self) -> None:
-        """`score(users, items=...)` accepts degraded vectors and leaves the model as it was."""
-        model = self._fitted()
-        before = self._scores(model, self._all[:4])
+        """`score(users, items=...)` scores degraded vectors, and leaves the model as it was."""
         table = self._table()
+        model = self._fitted(table)
+        before = self._scores(model, self._all[:4])
+        self._same(before, self._scores(model, self._all[:4], table), "scores without items= and with the same table")
         noisy = table.vectors + np.float32(0.1) * np.random.default_rng(1).standard_normal(
             table.vectors.shape, np.float32
         )
         other = ItemTable(table.ids, noisy, table.present.copy(), table.hot.copy(), {})
-        changed = np.asarray(model.score(self._all[:4], other))
-        assert changed.shape == before.shape, f"shape {changed.shape}"
+        changed = self._scores(model, self._all[:4], other)
+        if "items" in model.needs:
+            assert not np.array_equal(before, changed), "other vectors in items= change no score"
         self._same(before, self._scores(model, self._all[:4]), "scores before and after scoring another table")
 
     def test_it_can_be_saved_and_loaded(self) -> None:
@@ -123,7 +149,7 @@ class RecommenderContract:
             path = Path(name) / "model"
             model.save(path)
             for file in [p for p in [path, *path.rglob("*")] if p.is_file()]:
-                assert not file.read_bytes()[:2].startswith(b"\x80"), f"{file.name} is a pickle"
+                assert not holds_pickle(file.read_bytes()), f"{file.name} is, or holds, a pickle"
             again: Any = self.make()
             again.load(path)
             self._same(self._scores(model, self._all[:4]), self._scores(again, self._all[:4]), "saved and loaded")
@@ -149,19 +175,29 @@ class RecommenderContract:
         vectors = np.asarray(made.tables["aligned"][rows], np.float32)
         return ItemTable(list(split.items), vectors, np.ones(len(rows), np.bool_), split.hot.copy(), {})
 
-    def _fitted(self, table: ItemTable | None = None) -> Recommender:
+    def _fitted(self, table: ItemTable | None = None, seed: int = 0) -> Recommender:
         model = self.make()
-        self._fit(model, table or self._table(), self._split.train)
+        self._fit(model, table or self._table(), self._train(), seed)
         return model
 
-    def _fit(self, model: Recommender, table: ItemTable, train: Any) -> None:
-        moved = train is not self._split.train
-        valid: Callable[[Recommender], float] = (lambda _: 0.0) if moved else Validation(self._split, None, 10, 10, 0)
-        model.fit(train, table, valid=valid, run=RunContext(seed=0))
+    def _train(self) -> Interactions:
+        """Return the training pairs, a copy each time: what a model does to it harms no other check."""
+        train = self._split.train
+        return replace(train, **{name: getattr(train, name).copy() for name in PAIRS})
 
-    def _scores(self, model: Recommender, users: NDArray[np.int32]) -> NDArray[np.float32]:
-        scores: Any = model.score(users)
-        return np.array(scores.cpu() if hasattr(scores, "cpu") else scores, dtype=np.float32)
+    def _fit(self, model: Recommender, table: ItemTable, train: Interactions, seed: int = 0) -> None:
+        moved = list(table.ids) != self._split.items
+        valid: Callable[[Recommender], float] = (lambda _: 0.0) if moved else Validation(self._split, None, 10, 10, 0)
+        model.fit(train, table, valid=valid, run=RunContext(seed=seed))
+
+    def _scores(
+        self, model: Recommender, users: NDArray[np.int32], items: ItemTable | None = None
+    ) -> NDArray[np.float32]:
+        scores: Any = model.score(users) if items is None else model.score(users, items)
+        found = np.array(scores.cpu() if hasattr(scores, "cpu") else scores, dtype=np.float32)
+        wanted = (len(users), len(self._split.items))
+        assert found.shape == wanted, f"scores of shape {found.shape}, expected (users, items) = {wanted}"
+        return found
 
     def _same(self, left: NDArray[np.float32], right: NDArray[np.float32], what: str) -> None:
         finite = np.isfinite(left)

@@ -1,0 +1,26 @@
+"""Mel filters, as librosa's defaults make them, for every extractor that hears mel bands."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> NDArray[np.float64]:
+    """Triangular filters (n_mels, n_fft // 2 + 1) on Slaney's mel scale, each of unit area in Hz.
+
+    Slaney (1998), Auditory Toolbox: 200/3 Hz a mel below 1 kHz, then 27 steps a factor of 6.4.
+    """
+    step, knee, log_step = 200 / 3, 1000.0, np.log(6.4) / 27
+
+    def to_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.where(mel < knee / step, mel * step, knee * np.exp(log_step * (mel - knee / step)))
+
+    nyquist = sample_rate / 2
+    top = knee / step + np.log(nyquist / knee) / log_step if nyquist > knee else nyquist / step
+    edges = to_hz(np.linspace(0.0, top, n_mels + 2))
+    bins = np.linspace(0.0, nyquist, n_fft // 2 + 1)
+    rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
+    area: NDArray[np.float64] = 2.0 / (edges[2:] - edges[:-2])
+    return np.asarray(np.maximum(0.0, np.minimum(rising, falling)) * area[:, None], dtype=np.float64)
