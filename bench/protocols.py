@@ -75,9 +75,13 @@ class Extractor(Protocol):
     Declared figures must be set when ``__init__(settings)`` returns and need no weights: `layers` maps
     a layer's id to the width D of its frames.
 
-    Two optional methods: ``unready() -> str | None`` says which weights are absent and what brings
-    them; ``tiny() -> Extractor`` (a class method) gives the same code with a small random
-    configuration, so that its contract can be checked without weights.
+    Optional, for a model with pretrained files: a class attribute ``weights``, a sequence of
+    `bench.weights.Weights` (``bench weights`` finds them there, and an instance may narrow it to what its
+    settings need); ``parameters``, their number; ``non_commercial``, for files that are not in `weights`.
+    Three optional methods: ``unready() -> str | None`` says which weights are absent and what brings
+    them; ``prepare()`` brings them or raises, before anything that takes long; ``tiny() -> Extractor`` (a
+    class method) gives the same code with a small random configuration, so that its contract can be
+    checked without weights.
     """
 
     Settings: ClassVar[type[Any]] = NoSettings
@@ -171,6 +175,11 @@ class Interactions:
     count: NDArray[np.int32]
     n_users: int
     n_items: int
+
+    def __post_init__(self) -> None:
+        """Lock the arrays: every model of a run trains on the same ones."""
+        for array in (self.user, self.item, self.first, self.last, self.count):
+            array.flags.writeable = False
 
     def __len__(self) -> int:
         """Return the number of pairs."""

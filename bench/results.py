@@ -83,13 +83,13 @@ class Record:
 def write(record: Record, folder: Path, per_user: pl.DataFrame | None = None) -> Path:
     """Write a record (and its per-user values) atomically below `folder`; return the JSON's path."""
     path = folder / record.path
-    if per_user is not None:
-        with whole(path.with_suffix(".users.parquet")) as temporary:
-            per_user.write_parquet(temporary)
     try:
         text = json.dumps(asdict(record), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     except ValueError as error:
         raise BenchError(f"{path}: a value of the record is NaN or infinite; it is not written.") from error
+    if per_user is not None:
+        with whole(users_path(path)) as temporary:
+            per_user.write_parquet(temporary)
     write_text(path, text + "\n")
     return path
 
@@ -114,8 +114,7 @@ def read(path: Path) -> Record:
     if content.get("schema_version") != SCHEMA_VERSION:
         raise BenchError(
             f"{path} has schema version {content.get('schema_version')!r}; this version of bench reads "
-            f"{SCHEMA_VERSION}. Read it with the version that wrote it: "
-            f"{content.get('environment', {}).get('packages')}."
+            f"{SCHEMA_VERSION}. Read it with the version that wrote it; its environment: {content.get('environment')}."
         )
     known = {f.name for f in fields(Record)}
     if strange := set(content) ^ known:

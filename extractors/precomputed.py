@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import bz2
+import gzip
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import numpy as np
 import polars as pl
@@ -136,10 +137,10 @@ class Precomputed(TableSource):
             if kinds[-1:] == [".parquet"]:
                 return pl.read_parquet(path)
             if kinds:
-                with bz2.open(path) if path.suffix == ".bz2" else path.open("rb") as file:
+                with _opened(path) as file:
                     head = file.readline()
                     file.seek(0)
-                    # Music4All names tab-separated files .csv. polars unpacks .gz and .zst by itself.
+                    # Music4All names tab-separated files .csv.
                     tabs = kinds[-1] == ".tsv" or b"\t" in head
                     return pl.read_csv(file, separator="\t" if tabs else ",", infer_schema=False)
         except (pl.exceptions.PolarsError, OSError, EOFError) as error:
@@ -185,3 +186,10 @@ def _sha256(path: Path) -> str:
 @lru_cache
 def _hashed(path: Path, _size: int, _changed: int) -> str:
     return file_sha256(path)
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """Open a text table, unpacked."""
+    if path.suffix == ".bz2":
+        return bz2.open(path)
+    return cast("IO[bytes]", gzip.open(path)) if path.suffix == ".gz" else path.open("rb")

@@ -84,7 +84,11 @@ class KNN(Recommender):
         """One weight a pair."""
         weights = np.log1p(train.count) if self.settings.weight == "count" else np.ones(len(train))
         if self.settings.half_life and len(train):
-            age = (train.last.max() - train.last) / 86_400
+            # Age counts from each listener's own newest play: the profile's direction is the same, and the
+            # weights of somebody who stopped long ago do not all fade to zero.
+            filled = np.diff(self._indptr) > 0
+            newest = np.maximum.reduceat(train.last, self._indptr[:-1][filled])
+            age = (np.repeat(newest, np.diff(self._indptr)[filled]) - train.last) / 86_400
             weights = weights * 0.5 ** (age / self.settings.half_life)
         return weights.astype(np.float32)
 

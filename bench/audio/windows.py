@@ -108,8 +108,10 @@ def _zeros(count: int) -> Samples:
 
 def _long_enough(samples: int, window: Window, rate: int) -> None:
     if samples < max(window.shortest, 1):
-        needed = max(window.shortest, 1) / rate
-        raise TrackError(f"too short: {samples / rate:.3g} s, the model needs {needed:.3g} s")
+        needed = max(window.shortest, 1)
+        raise TrackError(
+            f"too short: {samples / rate:.3g} s, the model needs {needed / rate:.3g} s ({samples} of {needed} samples)"
+        )
 
 
 class _Held:

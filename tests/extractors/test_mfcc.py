@@ -209,7 +209,7 @@ def test_the_shortest_clip_has_a_covariance_of_full_rank_and_a_shorter_one_fails
     sources = [Source(name, str(tmp_path / f"{name}.wav")) for name in ("shortest", "shorter")]
     model = create("extractors", "mfcc")
     outcome = Extraction(model, tmp_path, log=lambda _: None)(sources)
-    assert outcome.failed == [("shorter", "too short: 0.302 s, the model needs 0.302 s")]
+    assert outcome.failed == [("shorter", "too short: 0.302 s, the model needs 0.302 s (6655 of 6656 samples)")]
     assert open_set(tmp_path, model).read("mfcc", ["shortest"])[1].all()
 
 

@@ -57,7 +57,6 @@ def test_tables_of_text(tmp_path, name, content):
     assert rows(plugin, ["c"]) == [[5, 6]]
 
 
-@pytest.mark.xfail(strict=True, reason="the separator is guessed from the compressed bytes, which hold a tab by chance")
 def test_a_compressed_table_with_a_tab_among_its_bytes(tmp_path):
     for stamp in range(64):
         path = tmp_path / f"{stamp}.csv.gz"

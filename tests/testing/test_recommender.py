@@ -159,6 +159,7 @@ class CountsOnce(Dot):
     """Forgets how often a track was played; so does every model after it."""
 
     def fit(self, train, items, *, valid, run):
+        train.count.flags.writeable = True
         train.count[:] = 1
         super().fit(train, items, valid=valid, run=run)
 
