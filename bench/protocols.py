@@ -165,8 +165,29 @@ class TableSource(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class Plays:
+    """One row per training play, sorted by user, time and item; times in seconds since 1970 (UTC)."""
+
+    user: NDArray[np.int32]
+    item: NDArray[np.int32]
+    time: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        """Lock the arrays: every model of a run trains on the same ones."""
+        for array in (self.user, self.item, self.time):
+            array.flags.writeable = False
+
+    def __len__(self) -> int:
+        """Return the number of plays."""
+        return len(self.user)
+
+
+@dataclass(frozen=True, eq=False)
 class Interactions:
-    """One row per (user, item), sorted by user and first play; times in seconds since 1970 (UTC)."""
+    """One row per (user, item), sorted by user and first play; times in seconds since 1970 (UTC).
+
+    `plays` holds every training play where the split says ``sequence=all_plays``, else None.
+    """
 
     user: NDArray[np.int32]
     item: NDArray[np.int32]
@@ -175,6 +196,7 @@ class Interactions:
     count: NDArray[np.int32]
     n_users: int
     n_items: int
+    plays: Plays | None = None
 
     def __post_init__(self) -> None:
         """Lock the arrays: every model of a run trains on the same ones."""
@@ -281,7 +303,12 @@ class Trainable(Protocol):
 
 @runtime_checkable
 class Dataset(Protocol):
-    """Tracks and listening. `root` is the user's folder, or None for what the dataset brings itself."""
+    """Tracks and listening. `root` is the user's folder, or None for what the dataset brings itself.
+
+    Two optional things: a class attribute ``Settings`` (a frozen dataclass; then the class is made with an
+    instance of it, ``--data NAME:key=value``), and ``notes(root) -> list[str]``, which says what was left out
+    of the log and what the folder lacks, once `listens` has been read.
+    """
 
     name: str
     license: str = ""

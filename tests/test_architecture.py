@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"errors", "files", "protocols", "__init__"},
-    {"fit", "audio", "store", "data", "metrics", "stats", "results"},
+    {"fit", "audio", "store", "data", "metrics", "stats", "results", "weights"},
     {"specs", "registry", "treatments", "topk", "rank", "extract", "items", "report"},
     {"run", "testing"},
     {"cli", "__main__"},

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from bench import __version__
 from bench.errors import BenchError, did_you_mean
@@ -17,6 +18,7 @@ VERBS = {
     "export": "write stored vectors to a file (.npy with ids, .parquet, .tsv)",
     "report": "tables from records: on the screen, Markdown, CSV, LaTeX",
     "ls": "list the installed extractors, recommenders, tasks and datasets",
+    "weights": "list, fetch, add and verify pretrained weights",
     "check": "run the contract of a plugin, in under a minute",
     "doctor": "describe this machine and installation, for a bug report",
 }
@@ -58,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             allow_abbrev=False,  # --seed 3 would be read as --seeds 3
         )
         module.add(parser)
-        return int(module.run(parser.parse_args(words[1:])))
+        return _run(module, parser.parse_args(words[1:]))
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return WRONG_INPUT
@@ -68,6 +70,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `bench ls | head`
         sys.stderr.close()
         return FINE
+
+
+def _run(module: Any, args: argparse.Namespace) -> int:
+    """Run a verb. Plugins know the ground floor alone: they learn of --cache and --offline from the environment."""
+    asked = {"BENCH_CACHE": getattr(args, "cache", None), "BENCH_OFFLINE": "1" if getattr(args, "offline", 0) else None}
+    before = {name: os.environ.get(name) for name in asked}
+    os.environ.update({name: value for name, value in asked.items() if value})
+    try:
+        return int(module.run(args))
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _help() -> str:

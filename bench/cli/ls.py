@@ -15,40 +15,62 @@ from bench.registry import KINDS, Entry, Kind, catalog, install_line, missing_li
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("kind", nargs="?", choices=KINDS, help="(default: all)")
+    parser.add_argument("--cache", metavar="DIR", help="where to look for weights ($BENCH_CACHE)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one table a kind."""
-    from rich.console import Console
+    """Print one table a kind, and for extractors what there is to know of the models."""
+    from bench.cli.models import models
 
-    console = Console(width=None if Console().is_terminal else 140)
+    shown = console()
     for kind in (args.kind,) if args.kind else KINDS:
-        console.print(_table(kind, catalog(kind)))
+        entries = catalog(kind)
+        shown.print(_table(kind, entries))
+        if kind == "extractors":
+            shown.print(models(entries))
     return 0
 
 
-def _table(kind: Kind, entries: list[Entry]) -> Any:
+def console() -> Any:
+    """Return a console as wide as the terminal, or 140 columns where there is none."""
+    from rich.console import Console
+
+    return Console(width=None if Console().is_terminal else 140)
+
+
+def table(title: str, *columns: str) -> Any:
+    """Return an empty table without lines."""
     from rich.table import Table
 
-    table = Table(title=kind, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for column in ("name", "what", "lanes" if kind in ("extractors", "recommenders") else "", "package", "ready"):
-        table.add_column(column, overflow="fold")
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def _table(kind: Kind, entries: list[Entry]) -> Any:
+    lanes = kind in ("extractors", "recommenders")
+    rows = table(kind, "name", "what", "lanes" if lanes else "", "package", "ready")
+    from rich.markup import escape
+
     for entry in entries:
         package = f"{entry.origin.package} {entry.origin.version}"
         if entry.plugin is None:
-            table.add_row(entry.origin.name, "", "", package, f"[red]broken:[/red] {entry.error}")
+            rows.add_row(entry.origin.name, "", "", package, f"[red]broken:[/red] {escape(entry.error or '')}")
             continue
         missing = missing_libraries(entry.plugin) if hasattr(entry.plugin, "requires") else []
-        ready = f"needs {', '.join(missing)}: {install_line(entry.plugin)}" if missing else "yes"
-        lanes = ", ".join(getattr(entry.plugin, "lanes", ())) if kind in ("extractors", "recommenders") else ""
-        table.add_row(entry.origin.name, describe(entry.plugin), lanes, package, ready)
+        ready = f"needs {', '.join(missing)}: {escape(install_line(entry.plugin))}" if missing else "yes"
+        has = ", ".join(getattr(entry.plugin, "lanes", ())) if lanes else ""
+        rows.add_row(entry.origin.name, escape(describe(entry.plugin)), has, package, ready)
     if not entries:
-        table.add_row("none installed")
-    return table
+        rows.add_row("none installed")
+    return rows
 
 
 def describe(plugin: type[Any]) -> str:
-    """Return the first line of a plugin's docstring, and where a dataset comes from."""
+    """Return the first line of a plugin's docstring, and of a dataset its source, licence and layout."""
     first = (plugin.__doc__ or "").strip().partition("\n")[0].replace("``", "")
-    extra = [getattr(plugin, name, "") for name in ("source", "layout")]
-    return " ".join([first, *(text for text in extra if text)])
+    if not hasattr(plugin, "layout"):
+        return first
+    known = {"From": plugin.source, "Licence": plugin.license, "Folder": plugin.layout}
+    return " ".join([first, *(f"{what}: {text}." for what, text in known.items() if text)])

@@ -13,7 +13,7 @@ from bench.specs import parse_list
 def add_data(parser: argparse.ArgumentParser) -> None:
     """Add DATA: a dataset, or a log with audio and metadata."""
     group = parser.add_argument_group("data (default: the built-in demo)")
-    group.add_argument("--data", metavar="NAME", help="a dataset of `bench ls datasets`")
+    group.add_argument("--data", metavar="NAME", help="a dataset of `bench ls datasets`, such as yambda:size=500m")
     group.add_argument("--root", metavar="DIR", help="the dataset's folder")
     group.add_argument("--listens", metavar="FILE", help="a listening log: CSV, TSV or Parquet (.bz2, .gz)")
     group.add_argument("--columns", metavar="user=U,item=I,time=T", help="names of the log's columns")
@@ -40,7 +40,8 @@ def data_of(args: argparse.Namespace) -> Data:
 def add_work(parser: argparse.ArgumentParser) -> None:
     """Add where and how the work is done."""
     group = parser.add_argument_group("work")
-    group.add_argument("--cache", metavar="DIR", help="where vectors are kept ($BENCH_CACHE; default ~/.cache/bench)")
+    add_cache(group)
+    group.add_argument("--offline", action="store_true", help="fetch no weights (also $BENCH_OFFLINE=1)")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default auto)")
     group.add_argument("--batch", type=positive, default=16, help="windows in a batch (default 16; halves by itself)")
     group.add_argument("--workers", type=positive, help="decoding threads (default: one a core)")
@@ -48,6 +49,12 @@ def add_work(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--retry-failed", action="store_true", help="try failed tracks again")
     group.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     group.add_argument("--quiet", action="store_true", help="no plan, no progress; warnings and tables only")
+
+
+def add_cache(parser: argparse._ActionsContainer) -> None:
+    """Add the folder in which everything is kept that can be had again."""
+    help_ = "where vectors, weights and demo data are kept ($BENCH_CACHE; default ~/.cache/bench)"
+    parser.add_argument("--cache", metavar="DIR", help=help_)
 
 
 def place_of(args: argparse.Namespace) -> Place:

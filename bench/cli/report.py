@@ -7,6 +7,7 @@ bench report results/ --out tables/   Markdown, CSV and LaTeX files
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from bench.errors import BenchError
@@ -30,6 +31,8 @@ def run(args: argparse.Namespace) -> int:
         raise BenchError(f"{args.results} holds no result record." + "".join(f"\n  {p}" for p in problems[:5]))
     tables = boards(records, problems=problems)
     show(tables)
+    for problem in problems:
+        print(f"left out: {problem}", file=sys.stderr)
     if args.out:
         for path in write(tables, args.out):
             print(path)

@@ -17,12 +17,17 @@ from pathlib import Path
 from bench.cli.options import add_data, add_work, cutoffs, data_of, place_of, positive, specs
 from bench.errors import BenchError
 
+SPLIT = (
+    "global_temporal[:cut=DATE,start=DATE,end=DATE,...], recsys2024, journal2026, cold_random[:fold=N,folds=N,...], "
+    "leave_last_out (default: the data's)"
+)
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--extractor", type=specs, metavar="SPECS", help="whose vectors: see `bench ls extractors`")
     parser.add_argument("--model", type=specs, metavar="SPECS", help="which recommenders: see `bench ls recommenders`")
-    parser.add_argument("--split", metavar="SPEC", help="global_temporal[:cut=DATE,start=DATE,end=DATE,...]")
+    parser.add_argument("--split", metavar="SPEC", help=SPLIT)
     parser.add_argument("--k", type=cutoffs, default=(), help="cut-offs, main one first (default: the data's)")
     parser.add_argument("--seeds", type=positive, default=1, metavar="N", help="repeat what depends on chance N times")
     parser.add_argument("--lane", choices=("published", "corrected"), default="corrected", help="(default corrected)")

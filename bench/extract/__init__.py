@@ -1,6 +1,7 @@
 """The loop that fills the store: decoding in threads, windows of one exact length in a batch."""
 
 from bench.extract.loop import Extraction, Outcome
+from bench.extract.ready import make_ready
 from bench.extract.sets import open_set, set_key, set_sha256, stored_widths
 
-__all__ = ["Extraction", "Outcome", "open_set", "set_key", "set_sha256", "stored_widths"]
+__all__ = ["Extraction", "Outcome", "make_ready", "open_set", "set_key", "set_sha256", "stored_widths"]

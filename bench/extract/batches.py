@@ -26,6 +26,7 @@ class Track:
     seconds: float = 0.0
     short: bool = False
     ended: bool = False
+    gone: bool = False
     error: str | None = None
 
 

@@ -94,6 +94,7 @@ class Extraction:
                 track = tracks[at]
                 if isinstance(event, End):
                     track.ended, track.seconds, track.short = True, event.seconds, event.short
+                    track.gone = event.gone
                     track.error = track.error or event.error
                     settle([track])
                 else:
@@ -121,7 +122,8 @@ class Extraction:
             outcome.done += 1
             outcome.audio_seconds += track.seconds
         except TrackError as error:
-            shard.failures.append(Failure(track.row, str(error)))
+            if not track.gone:  # a later run may find the file again
+                shard.failures.append(Failure(track.row, str(error)))
             outcome.failed.append((track.row, str(error)))
         track.row = ""  # settled: its pool may go
         track.pool = type(track.pool)()

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.audio import TrackReader
+from bench.audio.present import UnavailableError
 from bench.errors import TrackError
 from bench.protocols import Extractor
 
@@ -35,6 +36,8 @@ class End:
     seconds: float = 0.0
     short: bool = False
     error: str | None = None
+    gone: bool = False
+    """The file vanished since it was hashed: no fault of the sound that the row stands for."""
 
 
 def read_ahead(
@@ -73,7 +76,7 @@ def read_ahead(
             for wave in reader.windows():
                 put((at, wave))
         except TrackError as error:
-            put((at, End(error=str(error))))
+            put((at, End(error=str(error), gone=isinstance(error, UnavailableError))))
         except _Stopped:
             raise
         except Exception as error:  # a decoder may raise anything; one bad file never stops a run

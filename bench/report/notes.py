@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 
+from bench.data.catalogues import same_catalogue
 from bench.report.table import Block, Board, Note, Row
 from bench.report.words import SETS, heading, line, percent
 
@@ -137,8 +137,12 @@ def _tables(board: Board) -> list[Note]:
             "there, so such a row has candidates and chance levels of its own."
         )
         found.append(Note(text, True))
+    bound = {row.extractor: row.license for row in real if row.first and row.first.extractor.get("non_commercial")}
+    if bound:
+        listed = "; ".join(f"{name} ({text})" for name, text in sorted(bound.items()))
+        found.append(Note(line(f"For non-commercial use only, by the licence of their weights: {listed}."), True))
     declared = {row.extractor: row.trained_on for row in real if row.trained_on}
-    same = sorted((name, on) for name, all_on in declared.items() for on in all_on if _same(on, board.data))
+    same = sorted((name, on) for name, all_on in declared.items() for on in all_on if same_catalogue(on, board.data))
     if same:
         listed = ", ".join(f"{name} ({on})" for name, on in same)
         found.append(Note(line(f"Contamination: by declaration trained on {board.data} itself: {listed}."), True))
@@ -146,12 +150,6 @@ def _tables(board: Board) -> list[Note]:
         listed = "; ".join(f"{name}: {', '.join(sorted(on))}" for name, on in sorted(declared.items()))
         found.append(Note(line(f"Declared training data: {listed}.")))
     return found
-
-
-def _same(name: str, data: str) -> bool:
-    """Whether two names of data sets mean the same catalogue (``Music4All``, ``music4all-onion``)."""
-    a, b = (re.sub(r"[^a-z0-9]", "", text.lower()) for text in (name, data))
-    return bool(a and b) and (a.startswith(b) or b.startswith(a))
 
 
 def _chance_differs(board: Board) -> str:

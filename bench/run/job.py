@@ -16,7 +16,7 @@ import polars as pl
 from bench import results
 from bench.data.leaks import near_duplicates
 from bench.errors import BenchError
-from bench.extract import set_sha256
+from bench.extract import make_ready, set_sha256
 from bench.files import check_writable
 from bench.items import ItemTable, Tables, audio_extractors, extractors_behind
 from bench.protocols import TableSource
@@ -63,13 +63,15 @@ class Job:
         check_writable(place.cache)
         check_writable(place.results)
         self.cells = cells(request)
+        for plugin in audio_extractors(request.extractors, request.plugin):
+            make_ready(plugin, place.cache)
         self.material: Material = open_material(request.data, request.split, place, ui.log)
         self.split = self.material.split
         self.k = list(request.k) or [self.material.opened.dataset.default_k]
         self.reference = self._reference()
         self.audio = self._audio()
-        fillings = [Filling(plugin, self.audio, place) for plugin in self._audio_plugins()]
-        self.fillings = list({part.set.sha256: part for part in fillings}.values())  # two spellings, one set
+        plugins = {set_sha256(plugin): plugin for plugin in self._audio_plugins()}  # two spellings, one set
+        self.fillings = [Filling(plugin, self.audio, place) for plugin in plugins.values()]
         self._tables: dict[tuple[str, int], ItemTable] = {}
         self._check_k()
 
@@ -79,7 +81,7 @@ class Job:
         """Print what will be done, and return the cells that must be computed."""
         say, split = self.ui.log, self.split
         say(
-            f"data: {self.material.name}, split {self.material.split_name} at {split.settings.cut}: "
+            f"data: {self.material.name}, split {self.material.split_name} {split.settings.describe()}: "
             f"{len(split.users)} listeners, {int(split.hot.sum())} hot and {int((~split.hot).sum())} cold tracks, "
             f"{len(split.train)} training pairs, fingerprint {split.fingerprint[:8]}"
         )

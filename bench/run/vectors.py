@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from bench.audio.hashing import HashIndex, row_key
+from bench.audio.hashing import HashIndex, row_keys
 from bench.errors import BenchError
 from bench.extract import Extraction, open_set
 from bench.extract.readers import Source
@@ -43,12 +43,9 @@ class Audio:
         index = HashIndex(cache / "hashes.sqlite")
         paths = catalog["path"].unique(maintain_order=True).to_list()
         known = dict(zip(paths, index.hashes(paths, progress=progress), strict=True))
-        keys: list[str | None] = []
-        problems: list[str | None] = []
-        for path, offset, duration in catalog.select("path", "offset", "duration").iter_rows():
-            found = known[path]
-            keys.append(row_key(found, offset, duration) if isinstance(found, str) else None)
-            problems.append(None if isinstance(found, str) else str(found))
+        found = row_keys(catalog, [known[path] for path in catalog["path"].to_list()])
+        keys = [key if isinstance(key, str) else None for key in found]
+        problems = [None if isinstance(key, str) else str(key) for key in found]
         return Audio(
             catalog.with_columns(
                 pl.Series("row", keys, dtype=pl.String), pl.Series("problem", problems, dtype=pl.String)
@@ -87,6 +84,7 @@ class Filling:
         self.sources = [Source(*row) for row in part.select("row", "path", "offset", "duration").iter_rows()]
         self._work: Extraction | None = None
         self._failed: dict[str, str] = {}
+        self._state: tuple[pl.DataFrame, Sequence[str], dict[str, Any]] | None = None
 
     def work(self, device: str) -> Extraction:
         """Return the worker, made once, so that a trial's loaded model serves the real work."""
@@ -189,7 +187,12 @@ class Filling:
 
     def state(self, ids: Sequence[str]) -> dict[str, Any]:
         """Identify the vectors that `ids` have: the set, the audio, and which rows are present."""
-        have = self.set.rows().filter(pl.col("status") != "failed").select("row")
+        rows = self.set.rows()
+        if self._state is not None and self._state[0] is rows and self._state[1] is ids:
+            return self._state[2]
+        have = rows.filter(pl.col("status") != "failed").select("row")
         wanted = self.audio.rows.filter(pl.col("track_id").is_in(list(ids))).sort("track_id")
         there = wanted.join(have, on="row", how="semi", maintain_order="left")
-        return {"set": self.set.sha256, "rows": digest(there.select("track_id", "row").rows())}
+        found = {"set": self.set.sha256, "rows": digest(there.select("track_id", "row").rows())}
+        self._state = rows, ids, found
+        return found

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ class VectorSet:
         self.folder = root / f"{name}-{self.sha256[:16]}"
         self.name, self.key, self.layers, self.dtype = name, dict(key), dict(layers), np.dtype(dtype)
         self._known: dict[Path, pl.DataFrame] = {}
+        self._merged: tuple[list[Path], pl.DataFrame] | None = None
 
     def rows(self) -> pl.DataFrame:
         """Return every row once: row, status, reason, seconds, shard; a vector beats a failure.
@@ -67,17 +69,16 @@ class VectorSet:
         present = sorted(p for p in self.folder.glob("*.parquet") if not p.name.startswith(TEMPORARY))
         for path in present:
             if path not in self._known:
-                try:
-                    table = shards.meta(path)
-                except shards.DAMAGE:
-                    continue
-                frame = pl.DataFrame({name: table.column(name).to_numpy() for name in shards.META})
-                self._known[path] = frame.with_columns(pl.lit(str(path)).alias("shard")).with_row_index("at")
-        found = [self._known[path] for path in present if path in self._known]
+                with suppress(*shards.DAMAGE):
+                    self._known[path] = _frame(path)
+        found = [path for path in present if path in self._known]
         if not found:
             return pl.DataFrame(schema=_SCHEMA)
-        # Names sort "failed-..." before "ok-...": reversed, the first of a row is a vector if there is one.
-        return pl.concat(f.cast(_SCHEMA) for f in reversed(found)).unique("row", keep="first", maintain_order=True)
+        if self._merged is None or self._merged[0] != found:
+            # Names sort "failed-..." before "ok-...": reversed, the first of a row is a vector if there is one.
+            every = pl.concat([self._known[path] for path in reversed(found)])
+            self._merged = found, every.unique("row", keep="first", maintain_order=True)
+        return self._merged[1]
 
     @property
     def begun(self) -> bool:
@@ -95,8 +96,7 @@ class VectorSet:
     def append(self, done: Sequence[Vector], failed: Sequence[Failure], notes: Mapping[str, str] | None = None) -> None:
         """Write finished rows as new shards; each appears whole or not at all."""
         if not (self.folder / "set.json").exists():
-            about = {"key": self.key, "layers": self.layers, "dtype": self.dtype.name}
-            write_text(self.folder / "set.json", canonical_json(about))
+            write_text(self.folder / "set.json", self._description)
         if done:
             vectors = {name: np.stack([d.vectors[name] for d in done]).astype(self.dtype) for name in self.layers}
             for name, width in self.layers.items():
@@ -148,7 +148,10 @@ class VectorSet:
         return out, present
 
     def verify(self) -> list[str]:
-        """Recompute every shard's hash, remove damaged shards and stale temporaries, and name them."""
+        """Recompute every shard's hash, remove damaged shards and stale temporaries, and name them.
+
+        A damaged description of the set is written anew, and named too.
+        """
         removed = []
         for path in sorted(self.folder.glob("*.parquet")) + sorted(self.folder.glob(f"{TEMPORARY}*")):
             temporary = path.name.startswith(TEMPORARY)
@@ -157,7 +160,15 @@ class VectorSet:
                 path.unlink(missing_ok=True)
                 self._known.pop(path, None)
                 removed.append(path.name)
+        described = self.folder / "set.json"
+        if described.exists() and described.read_bytes() != self._description.encode():
+            write_text(described, self._description)
+            removed.append(described.name)
         return removed
+
+    @property
+    def _description(self) -> str:
+        return canonical_json({"key": self.key, "layers": self.layers, "dtype": self.dtype.name})
 
     def rate(self, device: str) -> float | None:
         """Return the measured seconds per track on this device over the newest shards, from their notes."""
@@ -192,6 +203,13 @@ _SCHEMA = pl.Schema(
         "shard": pl.String,
     }
 )
+
+
+def _frame(path: Path) -> pl.DataFrame:
+    """Read the META columns of a shard as rows of `_SCHEMA`; raises one of DAMAGE."""
+    table = shards.meta(path)
+    frame = pl.DataFrame(pl.from_arrow(table)).with_row_index("at").with_columns(shard=pl.lit(str(path)))
+    return frame.select(pl.col(name).cast(dtype) for name, dtype in _SCHEMA.items())
 
 
 def _abandoned(temporary: Path) -> bool:

@@ -1,0 +1,72 @@
+"""What there is to know of an audio extractor's model before it is used, for ``bench ls extractors``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import MISSING, fields
+from typing import Any
+
+from bench.cli.ls import table
+from bench.errors import BenchError
+from bench.extract import stored_widths
+from bench.protocols import Window
+from bench.registry import Entry
+
+
+def models(entries: Sequence[Entry]) -> Any:
+    """Return the table of those extractors that hear audio, each with its default settings."""
+    rows = table("models", "name", "Hz", "layers", "window", "parameters", "licence", "trained on", "weights")
+    for entry in entries:
+        if entry.plugin is not None and hasattr(entry.plugin, "frames"):
+            rows.add_row(entry.origin.name, *_about(entry.plugin))
+    return rows
+
+
+def _about(cls: type[Any]) -> tuple[str, ...]:
+    """Return the cells of one model; a plugin without usable defaults shows what its class says."""
+    try:
+        plugin = cls(cls.Settings())
+    except (TypeError, ValueError, BenchError):  # a setting without a default, such as the path of a file
+        plugin = None
+    known: Any = plugin or cls
+    return (
+        f"{getattr(known, 'sample_rate', '–')}",
+        ", ".join(f"{name} {width}" for name, width in stored_widths(plugin).items()) if plugin else "–",
+        _window(plugin.window, plugin.sample_rate) if plugin else "–",
+        _count(getattr(known, "parameters", None)),
+        known.license + (" (non-commercial)" if getattr(known, "non_commercial", False) else ""),
+        ", ".join(known.trained_on) or "–",
+        _weights(plugin) if plugin else f"give {_unset(cls)}",
+    )
+
+
+def _unset(cls: type[Any]) -> str:
+    """Name the settings without a default."""
+    wanted = (f.name for f in fields(cls.Settings) if f.default is MISSING and f.default_factory is MISSING)
+    return ", ".join(f"{name}=" for name in wanted)
+
+
+def _window(window: Window, rate: int) -> str:
+    if window.length is None:
+        return "whole track"
+    overlap = f" every {window.hop / rate:.2f} s" if window.hop < window.length else ""
+    return f"{window.length / rate:.2f} s{overlap}"
+
+
+def _count(number: int | None) -> str:
+    if number is None:
+        return "–"
+    return f"{number / 1e9:.2f} G" if number >= 1e9 else f"{number / 1e6:.2f} M"
+
+
+def _weights(plugin: Any) -> str:
+    """Say whether the weights are here, and if not, what brings them."""
+    files = getattr(plugin, "weights", ())
+    if getattr(plugin, "unready", lambda: None)() is None:
+        return "here" if files else "none needed"
+    if not files:
+        return "not here"
+    pulls = "; ".join(f"bench weights pull {one.name}" for one in files)
+    size = sum(one.bytes or 0 for one in files) / 1e6
+    said = f"{pulls} ({size:.0f} MB)" if size else pulls
+    return f"fetched on first use, or: {said}" if all(one.automatic for one in files) else said

@@ -1,0 +1,34 @@
+"""Pretrained files: fetched or added once, checked by hash, converted to safetensors, then used offline.
+
+A plugin declares what it reads as `Weights` in its class attribute ``weights`` (an instance may narrow
+it to what its settings need), calls `ensure` and `load` in its own ``load``, and puts `sha256` into its
+fingerprint. No pickle is ever read but through `read_torch`, which runs nothing.
+"""
+
+from bench.weights.bring import add, ensure, pull
+from bench.weights.catalogue import Part, Source, Weights
+from bench.weights.fetch import download, offline
+from bench.weights.kept import absent, folder, load, present, sha256, verify
+from bench.weights.safe import read_safetensors, read_torch, write_safetensors
+from bench.weights.tensorflow import read_checkpoint
+
+__all__ = [
+    "Part",
+    "Source",
+    "Weights",
+    "absent",
+    "add",
+    "download",
+    "ensure",
+    "folder",
+    "load",
+    "offline",
+    "present",
+    "pull",
+    "read_checkpoint",
+    "read_safetensors",
+    "read_torch",
+    "sha256",
+    "verify",
+    "write_safetensors",
+]

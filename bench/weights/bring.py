@@ -1,0 +1,204 @@
+"""Bringing pretrained files: fetch or take, check by hash, convert once, record."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError
+from bench.files import check_writable, file_sha256, whole, write_text
+from bench.weights.catalogue import Part, Source, Weights
+from bench.weights.fetch import Log, fetch, offline
+from bench.weights.kept import MANIFEST, absent, file_of, folder, manifest, present, verify
+from bench.weights.safe import write_safetensors
+
+
+def say(line: str) -> None:
+    """Print a line to stderr: nothing is fetched silently."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def ensure(weights: Weights, part: str | None = None, log: Log = say) -> None:
+    """Return when a part is there; fetch it if it may be fetched unasked.
+
+    Raises
+    ------
+    BenchError
+        When it is absent and may not or cannot be fetched: file, origin, command and licence.
+
+    """
+    if present(weights, part):
+        return
+    if not weights.automatic or offline():
+        raise BenchError(absent(weights) + (" Nothing is fetched: offline is asked for." if offline() else ""))
+    log(f"{weights.name}: fetching {weights.described} from {weights.origins}, once (--offline forbids it)")
+    try:
+        pull(weights, log)
+    except BenchError as error:
+        raise BenchError(f"{absent(weights)} It could not be fetched now: {error}") from error
+
+
+def pull(weights: Weights, log: Log = say) -> None:
+    """Fetch, check and convert, unless every part is there and intact.
+
+    Raises
+    ------
+    BenchError
+        When offline is asked for, a file cannot be had, or it is not the one that is known.
+
+    """
+    check_writable(folder(weights))
+    with _alone(folder(weights)):
+        if present(weights) and not any(verify(weights).values()):
+            log(f"{weights.name}: is in {folder(weights)}, and intact")
+            return
+        if offline():
+            raise BenchError(f"{absent(weights)} Nothing is fetched: offline is asked for.")
+        home = folder(weights) / "download"
+        members: dict[str, Path] = {}
+        for source in weights.sources:
+            path = fetch(source, home, log)
+            try:
+                members |= _members(source, path, home / "members")
+            except BenchError:
+                path.unlink(missing_ok=True)  # or the next pull would take up what went wrong
+                raise
+        _settle(weights, members, weights.origins, log)
+        shutil.rmtree(home)
+
+
+def add(weights: Weights, path: Path, *, accept: str | None = None, log: Log = say) -> list[str]:
+    """Take weights from `path`: the published file, or a folder with such files or their members.
+
+    A file is recognised by its hash where one is known. Where none is, the first one is recorded, and
+    another one later is refused unless `accept` is its sha256. Returns the names of the parts.
+
+    Raises
+    ------
+    BenchError
+        When `path` holds nothing that belongs to `weights`.
+
+    """
+    if not path.exists():
+        raise BenchError(f"there is no {path}.")
+    with tempfile.TemporaryDirectory(prefix="bench-weights-") as name:
+        members: dict[str, Path] = {}
+        for source in weights.sources:
+            if path.is_file() and (len(weights.sources) == 1 or path.name == source.file):
+                members |= _members(source, path, Path(name))
+            elif (path / source.file).is_file():
+                members |= _members(source, path / source.file, Path(name))
+            elif path.is_dir():
+                members |= {m: found for m, sha in source.members.items() if (found := _somewhere(path, m, sha))}
+        check_writable(folder(weights))
+        with _alone(folder(weights)):
+            return _settle(weights, members, str(path.resolve()), log, accept)
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Keep other processes from bringing the same weights at the same time."""
+    try:
+        import fcntl
+    except ImportError:  # not on Windows; there two at once may fail, and a second try succeeds
+        yield
+        return
+    with open(home / "lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _members(source: Source, path: Path, into: Path) -> dict[str, Path]:
+    """Check one published file and take its members out; return member name -> path."""
+    if source.sha256 is not None and (found := file_sha256(path)) != source.sha256:
+        raise BenchError(
+            f"{path} is not {source.file} as published at {source.where}: its sha256 should be {source.sha256} "
+            f"and is {found}. It is refused."
+        )
+    if not source.members:
+        return {source.file: path}
+    into.mkdir(parents=True, exist_ok=True)
+    out = {}
+    try:
+        with zipfile.ZipFile(path) as packed:
+            for number, member in enumerate(source.members):
+                out[member] = into / f"{number}-{Path(member).name}"
+                with packed.open(member) as inside, open(out[member], "wb") as unpacked:
+                    shutil.copyfileobj(inside, unpacked)
+    except (zipfile.BadZipFile, KeyError, OSError) as error:
+        raise BenchError(f"{path} cannot be unpacked: {error}.") from error
+    return out
+
+
+def _somewhere(base: Path, member: str, sha: str) -> Path | None:
+    """Find an unpacked member below `base`, however many of its leading folders are left out there."""
+    parts = Path(member).parts
+    tries = (base.joinpath(*parts[start:]) for start in range(len(parts)))
+    return next((path for path in tries if path.is_file() and file_sha256(path) == sha), None)
+
+
+def _settle(
+    weights: Weights, members: Mapping[str, Path], origin: str, log: Log, accept: str | None = None
+) -> list[str]:
+    """Check members by hash, convert the parts that are complete, and record them."""
+    found = {name: file_sha256(path) for name, path in members.items()}
+    _trusted(weights, found, log, accept)
+    complete = [part for part in weights.parts if set(part.members) <= set(members)]
+    if not complete:
+        names = [name for source in weights.sources for name in (source.file, *source.members)]
+        raise BenchError(f"{origin} holds no file of {weights.name} with the right hash: {', '.join(names)}.")
+    content = manifest(weights)
+    for part in complete:
+        content["parts"][part.name] = _convert(weights, part, members)
+        log(f"{weights.name}: {part.name} is ready in {file_of(weights, part.name)}")
+    content |= {
+        "name": weights.name,
+        "license": weights.license,
+        "non_commercial": weights.non_commercial,
+        "origin": origin,
+        "members": content["members"] | found,
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    write_text(folder(weights) / MANIFEST, json.dumps(content, indent=1, sort_keys=True) + "\n")
+    return [part.name for part in complete]
+
+
+def _trusted(weights: Weights, found: Mapping[str, str], log: Log, accept: str | None) -> None:
+    """Compare hashes with those known, or recorded when a file was first seen."""
+    recorded = manifest(weights)["members"]
+    for source in weights.sources:
+        for name, known in source.contents.items():
+            if name not in found:
+                continue
+            expected = known or recorded.get(name)
+            if expected is None:
+                log(f"{weights.name}: no hash of {name} is known; sha256 {found[name]} is recorded from now on")
+            elif found[name] != expected and not (known is None and accept == found[name]):
+                hint = "" if known else f" If you mean it: bench weights add {weights.name} PATH --accept {found[name]}"
+                raise BenchError(
+                    f"{name} of {weights.name} HAS CHANGED: its sha256 should be {expected} "
+                    f"({'published' if known else 'first seen here'}) and is {found[name]}. It is refused.{hint}"
+                )
+
+
+def _convert(weights: Weights, part: Part, members: Mapping[str, Path]) -> dict[str, Any]:
+    """Write one part and return what the manifest says of it."""
+    tensors = weights.convert({name: members[name] for name in part.members})
+    with whole(file_of(weights, part.name)) as temporary:
+        write_safetensors(temporary, tensors)
+        found = file_sha256(temporary)
+        if part.sha256 is not None and found != part.sha256:
+            raise BenchError(
+                f"{weights.name}: {part.name} converts to sha256 {found} instead of {part.sha256}: "
+                "this version of bench reads the file wrongly."
+            )
+        size = temporary.stat().st_size
+    return {"sha256": found, "bytes": size, "values": int(sum(array.size for array in tensors.values()))}

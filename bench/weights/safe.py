@@ -1,0 +1,77 @@
+"""Write safetensors so that equal tensors make equal bytes, and read a torch checkpoint without its code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    import torch
+
+_NAMES = {
+    "f8": "F64", "f4": "F32", "f2": "F16", "i8": "I64", "i4": "I32", "i2": "I16", "i1": "I8", "u1": "U8", "b1": "BOOL"
+}  # fmt: skip
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, NDArray[np.generic]]) -> None:
+    """Write arrays to `path`, one after another, wide types first, then by name.
+
+    The library's own writer does not promise the same bytes in every version; a hash that is pinned in
+    the code needs that.
+    """
+    order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
+    header: dict[str, Any] = {}
+    end = 0
+    for name in order:
+        array = tensors[name]
+        start, end = end, end + array.nbytes
+        kind = _NAMES[array.dtype.str.lstrip("<|=")]
+        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in order:
+            file.write(np.ascontiguousarray(tensors[name]).tobytes())
+
+
+def read_safetensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
+    """Read a file of `write_safetensors` (or anybody's) as torch tensors. Imports torch."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path, device=device)
+    except SafetensorError as error:
+        raise BenchError(f"{path} is not a safetensors file: {error}.") from error
+
+
+def read_torch(path: Path) -> Any:
+    """Read a torch checkpoint as plain data: no code in it is ever run (``weights_only=True``).
+
+    For a `Weights.convert`, which is called only once the file's hash is known or accepted.
+
+    Raises
+    ------
+    BenchError
+        When the file holds anything but tensors and plain containers, or is no checkpoint.
+
+    """
+    import pickle
+
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
+        raise BenchError(
+            f"{path} cannot be read as plain tensors ({str(error).partition(chr(10))[0]}). It is refused: "
+            "a pickle with anything else in it can run code."
+        ) from error

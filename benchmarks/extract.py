@@ -1,0 +1,138 @@
+"""Clips a second of `mfcc`, end to end and the model alone, as a ratio to a naive librosa loop.
+
+End to end is the harness's own loop: threads decode, the model runs in batches, vectors go to disk. The
+loop it is measured against is what one writes first: ``librosa.load``, ``librosa.feature.mfcc``, mean and
+covariance, file after file, nothing stored. Both take turns in one process on the same made-up stereo clips
+(44.1 kHz, 30 s); the fastest of several rounds counts. "Model alone" starts from decoded samples. Beside the
+ratio of wall times stands that of CPU seconds of all threads, which says more on a busy machine.
+
+    python benchmarks/extract.py
+    python benchmarks/extract.py --clips 100 --formats mp3 --rounds 5
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from about import machine
+from numpy.typing import NDArray
+
+from bench.audio import TrackReader
+from bench.extract import Extraction, open_set
+from bench.extract.batches import Batcher, Track
+from bench.extract.readers import Source
+from bench.registry import create
+from bench.testing.clips import clip
+
+RATE, SECONDS = 44_100, 30.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--formats", nargs="+", default=["wav", "mp3"])
+    parser.add_argument("--clips", type=int, default=24)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--workers", type=int, help="decoding threads (default: one a core)")
+    arguments = parser.parse_args()
+    try:
+        import librosa
+    except ImportError:
+        raise SystemExit("the other half of the ratio is librosa: pip install librosa") from None
+    librosa.feature.mfcc(y=np.zeros(RATE, np.float32), sr=22_050)  # its first call compiles
+    print(machine("librosa", "numba"))
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in arguments.formats:
+            end_to_end(arguments, Path(scratch), name)
+        alone(arguments, Path(scratch))
+
+
+def make(folder: Path, name: str, count: int) -> list[Path]:
+    """Write stereo clips, each with a sound of its own."""
+    paths = [folder / f"clip{i:03d}.{name}" for i in range(count)]
+    for seed, path in enumerate(paths):
+        left, right = clip(SECONDS, RATE, 2 * seed), clip(SECONDS, RATE, 2 * seed + 1)
+        soundfile.write(path, np.stack([left, right], 1), RATE)
+    return paths
+
+
+def librosa_vector(samples: NDArray[np.float32]) -> NDArray[np.float64]:
+    import librosa
+
+    frames = librosa.feature.mfcc(y=samples, sr=22_050, n_mfcc=13)
+    return np.concatenate([frames.mean(axis=1), np.cov(frames)[np.triu_indices(13)]])
+
+
+def naive(paths: list[Path]) -> list[NDArray[np.float64]]:
+    import librosa
+
+    return [librosa_vector(librosa.load(path, sr=22_050)[0]) for path in paths]
+
+
+def end_to_end(arguments: argparse.Namespace, folder: Path, name: str) -> None:
+    paths = make(folder, name, arguments.clips)
+    sources = [Source(str(i), str(path)) for i, path in enumerate(paths)]
+    ours = theirs = (float("inf"), float("inf"))
+    work = Extraction(
+        create("extractors", "mfcc"), Path(), batch=arguments.batch, workers=arguments.workers, log=lambda line: None
+    )
+    work.load()
+    vectors: list[NDArray[np.float64]] = []
+    for _ in range(arguments.rounds):
+        with tempfile.TemporaryDirectory() as cache:
+            work.cache = Path(cache)
+            ours = min(ours, seconds(lambda: work(sources)))
+            stored = open_set(work.cache, work.extractor).read("mfcc", [s.row for s in sources])[0]
+        theirs = min(theirs, seconds(lambda: vectors.extend(naive(paths))))
+    near = np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(stored, vectors[: len(paths)], strict=True)])
+    show(f"end to end, {name}", len(paths), ours, theirs)
+    # Its ceiling of 80 dB below the loudest frame is the difference.
+    print(f"{'':20} mean correlation of the vectors with librosa's {near:.5f}")
+
+
+def alone(arguments: argparse.Namespace, folder: Path) -> None:
+    paths = make(folder, "wav", min(arguments.clips, 24))
+    mfcc = create("extractors", "mfcc")
+    mfcc.load("cpu", "float32")
+    cuts = [list(TrackReader(path, sample_rate=22_050, window=mfcc.window).windows()) for path in paths]
+    waves = [np.concatenate([c[1024 : 1024 + mfcc.window.hop] for c in cut]) for cut in cuts]
+
+    def ours() -> None:
+        batcher = Batcher(mfcc, "cpu", arguments.batch, lambda line: None)
+        for at, cut in enumerate(cuts):
+            track = Track(str(at))
+            for wave in cut:
+                batcher.add(track, wave)
+        batcher.flush()
+
+    for threads in sorted({1, torch.get_num_threads()}):
+        torch.set_num_threads(threads)
+        a = b = (float("inf"), float("inf"))
+        for _ in range(arguments.rounds):
+            a = min(a, seconds(ours))
+            b = min(b, seconds(lambda: [librosa_vector(wave) for wave in waves]))
+        show(f"model, {threads} thread{'s' * (threads > 1)}", len(paths), a, b)
+
+
+def show(what: str, clips: int, ours: tuple[float, float], theirs: tuple[float, float]) -> None:
+    a, b = clips / ours[0], clips / theirs[0]
+    text = f"{what:20} bench {a:7.1f} clips/s   librosa {b:7.1f} clips/s   {a / b:5.2f} x"
+    print(f"{text}   CPU {theirs[1] / ours[1]:5.2f} x", flush=True)
+
+
+def seconds(work: Callable[[], object]) -> tuple[float, float]:
+    """Wall and CPU seconds."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+if __name__ == "__main__":
+    main()

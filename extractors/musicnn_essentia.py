@@ -1,0 +1,133 @@
+"""MusiCNN as Essentia runs it, for those who must compare with vectors that were made so."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bench.errors import BenchError
+from bench.files import file_sha256
+from bench.protocols import Extractor, Window
+
+if TYPE_CHECKING:
+    import torch
+
+NODES = {
+    "dense": ("model/dense/BiasAdd", 200),
+    "penultimate": ("model/batch_normalization_10/batchnorm/add_1", 200),
+    "taggram": ("model/Sigmoid", 50),
+}
+"""What the outputs are called in the graph, and how wide they are."""
+
+
+@dataclass(frozen=True)
+class EssentiaSettings:
+    """A graph that you have, and which of its nodes is read.
+
+    path : msd-musicnn-1.pb or mtt-musicnn-1.pb
+    node : dense (Essentia's own choice of an embedding), penultimate or taggram
+    patch_hop : frames (16 ms) from one patch of 187 to the next; Essentia's default is 93
+    """
+
+    path: str
+    node: Literal["dense", "penultimate", "taggram"] = "dense"
+    patch_hop: int = 93
+
+    def __post_init__(self) -> None:
+        """Reject a hop that goes nowhere."""
+        if self.patch_hop < 1:
+            raise ValueError(f"patch_hop must be a positive number of frames, got {self.patch_hop}")
+
+
+class MusiCNNEssentia(Extractor):
+    """MusiCNN through Essentia's TensorflowPredictMusiCNN, with a .pb file you have; `musicnn` needs neither.
+
+    Essentia's documented embedding (``node=dense``, ``model/dense/BiasAdd``) is *not* what the MusiCNN
+    package calls `penultimate`: it is the 200 sums of the dense layer before ReLU and batch
+    normalisation. ``node=penultimate`` reads the node after both. Even then numbers differ from those of
+    `musicnn` a little, because Essentia does not round the mel spectrogram to float16, and more because
+    its patches overlap by half (``patch_hop=187`` does not overlap).
+
+    Essentia is AGPL-3.0, hence this opt-in extra; its copies of the weights are CC BY-NC-SA 4.0 and are
+    not fetched: https://essentia.upf.edu/models/feature-extractors/musicnn/. Resampling is the
+    harness's, not MonoLoader's. A track of fewer than 187 frames fails, as Essentia drops it.
+    """
+
+    Settings = EssentiaSettings
+    name = "musicnn-essentia"
+    license = "AGPL-3.0 (Essentia); weights CC BY-NC-SA 4.0"
+    non_commercial = True
+    requires = ("essentia",)
+    extra = "essentia"
+    sample_rate = 16_000
+    settings: EssentiaSettings
+
+    def __init__(self, settings: EssentiaSettings):
+        super().__init__(settings)
+        self.path = Path(settings.path).expanduser()
+        self.layers = {settings.node: NODES[settings.node][1]}
+        self.window = Window(length=None, shortest=186 * 256)
+        name = self.path.name.lower()
+        self.trained_on = tuple(data for sign, data in (("msd", "msd"), ("mtt", "magnatagatune")) if sign in name)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """The graph's sha256, the node, the hop, and Essentia's version, which makes the mel spectrogram."""
+        if reason := self.unready():
+            raise BenchError(reason)
+        status = self.path.stat()
+        sha256 = _hashed(self.path, status.st_size, status.st_mtime_ns)
+        return {"sha256": sha256, "node": NODES[self.settings.node][0], "patch_hop": self.settings.patch_hop,
+                "essentia": _version()}  # fmt: skip
+
+    def unready(self) -> str | None:
+        """Say that the graph is absent, and where it can be had."""
+        if self.path.is_file():
+            return None
+        return (
+            f"musicnn-essentia needs a graph of Essentia's (CC BY-NC-SA 4.0, non-commercial); {self.path} is no file. "
+            "Download msd-musicnn-1.pb from https://essentia.upf.edu/models/feature-extractors/musicnn/ and write "
+            "musicnn-essentia:path=FILE; or take `musicnn`, which fetches the original's weights (ISC)."
+        )
+
+    def load(self, device: str, dtype: str) -> None:
+        """Open the graph; Essentia's TensorFlow runs it on the CPU, whatever `device` says."""
+        if "tensorflow" in sys.modules:
+            raise BenchError("musicnn-essentia: tensorflow is imported already, and Essentia's own copy would crash.")
+        import essentia
+        import essentia.standard as algorithms
+
+        if not hasattr(algorithms, "TensorflowPredictMusiCNN"):
+            raise BenchError(
+                "the package `essentia` lacks TensorFlow: pip uninstall essentia, then "
+                "pip install 'music-embedding-bench[essentia]' (essentia-tensorflow)."
+            )
+        essentia.log.infoActive = False
+        self._predict = algorithms.TensorflowPredictMusiCNN(
+            graphFilename=str(self.path), output=NODES[self.settings.node][0], patchHopSize=self.settings.patch_hop
+        )
+
+    def frames(self, waves: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
+        """Whole tracks (B, T) to one frame a patch, (B, patches, D)."""
+        import torch
+
+        found = [torch.as_tensor(self._predict(wave)) for wave in waves.cpu().numpy()]
+        yield self.settings.node, torch.stack(found).to(waves.device)
+
+
+@lru_cache
+def _hashed(path: Path, _size: int, _changed: int) -> str:
+    return file_sha256(path)
+
+
+def _version() -> str:
+    for package in ("essentia-tensorflow", "essentia"):
+        try:
+            return f"{package} {version(package)}"
+        except PackageNotFoundError:
+            continue
+    return "unknown"

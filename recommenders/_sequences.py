@@ -1,0 +1,212 @@
+"""Listening as sequences: histories, batches without padding, masks.
+
+A batch is one long array of positions, sequence after sequence, longest first. Everything that works
+on single positions (linear layers, norms, losses) sees no padding at all; only attention lays sequences
+of similar length side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.protocols import Interactions
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, eq=False)
+class Histories:
+    """Each listener's tracks in the order of their first play (or all plays in order), as rows of the vocabulary."""
+
+    indptr: NDArray[np.int64]
+    """(U + 1,)"""
+    token: NDArray[np.int64]
+    """(P,)"""
+
+    @classmethod
+    def of(cls, train: Interactions, vocabulary: NDArray[np.int64]) -> Histories:
+        """Take the pairs (or plays, where the split keeps all) whose item has a row in `vocabulary` (N,), not -1."""
+        user, item = (train.user, train.item) if train.plays is None else (train.plays.user, train.plays.item)
+        token = vocabulary[item]
+        user = user[token >= 0]
+        return cls(np.searchsorted(user, np.arange(train.n_users + 1)).astype(np.int64), token[token >= 0])
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tracks (U,) of each listener."""
+        return np.diff(self.indptr)
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Sequences of similar length, laid side by side for attention."""
+
+    sequences: int
+    length: int
+    """Positions of the longest."""
+    place: torch.Tensor | None
+    """Where each row goes in (sequences x length); None when all sequences have that length."""
+    mask: torch.Tensor | None
+    """(sequences, 1, 1, length), true at real positions; None when all are."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picked:
+    """Some of the rows of a batch: the only ones the last layer and the loss need."""
+
+    row: torch.Tensor
+    """(M,) rows of the batch, ascending."""
+    sizes: list[int]
+    """Rows of each group."""
+    groups: list[Group]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Sequences end to end: P positions."""
+
+    token: torch.Tensor
+    """(P,)"""
+    position: torch.Tensor
+    """(P,) place within the sequence, from 0."""
+    sizes: list[int]
+    """Rows of each group."""
+    groups: list[Group]
+    picked: Picked
+    target: torch.Tensor
+    """(M,) the tracks to be found at the picked rows; without training, an empty tensor."""
+
+    def __len__(self) -> int:
+        """Return the number of positions."""
+        return len(self.token)
+
+
+def shuffled(users: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
+    """Yield batches of users in an order drawn from torch's generator, which the training loop seeds."""
+    import torch
+
+    order = users[torch.randperm(len(users)).numpy()]
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def cloze(
+    histories: Histories, users: NDArray[np.int64], *, longest: int, mask: int, share: float, last: float, device: str
+) -> Batch:
+    """Hide a random `share` of positions behind the token `mask` (Sun et al., CIKM 2019).
+
+    `last` is the share of sequences whose final position is hidden in any case, as in prediction.
+    """
+    import torch
+
+    length, start = _windows(histories, users, longest)
+    sequence, position = _positions(length)
+    token = histories.token[start[sequence] + position]
+    hidden = torch.rand(len(token)).numpy() < share
+    if last:
+        ends = np.cumsum(length) - 1
+        hidden[ends[torch.rand(len(length)).numpy() < last]] = True
+    rows = np.flatnonzero(hidden)
+    return _batch(np.where(hidden, mask, token), position, length, rows, token[rows], device)
+
+
+def shifted(histories: Histories, users: NDArray[np.int64], *, longest: int, device: str) -> Batch:
+    """Predict at each position the next one (Kang & McAuley, ICDM 2018); one track alone teaches nothing."""
+    length, start = _windows(histories, users, longest + 1)
+    length = length - 1
+    order = np.argsort(-length, kind="stable")
+    length, start = length[order], start[order]
+    sequence, position = _positions(length)
+    where = start[sequence] + position
+    rows = np.arange(len(where))
+    return _batch(histories.token[where], position, length, rows, histories.token[where + 1], device)
+
+
+def final(
+    histories: Histories, users: NDArray[np.int64], *, longest: int, mask: int | None, device: str
+) -> tuple[Batch, NDArray[np.int64]]:
+    """Make a batch that asks what comes next, and the places in it of `users`.
+
+    With `mask`, it is put behind the last ``longest - 1`` tracks and its row is the one picked;
+    otherwise the row of the last track is.
+    """
+    length, start = _windows(histories, users, longest - (mask is not None), keep_order=True)
+    tail = int(mask is not None)
+    order = np.argsort(-length, kind="stable")
+    length, start = length[order] + tail, start[order]
+    sequence, position = _positions(length)
+    ends = np.cumsum(length) - 1
+    if mask is None:
+        token = histories.token[start[sequence] + position]
+    else:
+        real = np.ones(len(position), np.bool_)
+        real[ends] = False
+        token = np.full(len(position), mask, np.int64)
+        token[real] = histories.token[(start[sequence] + position)[real]]
+    return _batch(token, position, length, ends, np.empty(0, np.int64), device), np.argsort(order)
+
+
+def _windows(
+    histories: Histories, users: NDArray[np.int64], longest: int, keep_order: bool = False
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Lengths (B,) and starts (B,) of the last `longest` tracks of each user, longest first."""
+    end = histories.indptr[users + 1]
+    length = np.minimum(end - histories.indptr[users], longest)
+    order = np.arange(len(users)) if keep_order else np.argsort(-length, kind="stable")
+    return length[order], (end - length)[order]
+
+
+def _positions(length: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Sequence (P,) and place within it (P,) of each position."""
+    sequence = np.repeat(np.arange(len(length)), length)
+    return sequence, np.arange(len(sequence)) - np.repeat(np.cumsum(length) - length, length)
+
+
+def _batch(
+    token: NDArray[np.int64],
+    position: NDArray[np.int64],
+    length: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    target: NDArray[np.int64],
+    device: str,
+) -> Batch:
+    """Cut sequences, longest first, into groups of similar length, and send all to `device`."""
+    import torch
+
+    def send(array: NDArray[np.generic]) -> torch.Tensor:
+        return torch.from_numpy(array).to(device, non_blocking=True)
+
+    # The share of padding that is worth one more group: few large products suit a GPU.
+    ratio, least = (1.25, 24) if device == "cpu" else (1.6, 64)
+    ends = np.cumsum(length)
+    sequence = np.repeat(np.arange(len(length)), length)
+    asked = np.bincount(sequence[rows], minlength=len(length))
+    first_asked = np.cumsum(asked) - asked
+    groups, sizes, picked, picked_sizes = [], [], [], []
+    a = 0
+    while a < len(length):
+        longest = int(length[a])
+        b = int(np.searchsorted(-length, -longest / ratio)) if longest > least else len(length)
+        same = int(np.searchsorted(-length, -longest, side="right"))
+        b = same if same - a > (b - a) / 2 else max(b, a + 1)  # many at the cap: no padding at all
+        first, last = int(ends[a] - length[a]), int(ends[b - 1])
+        sizes.append(last - first)
+        even = int(length[b - 1]) == longest
+        place = None if even else send((sequence[first:last] - a) * longest + position[first:last])
+        real = None if even else send((np.arange(longest) < length[a:b, None])[:, None, None])
+        groups.append(Group(b - a, longest, place, real))
+        begin, end = int(first_asked[a]), int(first_asked[b - 1] + asked[b - 1])
+        most = int(asked[a:b].max())
+        mine = sequence[rows[begin:end]]
+        ordinal = np.arange(begin, end) - first_asked[mine]
+        place = None if end - begin == most * (b - a) else send((mine - a) * most + ordinal)
+        picked.append(Group(b - a, most, place, None))
+        picked_sizes.append(end - begin)
+        a = b
+    return Batch(send(token), send(position), sizes, groups, Picked(send(rows), picked_sizes, picked), send(target))

@@ -1,0 +1,116 @@
+"""iALS: weighted matrix factorisation by alternating least squares (Hu, Koren & Volinsky 2008)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError
+from bench.protocols import Interactions, Items, Recommender, RunContext
+
+
+@dataclass(frozen=True)
+class IALSSettings:
+    """The settings of ``implicit.als.AlternatingLeastSquares``.
+
+    factors : width of users' and tracks' factors
+    regularization : of both
+    alpha : confidence of a pair is alpha times its weight; of anything else it is 1
+    weight : every pair 1, or 1 + log(plays), or plays
+    iterations : alternations
+    threads : 0: all cores
+    """
+
+    factors: int = 64
+    regularization: float = 10.0
+    alpha: float = 2.0
+    weight: Literal["none", "log", "count"] = "none"
+    iterations: int = 15
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        """Reject empty factors and trainings."""
+        if min(self.factors, self.iterations, self.alpha) <= 0 or min(self.regularization, self.threads) < 0:
+            raise ValueError("factors, iterations and alpha must be positive, regularization and threads not negative")
+
+
+class IALS(Recommender):
+    """Products of factors that ``implicit`` learns (MIT licence; ``pip install`` the extra ``cf``).
+
+    Uses no vectors, so it runs once for all extractors; tracks that nobody heard score -inf. On the CPU
+    whatever the device: its own GPU build is another package.
+    """
+
+    Settings = IALSSettings
+    name = "ials"
+    needs = frozenset()
+    deterministic = False
+    requires = ("implicit",)
+    extra = "cf"
+    settings: IALSSettings
+
+    def fit(self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext) -> None:
+        """Learn factors; at the deadline keep those of the last whole iteration.
+
+        Raises
+        ------
+        BenchError
+            When there are no pairs, or the factors are not finite.
+
+        """
+        from implicit.cpu.als import AlternatingLeastSquares
+        from scipy.sparse import csr_matrix
+        from threadpoolctl import threadpool_limits
+
+        from ._counts import Heard
+
+        own = self.settings
+        self._heard = heard = Heard(train, "ials")
+        weights = {"none": np.ones(len(train)), "log": 1 + np.log(train.count), "count": train.count}[own.weight]
+        matrix = csr_matrix(
+            (weights[heard.order].astype(np.float32), heard.item, heard.indptr), (heard.n_users, len(heard))
+        )
+        with threadpool_limits(1, "blas"):  # its own threads are faster when BLAS adds none
+            self._learn(AlternatingLeastSquares, matrix, run)
+
+    def _learn(self, make: Any, matrix: Any, run: RunContext) -> None:
+        own = self.settings
+        model = make(
+            factors=own.factors,
+            regularization=own.regularization,
+            alpha=own.alpha,
+            iterations=own.iterations,
+            num_threads=own.threads,
+            random_state=run.seed,
+        )
+
+        def note(iteration: int, seconds: float, _loss: float | None) -> None:
+            run.log(f"iteration {iteration + 1}: {seconds:.1f} s")
+            if run.deadline is not None and time.monotonic() > run.deadline:
+                raise _DeadlineError
+
+        try:
+            model.fit(matrix, show_progress=False, callback=note)
+        except _DeadlineError:
+            run.log("ials: stopped at the deadline")
+        self._users, self._items = np.asarray(model.user_factors), np.asarray(model.item_factors)
+        if not (np.isfinite(self._users).all() and np.isfinite(self._items).all()):
+            raise BenchError("ials: the factors are not finite. Raise regularization.")
+
+    def score(self, users: NDArray[np.int32], items: Items | None = None) -> NDArray[np.float32]:
+        """Products of factors (B, n_items)."""
+        scores: NDArray[np.float32] = self._users[users] @ self._items.T
+        if len(self._heard) == self._heard.n_items:
+            return scores
+        out = np.full((len(users), self._heard.n_items), -np.inf, np.float32)
+        out[:, self._heard.columns] = scores
+        return out
+
+
+class _DeadlineError(Exception):
+    """Ends ``implicit``'s loop between two iterations."""

@@ -1,0 +1,207 @@
+"""Shallow Net: one linear layer over users and items, trained by contrast (Tamm & Aljanaki, RecSys 2024)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError
+from bench.fit import History, Schedule, fit
+from bench.protocols import Interactions, Items, Recommender, RunContext
+
+from ._shallow import ShallowSettings
+
+if TYPE_CHECKING:
+    import torch
+
+    from ._hinge import Batch
+
+
+class Shallow(Recommender):
+    """Cosine between ``relu(W e + b)`` of a user and of a track, trained with a hinge on negatives.
+
+    Published: the paper's section 3 and its released code contradict each other on what is trained, so
+    both are readings; nobody can tell which of them made the published table. Not reproduced: there
+    training ends, and the learning rate falls, by the hinge loss of the validation pairs under fresh
+    negatives; here by validation NDCG, the one view of validation that the harness gives. A tower whose
+    outputs are all zero has cosine 0 with everything, where the code has NaN.
+
+    Corrected (default): other users alone, as negatives of a track, leave its popularity out of the
+    gradient, so both kinds are drawn; a known pair is no negative; small logs get smaller steps, for
+    10,000 pairs a step may be one step an epoch.
+
+    A track without a vector takes no part in training. A track that nobody heard is scored through its
+    vector; without vectors (``--extractor none``) tracks are learned from N(0, 1) and such a track cannot
+    be scored: -inf, so that it is never listed.
+    """
+
+    Settings = ShallowSettings
+    name = "shallow"
+    needs = frozenset({"items"})
+    deterministic = False
+    settings: ShallowSettings
+    history: History
+
+    def fit(self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext) -> None:
+        """Train on pairs whose track has a vector.
+
+        Raises
+        ------
+        BenchError
+            When no pair, or only one user or track to contrast, is left.
+
+        """
+        import torch
+
+        from ._hinge import Net, means, start
+        from ._plateau import Plateau
+
+        own = self.settings
+        torch.manual_seed(run.seed)
+        self._table = items.vectors
+        self._learned = not items.vectors.shape[1]
+        rows = self._usable(train, items, run)
+        user = torch.tensor(train.user[rows], dtype=torch.long, device=run.device)
+        item = torch.tensor(train.item[rows], dtype=torch.long, device=run.device)
+        self._hot = torch.zeros(train.n_items, dtype=torch.bool, device=run.device)
+        self._hot[item] = True
+        self._pools(user, train.n_users)
+
+        table = torch.tensor(items.vectors, device=run.device)
+        if self._learned:
+            table = start(train.n_items, own.dim, run.device)
+        # The released code cannot average vectors that are still to be learned.
+        if own.user_init == "random" or (self._learned and own.lane == "published"):
+            users = start(train.n_users, table.shape[1], run.device)
+        else:
+            indptr = torch.searchsorted(user, torch.arange(train.n_users + 1, device=run.device))
+            users = means(table, item, indptr)
+        self._net = Net(
+            users,
+            table,
+            hidden=own.chosen("hidden"),
+            tower=own.chosen("tower"),
+            train_users=own.users == "trainable",
+            train_items="trainable" if self._learned else own.chosen("items"),
+            bound=own.bound,
+            plateau=Plateau(own.factor, own.plateau),
+        ).to(run.device)
+        # Fused: one pass over the tables a step, where plain Adam makes a dozen.
+        optimizer = torch.optim.Adam(self._net.parameters(), lr=own.chosen("lr"), fused=True)
+        self.history = fit(
+            self._net,
+            optimizer,
+            batches=self._batches(user, item),
+            loss=lambda batch: self._net.loss(batch, own.chosen("margin")),
+            valid=lambda: self._refreshed(valid),
+            run=run,
+            # Sparse products know no bfloat16; the tower is a small part of the work on a GPU.
+            schedule=Schedule(epochs=own.epochs, patience=own.patience, every=own.every, amp=False),
+            after_valid=lambda value: self._net.plateau.step(value, optimizer),
+        )
+        self._refresh()
+
+    def score(self, users: NDArray[np.int32], items: Items | None = None) -> torch.Tensor:
+        """Cosines (B, n_items) of tower outputs; what training changed in `items` stays added to them.
+
+        Raises
+        ------
+        BenchError
+            When `items` has vectors of another width.
+
+        """
+        import torch
+
+        found = self._items if items is None else self._outputs(items)
+        rows = torch.as_tensor(users, dtype=torch.long, device=found.device)
+        scores = self._users[rows] @ found.T
+        return scores.masked_fill_(~self._hot, -torch.inf) if self._learned else scores
+
+    def _outputs(self, items: Items) -> torch.Tensor:
+        """Tower outputs (N, H) of another table."""
+        import torch
+
+        if items.vectors.shape != self._table.shape:
+            raise BenchError(
+                f"shallow was trained on a table of shape {self._table.shape} and cannot score one of "
+                f"{items.vectors.shape}: give vectors of the same tracks and extractor."
+            )
+        if self._learned:
+            return self._items
+        with torch.no_grad():
+            base = torch.tensor(items.vectors, device=self._items.device)
+            if isinstance(self._net.item, torch.nn.Parameter):
+                base += self._net.item - torch.tensor(self._table, device=base.device)
+            return self._net.items(base=base)
+
+    def _refreshed(self, valid: Callable[[Recommender], float]) -> float:
+        self._refresh()
+        return valid(self)
+
+    def _refresh(self) -> None:
+        """Send everybody through the towers once, not once a block of listeners to rank."""
+        import torch
+
+        with torch.no_grad():
+            self._users, self._items = self._net.users(), self._net.items()
+
+    def _usable(self, train: Interactions, items: Items, run: RunContext) -> NDArray[np.bool_]:
+        """Which pairs (P,) have a track with a vector."""
+        rows = items.present[train.item]
+        if not rows.any():
+            raise BenchError(
+                f"shallow: none of the {len(train)} training pairs has a track with a vector. "
+                "Look at the failures of the extractor, or give another."
+            )
+        if not rows.all():
+            tracks = len(np.unique(train.item[~rows]))
+            run.log(f"shallow: {tracks} tracks without a vector, with {int((~rows).sum())} pairs, are left out")
+        return rows
+
+    def _pools(self, user: torch.Tensor, n_users: int) -> None:
+        """Who, and what, may be a negative."""
+        import torch
+
+        self._user_pool = torch.arange(n_users, device=user.device)
+        if self.settings.exclude_known:
+            self._user_pool = torch.unique(user)  # somebody without pairs has nothing to be told apart by
+        if self.settings.drawn == "all_but_last":
+            self._user_pool = self._user_pool[:-1]
+        self._item_pool = torch.nonzero(self._hot).squeeze(1)
+        for kind, pool in (("users", self._user_pool), ("items", self._item_pool)):
+            if self.settings.negatives in (kind, "both") and len(pool) < 2:
+                raise BenchError(
+                    f"shallow: negatives={self.settings.negatives} needs two {kind} to tell apart, and training has "
+                    f"{len(pool)}. Choose other negatives, or an earlier start of the split."
+                )
+
+    def _batches(self, user: torch.Tensor, item: torch.Tensor) -> Callable[[int], Iterator[Batch]]:
+        """Return epoch -> batches, in an order and with negatives drawn from torch's generator."""
+        import torch
+
+        from ._hinge import Batch
+        from ._pairs import Known, draw
+
+        own = self.settings
+        size = own.batch or min(10_000, max(256, len(user) // 64))
+        known = Known(user, item, len(self._hot)) if own.exclude_known else None
+
+        def batches(_epoch: int) -> Iterator[Batch]:
+            for rows in torch.split(torch.randperm(len(user), device=user.device), size):
+                u, i = user[rows], item[rows]
+                others: dict[str, torch.Tensor | None] = {"users": None, "items": None}
+                if own.negatives in ("users", "both"):
+                    seen = None if known is None else lambda pair, other, i=i: known(other, i[pair])
+                    others["users"] = draw(u, self._user_pool, own.chosen("count"), seen)
+                if own.negatives in ("items", "both"):
+                    seen = None if known is None else lambda pair, other, u=u: known(u[pair], other)
+                    pool = self._item_pool
+                    if 0 < own.pool < len(pool):
+                        pool = pool[torch.randperm(len(pool), device=pool.device)[: own.pool]]
+                    others["items"] = draw(i, pool, own.chosen("count"), seen)
+                yield Batch(u, i, others["users"], others["items"])
+
+        return batches

@@ -1,0 +1,335 @@
+"""Shallow Net against its plain form, its lanes, and planted truth."""
+
+import copy
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+
+from bench.data.split import GlobalTemporal, make
+from bench.data.synthetic import planted
+from bench.errors import BenchError
+from bench.items import ItemTable
+from bench.protocols import Interactions, RunContext
+from bench.registry import create
+from bench.run.cell import measure
+from bench.testing import RecommenderContract
+from bench_recommenders._hinge import Batch, Net, dots, gathered, means
+from bench_recommenders._pairs import distinct, draw
+from bench_recommenders._plateau import Plateau
+
+USERS, ITEMS, WIDTH, PAIRS, COUNT = 30, 50, 12, 40, 7
+
+
+class TestShallow(RecommenderContract):
+    spec = "shallow:epochs=2"
+
+
+class TestDelta(RecommenderContract):
+    spec = "shallow:epochs=2,items=delta,tower=separate,hidden=5"
+
+
+class TestText(RecommenderContract):
+    spec, lane = "shallow:epochs=2", "published"
+
+
+class TestCode(RecommenderContract):
+    spec, lane = "shallow:epochs=2,reading=code", "published"
+
+
+def net(items="frozen", users=True, tower="shared", bound=0.5):
+    torch.manual_seed(0)
+    return Net(torch.randn(USERS, WIDTH), torch.randn(ITEMS, WIDTH), hidden=9, tower=tower, train_users=users,
+               train_items=items, bound=bound, plateau=Plateau(0.1, 5))  # fmt: skip
+
+
+def batch(users=True, items=False):
+    torch.manual_seed(1)
+    user, item = torch.randint(USERS, (PAIRS,)), torch.randint(ITEMS, (PAIRS,))
+    others = torch.randint(USERS - 3, (PAIRS, COUNT)), torch.randint(ITEMS, (PAIRS, COUNT))
+    return Batch(user, item, others[0] if users else None, others[1] if items else None)
+
+
+def plain(model, batch, margin):
+    """Every pair repeated, every repeat through the tower."""
+
+    def cosine(user, item):
+        left = torch.relu(model.tower(model.user[user]))
+        right = torch.relu(model.item_tower(model.item[item] + (0 if model.delta is None else model.delta[item])))
+        return torch.nn.functional.cosine_similarity(left, right)
+
+    user, item = (part.repeat_interleave(COUNT) for part in (batch.user, batch.item))
+    losses = []
+    if batch.other_users is not None:
+        losses.append(margin - cosine(user, item) + cosine(batch.other_users.flatten(), item))
+    if batch.other_items is not None:
+        losses.append(margin - cosine(user, item) + cosine(user, batch.other_items.flatten()))
+    return torch.cat(losses).clamp(min=0).mean()
+
+
+@pytest.mark.parametrize(
+    ("model", "kinds"),
+    [
+        (net("frozen", True), (True, False)),  # the paper's text
+        (net("trainable", False), (True, False)),  # the released code
+        (net("trainable", True, "separate"), (True, True)),
+        (net("delta", True, bound=9.0), (False, True)),
+    ],
+    ids=["text", "code", "both", "delta"],
+)
+def test_loss_and_gradients_are_the_plain_ones(model, kinds):
+    other = copy.deepcopy(model)
+    loss, expected = model.loss(batch(*kinds), 0.2), plain(other, batch(*kinds), 0.2)
+    loss.backward()
+    expected.backward()
+    assert abs(loss.item() - expected.item()) < 1e-6
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert ("user" in trained, "item" in trained) == (isinstance(model.user, torch.nn.Parameter),
+                                                      isinstance(model.item, torch.nn.Parameter))  # fmt: skip
+    for (name, left), right in zip(model.named_parameters(), other.parameters(), strict=True):
+        gap = (left.grad - right.grad).abs().max() / right.grad.abs().max()
+        assert gap < 1e-5, (name, gap)
+
+
+def test_sampled_products_pass_gradcheck():
+    torch.manual_seed(0)
+    left, table = torch.randn(6, 4, dtype=torch.float64), torch.randn(9, 4, dtype=torch.float64)
+    index = torch.randint(9, (6, 4))
+    torch.testing.assert_close(dots(left, table, index), (left[:, None] * table[index]).sum(-1))
+    torch.testing.assert_close(gathered(left, table, index), dots(left, table, index))
+    assert torch.autograd.gradcheck(lambda a, b: dots(a, b, index), (left.requires_grad_(), table.requires_grad_()))
+
+
+def test_distinct_gives_each_row_once():
+    rows, places = distinct(10, torch.tensor([7, 2, 7]), torch.tensor([[2, 9], [9, 2]]))
+    assert rows.tolist() == [2, 7, 9]
+    assert [p.tolist() for p in places] == [[1, 0, 1], [[0, 2], [2, 0]]]
+    assert distinct(3, torch.tensor([0, 1, 2]))[0] is None
+
+
+def test_deltas_stay_within_their_bound():
+    model = net("delta", bound=0.25)
+    with torch.no_grad():
+        model.delta.normal_(std=3.0)
+        model.item[4] = 0.0
+    moved = (model.vectors() - model.item).norm(dim=1)
+    assert (moved <= 0.25 * model.item.norm(dim=1) + 1e-5).all()
+    assert moved[4] == 0
+    assert moved[5] > 0
+
+
+def test_plateau_is_torchs():
+    values = [0.1, 0.2, 0.2, 0.2, 0.2, 0.3, 0.1, 0.1, 0.1, 0.1, 0.1, 0.30001, 0.1, 0.1]
+    ours, theirs = (torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0) for _ in range(2))
+    plateau = Plateau(0.1, 2)
+    torchs = torch.optim.lr_scheduler.ReduceLROnPlateau(theirs, "max", factor=0.1, patience=2)
+    for value in values:
+        plateau.step(value, ours)
+        torchs.step(value)
+        assert ours.param_groups[0]["lr"] == theirs.param_groups[0]["lr"]
+    assert ours.param_groups[0]["lr"] < 0.02
+
+
+def test_means_cover_who_has_nothing():
+    table = torch.arange(8.0).view(4, 2)
+    found = means(table, torch.tensor([0, 2, 3]), torch.tensor([0, 2, 2, 3]))
+    assert found.tolist() == [[2.0, 3.0], [4.0, 5.0], [6.0, 7.0]]
+
+
+# -- lanes and settings --------------------------------------------------------------------------------
+
+
+def settings(spec, lane="corrected"):
+    return asdict(create("recommenders", spec, lane=lane).settings)
+
+
+def test_readings_are_what_text_and_code_say():
+    text, code = settings("shallow", "published"), settings("shallow:reading=code", "published")
+    assert (text["items"], text["users"], text["drawn"], text["reading"]) == ("frozen", "trainable", "all", "text")
+    assert (code["items"], code["users"], code["drawn"]) == ("trainable", "frozen", "all_but_last")
+    for one in (text, code):
+        assert (one["tower"], one["hidden"], one["margin"], one["negatives"], one["count"]) == (
+            "shared", 0, 0.2, "users", 20)  # fmt: skip
+        assert (one["batch"], one["lr"], one["epochs"], one["patience"], one["plateau"]) == (10_000, 1e-3, 100, 16, 5)
+        assert one["exclude_known"] is False
+    assert None not in settings("shallow").values() or settings("shallow")["reading"] is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "lane", "words"),
+    [
+        ("shallow:items=trainable", "published", "items=trainable: the published lane, reading=text, has items=frozen"),
+        ("shallow:reading=code", "corrected", "belongs to the published lane"),
+        ("shallow:count=0", "corrected", "count must be positive"),
+        ("shallow:factor=2", "corrected", "factor must lie in"),
+        ("shallow:batch=-1", "corrected", "must not be negative"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(spec, lane, words):
+    with pytest.raises(BenchError, match=words):
+        create("recommenders", spec, lane=lane)
+
+
+# -- training ------------------------------------------------------------------------------------------
+
+
+def log(user, item, n_users, n_items):
+    user, item = np.asarray(user, np.int32), np.asarray(item, np.int32)
+    when = np.arange(len(user), dtype=np.int64)
+    return Interactions(user, item, when, when, np.ones(len(user), np.int32), n_users, n_items)
+
+
+def small(seed=0, width=6, absent=()):
+    """20 users of 3 to 9 of 25 tracks; the last 3 tracks are cold."""
+    rng = np.random.default_rng(seed)
+    heard = [rng.permutation(22)[: rng.integers(3, 10)] for _ in range(20)]
+    train = log(np.repeat(np.arange(20), [len(h) for h in heard]), np.concatenate(heard), 20, 25)
+    present, hot = np.ones(25, bool), np.arange(25) < 22
+    present[list(absent)] = False
+    vectors = np.where(present[:, None], rng.standard_normal((25, width)), 0.0).astype(np.float32)
+    return train, ItemTable([f"{i:02d}" for i in range(25)], vectors, present, hot, {})
+
+
+def fitted(spec, train, items, lane="corrected", valid=lambda _: 0.5, **run):
+    model = create("recommenders", spec, lane=lane)
+    model.fit(train, items, valid=valid, run=RunContext(**run))
+    return model
+
+
+def drawn_users(spec, lane):
+    train, items = small()
+    model = fitted(spec, train, items, lane)
+    user, item = (torch.from_numpy(part.astype(np.int64)) for part in (train.user, train.item))
+    found = list(model._batches(user, item)(0))
+    assert sum(len(b.user) for b in found) == len(train)
+    return train, torch.cat([torch.cat([b.user[:, None], b.item[:, None], b.other_users], 1) for b in found])
+
+
+def test_the_released_code_never_draws_the_last_user():
+    _, code = drawn_users("shallow:epochs=1,reading=code", "published")
+    assert set(code[:, 2:].flatten().tolist()) == set(range(19))
+    _, text = drawn_users("shallow:epochs=1", "published")
+    assert set(text[:, 2:].flatten().tolist()) == set(range(20))
+
+
+def test_other_items_of_a_step_come_from_a_pool_drawn_anew():
+    train, items = small()
+    model = fitted("shallow:epochs=1,pool=5,negatives=items,batch=16,exclude_known=no", train, items)
+    user, item = (torch.from_numpy(part.astype(np.int64)) for part in (train.user, train.item))
+    pools = [
+        frozenset(b.other_items.flatten().tolist()) for epoch in range(3) for b in model._batches(user, item)(epoch)
+    ]
+    assert max(map(len, pools)) == 5
+    assert len(set(pools)) > 3
+    assert set().union(*pools) == set(train.item.tolist())
+
+
+def test_known_pairs_are_no_negatives():
+    train, rows = drawn_users("shallow:epochs=1", "corrected")
+    known = set(zip(train.user.tolist(), train.item.tolist(), strict=True))
+    for own, item, *others in rows.tolist():
+        assert not [u for u in others if (u, item) in known and u != own]
+
+
+def test_who_knows_everything_gets_the_own_pair_as_negative():
+    drawn = draw(torch.tensor([3, 4]), torch.arange(9), 5, lambda pair, other: torch.ones_like(pair, dtype=torch.bool))
+    assert drawn.tolist() == [[3] * 5, [4] * 5]
+
+
+def test_tracks_without_a_vector_are_left_out_with_a_word():
+    train, items = small(absent=range(4))
+    said = []
+    model = fitted("shallow:epochs=1", train, items, log=said.append)
+    pairs = int((train.item < 4).sum())
+    assert f"shallow: 4 tracks without a vector, with {pairs} pairs, are left out" in said
+    assert np.isfinite(np.asarray(model.score(np.arange(20, dtype=np.int32)))).all()
+    train, items = small(absent=range(25))
+    with pytest.raises(BenchError, match=r"none of the .* training pairs has a track with a vector"):
+        fitted("shallow:epochs=1", train, items)
+
+
+def test_single_plays_train_and_a_single_user_is_refused():
+    _, items = small()
+    alone = fitted("shallow:epochs=2", log([0, 1, 1, 3], [0, 1, 2, 3], 4, 25), items)
+    assert np.isfinite(np.asarray(alone.score(np.arange(4, dtype=np.int32)))).all()
+    with pytest.raises(BenchError, match="needs two users to tell apart, and training has 1"):
+        fitted("shallow:epochs=1", log([0, 0], [1, 2], 1, 25), items)
+
+
+@pytest.mark.parametrize("lane", ["published", "corrected"])
+def test_without_vectors_it_learns_its_own_and_cannot_score_cold_tracks(lane):
+    train, items = small(width=0)
+    model = fitted("shallow:epochs=2,dim=7", train, items, lane)
+    scores = np.asarray(model.score(np.arange(20, dtype=np.int32)))
+    assert np.isneginf(scores[:, 22:]).all()
+    assert np.isfinite(scores[:, np.unique(train.item)]).all()
+    assert isinstance(model._net.item, torch.nn.Parameter)
+    assert model._net.item.shape == (25, 7)
+
+
+def test_another_width_is_refused():
+    train, items = small()
+    with pytest.raises(BenchError, match=r"shape \(25, 6\) and cannot score one of \(25, 3\)"):
+        fitted("shallow:epochs=1", train, items).score(np.arange(2, dtype=np.int32), small(width=3)[1])
+
+
+def test_what_was_trained_stays_added_to_another_table():
+    train, items = small()
+    for how in ("trainable", "delta"):
+        model = fitted(f"shallow:epochs=2,items={how}", train, items)
+        users = np.arange(20, dtype=np.int32)
+        np.testing.assert_allclose(model.score(users), model.score(users, items), atol=1e-5)
+
+
+def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path):
+    train, items = small()
+    users = np.arange(20, dtype=np.int32)
+
+    def run(epochs, folder):
+        values = iter(np.linspace(0.9, 0.1, 8).tolist())  # never better: the rate falls on the way
+        spec = f"shallow:epochs={epochs},plateau=1,factor=0.5,batch=32"
+        folder.mkdir(exist_ok=True)
+        return fitted(spec, train, items, valid=lambda _: next(values), folder=folder)
+
+    straight = run(6, tmp_path / "a")
+    run(3, tmp_path / "b")
+    model = create("recommenders", "shallow:epochs=6,plateau=1,factor=0.5,batch=32")
+    rest = iter(np.linspace(0.9, 0.1, 8).tolist()[3:])
+    model.fit(train, items, valid=lambda _: next(rest), run=RunContext(folder=tmp_path / "b"))
+    assert model.history.loss == straight.history.loss
+    np.testing.assert_array_equal(straight.score(users), model.score(users))
+
+
+# -- planted truth -------------------------------------------------------------------------------------
+
+
+def ndcgs(spec, made, split, name):
+    """NDCG@20 hot, cold and mixed of a model on one of the planted tables."""
+    rows = np.searchsorted(np.array(made.ids), np.array(split.items))
+    n = len(rows)
+    items = ItemTable(list(split.items), made.tables[name][rows].copy(), np.ones(n, bool), split.hot.copy(), {})
+    found = measure(create("recommenders", spec), items, split, ks=[20], seed=0, device="cpu", reference=None,
+                    folder=None, log=lambda _: None)  # fmt: skip
+    return np.array([found.metrics[which]["ndcg@20"] for which in ("hot", "cold", "mixed")])
+
+
+def in_order(spec, made):
+    """Check that more knowledge is better for heard, cold and all tracks."""
+    split = make(made.listens.lazy(), GlobalTemporal(cut=made.cut.isoformat()))
+    found = [ndcgs(spec, made, split, name) for name in ("oracle", "aligned", "noisy", "shuffled")]
+    assert (np.diff(found, axis=0) < 0).all(), found
+    # Distinct vectors that know nothing still help with tracks heard before; with cold tracks they are chance.
+    chance = ndcgs("random", made, split, "aligned")
+    assert found[3][0] > chance[0]
+    assert found[2][1] > 1.3 * chance[1]
+
+
+def test_planted_truth_comes_out_in_order_hot_and_cold():
+    in_order("shallow:epochs=6", planted(300, 500, 8, seed=2, plays=36_000))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", ["shallow", "shallow:lane=published", "shallow:lane=published,reading=code"])
+def test_planted_truth_comes_out_in_order_for_every_reading(spec):
+    in_order(spec, planted(500, 1000, 16, seed=1, plays=60_000))
