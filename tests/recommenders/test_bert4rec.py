@@ -1,0 +1,198 @@
+import numpy as np
+import pytest
+import torch
+
+from bench.data.split import GlobalTemporal, make
+from bench.data.synthetic import planted
+from bench.errors import BenchError
+from bench.items import ItemTable
+from bench.protocols import Interactions, RunContext
+from bench.registry import create
+from bench.run.cell import measure
+from bench.testing import RecommenderContract
+
+SMALL = "width=16,ffn=16,batch=32,rate=0.003"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Small products gain nothing from more threads, and on a busy machine lose much."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class TestCorrected(RecommenderContract):
+    spec = f"bert4rec:epochs=2,max_len=20,{SMALL}"
+
+
+class TestPublishedCode(RecommenderContract):
+    spec = f"bert4rec:epochs=1,reading=code,max_len=20,{SMALL}"
+    lane = "published"
+
+
+class TestDelta(RecommenderContract):
+    spec = f"bert4rec:epochs=1,items=delta,projection=mlp,loss=sampled,max_len=20,{SMALL}"
+
+
+def log(lists):
+    """Interactions of listeners with these items, in this order."""
+    user = np.repeat(np.arange(len(lists)), [len(each) for each in lists]).astype(np.int32)
+    item = np.array([i for each in lists for i in each], np.int32)
+    rank = np.arange(len(item), dtype=np.int64)
+    return Interactions(user, item, rank, rank, np.ones(len(item), np.int32), len(lists), 12)
+
+
+def table(dim=8, cold=(10, 11), absent=()):
+    vectors = np.random.default_rng(0).standard_normal((12, dim)).astype(np.float32)
+    hot, present = np.ones(12, bool), np.ones(12, bool)
+    hot[list(cold)], present[list(absent)] = False, False
+    vectors[~present] = 0
+    return ItemTable([f"{i:02d}" for i in range(12)], vectors, present, hot, {})
+
+
+LISTS = [[0, 1, 2, 3, 4], [5, 6, 7], [8, 9, 0, 1], [2], [4, 5, 6, 7, 8, 9, 3, 1]] * 4
+
+
+def fitted(settings="epochs=1", *, lane="corrected", items=None, lists=LISTS, run=None, valid=lambda _: 0.0):
+    model = create("recommenders", f"bert4rec:{SMALL},{settings}", lane=lane)
+    model.fit(log(lists), items or table(), valid=valid, run=run or RunContext())
+    return model
+
+
+def test_cold_items_take_no_part_in_training():
+    items = table()
+    moved = items.vectors.copy()
+    moved[[10, 11]] += 5.0
+    other = ItemTable(items.ids, moved, items.present.copy(), items.hot.copy(), {})
+    one, two = fitted("epochs=2", items=items), fitted("epochs=2", items=other)
+    for name, tensor in one.net.state_dict().items():
+        assert torch.equal(tensor, two.net.state_dict()[name]), name
+    users = np.arange(4, dtype=np.int32)
+    assert torch.equal(one.score(users)[:, :10], two.score(users)[:, :10])
+    assert not torch.equal(one.score(users)[:, 10:], two.score(users)[:, 10:])
+
+
+@pytest.mark.parametrize(("reading", "trained"), [("text", False), ("code", True)])
+def test_published_readings_differ_in_what_is_trained(reading, trained):
+    items = table()
+    model = fitted(f"reading={reading}", lane="published", items=items)
+    side = model.net.items
+    assert side.special.shape == (2, 8)  # mask and padding compete, at the width of the vectors
+    assert side()[1].shape == (14, 8)
+    assert side.special.requires_grad is trained
+    if trained:
+        assert (side.free.abs().max(dim=1).values > 0).all()  # the dense softmax reaches every row, cold ones too
+        assert (side.special[1].abs() > 0).any()
+    else:
+        assert side.free is None
+        assert torch.equal(side()[1][:12], torch.tensor(items.vectors))
+        assert not side.special[1].any()
+
+
+def test_published_prediction_reads_49_tracks():
+    lists = [list(np.random.default_rng(1).integers(0, 10, 120)), list(range(10))]
+    long, short = (fitted(lane="published", lists=[each[-n:] for each in lists]) for n in (120, 49))
+    assert long._predict == 50
+    short.net = long.net
+    users = np.array([0], np.int32)
+    assert torch.allclose(long.score(users), short.score(users), atol=1e-5)
+
+
+def test_a_table_of_no_columns_is_learned():
+    model = fitted(items=table(dim=0))
+    scores = model.score(np.array([0, 3], np.int32))
+    assert torch.isfinite(scores[:, :10]).all()
+    assert (scores[:, 10:] == -torch.inf).all()
+    assert model.net.items.free.shape == (10, 16)
+
+
+def test_tracks_without_a_vector_are_left_out():
+    model = fitted(items=table(absent=(0, 1)), lists=[[0, 1], *LISTS])
+    assert 0 not in model._rows
+    assert model.histories.lengths[0] == 0
+    assert torch.isfinite(model.score(np.array([0, 1], np.int32))).all()
+
+
+def test_a_killed_training_ends_as_if_nothing_had_happened(tmp_path):
+    whole = fitted("epochs=4,plateau=1")
+    calls = []
+
+    def killed(_):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return 0.0
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted("epochs=4,plateau=1", run=RunContext(folder=tmp_path), valid=killed)
+    again = fitted("epochs=4,plateau=1", run=RunContext(folder=tmp_path))
+    assert again.history.loss == whole.history.loss
+    for name, tensor in whole.net.state_dict().items():
+        assert torch.equal(tensor, again.net.state_dict()[name]), name
+
+
+def test_full_and_chunked_train_the_same_model():
+    one, two = fitted("epochs=2,loss=full"), fitted("epochs=2,loss=chunked")
+    assert one.history.loss == pytest.approx(two.history.loss, rel=1e-5)
+
+
+def test_a_full_loss_that_does_not_fit_is_computed_in_chunks(monkeypatch):
+    monkeypatch.setattr("bench_recommenders._sequential.FULL_UP_TO", 10)
+    said = []
+    one = fitted("loss=full", run=RunContext(log=said.append))
+    assert "using chunked" in said[0]
+    assert one.history.loss == pytest.approx(fitted("loss=chunked").history.loss, rel=1e-6)
+
+
+def test_heads_that_do_not_divide_the_width_are_refused():
+    with pytest.raises(BenchError, match="heads=3 does not divide the width 8"):
+        fitted("heads=3,projection=none")
+
+
+def test_no_sequence_is_refused():
+    with pytest.raises(BenchError, match="no listener has 1 known tracks"):
+        fitted(lists=[[], []])
+    with pytest.raises(BenchError, match="no track of the training part has a vector"):
+        fitted(items=table(absent=range(10)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("reading=text", "belongs to lane=published"),
+        ("mask_prob=0", "are shares"),
+        ("predict_len=1", "at least 2"),
+        ("bf16=true,loss=full", "goes with loss=chunked"),
+        ("layers=0", "layers must be positive"),
+        ("lane=published,items=delta", "reading=text"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, message):
+    with pytest.raises(BenchError, match=message):
+        create("recommenders", f"bert4rec:{settings}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["bert4rec", "sasrec"])
+def test_planted_truth_is_found_in_its_order(name):
+    made = planted(300, 400, 32, seed=3, plays=24_000, cold_share=0.15)
+    split = make(made.listens.lazy(), GlobalTemporal(cut=made.cut.isoformat()))
+    rows = np.searchsorted(np.array(made.ids), np.array(split.items))
+    found, chance = {}, {}
+    for kind, vectors in made.tables.items():
+        items = ItemTable(
+            list(split.items), np.asarray(vectors[rows], np.float32), np.ones(len(rows), bool), split.hot.copy(), {}
+        )
+        model = create("recommenders", f"{name}:width=32,max_len=50,epochs=30,patience=5,rate=0.003,batch=32")
+        out = measure(
+            model, items, split, ks=[10], seed=0, device="cpu", reference=None, folder=None, log=lambda _: None
+        )
+        for which in ("hot", "cold"):
+            found[kind, which] = out.metrics[which]["ndcg@10"]
+            chance[which] = out.chance[which]["ndcg@10"]
+    for which in ("hot", "cold"):
+        oracle, aligned, noisy, shuffled = (found[k, which] for k in ("oracle", "aligned", "noisy", "shuffled"))
+        assert oracle > aligned > noisy > 1.5 * shuffled, (which, found)
+        assert noisy > 2 * chance[which], (which, found)
