@@ -1,7 +1,7 @@
 """Cost of ranking as a ratio to the bare matrix product, and of metrics as a ratio to rs_metrics.
 
-Both halves of a ratio run in turn in one process on one thread, so that a busy machine slows both; the
-fastest of several rounds counts. Ranking works on made-up vectors; its cost does not depend on them.
+Both halves of a ratio run in turn in one process on one thread, so that a busy machine slows both; ratios
+are of CPU seconds, the least of several rounds. Ranking works on made-up vectors; its cost does not depend on them.
 
     python benchmarks/ranking.py                        # 2,000 users, 56,193 items, d = 200 and 1024
     python benchmarks/ranking.py --users 12151          # the size of the Music4All-Onion study
@@ -68,8 +68,8 @@ def ranking(arguments: argparse.Namespace, dim: int) -> None:
         ranked(Candidates("hot", ~cold), Candidates("cold", cold), Candidates("mixed", hot)),
     )
     print(f"{n_users} users x {n_items} items, d = {dim}, k = {arguments.k}, blocks of {block} users, 1 thread")
-    for name, seconds in zip(["product", "product + rank", "product + 3 sets"], times, strict=True):
-        print(f"  {name:18s}{seconds:8.2f} s  {seconds / times[0]:6.3f} x product")
+    for name, (cpu, wall) in zip(["product", "product + rank", "product + 3 sets"], times, strict=True):
+        print(f"  {name:18s}{cpu:8.2f} CPU s {wall:8.2f} s wall {cpu / times[0][0]:6.3f} x product", flush=True)
 
 
 def metrics(arguments: argparse.Namespace) -> None:
@@ -102,17 +102,18 @@ def metrics(arguments: argparse.Namespace) -> None:
     ours = evaluate(lists, truth, [k])
     gap = max(abs(float(ours[f"{n}@{k}"].mean()) - float(m(true, pred, k=k))) for n, m in theirs.items())
     print(f"6 metrics of {n_users} users at k = {k}: greatest difference of a mean {gap:.1e}")
-    print(f"  rs_metrics {times[0]:.3f} s, bench {times[1]:.4f} s: {times[0] / times[1]:.0f} times faster")
+    theirs_cpu, ours_cpu = times[0][0], times[1][0]
+    print(f"  rs_metrics {theirs_cpu:.3f} CPU s, bench {ours_cpu:.4f} CPU s: {theirs_cpu / ours_cpu:.0f} times faster")
 
 
-def fastest(rounds: int, *jobs: Callable[[], object]) -> list[float]:
-    """Return the least wall time (s) of each job, all run in turn `rounds` times."""
-    best = [float("inf")] * len(jobs)
+def fastest(rounds: int, *jobs: Callable[[], object]) -> list[tuple[float, float]]:
+    """Return the least CPU seconds of each job and the wall seconds of that turn; all run in turn `rounds` times."""
+    best = [(float("inf"), float("inf"))] * len(jobs)
     for _ in range(rounds):
         for index, job in enumerate(jobs):
-            start = time.perf_counter()
+            start, used = time.perf_counter(), time.process_time()
             job()
-            best[index] = min(best[index], time.perf_counter() - start)
+            best[index] = min(best[index], (time.process_time() - used, time.perf_counter() - start))
     return best
 
 

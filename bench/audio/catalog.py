@@ -121,7 +121,8 @@ def _walk(root: Path) -> tuple[list[str], Counter[str]]:
             if entry.is_dir():
                 (links if entry.is_symlink() else pending).append((entry.path, f"{below}{entry.name}/"))
                 continue
-            extension = os.path.splitext(entry.name)[1].lower()
+            _, dot, suffix = entry.name.rpartition(".")
+            extension = (dot + suffix).lower() if dot else ""
             if extension not in EXTENSIONS:
                 skipped[_printable(extension)] += 1
             elif not _is_utf8(f"{root}{below}{entry.name}"):

@@ -12,8 +12,10 @@ import sqlite3
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import repeat
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -29,6 +31,8 @@ RACY_NS = 2_000_000_000
 system's clock, so its hash is not remembered (the reason is that of git's "racy" index entries)."""
 BATCH = 1024
 """Paths to a transaction: what an interrupted run may have to hash again."""
+GLANCE = 64
+"""Paths whose size and time a thread looks up at a time: alone, each would cost more to hand over than to do."""
 BUSY_SECONDS = 30.0
 _FORMAT = 1
 
@@ -87,14 +91,19 @@ class HashIndex:
                 batch = unique[begin : begin + BATCH]
                 remembered = index.lookup(batch)
                 fresh: list[tuple[bytes, int, int, str]] = []
-                results = pool.map(_hash, batch, map(remembered.get, batch))
-                for path, (value, stamp) in zip(batch, results, strict=True):
+                groups = [batch[at : at + GLANCE] for at in range(0, len(batch), GLANCE)]
+                for group in pool.map(_unchanged, groups, repeat(remembered)):
+                    known.update(group)
+                unread = [path for path in batch if path not in known]
+                for path, (value, stamp) in zip(unread, pool.map(_hash, unread), strict=True):
                     known[path] = value
                     if stamp is not None and isinstance(value, str):
                         fresh.append((os.fsencode(path), *stamp, value))
-                    done += counts[path]
                     if progress is not None:
-                        progress(done)
+                        progress(done := done + counts[path])
+                if progress is not None and len(unread) < len(batch):
+                    done += sum(counts[path] for path in batch) - sum(counts[path] for path in unread)
+                    progress(done)
                 index.store(fresh)
         return [known[path] for path in paths]
 
@@ -109,12 +118,21 @@ class HashIndex:
             )
 
 
-def _hash(path: str, remembered: tuple[Stamp, str] | None) -> tuple[str | TrackError, Stamp | None]:
-    """Return hash or reason, and the stamp to remember it by (None: nothing new, or too fresh)."""
+def _unchanged(paths: Sequence[str], remembered: Mapping[str, tuple[Stamp, str]]) -> dict[str, str | TrackError]:
+    """Return the hash of each path whose size and time are those remembered."""
+    found: dict[str, str | TrackError] = {}
+    for path in paths:
+        stamp, value = remembered.get(path, (None, ""))
+        with suppress(TrackError):  # said when it is read
+            if stamp is not None and stamp == ((status := present(path)).st_size, status.st_mtime_ns):
+                found[path] = value
+    return found
+
+
+def _hash(path: str) -> tuple[str | TrackError, Stamp | None]:
+    """Return hash or reason, and the stamp to remember it by (None: too fresh)."""
     try:
-        status = present(path)
-        if remembered is not None and remembered[0] == (status.st_size, status.st_mtime_ns):
-            return remembered[1], None
+        present(path)
         for _ in range(2):
             began = time.time_ns()
             with open(path, "rb") as file:

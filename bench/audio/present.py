@@ -8,12 +8,16 @@ import stat
 from bench.errors import TrackError
 
 
+class UnavailableError(TrackError):
+    """A file cannot be had at the moment, which says nothing about what it holds."""
+
+
 def present(path: str) -> os.stat_result:
     """Return the status of a readable, non-empty regular file.
 
     Raises
     ------
-    TrackError
+    UnavailableError
         "missing", "empty file", or "cannot be read: ..." (a folder, a pipe, no permission).
 
     """
@@ -23,14 +27,14 @@ def present(path: str) -> os.stat_result:
         raise unreadable(error) from error
     if not stat.S_ISREG(status.st_mode):
         # Opening a named pipe would wait forever.
-        raise TrackError("cannot be read: it is not a file")
+        raise UnavailableError("cannot be read: it is not a file")
     if not status.st_size:
-        raise TrackError("empty file")
+        raise UnavailableError("empty file")
     return status
 
 
-def unreadable(error: OSError | ValueError) -> TrackError:
+def unreadable(error: OSError | ValueError) -> UnavailableError:
     """Turn what the operating system said into a reason."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return TrackError("missing")
-    return TrackError(f"cannot be read: {getattr(error, 'strerror', None) or error}")
+        return UnavailableError("missing")
+    return UnavailableError(f"cannot be read: {getattr(error, 'strerror', None) or error}")

@@ -27,7 +27,10 @@ class Halves:
         warm = _unique(pairs.user[held & ~cold], rank)
         rest = np.setdiff1d(pairs.user[held & cold], warm)
         self.valid_users = np.zeros(len(log.users), dtype=bool)
-        for users in (warm, rest[np.argsort(rank[rest])]):
+        drawn = [warm, rest[np.argsort(rank[rest])]]
+        if settings.cold_users == "test":
+            drawn = [warm[~np.isin(warm, pairs.user[held & cold])]]
+        for users in drawn:
             # Rounded first, so that 0.3 of 10 is 3 although 1 - 0.7 is a little more than 0.3.
             tests = int(np.ceil(round((1 - settings.valid_share) * len(users), 6)))
             self.valid_users[users[draw.permutation(len(users))[tests:]]] = True

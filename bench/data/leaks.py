@@ -10,8 +10,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bench.data.duplicates import NearDuplicates, near_duplicates
+from bench.data.overlap import overlap, too_alike
 from bench.data.parts import Split
+from bench.data.temporal import GlobalTemporal
 from bench.data.times import iso
+from bench.data.untimed import ColdRandom, LeaveLastOut
 from bench.errors import BenchError
 
 __all__ = ["Leaks", "NearDuplicates", "assert_sound", "check", "near_duplicates"]
@@ -39,7 +42,7 @@ class Leaks:
 
 
 def check(split: Split, meta: pl.DataFrame | None = None) -> Leaks:
-    """Check a split against the rules of a temporal split, from its pairs alone.
+    """Check a split against the rules of its kind, from its pairs alone.
 
     `meta` (track_id, artist, title, where known) adds the artist overlap: the share of test pairs whose
     artist the user has in training, which dominates scores from content; and the title overlap: the same
@@ -50,7 +53,8 @@ def check(split: Split, meta: pl.DataFrame | None = None) -> Leaks:
         for rule, rows in _rules(split).items()
         if (number := int(rows.sum()))
     ]
-    return Leaks(tuple(errors), tuple(_warnings(split)), {} if meta is None else _overlap(split, meta))
+    numbers = {} if meta is None else overlap(split, meta)
+    return Leaks(tuple(errors), (*_warnings(split), *too_alike(numbers)), numbers)
 
 
 def assert_sound(split: Split) -> None:
@@ -69,33 +73,39 @@ def assert_sound(split: Split) -> None:
 def _rules(split: Split) -> dict[str, Mask]:
     """Offending rows (P,) by the rule they break. Nothing `Split` derives is trusted here."""
     pairs, bounds = split.pairs, split.settings.bounds()
-    user, item = _codes(pairs["user"]), _codes(pairs["item"])
+    user, item = split.coded["user"].codes, split.coded["item"].codes
     first, last, count = (pairs[name].to_numpy() for name in ("first", "last", "count"))
     cold = pairs["cold"].to_numpy()
     train, valid, test = ((pairs["part"] == part).to_numpy() for part in ("train", "valid", "test"))
     held = valid | test
     by_user, by_item = _marker(user), _marker(item)
     trains, hot = by_user(train), by_item(train)
-    key = pl.Series(user * (int(item.max(initial=0)) + 1) + item)
+    key = user * (int(item.max(initial=0)) + 1) + item
     rules = {
-        "a training play at or after the end of training": train & (np.maximum(first, last) >= bounds.trained),
-        "a held-out first play within training": held & (first < bounds.trained),
-        "a test pair first played before the cut": test & (first < bounds.cut),
-        "a pair twice (in training and held out, or twice in one part)": key.is_duplicated().to_numpy(),
+        "a pair twice (in training and held out, or twice in one part)": _repeated(key),
         "a held-out user who does not train": held & ~trains,
         "a cold item in training": cold & hot,
         "a hot held-out item that does not occur in training": held & ~cold & ~hot,
-        "a cold item in both validation and test": cold & by_item(valid & cold) & by_item(test & cold),
         "a play outside the window": (first < bounds.start) | (np.maximum(first, last) >= bounds.end),
         "a last play before the first": last < first,
         "a count below one": count < 1,
         "rows out of order (user, first play, item)": _unordered(user, first, item),
     }
-    if split.settings.valid == "users":
-        rules["a user in both validation and test"] = held & by_user(valid) & by_user(test)
-    else:
-        late = valid & (np.maximum(first, last) >= bounds.cut)
-        rules["a validation play at or after the cut"] = late
+    if not isinstance(split.settings, LeaveLastOut):
+        rules["a cold item in both validation and test"] = held & by_item(valid & cold) & by_item(test & cold)
+    if isinstance(split.settings, GlobalTemporal):
+        latest = np.maximum(first, last)
+        rules["a training play at or after the end of training"] = train & (latest >= bounds.trained)
+        rules["a held-out first play within training"] = held & (first < bounds.trained)
+        rules["a test pair first played before the cut"] = test & (first < bounds.cut)
+        if split.settings.valid == "users":
+            rules["a user in both validation and test"] = held & by_user(valid) & by_user(test)
+        else:
+            rules["a validation play at or after the cut"] = valid & (latest >= bounds.cut)
+    if isinstance(split.settings, ColdRandom):
+        rules["a held-out item that trains"] = held & hot
+    if isinstance(split.settings, LeaveLastOut):
+        rules["a held-out pair before a training pair of its user"] = _early(user, train, held)
     return rules
 
 
@@ -111,6 +121,22 @@ def _marker(codes: NDArray[np.int64]) -> Callable[[Mask], Mask]:
     return mark
 
 
+def _early(user: NDArray[np.int64], train: Mask, held: Mask) -> Mask:
+    """Held-out rows that some training row of the same user comes after, in rows sorted by user."""
+    last = np.full(int(user.max(initial=-1)) + 1, -1)
+    rows = np.arange(len(user))
+    last[user[train]] = rows[train]
+    return held & (rows < last[user])
+
+
+def _repeated(key: NDArray[np.int64]) -> Mask:
+    """Rows whose key occurs more than once; to sort is cheaper than to look, and as a rule there are none."""
+    ordered = np.sort(key)
+    if not (ordered[1:] == ordered[:-1]).any():
+        return np.zeros(len(key), dtype=bool)
+    return pl.Series(key).is_duplicated().to_numpy()
+
+
 def _unordered(*keys: NDArray[np.int64]) -> Mask:
     """Rows that do not come after the row before them, compared key by key."""
     after = np.zeros(max(len(keys[0]) - 1, 0), dtype=bool)
@@ -121,11 +147,6 @@ def _unordered(*keys: NDArray[np.int64]) -> Mask:
     return np.concatenate([np.zeros(len(keys[0]) - len(after), dtype=bool), after])
 
 
-def _codes(ids: pl.Series) -> NDArray[np.int64]:
-    kinds = pl.Enum(ids.unique().sort())
-    return ids.cast(kinds).to_physical().cast(pl.Int64).to_numpy()
-
-
 def _shown(pairs: pl.DataFrame, rows: Mask) -> str:
     found = pairs[np.flatnonzero(rows)[:SHOWN]].select("user", "item", "first").rows()
     text = ", ".join(f"user {user!r} item {item!r} {iso(first)}" for user, item, first in found)
@@ -134,39 +155,16 @@ def _shown(pairs: pl.DataFrame, rows: Mask) -> str:
 
 def _warnings(split: Split) -> list[str]:
     """Things that are allowed but worth a line."""
-    pairs, found = split.pairs, []
+    pairs, found = split.pairs, list(split.settings.caveats())
     parts = dict(pairs.group_by("part").len().iter_rows())
     if not parts.get("valid"):
         found.append("no validation pairs: early stopping has nothing to look at")
     cold = pairs.filter((pl.col("part") == "test") & pl.col("cold"))
     if 0 < cold.height < FEW:
         found.append(f"only {cold.height} cold test pairs of {cold['item'].n_unique()} items: intervals will be wide")
-    items = pairs["item"].unique().sort()
+    items = split.coded["item"].ids
     bare = items.str.strip_chars()
     if (twins := items.filter(bare.is_duplicated())).len():
         shown = ", ".join(map(repr, twins.head(SHOWN)))
         found.append(f"{twins.len()} item ids differ only by blanks around them ({shown})")
     return found
-
-
-def _overlap(split: Split, meta: pl.DataFrame) -> dict[str, float | int | None]:
-    """Shares of test pairs whose artist, or artist and title, the user has in training."""
-    numbers: dict[str, float | int | None] = {}
-    testers = split.pairs.filter(pl.col("part") == "test").select("user").unique()
-    pairs = split.pairs.select("user", "item", "part", "cold").join(testers, on="user", how="semi")
-    for name, columns in (("artist", ["artist"]), ("title", ["artist", "title"])):
-        if not set(columns) <= set(meta.columns):
-            continue
-        known = meta.drop_nulls(columns).filter(pl.col("artist") != "")
-        # Numbers, not names: the join below meets millions of rows.
-        kind = known.select(pl.struct(columns).rank("dense")).to_series()
-        known = known.select(pl.col("track_id").alias("item"), kind.alias("kind"))
-        told = pairs.join(known, on="item", how="inner")
-        heard = told.filter(pl.col("part") == "train").select("user", "kind").unique()
-        test = told.filter(pl.col("part") == "test")
-        test = test.join(heard.with_columns(heard=True), on=["user", "kind"], how="left")
-        for which, rows in (("hot", test.filter(~pl.col("cold"))), ("cold", test.filter("cold"))):
-            hits = int(rows["heard"].fill_null(False).sum())
-            numbers[f"{name}_overlap_{which}"] = hits / rows.height if rows.height else None
-            numbers[f"{name}_known_{which}"] = rows.height
-    return numbers

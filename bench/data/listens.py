@@ -5,21 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import polars as pl
 
 from bench.data import times
-from bench.data.columns import ROLES, choose, listed, parse_columns
+from bench.data.columns import choose, parse_columns
 from bench.data.meta import read_meta
-from bench.data.tables import Damage, Table, lines, open_table
+from bench.data.rows import EARLIEST, LATEST, as_plays, diagnose, no_id, report
+from bench.data.tables import Damage, Table, open_table
 from bench.errors import BenchError
 from bench.files import file_sha256
 
 __all__ = ["FileDataset", "check", "fingerprint", "parse_columns", "scan"]
 
-_EARLIEST = times.parse(pl.Series(["1900-01-01"])).item()
-_LATEST = times.parse(pl.Series(["2200-01-01"])).item()
 _SOON = times.parse(pl.Series(["1971-01-01"])).item()
 _SUFFIXES = re.compile(r"(\.(csv|tsv|txt|tab|parquet|pqt?|gz|bz2|zst|xz))+$", re.IGNORECASE)
 
@@ -38,7 +37,7 @@ def scan(path: Path, columns: Mapping[str, str] | None = None) -> pl.LazyFrame:
 
     """
     table = open_table(path)
-    plays = _plays(table, choose(path, list(table.schema), columns))
+    plays = as_plays(table, choose(path, list(table.schema), columns))
     return plays.filter(~pl.col("blank")).select("user", "item", "time")
 
 
@@ -54,30 +53,30 @@ def check(path: Path, columns: Mapping[str, str] | None = None) -> dict[str, Any
     """
     table = open_table(path)
     chosen = choose(path, list(table.schema), columns)
-    plays, full = _plays(table, chosen), ~pl.col("blank")
-    wrong = full & (_no_id("user") | _no_id("item") | pl.col("time").is_null())
-    aggregates = plays.select(
-        plays=full.sum(),
-        users=pl.col("user").drop_nulls().n_unique(),
-        items=pl.col("item").drop_nulls().n_unique(),
-        blank=pl.col("blank").sum(),
-        first=pl.col("time").min(),
-        last=pl.col("time").max(),
-        wrong=wrong.sum(),
-    )
+    plays, full = as_plays(table, chosen), ~pl.col("blank")
+    wrong = full & (no_id("user") | no_id("item") | pl.col("time").is_null())
+    sums = {"plays": full.sum(), "blank": pl.col("blank").sum(), "wrong": wrong.sum()}
+    span = {"first": pl.col("time").min(), "last": pl.col("time").max()}
+    # Grouped, and items apart: distinct values beside other sums would hold the whole log in memory.
+    grouped = plays.group_by("user").agg(**{name: value.cast(pl.Int64) for name, value in sums.items()}, **span)
     try:
-        counts = aggregates.collect(engine="streaming").row(0, named=True)
+        users = grouped.collect(engine="streaming")
+        items = plays.select("item").unique().collect(engine="streaming")
     except Damage as error:
-        _diagnose(table, error)
+        diagnose(table, error)
+    distinct = {"users": users["user"].drop_nulls().len(), "items": items["item"].drop_nulls().len()}
+    counts = distinct | users.select(pl.col(*sums).sum(), pl.col("first").min(), pl.col("last").max()).row(
+        0, named=True
+    )
     if not counts["plays"]:
         raise BenchError(f"{path} holds a header but no plays.")
     if counts.pop("wrong"):
-        _report(table, chosen, wrong, None)
-    if counts["first"] < _EARLIEST or counts["last"] >= _LATEST:
-        absurd = (pl.col("time") < _EARLIEST) | (pl.col("time") >= _LATEST)
-        _report(table, chosen, absurd, "a time between 1900 and 2200")
+        report(table, chosen, wrong, None)
+    if counts["first"] < EARLIEST or counts["last"] >= LATEST:
+        absurd = (pl.col("time") < EARLIEST) | (pl.col("time") >= LATEST)
+        report(table, chosen, absurd, "a time between 1900 and 2200")
     if counts["last"] < _SOON and _compact_dates(table, chosen["time"]):
-        _report(table, chosen, full, "dates with separators (2019-02-20): digits count seconds since 1970")
+        report(table, chosen, full, "dates with separators (2019-02-20): digits count seconds since 1970")
     return counts
 
 
@@ -138,65 +137,9 @@ class FileDataset:
         return {"name": self.name, "columns": self.columns, "listens": fingerprint(self.path), "meta": meta}
 
 
-def _plays(table: Table, chosen: Mapping[str, str]) -> pl.LazyFrame:
-    """user, item, time, and `blank`: none of the three values is there."""
-    expressions = {}
-    for role in ("user", "item"):
-        name, dtype = chosen[role], table.schema[chosen[role]]
-        if not (dtype.is_integer() or isinstance(dtype, (pl.String, pl.Categorical, pl.Enum))):
-            raise BenchError(f"{table.path}: column {name!r} is {dtype}; the {role} must be text or an integer.")
-        expressions[role] = pl.col(name).cast(pl.String)
-    name, dtype = chosen["time"], table.schema[chosen["time"]]
-    moment = times.moment(name, dtype)
-    if moment is None:
-        raise BenchError(f"{table.path}: column {name!r} is {dtype}; expected {times.EXPECTED}.")
-    blank = pl.all_horizontal(pl.col(chosen[role]).is_null() for role in ROLES)
-    return table.frame.select(**expressions, time=moment, blank=blank)
-
-
-def _no_id(role: str) -> pl.Expr:
-    return pl.col(role).is_null() | (pl.col(role) == "")
-
-
-def _report(table: Table, chosen: Mapping[str, str], wrong: pl.Expr, expected: str | None) -> NoReturn:
-    """Raise for the first row of the table for which `wrong` holds."""
-    raw = table.frame.select(**{f"raw_{role}": pl.col(chosen[role]) for role in ROLES})
-    rows = pl.concat([_plays(table, chosen), raw], how="horizontal").with_row_index("row")
-    row = rows.filter(wrong).head(1).collect().row(0, named=True)
-    role = next((role for role in ("user", "item") if not row[role]), "time")
-    if expected is None:
-        expected = times.EXPECTED if role == "time" else f"the id of a{'n' if role == 'item' else ''} {role}"
-    raise BenchError(
-        f"{table.place(row['row'])}: the {role} (column {chosen[role]!r}) is {row['raw_' + role]!r}; "
-        f"expected {expected}. Mend or remove such rows, or name other columns with --columns."
-    )
-
-
 def _compact_dates(table: Table, name: str) -> bool:
     """Whether every number of the column reads as YYYYMMDD, which no clock of seconds would do."""
     stamp = pl.col(name).cast(pl.String).drop_nulls()
     date = stamp.str.to_date("%Y%m%d", strict=False, cache=False)
     tests = table.frame.select(day=date.is_not_null().all(), eight=(stamp.str.len_chars() == 8).all())
     return all(tests.collect(engine="streaming").row(0))
-
-
-def _diagnose(table: Table, error: Exception) -> NoReturn:
-    """Find the line over which the reader stumbled."""
-    if table.separator is not None:
-        names, separator = listed(table.schema), table.separator.encode()
-        try:
-            with lines(table.path) as stream:
-                for number, line in enumerate(stream, 1):
-                    place = f"{table.path}, line {number}"
-                    if (found := line.count(separator) + 1) > len(table.schema) and b'"' not in line:
-                        raise BenchError(
-                            f"{place}: {found} values, but the header names {len(table.schema)} ({names}). "
-                            f"Expected values separated by {table.separator!r}."
-                        )
-                    try:
-                        line.decode()
-                    except UnicodeDecodeError as wrong:
-                        raise BenchError(f"{place}: not UTF-8 ({wrong.reason}). Convert it.") from error
-        except Damage as broken:
-            error = broken
-    raise BenchError(f"{table.path} cannot be read to its end ({error}). Get the file again.") from error

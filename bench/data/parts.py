@@ -13,9 +13,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bench.data.temporal import GlobalTemporal
+from bench.data.kinds import SplitSettings
 from bench.files import canonical_json
-from bench.protocols import Interactions
+from bench.protocols import Interactions, Plays
 
 Part = Literal["valid", "test"]
 Which = Literal["hot", "cold", "mixed"]
@@ -50,6 +50,26 @@ class Truth(NamedTuple):
     item: NDArray[np.int32]
 
 
+class Coded(NamedTuple):
+    """A column of ids (P,) as numbers: row p holds ``ids[codes[p]]``; `ids` are sorted as text, each occurs."""
+
+    ids: pl.Series
+    codes: NDArray[np.int64]
+
+    @staticmethod
+    def of(column: pl.Series) -> Coded:
+        """Number a column of text."""
+        ids = column.unique().sort()
+        return Coded(ids, column.cast(pl.Enum(ids)).to_physical().cast(pl.Int64).to_numpy())
+
+    @staticmethod
+    def among(ids: pl.Series, codes: NDArray[np.int64]) -> Coded:
+        """Number rows anew that point into sorted `ids`, some of which may not occur."""
+        there = np.zeros(len(ids), dtype=bool)
+        there[codes] = True
+        return Coded(ids.filter(pl.Series(there)), (np.cumsum(there) - 1)[codes])
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """Training, validation and test pairs of a log; indices below point into `users` and `items`.
@@ -62,20 +82,35 @@ class Split:
     """
 
     pairs: pl.DataFrame
-    settings: GlobalTemporal
+    settings: SplitSettings
     counts: Mapping[str, Any]
     fingerprint: str
+    plays: Plays | None = None
+    """Every training play, where `bench.data.sequences.with_plays` has read them."""
+
+    @staticmethod
+    def of(
+        pairs: pl.DataFrame,
+        settings: SplitSettings,
+        counts: Mapping[str, Any],
+        fingerprint: str,
+        coded: Mapping[str, Coded],
+    ) -> Split:
+        """Make a split whose ids have been numbered already; see `coded`."""
+        split = Split(pairs, settings, counts, fingerprint)
+        split.__dict__["coded"] = coded  # what the property would find
+        return split
 
     @cached_property
     def users(self) -> list[str]:
         """Ids (n_users,) of the users who train, sorted as text."""
-        train = self.pairs.filter(pl.col("part") == "train")["user"]
-        return train.unique().sort().to_list()
+        user = self.coded["user"]
+        return user.ids.gather(np.flatnonzero(self._trains)).to_list()
 
     @cached_property
     def items(self) -> list[str]:
         """Ids (n_items,) of training items and of the cold items of validation and test, sorted as text."""
-        return self.pairs["item"].unique().sort().to_list()
+        return self.coded["item"].ids.to_list()
 
     @cached_property
     def hot(self) -> NDArray[np.bool_]:
@@ -90,7 +125,7 @@ class Split:
         rows = self._part == 0
         user, item = (codes[rows] for codes in self._codes)
         first, last, count = (self.pairs[name].to_numpy()[rows] for name in ("first", "last", "count"))
-        return Interactions(user, item, first, last, count, len(self.users), len(self.items))
+        return Interactions(user, item, first, last, count, len(self.users), len(self.items), self.plays)
 
     def history(self) -> History:
         """Return the training items of every user, ascending: what a ranking leaves out."""
@@ -139,21 +174,31 @@ class Split:
         return self.pairs["cold"].to_numpy()
 
     @cached_property
+    def coded(self) -> Mapping[str, Coded]:
+        """The columns user and item of `pairs` as numbers."""
+        return {name: Coded.of(self.pairs[name]) for name in ("user", "item")}
+
+    @cached_property
+    def _trains(self) -> NDArray[np.bool_]:
+        """Which of all users in `pairs` train."""
+        ids, codes = self.coded["user"]
+        mask = np.zeros(len(ids), dtype=bool)
+        mask[codes[self._part == 0]] = True
+        return mask
+
+    @cached_property
     def _codes(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        user, item = (
-            self.pairs[name].cast(pl.Enum(ids)).to_physical().cast(pl.Int32).to_numpy()
-            for name, ids in (("user", self.users), ("item", self.items))
-        )
-        return user, item
+        """Indices (P,) into `users` and `items`."""
+        number = np.where(self._trains, np.cumsum(self._trains) - 1, -1).astype(np.int32)
+        return number[self.coded["user"].codes], self.coded["item"].codes.astype(np.int32)
 
 
-def fingerprint(pairs: pl.DataFrame, settings: GlobalTemporal) -> str:
+def fingerprint(pairs: pl.DataFrame, settings: SplitSettings, coded: Mapping[str, Coded] | None = None) -> str:
     """sha256 (hex) of pairs and resolved settings, from bytes that no library version can change."""
     sha = hashlib.sha256(canonical_json({"format": 1, "split": settings.canonical()}).encode())
     for name in ("user", "item"):
-        ids = pairs[name].unique().sort()
+        ids, codes = Coded.of(pairs[name]) if coded is None else coded[name]
         text = "".join(ids.to_list()).encode()
-        codes = pairs[name].cast(pl.Enum(ids)).to_physical().to_numpy()
         sha.update(ids.str.len_bytes().to_numpy().astype("<i8").data)
         sha.update(text)
         sha.update(codes.astype("<u4").data)

@@ -1,4 +1,4 @@
-"""The global temporal split: which pairs train, which validate, which test, and which leave."""
+"""A log split: which pairs train, which validate, which test, and which leave."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 
 from bench.data.collapse import Pairs, Survey, collapse, survey
 from bench.data.halves import Halves
-from bench.data.parts import PARTS, SCHEMA, History, Part, Split, Truth, Which, fingerprint
+from bench.data.held_out import TEST, TRAIN, VALID, assigned
+from bench.data.kinds import SPLITS, SplitSettings
+from bench.data.parts import PARTS, SCHEMA, Coded, History, Part, Split, Truth, Which, fingerprint
 from bench.data.split_file import read
 from bench.data.temporal import Bounds, GlobalTemporal
 from bench.data.times import iso
 from bench.errors import BenchError
 
-__all__ = ["GlobalTemporal", "History", "Part", "Split", "Truth", "Which", "make", "read"]
+__all__ = ["SPLITS", "GlobalTemporal", "History", "Part", "Split", "SplitSettings", "Truth", "Which", "make", "read"]
 
-TRAIN, VALID, TEST = range(3)
 _PART_NAMES = ("train", "valid", "test")
 
 Mask = NDArray[np.bool_]
@@ -27,20 +28,20 @@ Mask = NDArray[np.bool_]
 
 def make(
     listens: pl.LazyFrame,
-    settings: GlobalTemporal | None = None,
+    settings: SplitSettings | None = None,
     *,
     known_items: Iterable[str] | None = None,
 ) -> Split:
-    """Split a log (user, item, time) in time; see `GlobalTemporal` for the settings.
+    """Split a log (user, item, time); see `GlobalTemporal`, `ColdRandom` and `LeaveLastOut` for the settings.
 
-    Plays outside [start, end) are left out. A pair trains when its first play lies before the end of
+    By time: plays outside [start, end) are left out. A pair trains when its first play lies before the end of
     training; later first plays are held out, when their user trains. An item that nobody played in training
     is cold. With valid="users", validation users have no test pairs and the cold items are shared out
     between the two; pairs of the other combination leave. With valid="period", test items are cold when
     nobody played them before the cut; those first played during validation leave the test.
 
     `known_items` (those with audio) restricts the catalogue; everything else leaves the log. Rows may come
-    in any order. The log is streamed twice; memory grows with pairs, not plays.
+    in any order. The log is streamed three times; memory grows with pairs, not plays.
 
     Raises
     ------
@@ -53,14 +54,12 @@ def make(
     log = survey(listens, settings)
     settings = settings.resolve(log.first, log.last)
     bounds = settings.bounds()
-    pairs = collapse(listens, log, bounds, look_back=settings.novelty == "all_history")
+    pairs = collapse(listens, log, bounds, look_back=getattr(settings, "novelty", "") == "all_history")
     unknown = ~_known(log.items, known_items)[pairs.item]
     rest = _take(pairs, ~unknown)
     part, cold, kept, leaving = _assign(rest, log, settings, bounds)
     _refuse_empty(part[kept], settings, bounds, leaving)
-    frame = _frame(rest, log, part, cold, kept)
-    counts = _counts(frame, log)
-    counts["left_out"] = {
+    left_out = {
         "plays": {
             "before_start": log.before,
             "from_end_on": log.after,
@@ -69,15 +68,19 @@ def make(
         "items_unknown": len(np.unique(pairs.item[unknown])),
         "pairs": leaving,
     }
-    return Split(frame, settings, counts, fingerprint(frame, settings))
+    chosen = _chosen(rest, part, cold, kept)
+    del pairs, rest, part, cold, kept, unknown  # before their copies are sorted
+    frame, coded = _frame(chosen, log)
+    numbers = {name: pl.Series(column.codes) for name, column in coded.items()}
+    counts = _counts(frame.with_columns(**numbers), log) | {"left_out": left_out}
+    return Split.of(frame, settings, counts, fingerprint(frame, settings, coded), coded)
 
 
 def _assign(
-    pairs: Pairs, log: Survey, settings: GlobalTemporal, bounds: Bounds
+    pairs: Pairs, log: Survey, settings: SplitSettings, bounds: Bounds
 ) -> tuple[NDArray[np.int8], Mask, Mask, dict[str, int]]:
     """Part, cold and kept (P,) of every pair, and how many leave for which reason."""
-    later = np.where(pairs.first < bounds.cut, VALID, TEST)
-    part = np.where(pairs.first < bounds.trained, TRAIN, later).astype(np.int8)
+    part = assigned(pairs, settings, bounds)
     held = part != TRAIN
     trains, hot = np.zeros(len(log.users), dtype=bool), np.zeros(len(log.items), dtype=bool)
     trains[pairs.user[~held]] = True
@@ -91,7 +94,11 @@ def _assign(
         kept[which] = False
 
     leave("user_does_not_train", held & ~trains[pairs.user])
+    if not isinstance(settings, GlobalTemporal):
+        return part, cold, kept, leaving
     leave("heard_before_start", held & pairs.heard)
+    if settings.cold == "drop":
+        leave("item_does_not_train", held & cold)
     if settings.valid == "period":
         early = np.zeros(len(log.items), dtype=bool)
         early[pairs.item[cold & (part == VALID)]] = True
@@ -124,9 +131,12 @@ def _take(pairs: Pairs, rows: Mask) -> Pairs:
     return pairs if rows.all() else Pairs(*(getattr(pairs, name)[rows] for name in Pairs.__annotations__))
 
 
-def _refuse_empty(parts: NDArray[np.int8], settings: GlobalTemporal, bounds: Bounds, leaving: dict[str, int]) -> None:
+def _refuse_empty(parts: NDArray[np.int8], settings: SplitSettings, bounds: Bounds, leaving: dict[str, int]) -> None:
     """Refuse a split without training or without test pairs."""
-    dates = f"start {settings.start}, cut {settings.cut}, end {settings.end}"
+    dates = f"start {settings.start}, cut {iso(bounds.cut)}, end {settings.end}"
+    advice = "Choose an earlier cut or a later end."
+    if not isinstance(settings, GlobalTemporal):
+        dates, advice = f"{settings.kind} {settings.describe()}", "Choose other settings, or a longer log."
     if not (parts == TRAIN).any():
         raise BenchError(
             f"split: nobody trains: no play between {settings.start} and {iso(bounds.trained)} ({dates}). "
@@ -135,20 +145,28 @@ def _refuse_empty(parts: NDArray[np.int8], settings: GlobalTemporal, bounds: Bou
     if not (parts == TEST).any():
         reasons = ", ".join(f"{reason}: {number}" for reason, number in leaving.items() if number) or "none"
         raise BenchError(
-            f"split: no test pairs are left ({dates}). Held-out pairs that had to leave: {reasons}. "
-            "Choose an earlier cut or a later end."
+            f"split: no test pairs are left ({dates}). Held-out pairs that had to leave: {reasons}. {advice}"
         )
 
 
-def _frame(pairs: Pairs, log: Survey, part: NDArray[np.int8], cold: Mask, kept: Mask) -> pl.DataFrame:
-    """Return `Split.pairs`: text ids, sorted by user, first play, item."""
-    columns = {name: getattr(pairs, name)[kept] for name in ("user", "item", "first", "last", "count")}
-    coded = pl.DataFrame({**columns, "part": part[kept].astype(np.uint8), "cold": cold[kept]})
+def _chosen(pairs: Pairs, part: NDArray[np.int8], cold: Mask, kept: Mask) -> pl.DataFrame:
+    """Return the columns of `Split.pairs` for the pairs that are kept, ids as numbers, unsorted."""
+    small = {"user": np.int32, "item": np.int32, "count": np.int32}
+    columns = {
+        name: getattr(pairs, name)[kept].astype(small.get(name, np.int64), copy=False)
+        for name in ("user", "item", "first", "last", "count")
+    }
+    return pl.DataFrame({**columns, "part": part[kept].astype(np.uint8), "cold": cold[kept]})
+
+
+def _frame(coded: pl.DataFrame, log: Survey) -> tuple[pl.DataFrame, dict[str, Coded]]:
+    """Return `Split.pairs` (text ids, sorted by user, first play, item), and its ids as numbers."""
     coded = coded.sort("user", "first", "item")
     names = pl.Series("part", _PART_NAMES, dtype=PARTS)
     ids = {"user": log.users, "item": log.items, "part": names}
     named = coded.with_columns(**{name: values.gather(coded[name]) for name, values in ids.items()})
-    return named.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
+    numbers = {name: Coded.among(ids[name], coded[name].to_numpy()) for name in ("user", "item")}
+    return named.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items()), numbers
 
 
 def _counts(frame: pl.DataFrame, log: Survey) -> dict[str, Any]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import polars as pl
 
-from bench.data.parts import SCHEMA, Split, fingerprint
-from bench.data.temporal import GlobalTemporal
+from bench.data.kinds import KINDS
+from bench.data.parts import SCHEMA, Coded, Split, fingerprint
 from bench.errors import BenchError
 from bench.files import canonical_json, whole
 
@@ -21,21 +23,38 @@ def write(split: Split, folder: Path) -> Path:
 
     Settings, counts and fingerprint travel in the file's schema metadata.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     about = {
+        "kind": split.settings.kind,
         "settings": asdict(split.settings),
         "counts": dict(split.counts),
         "fingerprint": split.fingerprint,
     }
-    table = split.pairs.with_columns(pl.col("part").cast(pl.String)).to_arrow()
-    table = table.replace_schema_metadata({_KEY: canonical_json(about).encode()})
+    rest = split.pairs.select(pl.col(name) for name in SCHEMA if name not in split.coded)
+    columns = dict(zip(rest.columns, rest.with_columns(pl.col("part").cast(pl.String)).to_arrow().columns, strict=True))
+    # By way of polars: Arrow's own conversion from NumPy imports pandas where it is installed.
+    for name, (ids, codes) in split.coded.items():
+        numbers = pl.Series(codes.astype(np.int32)).to_arrow()
+        columns[name] = pa.DictionaryArray.from_arrays(numbers, ids.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    table = pa.table({name: columns[name] for name in SCHEMA})
     path = folder / f"split-{split.fingerprint[:16]}.parquet"
     with whole(path) as temporary:
-        # Ids repeat: a dictionary as large as the catalogue keeps them small.
-        pq.write_table(
-            table, temporary, compression="zstd", dictionary_pagesize_limit=1 << 26, write_page_checksum=True
+        writer = pq.ParquetWriter(
+            temporary,
+            table.schema,
+            compression="zstd",
+            # Ids repeat: a dictionary as large as the catalogue keeps them small. Times hardly do.
+            use_dictionary=["user", "item", "part"],
+            dictionary_pagesize_limit=1 << 26,
+            column_encoding=dict.fromkeys(("first", "last", "count"), "DELTA_BINARY_PACKED"),
+            write_page_checksum=True,
+            store_schema=False,  # whoever reads it finds text
         )
+        with writer:
+            writer.write_table(table)
+            writer.add_key_value_metadata({_KEY: canonical_json(about).encode()})
     return path
 
 
@@ -55,17 +74,45 @@ def read(path: Path) -> Split:
         raise BenchError(f"there is no split at {path}.")
     remedy = "Remove the file; the split is then made anew."
     try:
-        table = pq.read_table(path, page_checksum_verification=True)
+        # Ids are stored as numbers with a dictionary, and are read so: text is what takes time.
+        with pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=["user", "item", "part"]) as file:
+            about = json.loads((file.metadata.metadata or {})[_KEY])
+            table = file.read()
         table.validate(full=True)
-        about = json.loads((table.schema.metadata or {})[_KEY])
-        settings = GlobalTemporal(**about["settings"])
-        frame = pl.from_arrow(table.replace_schema_metadata(None))
-        assert isinstance(frame, pl.DataFrame)
-        pairs = frame.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
-        found = fingerprint(pairs, settings)
+        settings = KINDS[about.get("kind", "global_temporal")](**about["settings"])
+        coded = {name: _coded(table.column(name)) for name in ("user", "item", "part")}
+        rest = pl.from_arrow(table.select([name for name in SCHEMA if name not in coded]).replace_schema_metadata(None))
+        assert isinstance(rest, pl.DataFrame)
+        texts = {name: ids.gather(codes) for name, (ids, codes) in coded.items()}
+        pairs = rest.with_columns(**texts).select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items())
+        del coded["part"]
+        found = fingerprint(pairs, settings, coded)
         counts, expected = about["counts"], about["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException, pl.exceptions.PolarsError) as error:
+    except (
+        BenchError,
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        pa.ArrowException,
+        pl.exceptions.PolarsError,
+    ) as error:
         raise BenchError(f"{path} is damaged, or no split ({error!r:.200}). {remedy}") from error
     if found != expected:
         raise BenchError(f"{path} is damaged: its fingerprint is {found}, expected {expected}. {remedy}")
-    return Split(pairs, settings, counts, found)
+    return Split.of(pairs, settings, counts, found, coded)
+
+
+def _coded(column: Any) -> Coded:
+    """Turn a dictionary column of Arrow into sorted ids and their numbers."""
+    column = column.unify_dictionaries()
+    import pyarrow as pa
+
+    chunks = column.chunks
+    ids = pl.Series(chunks[0].dictionary.to_pylist() if chunks else [], dtype=pl.String)
+    order = ids.arg_sort().to_numpy()
+    number = np.empty(len(ids), np.int64)
+    number[order] = np.arange(len(ids))
+    # Through polars: to_numpy of Arrow imports pandas where it is installed.
+    indices = pl.Series(pl.from_arrow(pa.chunked_array([chunk.indices for chunk in chunks], pa.int32())))
+    return Coded(ids.gather(order), number[indices.to_numpy()])

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import io
 import lzma
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import polars as pl
 
+from bench.data.blocks import parse, parts, stream_rows, unpack
 from bench.errors import BenchError
 
 SEPARATORS = ("\t", ",", ";", "|")
 """Tried in this order; the one that occurs most often in the header line wins."""
-
-BLOCK = 1 << 26
-"""Bytes of decompressed text that are parsed at a time where polars cannot decompress by itself."""
 
 _MAGIC = {
     b"PAR1": "parquet",
@@ -47,14 +42,24 @@ class Table:
     quote: str | None
     first_line: int
     """Line number of the first row in the file (Parquet: 1)."""
+    packing: str = ""
+    headed: bool = True
+    """Whether the file names its columns itself."""
 
     def place(self, row: int) -> str:
         """Where `row` (from 0) stands, for messages."""
         return f"{self.path}, {'row' if self.separator is None else 'line'} {row + self.first_line}"
 
+    def parts(self) -> Iterator[pl.DataFrame]:
+        """Yield the rows of a text table in the order of the file, `BLOCK` bytes at a time; memory is bounded."""
+        assert self.separator is not None
+        return parts(self.path, self.packing, list(self.schema), self.headed, self.separator, self.quote)
 
-def open_table(path: Path) -> Table:
+
+def open_table(path: Path, names: Sequence[str] | None = None) -> Table:
     """Open a CSV, TSV or Parquet file; text may be wrapped in gzip, bz2, xz or zstd.
+
+    `names` are those of the columns of a tab-separated file that has no header line.
 
     What a file is shows in its first bytes, not its name. Text must be UTF-8 and begin with a header
     line, from which the separator (tab, comma, semicolon, bar) is taken. Quotes are honoured, except in
@@ -76,7 +81,9 @@ def open_table(path: Path) -> Table:
     if not start:
         raise BenchError(f"{path} is empty; expected a table with a header line.")
     packing = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), "")
-    return _open_parquet(path) if packing == "parquet" else _open_text(path, packing)
+    if packing == "parquet":
+        return _open_parquet(path)
+    return _open_text(path, packing) if names is None else _open_headless(path, packing, list(names))
 
 
 @contextmanager
@@ -85,11 +92,8 @@ def lines(path: Path) -> Iterator[IO[bytes]]:
     with open(path, "rb") as file:
         start = file.read(8)
     packing = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), "")
-    stream = _unpack(path, packing)
-    try:
+    with unpack(path, packing) as stream:
         yield stream
-    finally:
-        stream.close()
 
 
 def _open_parquet(path: Path) -> Table:
@@ -110,20 +114,32 @@ def _open_text(path: Path, packing: str) -> Table:
             "separated by tabs, commas, semicolons or bars."
         )
     quote = None if separator == "\t" and '"' not in header else '"'
-    names = _parse((header + "\n").encode(), separator, quote).columns
+    names = parse((header + "\n").encode(), separator, quote).columns
     schema: dict[str, pl.DataType] = {name: pl.String() for name in names}
     if packing in ("bz2", "xz"):
-        frame = _stream(path, packing, names, separator, quote)
+        frame = stream_rows(path, packing, names, True, separator, quote)
     else:
         frame = pl.scan_csv(path, separator=separator, quote_char=quote, infer_schema=False, glob=False)
-    return Table(path, frame, schema, separator, quote, blank + 2)
+    return Table(path, frame, schema, separator, quote, blank + 2, packing)
+
+
+def _open_headless(path: Path, packing: str, names: list[str]) -> Table:
+    blank, line = _header(path, packing)
+    if (found := line.count("\t") + 1) != len(names):
+        raise BenchError(
+            f"{path}, line {blank + 1}: {found} values between tabs; expected {len(names)} ({', '.join(names)}), "
+            "and no header line."
+        )
+    frame = stream_rows(path, packing, names, False, "\t", None)
+    schema: dict[str, pl.DataType] = {name: pl.String() for name in names}
+    return Table(path, frame, schema, "\t", None, blank + 1, packing, headed=False)
 
 
 def _header(path: Path, packing: str) -> tuple[int, str]:
     """Return the number of blank lines before the header, and the header line itself."""
     raw = b""
     try:
-        stream = _unpack(path, packing)
+        stream = unpack(path, packing)
         with stream:
             while b"\n" not in raw.lstrip(b"\r\n") and len(raw) < _HEADER_LIMIT:
                 block = stream.read(1 << 16)
@@ -147,57 +163,3 @@ def _header(path: Path, packing: str) -> tuple[int, str]:
             "Convert it to UTF-8 CSV, TSV or Parquet."
         )
     return raw[: len(raw) - len(body)].count(b"\n"), header
-
-
-def _unpack(path: Path, packing: str) -> IO[bytes]:
-    if packing == "zstd":
-        import pyarrow as pa
-
-        return io.BufferedReader(pa.input_stream(str(path), compression="zstd"))
-    unpackers: dict[str, Callable[..., Any]] = {"gzip": gzip.open, "bz2": bz2.open, "xz": lzma.open}
-    return io.BufferedReader(unpackers.get(packing, open)(path, "rb"))
-
-
-def _parse(text: bytes, separator: str, quote: str | None) -> pl.DataFrame:
-    """Parse text with a header line; every column is String."""
-    return pl.read_csv(io.BytesIO(text), separator=separator, quote_char=quote, infer_schema=False)
-
-
-def _stream(path: Path, packing: str, names: list[str], separator: str, quote: str | None) -> pl.LazyFrame:
-    """Scan text that polars cannot decompress, in blocks of whole rows; memory stays bounded."""
-    from polars.io.plugins import register_io_source
-
-    def blocks() -> Iterator[bytes]:
-        with _unpack(path, packing) as stream:
-            rest = b""
-            while block := stream.read(BLOCK):
-                whole, newline, tail = (rest + block).rpartition(b"\n")
-                # An odd number of quotes: the block ends inside a field that holds a line break.
-                if not newline or (quote and whole.count(b'"') % 2):
-                    rest += block
-                    continue
-                yield whole + newline
-                rest = tail
-            yield rest
-
-    def rows(
-        with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, size: int | None
-    ) -> Iterator[pl.DataFrame]:
-        left, head = n_rows, b""
-        for block in blocks():
-            if not head:
-                # The header is repeated over every block, so that each is parsed as the first one is.
-                head, _, block = block.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n").partition(b"\n")
-            if not block:
-                continue
-            part = _parse(head + b"\n" + block, separator, quote)
-            if left is not None:
-                part = part.head(left)
-                left -= part.height
-            if predicate is not None:
-                part = part.filter(predicate)
-            yield part.select(with_columns) if with_columns is not None else part
-            if left == 0:
-                return
-
-    return register_io_source(rows, schema=dict.fromkeys(names, pl.String))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 from bench.data.times import iso
 from bench.errors import BenchError
@@ -14,6 +15,12 @@ DAY = 86_400
 
 Valid = Literal["users", "period"]
 Novelty = Literal["window", "all_history"]
+Sequences = Literal["first_plays", "all_plays"]
+Cold = Literal["keep", "drop"]
+ColdUsers = Literal["halved", "test"]
+
+_LATER = {"cold": "keep", "cold_users": "halved", "sequence": "first_plays"}
+"""Settings that came later, and what was done before: fingerprints from then stay what they were."""
 
 
 class Bounds(NamedTuple):
@@ -40,7 +47,15 @@ class GlobalTemporal:
 
     ``novelty="window"``, as published: a first play counts within [start, end); ``"all_history"``: a pair
     played before `start` is not new and is not tested.
+
+    ``cold="drop"``: held-out pairs of items that nobody played in training leave. ``cold_users="test"``:
+    users with cold pairs are test users, the others are drawn from.
+
+    ``sequence="first_plays"``, as published: a user's history is one row a track, in the order of first
+    plays; ``"all_plays"`` hands sequence models every training play beside it (`Interactions.plays`).
     """
+
+    kind: ClassVar[str] = "global_temporal"
 
     cut: str | None = None
     start: str | None = None
@@ -51,12 +66,16 @@ class GlobalTemporal:
     cold_valid: float = 0.2
     novelty: Novelty = "window"
     seed: int = 42
+    cold: Cold = "keep"
+    cold_users: ColdUsers = "halved"
+    sequence: Sequences = "first_plays"
 
     def __post_init__(self) -> None:
         """Reject values that no split can have."""
-        for name, allowed in (("valid", get_args(Valid)), ("novelty", get_args(Novelty))):
-            if (value := getattr(self, name)) not in allowed:
-                raise BenchError(f"split: {name}={value!r}; choose {' or '.join(map(repr, allowed))}.")
+        choices = {"valid": Valid, "novelty": Novelty, "cold": Cold, "cold_users": ColdUsers, "sequence": Sequences}
+        for name, allowed in choices.items():
+            if (value := getattr(self, name)) not in get_args(allowed):
+                raise BenchError(f"split: {name}={value!r}; choose {' or '.join(map(repr, get_args(allowed)))}.")
         if self.valid_days < 1:
             raise BenchError(f"split: valid_days={self.valid_days}; at least one day is needed.")
         if not 0 <= self.valid_share < 1:
@@ -110,8 +129,17 @@ class GlobalTemporal:
 
     def canonical(self) -> dict[str, Any]:
         """Return the settings that matter in this mode, for fingerprints."""
-        idle = {"valid_days"} if self.valid == "users" else {"valid_share", "cold_valid", "seed"}
+        idle = {"valid_days"} if self.valid == "users" else {"valid_share", "cold_valid", "seed", "cold_users"}
+        idle |= {name for name, before in _LATER.items() if getattr(self, name) == before}
         return {name: value for name, value in asdict(self).items() if name not in idle}
+
+    def describe(self) -> str:
+        """Say in a few words what these settings, resolved, come to."""
+        return f"at {self.cut}"
+
+    def caveats(self) -> Sequence[str]:
+        """Return what numbers on such a split do not show: nothing beyond what is checked."""
+        return ()
 
 
 def seconds(date: str, name: str) -> int:

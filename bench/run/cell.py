@@ -200,17 +200,19 @@ def _codes(names: Sequence[Any] | None) -> NDArray[np.int64] | None:
 
 
 class Validation:
-    """The one way in which a model sees validation: hot NDCG at the run's k."""
+    """The one way in which a model sees validation: NDCG at the run's k, hot unless all of it is cold."""
 
     def __init__(self, split: Split, present: NDArray[np.bool_] | None, longest: int, k: int, seed: int):
         self._split, self._present, self._longest, self._k, self._seed = split, present, longest, k, seed
+        self._which: Which = "hot" if len(split.truth("valid", "hot").users) else "cold"
 
     def __call__(self, model: Recommender) -> float:
         """Return the mean NDCG@k over validation users, for early stopping."""
-        found = _lists(model, self._split, "valid", ("hot",), self._present, self._k, self._seed)
-        if "hot" not in found.truths:
+        which = self._which
+        found = _lists(model, self._split, "valid", (which,), self._present, self._k, self._seed)
+        if which not in found.truths:
             raise BenchError("the split has no validation users, so nothing can stop early. Change --split.")
-        return float(_evaluated(found, self._split, "valid", (self._k,))["hot"].values[f"ndcg@{self._k}"].mean())
+        return float(_evaluated(found, self._split, "valid", (self._k,))[which].values[f"ndcg@{self._k}"].mean())
 
     def means(self, model: Recommender, ks: Sequence[int]) -> dict[str, dict[str, float]]:
         """Return the means of all metrics on every candidate set of the validation part."""

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from bench.errors import BenchError
+from bench.extract import make_ready
 from bench.files import check_writable, whole, write_text
 from bench.items import Tables, audio_extractors
 from bench.protocols import Lane
@@ -31,6 +32,8 @@ class Collection:
         self.place, self.ui, self.lane = place, ui, lane
         check_writable(place.cache)
         plugins = audio_extractors(list(extractors), self._plugin)
+        for plugin in plugins:
+            make_ready(plugin, place.cache)
         if data.audio and not data.listens:
             if data.data:
                 raise BenchError("--data and --audio exclude one another: give one of them.")

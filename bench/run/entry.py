@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bench import __version__
+from bench.data.catalogues import same_catalogue
 from bench.files import digest
 from bench.registry import create, lane_of, origin
 from bench.results import Record
@@ -21,8 +22,10 @@ def blank(request: Request, material: Material, k: Sequence[int], cell: Cell) ->
     extractor, extractor_lane = _extractor(request, cell)
     recommender = _recommender(request, cell)
     warnings = list(material.leaks.warnings)
-    if material.name in extractor["trained_on"]:
-        warnings.append(f"{extractor['name']} was trained on {material.name}")
+    if known := [name for name in extractor["trained_on"] if same_catalogue(name, material.name)]:
+        warnings.append(
+            f"{extractor['name']} was trained on {', '.join(known)}: it knows the tracks of {material.name}"
+        )
     return Record(
         kind="run",
         asked=of_cell(request, cell).as_json(),
@@ -39,6 +42,7 @@ def blank(request: Request, material: Material, k: Sequence[int], cell: Cell) ->
             "fingerprint": split.fingerprint,
             "counts": dict(split.counts),
             "overlap": dict(material.leaks.numbers),
+            **({"published": material.published} if material.published else {}),
         },
         extractor=extractor,
         recommender=recommender,
@@ -96,11 +100,18 @@ def _extractor(request: Request, cell: Cell) -> tuple[dict[str, Any], str]:
         "view": {"layers": [spec.settings.get("layer") for spec, _ in parts], "treat": treat_of(request, cell)},
         "license": " + ".join(dict.fromkeys(plugin.license for plugin in plugins if plugin.license)),
         "trained_on": sorted({name for plugin in plugins for name in plugin.trained_on}),
+        "non_commercial": any(_non_commercial(plugin) for plugin in plugins),
         # Untrained weights make a record for trials and speed; it stays off leaderboards.
         "untrained": any(getattr(plugin.settings, "weights", None) == "random" for plugin in plugins),
         "origin": [asdict(origin("extractors", spec.name)) for spec, _ in parts],
     }
     return about, lane
+
+
+def _non_commercial(plugin: Any) -> bool:
+    """Whether a licence forbids commercial use of the vectors' model."""
+    files = getattr(plugin, "weights", ())
+    return bool(getattr(plugin, "non_commercial", False)) or any(one.non_commercial for one in files)
 
 
 def _recommender(request: Request, cell: Cell) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 
@@ -13,12 +13,14 @@ from bench.audio import catalog as audio_catalog
 from bench.audio.hashing import HashIndex
 from bench.data import leaks
 from bench.data.listens import FileDataset, parse_columns
-from bench.data.split import GlobalTemporal, Split, make
-from bench.data.split import read as read_split
-from bench.errors import BenchError, did_you_mean
-from bench.files import digest, write_text
-from bench.protocols import Dataset
+from bench.data.published import checked
+from bench.data.sequences import with_plays
+from bench.data.split import Split
+from bench.errors import BenchError
+from bench.files import digest
+from bench.protocols import Dataset, NoSettings
 from bench.registry import get
+from bench.run import splits
 from bench.run.request import Data, Place
 from bench.specs import parse, settings_from
 
@@ -52,6 +54,8 @@ class Material:
     catalog: pl.DataFrame | None
     notes: list[str]
     leaks: leaks.Leaks
+    published: str | None = None
+    """Whether a published split has the sizes that were printed for it; None for other splits."""
 
     @property
     def name(self) -> str:
@@ -80,13 +84,22 @@ def open_data(data: Data, place: Place) -> Opened:
     else:
         if data.audio or data.meta:
             raise BenchError("--audio and --meta belong to a --listens file; a dataset brings its own.")
-        dataset = get("datasets", data.data or "demo")()
+        dataset = _dataset(data.data or "demo")
         root = dataset.prepare(Path(data.root).expanduser() if data.root else None, place.cache)
     notes: list[str] = []
     catalog = dataset.catalog(root)
     if data.audio:
         catalog = catalog_of(data.audio, notes)
     return Opened(dataset, root, catalog, not data.audio, notes)
+
+
+def _dataset(text: str) -> Dataset:
+    """Make a dataset from its spec; those without a class `Settings` take none."""
+    spec = parse(text)
+    cls = get("datasets", spec.name)
+    found = getattr(cls, "Settings", None)
+    settings = settings_from(found or NoSettings, spec)
+    return cast("Dataset", cls(settings) if found else cls())
 
 
 def catalog_of(audio: str, notes: list[str]) -> pl.DataFrame:
@@ -102,26 +115,34 @@ def open_material(data: Data, split: str | None, place: Place, log: Callable[[st
     """Open the data, make or read the split, and stop on a leak."""
     opened = open_data(data, place)
     dataset = opened.dataset
+    name, settings = splits.asked(split or dataset.default_split)
     fingerprint = _fingerprint(data, opened, place)
-    spec = parse(split or dataset.default_split)
-    if spec.name != "global_temporal":
-        raise BenchError(f"--split: there is no split {spec.name!r}.{did_you_mean(spec.name, ['global_temporal'])}")
-    settings = settings_from(GlobalTemporal, spec)
     known_ids = None if opened.catalog is None else digest(sorted(opened.catalog["track_id"].to_list()))
-    key = digest({"data": fingerprint, "split": str(spec), "audio": known_ids, "version": 1})
-    made = _split(opened, settings, place.cache / "splits", key, log)
+    key = digest({"data": fingerprint, "split": settings.canonical(), "audio": known_ids, "version": 2})
+
+    def known(items: pl.Series) -> pl.Series:
+        return match(opened, items)[0]["track_id"]
+
+    heard = None if opened.catalog is None else known
+    made = splits.read_or_make(dataset, opened.root, settings, heard, place.cache / "splits", key, log)
     notes = list(opened.notes)
     catalog = None
     if opened.catalog is not None:
         catalog, rule = match(opened, pl.Series("item", made.items, dtype=pl.String))
         if rule != "track_id":
             notes.append(f"tracks of the log were found by {rule}")
-    notes += _left_out(made)
+    if hasattr(dataset, "notes"):
+        notes += dataset.notes(opened.root)
+    published = checked(name, settings, dataset.name, made.counts)
+    notes += splits.notes(name, settings, made, published)
     frame = dataset.meta(opened.root)
     found = leaks.check(made, frame)
     if found.errors:
         raise BenchError("the split leaks: " + "; ".join(found.errors))
-    return Material(opened, fingerprint, made, spec.name, _meta(frame, made.items), catalog, notes, found)
+    notes += splits.alike(found.numbers)
+    if getattr(settings, "sequence", "") == "all_plays":
+        made = with_plays(made, dataset.listens(opened.root))
+    return Material(opened, fingerprint, made, name, _meta(frame, made.items), catalog, notes, found, published)
 
 
 def match(opened: Opened, items: pl.Series) -> tuple[pl.DataFrame, str]:
@@ -155,26 +176,6 @@ def match(opened: Opened, items: pl.Series) -> tuple[pl.DataFrame, str]:
     return best, chosen
 
 
-def _split(opened: Opened, settings: GlobalTemporal, folder: Path, key: str, log: Callable[[str], None]) -> Split:
-    """Read the split that belongs to `key`, or make and write it."""
-    pointer = folder / f"{key[:32]}.txt"
-    if pointer.exists() and (path := folder / pointer.read_text().strip()).exists():
-        try:
-            return read_split(path)
-        except BenchError as error:
-            log(f"{error} It is made again.")
-    listens = opened.dataset.listens(opened.root)
-    known = None
-    if opened.catalog is not None:
-        items = listens.select(pl.col("item").unique()).collect().to_series().drop_nulls().sort()
-        known = match(opened, items)[0]["track_id"]
-    made = make(listens, settings, known_items=known)
-    leaks.assert_sound(made)
-    path = made.write(folder)
-    write_text(pointer, path.name)
-    return made
-
-
 def _fingerprint(data: Data, opened: Opened, place: Place) -> dict[str, Any]:
     """Identify the listening data; a user's files are hashed once and remembered."""
     if not data.listens:
@@ -185,14 +186,6 @@ def _fingerprint(data: Data, opened: Opened, place: Place) -> dict[str, Any]:
         if not isinstance(result, str):
             raise BenchError(f"{file}: {result}.")
     return {"files": {Path(f).name: r for f, r in zip(files, found, strict=True)}, "columns": data.columns}
-
-
-def _left_out(split: Split) -> list[str]:
-    """Say what the split did not use of the log."""
-    left = split.counts["left_out"]
-    parts = [f"{n} plays {why.replace('_', ' ')}" for why, n in left["plays"].items() if n]
-    parts += [f"{n} held-out pairs ({why.replace('_', ' ')})" for why, n in left["pairs"].items() if n]
-    return ["left out of the log: " + ", ".join(parts)] if parts else []
 
 
 def _meta(frame: pl.DataFrame | None, items: Sequence[str]) -> dict[str, list[Any]]:

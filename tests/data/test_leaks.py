@@ -144,6 +144,14 @@ def test_artist_overlap():
     nobody = check(split, meta.with_columns(artist=pl.lit(None, pl.String))).numbers
     assert nobody["artist_overlap_hot"] is None
     assert check(split, meta.select("track_id")).numbers == {}
+    (hot,) = (text for text in check(split, meta).warnings if "hot test pairs" in text)
+    assert hot.endswith(
+        "of 20 hot test pairs are of an artist and title their listener trains on under another id: free hits"
+    )
+    alone = meta.with_columns(artist=pl.lit("one"), title=pl.col("track_id"))
+    assert "100.0% of 20 hot test pairs are by artists their listener trains on" in " ".join(
+        check(split, alone).warnings
+    )
 
 
 @pytest.mark.parametrize("block", [1, 7, 4096])

@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from bench.data import listens, tables
+from bench.data import blocks, listens
 from bench.data.listens import FileDataset, check, fingerprint, parse_columns, scan
 from bench.data.meta import read_meta
 from bench.errors import BenchError
@@ -65,7 +65,7 @@ def test_text_in_every_wrapping(tmp_path, separator, pack):
 @pytest.mark.parametrize("block", [1, 7, 40, 1 << 20])
 def test_streamed_text_is_cut_between_rows(tmp_path, monkeypatch, block):
     text = '\n\nuser,item,time,note\n1,a,2019-01-01,"x\ny"\n\n2,"b,""c",2019-01-02,z\n3,d,2019-01-03,'
-    monkeypatch.setattr(tables, "BLOCK", block)
+    monkeypatch.setattr(blocks, "BLOCK", block)
     plain, packed = put(tmp_path, text), put(tmp_path, bz2.compress(text.encode()), "log.csv.bz2")
     assert scan(packed).collect().equals(scan(plain).collect())
     assert scan(packed).select("item").collect()["item"].to_list() == ["a", 'b,"c', "d"]
@@ -209,7 +209,7 @@ def test_bad_values_of_parquet_are_reported_with_their_row(tmp_path):
         (b"\n\n", "holds no text"),
         (b"user,item,time\n", "no plays"),
         (b"user item time\nu i 2019-01-01\n", "one column only"),
-        (b"user,item,time\nu,i,2019-01-01,5\n", "line 2: 4 values, but the header names 3"),
+        (b"user,item,time\nu,i,2019-01-01,5\n", "line 2: 4 values, but there are 3 columns"),
         (b"user,item,time\nu,i,2019-01-01\nu,\xe9,2019-01-01\n", "line 3: not UTF-8"),
         ("user,item,time\n".encode("utf-16"), "neither Parquet nor UTF-8"),
         (b"PAR1 no, not really PAR1", "damaged Parquet"),
@@ -228,7 +228,7 @@ def test_missing_files(tmp_path):
 
 
 def test_a_large_broken_stream_is_reported(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "BLOCK", 1 << 12)
+    monkeypatch.setattr(blocks, "BLOCK", 1 << 12)
     rows = "".join(f"u{n},i{n * n % 7919},2019-01-01\n" for n in range(60_000))
     packed = bz2.compress(f"user,item,time\n{rows}".encode(), 1)
     assert check(put(tmp_path, packed))["users"] == 60_000

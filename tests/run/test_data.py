@@ -39,12 +39,14 @@ def wanted(base, records):
     return records(base.results)["mfcc", "knn", 0]["metrics"]
 
 
-def test_ids_with_the_files_extension(run, words, records, wanted, tmp_path):
+def test_ids_with_the_files_extension(run, words, records, wanted, world_folder, tmp_path):
+    audio = shutil.copytree(world_folder / "audio", tmp_path / "audio")
+    (audio / "t0000.wav.flac").touch()  # by path it is track t0000.wav: the rule that fits most must win
     frame = pl.read_csv(words["--listens"]).with_columns(pl.col("item") + ".wav")
     frame.write_csv(tmp_path / "plays.csv")
     meta = pl.read_parquet(words["--meta"]).with_columns(pl.col("track_id") + ".wav")
     meta.write_parquet(tmp_path / "meta.parquet")
-    said = run({**words, "--listens": tmp_path / "plays.csv", "--meta": tmp_path / "meta.parquet"})
+    said = run({**words, "--listens": tmp_path / "plays.csv", "--meta": tmp_path / "meta.parquet", "--audio": audio})
     assert said.code == 0, said.err
     assert "tracks of the log were found by file name\n" in said.err
     assert metrics(records, tmp_path / "r") == wanted

@@ -1,0 +1,51 @@
+"""How much of the test is by artists, or is the very titles, that its listeners train on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from bench.data.parts import Split
+
+ARTISTS, TITLES = 0.75, 0.01
+"""Larger shares of test pairs whose artist, or artist and title, their user trains on are a warning."""
+
+
+def too_alike(numbers: Mapping[str, float | int | None]) -> list[str]:
+    """Overlaps that a reader of the results must know of."""
+    found = []
+    for name, limit, what in (
+        ("artist", ARTISTS, "are by artists their listener trains on: content may score by the artist alone"),
+        ("title", TITLES, "are of an artist and title their listener trains on under another id: free hits"),
+    ):
+        shares = {kind: numbers.get(f"{name}_overlap_{kind}") for kind in ("hot", "cold")}
+        found += [
+            f"{share:.1%} of {numbers[f'{name}_known_{kind}']} {kind} test pairs {what}"
+            for kind, share in shares.items()
+            if share is not None and share > limit
+        ]
+    return found
+
+
+def overlap(split: Split, meta: pl.DataFrame) -> dict[str, float | int | None]:
+    """Shares of test pairs whose artist, or artist and title, the user has in training."""
+    numbers: dict[str, float | int | None] = {}
+    testers = split.pairs.filter(pl.col("part") == "test").select("user").unique()
+    pairs = split.pairs.select("user", "item", "part", "cold").join(testers, on="user", how="semi")
+    for name, columns in (("artist", ["artist"]), ("title", ["artist", "title"])):
+        if not set(columns) <= set(meta.columns):
+            continue
+        known = meta.drop_nulls(columns).filter(pl.col("artist") != "")
+        # Numbers, not names: the join below meets millions of rows.
+        kind = known.select(pl.struct(columns).rank("dense")).to_series()
+        known = known.select(pl.col("track_id").alias("item"), kind.alias("kind"))
+        told = pairs.join(known, on="item", how="inner")
+        heard = told.filter(pl.col("part") == "train").select("user", "kind").unique()
+        test = told.filter(pl.col("part") == "test")
+        test = test.join(heard.with_columns(heard=True), on=["user", "kind"], how="left")
+        for which, rows in (("hot", test.filter(~pl.col("cold"))), ("cold", test.filter("cold"))):
+            hits = int(rows["heard"].fill_null(False).sum())
+            numbers[f"{name}_overlap_{which}"] = hits / rows.height if rows.height else None
+            numbers[f"{name}_known_{which}"] = rows.height
+    return numbers

@@ -1,0 +1,83 @@
+"""Rows of a table read as plays: user, item, time, and the place of those that cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NoReturn
+
+import polars as pl
+
+from bench.data import times
+from bench.data.columns import ROLES, listed
+from bench.data.tables import Damage, Table, lines
+from bench.errors import BenchError
+
+EARLIEST = times.parse(pl.Series(["1900-01-01"])).item()
+LATEST = times.parse(pl.Series(["2200-01-01"])).item()
+"""A play is at or after the one and before the other."""
+
+
+def as_plays(table: Table, chosen: Mapping[str, str]) -> pl.LazyFrame:
+    """Return user, item (str), time (Datetime('us', 'UTC')), and `blank`: none of the three values is there.
+
+    `chosen` maps user, item and time to the table's columns.
+    """
+    expressions = {}
+    for role in ("user", "item"):
+        name, dtype = chosen[role], table.schema[chosen[role]]
+        if not (dtype.is_integer() or isinstance(dtype, (pl.String, pl.Categorical, pl.Enum))):
+            raise BenchError(f"{table.path}: column {name!r} is {dtype}; the {role} must be text or an integer.")
+        expressions[role] = pl.col(name).cast(pl.String)
+    name, dtype = chosen["time"], table.schema[chosen["time"]]
+    moment = times.moment(name, dtype)
+    if moment is None:
+        raise BenchError(f"{table.path}: column {name!r} is {dtype}; expected {times.EXPECTED}.")
+    blank = pl.all_horizontal(pl.col(chosen[role]).is_null() for role in ROLES)
+    return table.frame.select(**expressions, time=moment, blank=blank)
+
+
+def no_id(role: str) -> pl.Expr:
+    """Whether the id of a role is missing or empty."""
+    return pl.col(role).is_null() | (pl.col(role) == "")
+
+
+def report(
+    table: Table,
+    chosen: Mapping[str, str],
+    wrong: pl.Expr,
+    expected: str | None,
+    remedy: str = "Mend or remove such rows, or name other columns with --columns.",
+) -> NoReturn:
+    """Raise for the first row of the table for which `wrong` holds."""
+    raw = table.frame.select(**{f"raw_{role}": pl.col(chosen[role]) for role in ROLES})
+    rows = pl.concat([as_plays(table, chosen), raw], how="horizontal").with_row_index("row")
+    row = rows.filter(wrong).head(1).collect().row(0, named=True)
+    role = next((role for role in ("user", "item") if not row[role]), "time")
+    if expected is None:
+        expected = times.EXPECTED if role == "time" else f"the id of a{'n' if role == 'item' else ''} {role}"
+    raise BenchError(
+        f"{table.place(row['row'])}: the {role} (column {chosen[role]!r}) is {row['raw_' + role]!r}; "
+        f"expected {expected}. {remedy}"
+    )
+
+
+def diagnose(table: Table, error: Exception) -> NoReturn:
+    """Find the line over which the reader stumbled."""
+    if table.separator is not None:
+        names, separator = listed(table.schema), table.separator.encode()
+        try:
+            with lines(table.path) as stream:
+                for number, line in enumerate(stream, 1):
+                    place = f"{table.path}, line {number}"
+                    if (found := line.count(separator) + 1) > len(table.schema) and b'"' not in line:
+                        raise BenchError(
+                            f"{place}: {found} values, but there are {len(table.schema)} columns ({names}). "
+                            f"Expected values separated by {table.separator!r}."
+                        )
+                    try:
+                        line.decode()
+                    except UnicodeDecodeError as wrong:
+                        raise BenchError(f"{place}: not UTF-8 ({wrong.reason}). Convert it.") from error
+        except Damage as broken:
+            error = broken
+    raise BenchError(f"{table.path} cannot be read to its end ({error}). Get the file again.") from error

@@ -1,0 +1,53 @@
+"""Last.fm 1K: who played what, with MusicBrainz ids where Last.fm knew them. No audio."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import polars as pl
+
+from bench.data import convert
+from bench.data.sets.folder import LogDataset, find, packed
+
+NAMES = ("userid", "timestamp", "artid", "artname", "traid", "traname")
+"""The log has no header line."""
+
+
+class LastFM1K(LogDataset):
+    """19.2 million plays of 992 listeners; an item is a MusicBrainz recording. No audio.
+
+    Plays of tracks without a MusicBrainz id are left out, and counted.
+    """
+
+    name: str = "lastfm-1k"
+    license: str = "non-commercial use with attribution to Last.fm; redistribution is not granted"
+    source: str = "Celma, Music Recommendation and Discovery, 2010; Last.fm dataset 1K users"
+    layout: str = "userid-timestamp-artid-artname-traid-traname.tsv (no header line; plain or compressed)"
+    names: ClassVar[list[str]] = packed("userid-timestamp-artid-artname-traid-traname.tsv")
+
+    def missing(self, root: Path) -> list[str]:
+        """Return the log's name when it is not there."""
+        return [] if find(root, self.names) else [self.names[0]]
+
+    def log(self, root: Path) -> convert.Log:
+        """Return the log; artist and title of a track are those of its first line."""
+        path = find(root, self.names)
+        assert path is not None
+        return convert.Log(
+            path,
+            {"user": "userid", "item": "traid", "time": "timestamp"},
+            names=NAMES,
+            about={"artist": "artname", "title": "traname"},
+            drop_without_item=True,
+        )
+
+    def sources(self, root: Path) -> list[Path]:
+        """Return the log: it is all there is."""
+        return [self.log(root).path]
+
+    def meta(self, root: Path) -> pl.DataFrame:
+        """Artist and title of every track."""
+        folder = self.converted(root)
+        convert.converted(self.log(root), folder)
+        return pl.read_parquet(folder / convert.TRACKS).sort("track_id")

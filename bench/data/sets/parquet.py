@@ -1,0 +1,81 @@
+"""Logs that are Parquet already: looked through once, then read where they lie."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from bench.data.rows import EARLIEST, LATEST, as_plays, no_id, report
+from bench.data.tables import Damage, Table, open_table
+from bench.errors import BenchError
+from bench.files import canonical_json, write_text
+
+REMEDY = "Compare the file with its source, or get it again."
+
+
+def opened(path: Path, needed: Iterable[str]) -> Table:
+    """Open a Parquet file that must have certain columns.
+
+    Raises
+    ------
+    BenchError
+        It is no Parquet file, or lacks a column: it names file, columns found and columns expected.
+
+    """
+    table = open_table(path)
+    if table.separator is not None:
+        raise BenchError(f"{path} is not Parquet. {REMEDY}")
+    if missing := [name for name in needed if name not in table.schema]:
+        raise BenchError(
+            f"{path}: no column {', '.join(missing)}; expected {', '.join(needed)}; "
+            f"its columns are {', '.join(table.schema)}. {REMEDY}"
+        )
+    return table
+
+
+def look(
+    table: Table, chosen: Mapping[str, str], *, item_may_be_missing: bool = False, **more: pl.Expr
+) -> dict[str, int]:
+    """Count plays, those without an item, and `more` over one file, and stop on what cannot be.
+
+    Raises
+    ------
+    BenchError
+        An id or a time is missing or absurd: it names the file, the row, the value and what was expected.
+
+    """
+    plays = as_plays(table, chosen)
+    wrong = no_id("user") | pl.col("time").is_null()
+    if not item_may_be_missing:
+        wrong |= no_id("item")
+    absurd = (pl.col("time") < EARLIEST) | (pl.col("time") >= LATEST)
+    counts = plays.select(plays=pl.len(), without_item=no_id("item").sum(), wrong=wrong.sum(), absurd=absurd.sum())
+    try:
+        found = counts.collect(engine="streaming").row(0, named=True)
+        found |= table.frame.select(**more).collect(engine="streaming").row(0, named=True) if more else {}
+    except Damage as error:
+        raise BenchError(f"{table.path} cannot be read to its end ({error}). Get the file again.") from error
+    for which, expected in (("wrong", None), ("absurd", "a time between 1900 and 2200")):
+        if found.pop(which):
+            report(table, chosen, wrong if which == "wrong" else absurd, expected, REMEDY)
+    return {name: int(value or 0) for name, value in found.items()}
+
+
+def plays(table: Table, chosen: Mapping[str, str], where: pl.Expr | None = None) -> pl.LazyFrame:
+    """Return user, item (str), time (datetime, UTC) of rows where `where` holds and there is an item."""
+    source = table if where is None else Table(table.path, table.frame.filter(where), table.schema, None, None, 1)
+    return as_plays(source, chosen).filter(~no_id("item")).select("user", "item", "time")
+
+
+def remembered(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the JSON object in `path`; make and write it when it is not there."""
+    try:
+        known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        known = make()
+        write_text(path, canonical_json(known))
+    return known

@@ -1,0 +1,117 @@
+"""Yambda: listening of a streaming service with ready-made audio vectors. No audio, no names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import polars as pl
+
+from bench.data.sets.folder import FolderDataset, find
+from bench.data.sets.parquet import look, opened, plays, remembered
+from bench.errors import BenchError
+from bench.files import digest
+
+COLUMNS = {"user": "uid", "item": "item_id", "time": "timestamp"}
+PLAYED = "played_ratio_pct"
+
+
+@dataclass(frozen=True)
+class YambdaSettings:
+    """Which edition, and what is a listen.
+
+    size : 50m, 500m or 5b plays, the folder below ``flat/``
+    min_ratio : a play counts when at least so many percent of the track were heard (Yambda's own protocol: 50)
+    """
+
+    size: Literal["50m", "500m", "5b"] = "50m"
+    min_ratio: int = 50
+
+    def __post_init__(self) -> None:
+        """Reject a ratio that is none."""
+        if not 0 <= self.min_ratio <= 100:
+            raise BenchError(f"yambda: min_ratio={self.min_ratio}; expected a percentage from 0 to 100.")
+
+
+class Yambda(FolderDataset):
+    """50 million to 4.8 billion plays with audio vectors, no audio; --data yambda:size=500m,min_ratio=50.
+
+    Its clock counts seconds from an unknown day, here 1970-01-01: dates mean nothing, distances do. The
+    vectors are read by ``--extractor precomputed:path=embeddings.parquet,column=embed``. The artist of an item
+    is the text of its artists' numbers.
+    """
+
+    Settings: ClassVar[type[Any]] = YambdaSettings
+    name: str = "yambda"
+    license: str = "Apache-2.0"
+    source: str = "Ploshkin et al., arXiv 2505.22238; https://huggingface.co/datasets/yandex/yambda"
+    layout: str = (
+        "flat/50m/listens.parquet (or 500m, 5b), and where you have them artist_item_mapping.parquet, "
+        "album_item_mapping.parquet, embeddings.parquet"
+    )
+
+    def __init__(self, settings: YambdaSettings | None = None) -> None:
+        """Keep the settings; editions are data sets of their own by name."""
+        super().__init__(settings)
+        ratio = "" if self.settings.min_ratio == 50 else f"-ratio{self.settings.min_ratio}"
+        self.name = f"yambda-{self.settings.size}{ratio}"
+
+    def missing(self, root: Path) -> list[str]:
+        """Return the log's name when it is not there."""
+        return [] if self._log(root) else [f"flat/{self.settings.size}/listens.parquet"]
+
+    def sources(self, root: Path) -> list[Path]:
+        """Return the log and the tables of artists and albums."""
+        tables = [find(root, (f"{kind}_item_mapping.parquet",)) for kind in ("artist", "album")]
+        return [path for path in (self._log(root), *tables) if path]
+
+    def listens(self, root: Path) -> pl.LazyFrame:
+        """user, item (numbers as text), time (datetime, UTC) of the plays that count."""
+        self._counts(root)
+        return plays(self._opened(root), COLUMNS, pl.col(PLAYED) >= self.settings.min_ratio)
+
+    def notes(self, root: Path) -> list[str]:
+        """Return how many plays do not count."""
+        counts = self._counts(root)
+        left = counts["plays"] - counts["counting"]
+        unknown = f", {counts['unknown']:,} of them of unknown length" if counts["unknown"] else ""
+        short = f"{left:,} of {counts['plays']:,} plays do not count: under {self.settings.min_ratio} % heard{unknown}"
+        return [short] if left else []
+
+    def meta(self, root: Path) -> pl.DataFrame | None:
+        """Artist and album of the items in the log: their numbers, ascending, with commas between."""
+        items = self.listens(root).select(pl.col("item").unique().alias("track_id")).collect(engine="streaming")
+        found = items
+        for kind in ("artist", "album"):
+            if path := find(root, (f"{kind}_item_mapping.parquet",)):
+                pairs = opened(path, ("item_id", f"{kind}_id")).frame.select(
+                    track_id=pl.col("item_id").cast(pl.String), number=pl.col(f"{kind}_id")
+                )
+                known = pairs.join(items.lazy(), on="track_id", how="semi").unique().sort("number")
+                names = pl.col("number").cast(pl.String).str.join(",")
+                named = known.group_by("track_id", maintain_order=True).agg(names.alias(kind)).collect()
+                found = found.join(named, on="track_id", how="left")
+        return found.sort("track_id") if found.width > 1 else None
+
+    def _log(self, root: Path) -> Path | None:
+        size = self.settings.size
+        if found := find(root, (f"flat/{size}/listens.parquet", f"{size}/listens.parquet")):
+            return found
+        here = root / "listens.parquet"
+        return here if root.name == size and here.exists() else None
+
+    def _opened(self, root: Path) -> Any:
+        path = self._log(root)
+        assert path is not None
+        return opened(path, (*COLUMNS.values(), PLAYED))
+
+    def _counts(self, root: Path) -> dict[str, Any]:
+        """Count once a file and ratio, checking every row."""
+        table, ratio = self._opened(root), self.settings.min_ratio
+        key = {"log": self.sha256(table.path), "min_ratio": ratio, "format": 1}
+        played = pl.col(PLAYED)
+        more = {"counting": (played >= ratio).sum(), "unknown": played.is_null().sum()}
+        return remembered(
+            self._below("datasets") / "yambda" / f"{digest(key)[:16]}.json", lambda: look(table, COLUMNS, **more)
+        )

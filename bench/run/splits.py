@@ -1,0 +1,82 @@
+"""From ``--split`` to a split: read the one that was made before, or make it; and what to say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import polars as pl
+
+from bench.data import leaks
+from bench.data.published import deviations
+from bench.data.split import SPLITS, Split, SplitSettings, make, read
+from bench.errors import BenchError, did_you_mean
+from bench.files import write_text
+from bench.protocols import Dataset
+from bench.specs import parse, settings_from
+
+
+def asked(text: str) -> tuple[str, SplitSettings]:
+    """Read a split's spec: its name and settings.
+
+    Raises
+    ------
+    BenchError
+        For an unknown name or setting ("did you mean"), or a value that no split can have.
+
+    """
+    spec = parse(text)
+    if spec.name not in SPLITS:
+        raise BenchError(f"--split: there is no split {spec.name!r}.{did_you_mean(spec.name, SPLITS)}")
+    settings: SplitSettings = settings_from(SPLITS[spec.name], spec)
+    return spec.name, settings
+
+
+def read_or_make(
+    dataset: Dataset,
+    root: Path,
+    settings: SplitSettings,
+    known: Callable[[pl.Series], pl.Series] | None,
+    folder: Path,
+    key: str,
+    log: Callable[[str], None],
+) -> Split:
+    """Read the split that belongs to `key` from `folder`, or make and write it.
+
+    `known` tells which of the log's items there is audio of; without it all of them are used.
+    """
+    pointer = folder / f"{key[:32]}.txt"
+    if pointer.exists() and (path := folder / pointer.read_text().strip()).exists():
+        try:
+            return read(path)
+        except BenchError as error:
+            log(f"{error} It is made again.")
+    listens = dataset.listens(root)
+    heard = None
+    if known is not None:
+        heard = known(listens.select(pl.col("item").unique()).collect().to_series().drop_nulls().sort())
+    made = make(listens, settings, known_items=heard)
+    leaks.assert_sound(made)
+    path = made.write(folder)
+    write_text(pointer, path.name)
+    return made
+
+
+def notes(name: str, settings: SplitSettings, split: Split, published: str | None) -> list[str]:
+    """Say what the split left out of the log, and whether it is the published one."""
+    left = split.counts["left_out"]
+    parts = [f"{n} plays {why.replace('_', ' ')}" for why, n in left["plays"].items() if n]
+    parts += [f"{n} held-out pairs ({why.replace('_', ' ')})" for why, n in left["pairs"].items() if n]
+    found = ["left out of the log: " + ", ".join(parts)] if parts else []
+    if changed := deviations(settings):
+        found.append(f"{name} with {', '.join(changed)} is not the published split")
+    if published and not published.startswith("not checked"):
+        found.append(f"the split {published}")
+    return found
+
+
+def alike(numbers: Mapping[str, float | int | None]) -> list[str]:
+    """Say how much of the test a recommender of known artists would find."""
+    shares = {kind: numbers.get(f"artist_overlap_{kind}") for kind in ("hot", "cold")}
+    parts = [f"{share:.0%} of the {kind} test pairs" for kind, share in shares.items() if share is not None]
+    return [f"by artists that their listener trains on: {', '.join(parts)}"] if parts else []
