@@ -103,12 +103,14 @@ def create(kind: Kind, spec: Spec | str, *, lane: Lane = "corrected") -> Any:
     if missing := missing_libraries(cls):
         raise BenchError(f"{spec.name} needs {', '.join(missing)}: {install_line(cls)}")
     typed = spec.with_default("lane", wanted) if aware else spec.without("lane")
-    return cls(settings_from(settings_cls, typed))
+    plugin = cls(settings_from(settings_cls, typed))
+    plugin.lane = wanted
+    return plugin
 
 
-def lane_of(plugin: Any, default: Lane) -> Lane:
-    """Return the lane a plugin runs in: its own setting, or the run's."""
-    return cast("Lane", getattr(plugin.settings, "lane", default))
+def lane_of(plugin: Any) -> Lane:
+    """Return the lane a plugin was made for: the one in its spec, or the run's."""
+    return cast("Lane", plugin.lane)
 
 
 def catalog(kind: Kind) -> list[Entry]:

@@ -57,7 +57,7 @@ def test_a_lane_a_plugin_does_not_have_is_refused():
 def test_the_lane_reaches_the_settings():
     knn = registry.create("recommenders", "knn", lane="published")
     assert knn.settings.lane == "published"
-    assert registry.lane_of(knn, "corrected") == "published"
+    assert registry.lane_of(knn) == "published"
 
 
 @pytest.mark.parametrize("verb", [["ls"], ["doctor"], ["--help"], ["report", "no-such-folder"], ["run", "--help"]])

@@ -151,9 +151,9 @@ def _label(rows: list[Row]) -> None:
         row.model = line(row.first.recommender["spec"])
     for row in _alike(rows):
         assert row.first
-        layer = row.first.extractor["view"].get("layer")
-        if layer and "layer=" not in row.extractor:
-            row.extractor += f" layer {line(layer)}"
+        layers = [layer for layer in row.first.extractor["view"].get("layers", ()) if layer]
+        if layers and "layer=" not in row.extractor:
+            row.extractor += f" layer {line('+'.join(layers))}"
     for row in _alike(rows):
         row.model += f" #{row.identity[:4]}"
 

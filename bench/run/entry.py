@@ -89,7 +89,7 @@ def treat_of(request: Request, cell: Cell) -> str:
 def _extractor(request: Request, cell: Cell) -> tuple[dict[str, Any], str]:
     parts = [(spec, request.plugin(spec)) for spec in parse_sum(cell.extractor)]
     plugins = [plugin for _, plugin in parts]
-    lanes = {lane_of(plugin, request.lane) for plugin in plugins}
+    lanes = {lane_of(plugin) for plugin in plugins}
     lane = lanes.pop() if len(lanes) == 1 else "mixed"
     about = {
         "name": "+".join(spec.name for spec, _ in parts),
@@ -120,7 +120,7 @@ def _recommender(request: Request, cell: Cell) -> dict[str, Any]:
     return {
         "name": model.name,
         "spec": cell.model,
-        "lane": lane_of(model, request.lane),
+        "lane": lane_of(model),
         "settings": asdict(model.settings),
         "deterministic": model.deterministic,
         "origin": asdict(origin("recommenders", spec.name)),

@@ -79,7 +79,7 @@ class Results:
                 "spec": extractor,
                 "lane": lane if lane != "mixed" else "published",
                 "settings": {"typed": extractor},
-                "view": {"layer": None, "treat": ""},
+                "view": {"layers": [None], "treat": ""},
                 "width": 0 if name == "none" else 104,
                 "coverage": 1.0,
                 "license": "Apache-2.0",

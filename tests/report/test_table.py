@@ -90,9 +90,9 @@ def test_other_data_split_or_k_is_another_board(results):
 
 def test_views_and_settings_are_rows_of_their_own(results):
     results.add("mert")
-    results.add("mert", table={"view": {"layer": "7", "treat": ""}})
-    results.add("mert", table={"view": {"layer": None, "treat": "l2+pca:8"}})
-    results.add("mert", table={"settings": {"changed": 1}, "view": {"layer": "7", "treat": ""}})
+    results.add("mert", table={"view": {"layers": ["7"], "treat": ""}})
+    results.add("mert", table={"view": {"layers": [None], "treat": "l2+pca:8"}})
+    results.add("mert", table={"settings": {"changed": 1}, "view": {"layers": ["7"], "treat": ""}})
     labels = names(only(results).rows)
     assert len(set(labels)) == 4
     assert ("mert (l2+pca:8)", "knn") in labels
