@@ -9,30 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
+from bench.metrics.beyond import Rows
 from bench.topk import NotFiniteError, Selector, tie_ranks
 
 if TYPE_CHECKING:
     import torch
-
-
-class Rows(Protocol):
-    """Compressed rows, such as `bench.protocols.Interactions`; an item may occur twice."""
-
-    @property
-    def indptr(self) -> NDArray[np.int64]:
-        """Row pointers (n_users + 1,)."""
-        ...
-
-    @property
-    def item(self) -> NDArray[np.int32]:
-        """Item indexes."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
