@@ -91,6 +91,8 @@ def scan(folder: Path) -> pl.LazyFrame:
 
 def _convert(log: Log, folder: Path) -> None:
     table = open_table(log.path, log.names)
+    if table.separator is None:
+        raise BenchError(f"{log.path} is Parquet; expected text. Read it with --listens {log.path}.")
     if missing := [name for name in (*log.columns.values(), *log.about.values()) if name not in table.schema]:
         raise BenchError(
             f"{log.path}: no column {', '.join(missing)}; its columns are {', '.join(table.schema)}. {_REMEDY}"

@@ -191,6 +191,8 @@ def test_other_columns_and_keys_are_refused(tmp_path):
     data = Music4AllOnion()
     root = data.prepare(tmp_path, tmp_path / "cache")
     assert "no column track_id; its columns are user_id, song, timestamp" in refusal(data.listens, root)
+    pl.DataFrame({"user_id": [1]}).write_parquet(tmp_path / "userid_trackid_timestamp.tsv")
+    assert "is Parquet; expected text" in refusal(data.listens, root)
     put(tmp_path / "id_metadata.csv", "id\tkey\tmode\na\t5\t1\nb\t12\t1\n")
     message = refusal(data.labels, root, "catalog-key")
     assert "line 3: the key is '12'; expected a whole number from -1 to 11" in message
