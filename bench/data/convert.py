@@ -16,13 +16,14 @@ from bench.data.rows import EARLIEST, LATEST, as_plays, diagnose, no_id, report
 from bench.data.tables import Damage, Table, open_table
 from bench.data.times import iso
 from bench.errors import BenchError
-from bench.files import canonical_json, whole, write_text
+from bench.files import canonical_json, digest, file_sha256, whole, write_text
 
 LISTENS, TRACKS, COUNTS = "listens.parquet", "tracks.parquet", "counts.json"
 TELL_SECONDS = 15
 """Between two lines of progress."""
 
-_REMEDY = "Compare the file with its source, or get it again."
+RACY_NS = 2_000_000_000
+"""A file changed so shortly before it was read may change again within one tick of its clock."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Log:
     names : all its columns, tab-separated, when it has no header line
     about : columns that describe the item, by what they become; kept once an item, from its first play
     drop_without_item : plays without an item id are left out and counted; otherwise they are an error
+    remedy : what to do about a line that is wrong, for messages
     """
 
     path: Path
@@ -40,6 +42,7 @@ class Log:
     names: Sequence[str] | None = None
     about: Mapping[str, str] = field(default_factory=dict)
     drop_without_item: bool = False
+    remedy: str = "Compare the file with its source, or get it again."
 
     def key(self) -> dict[str, Any]:
         """Return what changes the result, beside the content of the file."""
@@ -83,6 +86,26 @@ def noted(folder: Path) -> dict[str, Any] | None:
     return known
 
 
+def sha256(path: Path, folder: Path) -> str:
+    """sha256 (hex) of a file, remembered below `folder` by its path, size and time of change."""
+    status = path.stat()
+    stamp = [str(path), status.st_size, status.st_mtime_ns]
+    note = folder / "sha256" / f"{digest(str(path))[:32]}.json"
+    try:
+        known = json.loads(note.read_text(encoding="utf-8"))
+        if known["stamp"] == stamp:
+            return str(known["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not there yet, or damaged: it is made anew
+    if status.st_size > 1 << 28:
+        tell(f"hashing {path} ({status.st_size / 1e6:,.0f} MB) once")
+    began = time.time_ns()
+    found = file_sha256(path)
+    if status.st_mtime_ns < began - RACY_NS:
+        write_text(note, canonical_json({"stamp": stamp, "sha256": found}))
+    return found
+
+
 def scan(folder: Path) -> pl.LazyFrame:
     """Return the plays of a converted log, lazily: user, item (str), time (Datetime('us', 'UTC'))."""
     time = pl.from_epoch("time", time_unit="s").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
@@ -95,7 +118,7 @@ def _convert(log: Log, folder: Path) -> None:
         raise BenchError(f"{log.path} is Parquet; expected text. Read it with --listens {log.path}.")
     if missing := [name for name in (*log.columns.values(), *log.about.values()) if name not in table.schema]:
         raise BenchError(
-            f"{log.path}: no column {', '.join(missing)}; its columns are {', '.join(table.schema)}. {_REMEDY}"
+            f"{log.path}: no column {', '.join(missing)}; its columns are {', '.join(table.schema)}. {log.remedy}"
         )
     counts = _Counts()
     tell(f"converting {log.path} ({log.path.stat().st_size / 1e6:,.0f} MB) once, into {folder}")
@@ -104,7 +127,7 @@ def _convert(log: Log, folder: Path) -> None:
         _write((_noted(part, counts, about) for part in _checked(table, log, counts)), temporary)
     if not counts.plays:
         (folder / LISTENS).unlink()
-        raise BenchError(f"{log.path} holds no plays. {_REMEDY}")
+        raise BenchError(f"{log.path} holds no plays. {log.remedy}")
     if log.about:
         with whole(folder / TRACKS) as temporary:
             pl.concat(about).rename({"item": "track_id"}).write_parquet(temporary)
@@ -151,9 +174,9 @@ def _checked(table: Table, log: Log, counts: _Counts) -> Iterator[pl.DataFrame]:
             without_item=(full & no_id("item")).sum(),
         ).row(0, named=True)
         if found["wrong"]:
-            report(here, log.columns, wrong, None, _REMEDY)
+            report(here, log.columns, wrong, None, log.remedy)
         if found["absurd"]:
-            report(here, log.columns, absurd, "a time between 1900 and 2200", _REMEDY)
+            report(here, log.columns, absurd, "a time between 1900 and 2200", log.remedy)
         counts.blank += found["blank"]
         counts.without_item += found["without_item"]
         row += part.height

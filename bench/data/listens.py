@@ -9,13 +9,13 @@ from typing import Any
 
 import polars as pl
 
-from bench.data import times
+from bench.data import convert, times
 from bench.data.columns import choose, parse_columns
 from bench.data.meta import read_meta
-from bench.data.rows import EARLIEST, LATEST, as_plays, diagnose, no_id, report
+from bench.data.rows import EARLIEST, LATEST, REMEDY, as_plays, diagnose, no_id, report
 from bench.data.tables import Damage, Table, open_table
 from bench.errors import BenchError
-from bench.files import file_sha256
+from bench.files import digest, file_sha256
 
 __all__ = ["FileDataset", "check", "fingerprint", "parse_columns", "scan"]
 
@@ -103,9 +103,11 @@ class FileDataset:
         self.path, self.columns, self.meta_path = path, dict(columns or {}), meta
         self.name = re.sub(r"[^\w.-]+", "-", _SUFFIXES.sub("", path.name)) or "log"
         self._counts: dict[str, Any] | None = None
+        self._cache: Path | None = None
 
     def prepare(self, root: Path | None, cache: Path) -> Path:
-        """Return the folder of the log; nothing is prepared."""
+        """Return the folder of the log; nothing is prepared yet."""
+        self._cache = cache.absolute() / "datasets"
         return self.path.parent
 
     def catalog(self, root: Path) -> None:
@@ -113,9 +115,20 @@ class FileDataset:
         return
 
     def listens(self, root: Path) -> pl.LazyFrame:
-        """Plays as `scan` returns them, after one `check` of the whole file."""
-        self.counts()
-        return scan(self.path, self.columns)
+        """Plays as `scan` returns them, after one `check` of the whole file.
+
+        Text in bz2, gzip, xz or zstd is converted to Parquet on first use: a split reads a log twice.
+        """
+        table = open_table(self.path)
+        if self._cache is None or not table.packing:
+            self.counts()
+            return scan(self.path, self.columns)
+        log = convert.Log(self.path, choose(self.path, list(table.schema), self.columns), remedy=REMEDY)
+        key = digest({"log": convert.sha256(self.path, self._cache), **log.key()})
+        folder = self._cache / f"{self.name}-{key[:16]}"
+        if convert.converted(log, folder)["last"] < "1971":
+            self.counts()  # dates without separators?
+        return convert.scan(folder)
 
     def counts(self) -> dict[str, Any]:
         """What `check` counted; the file is read on the first call only."""

@@ -16,6 +16,8 @@ EARLIEST = times.parse(pl.Series(["1900-01-01"])).item()
 LATEST = times.parse(pl.Series(["2200-01-01"])).item()
 """A play is at or after the one and before the other."""
 
+REMEDY = "Mend or remove such rows, or name other columns with --columns."
+
 
 def as_plays(table: Table, chosen: Mapping[str, str]) -> pl.LazyFrame:
     """Return user, item (str), time (Datetime('us', 'UTC')), and `blank`: none of the three values is there.
@@ -46,7 +48,7 @@ def report(
     chosen: Mapping[str, str],
     wrong: pl.Expr,
     expected: str | None,
-    remedy: str = "Mend or remove such rows, or name other columns with --columns.",
+    remedy: str = REMEDY,
 ) -> NoReturn:
     """Raise for the first row of the table for which `wrong` holds."""
     raw = table.frame.select(**{f"raw_{role}": pl.col(chosen[role]) for role in ROLES})

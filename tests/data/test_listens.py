@@ -1,6 +1,7 @@
 import bz2
 import gzip
 import lzma
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from bench.data import blocks, listens
+from bench.data import blocks, convert, listens
 from bench.data.listens import FileDataset, check, fingerprint, parse_columns, scan
 from bench.data.meta import read_meta
 from bench.errors import BenchError
@@ -252,6 +253,35 @@ def test_file_dataset(tmp_path):
     assert data.fingerprint(root)["listens"] == fingerprint(path)
     assert FileDataset(path).meta(root) is None
     assert "line 2" in refusal(FileDataset(put(tmp_path, "user,item,time\n1,2,x\n")).listens, root)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zstd])
+def test_packed_logs_are_converted_once(tmp_path, monkeypatch, pack):
+    path = put(tmp_path, pack(LOG.replace("user", "who").encode() + b"\n"))
+    os.utime(path, (1_600_000_000, 1_600_000_000))  # the hash of a file this fresh would not be remembered
+
+    def rows(columns):
+        data = FileDataset(path, columns)
+        return data.listens(data.prepare(None, tmp_path / "cache")).collect().rows()
+
+    assert rows({"user": "who"}) == ROWS
+    with monkeypatch.context() as patch:
+        patch.setattr(convert, "_convert", lambda *_: pytest.fail("converted again"))
+        patch.setattr(convert, "file_sha256", lambda *_: pytest.fail("hashed again"))
+        assert rows({"user": "who"}) == ROWS
+    assert rows({"user": "item", "item": "who"})[0][:2] == ("b", "007")
+    assert "no column looks like the user" in refusal(rows, {})
+
+
+def test_packed_logs_are_checked(tmp_path):
+    for text, message in (
+        ("1,2,x\n", "line 2: the time (column 'time') is 'x'"),
+        ("1,2,20190220\n", "expected dates with separators"),
+        ("1,,2019-02-20\n", "name other columns with --columns"),
+    ):
+        path = put(tmp_path, bz2.compress(b"user,item,time\n" + text.encode()))
+        data = FileDataset(path)
+        assert message in refusal(data.listens, data.prepare(None, tmp_path / "cache"))
 
 
 def test_meta(tmp_path):

@@ -199,8 +199,6 @@ def test_other_columns_and_keys_are_refused(tmp_path):
 
 
 def test_hashes_are_remembered(onion, tmp_path, monkeypatch):
-    from bench.data.sets import folder
-
     def fingerprint():
         data = Music4AllOnion()
         return data.fingerprint(data.prepare(onion, tmp_path / "cache"))
@@ -211,7 +209,7 @@ def test_hashes_are_remembered(onion, tmp_path, monkeypatch):
         *(f"music4all/id_{kind}.csv" for kind in ("information", "tags", "genres", "metadata")),
     }
     with monkeypatch.context() as patch:
-        patch.setattr(folder, "file_sha256", lambda path: pytest.fail(f"{path} was read again"))
+        patch.setattr(convert, "file_sha256", lambda path: pytest.fail(f"{path} was read again"))
         assert fingerprint() == first
     for note in (tmp_path / "cache").rglob("sha256/*.json"):
         note.write_text("{")

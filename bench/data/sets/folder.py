@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,16 +11,13 @@ import polars as pl
 
 from bench.data import convert
 from bench.errors import BenchError
-from bench.files import canonical_json, digest, file_sha256, write_text
+from bench.files import digest
 from bench.protocols import Dataset, NoSettings
 
 PACKED = ("", ".bz2", ".gz", ".xz", ".zst")
 """What may follow the name of a text file."""
 
 AUDIO = (".mp3", ".flac", ".wav", ".ogg", ".opus", ".m4a")
-
-RACY_NS = 2_000_000_000
-"""A file changed so shortly before it was read may change again within one tick of its clock."""
 
 
 class FolderDataset(Dataset):
@@ -98,22 +93,7 @@ class FolderDataset(Dataset):
 
     def sha256(self, path: Path) -> str:
         """sha256 of a file, remembered by its path, size and time of change."""
-        status = path.stat()
-        stamp = [str(path), status.st_size, status.st_mtime_ns]
-        note = self._below("datasets") / "sha256" / f"{digest(str(path))[:32]}.json"
-        try:
-            known = json.loads(note.read_text(encoding="utf-8"))
-            if known["stamp"] == stamp:
-                return str(known["sha256"])
-        except (OSError, ValueError, KeyError, TypeError):
-            pass  # not there yet, or damaged: it is made anew
-        if status.st_size > 1 << 28:
-            convert.tell(f"hashing {path} ({status.st_size / 1e6:,.0f} MB) once")
-        began = time.time_ns()
-        found = file_sha256(path)
-        if status.st_mtime_ns < began - RACY_NS:
-            write_text(note, canonical_json({"stamp": stamp, "sha256": found}))
-        return found
+        return convert.sha256(path, self._below("datasets"))
 
     def _below(self, name: str) -> Path:
         if self._cache is None:
