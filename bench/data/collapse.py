@@ -14,6 +14,9 @@ from bench.data.tables import Damage
 from bench.data.temporal import Bounds, seconds
 from bench.errors import BenchError
 
+SORTED = 2**27
+"""Plays that are sorted in memory: 8 bytes each, and as many while they are cut up."""
+
 PLAY = {"user": "text", "item": "text", "time": "a datetime"}
 
 
@@ -37,12 +40,12 @@ class Pairs:
     `last` and `count` cover the plays of the pair's own period only: training, validation or test.
     """
 
-    user: NDArray[np.int64]
-    item: NDArray[np.int64]
+    user: NDArray[np.int32]
+    item: NDArray[np.int32]
     first: NDArray[np.int64]
     last: NDArray[np.int64]
-    count: NDArray[np.int64]
-    plays: NDArray[np.int64]
+    count: NDArray[np.int32]
+    plays: NDArray[np.int32]
     """All plays in [start, end)."""
     heard: NDArray[np.bool_]
     """Played before `start` already; all False unless the settings look there."""
@@ -89,53 +92,111 @@ def survey(listens: pl.LazyFrame, settings: SplitSettings) -> Survey:
 def collapse(listens: pl.LazyFrame, log: Survey, bounds: Bounds, *, look_back: bool) -> Pairs:
     """Read a log (user, item, time) once more and collapse it to pairs.
 
-    Groups are keyed by one integer made of both codes: half the time and memory of grouping by two texts.
-    Times are kept as seconds since the log's first play, in 32 bits unless it spans 68 years.
     With `look_back` plays before the window are looked at too, for `Pairs.heard` alone.
+
+    A play is one integer of 64 bits: its pair above, seconds since the log's first play below. One sort in
+    place then brings a pair's plays together in the order of time, in 8 bytes a play. Where that does not
+    fit (too many users x items x seconds, or more than `SORTED` plays) the log is grouped as it is read.
     """
-    start, trained, cut, end = bounds
+    start, _, _, end = bounds
     time, width = pl.col("time"), len(log.items)
     code = {name: pl.col(name).cast(pl.Enum(ids)).to_physical().cast(pl.UInt64) for name, ids in _ids(log)}
+    pair, since = code["user"] * width + code["item"], time - log.first
     plays = whole_seconds(listens).filter(time < end)
     if not look_back:
         plays = plays.filter(time >= start)
-    since = (time - log.first).cast(pl.Int32 if log.last - log.first < 2**31 else pl.Int64)
-    within = pl.when(time >= start).then(since) if look_back else since
+    bits = (log.last - log.first).bit_length()
+    number = log.plays - log.after - (0 if look_back else log.before)
+    if number > SORTED or bits > 31 or (len(log.users) * width).bit_length() + bits > 64:
+        return _grouped(plays.select(pair=pair, since=since), log, bounds, look_back=look_back)
+    packed = _collect(plays.select(play=pair * 2**bits + since.cast(pl.UInt64)))
+    return _sorted(packed.drop_in_place("play").to_numpy(writable=True), bits, log, bounds)
+
+
+def _sorted(packed: NDArray[np.uint64], bits: int, log: Survey, bounds: Bounds) -> Pairs:
+    """Collapse packed plays (N,), sorting them in place."""
+    packed.sort()
+    since = packed.astype(np.uint32)  # drops what lies above
+    since &= np.uint32(2**bits - 1)
+    since = since.view(np.int32)
+    packed >>= np.uint64(bits)
+    early = since < bounds.start - log.first
+    before = packed[early]
+    if len(before):
+        since, packed = since[~early], packed[~early]
+    # Where another pair begins, and where another period begins within a pair.
+    opens = np.ones(len(packed), dtype=np.bool_)
+    np.not_equal(packed[1:], packed[:-1], out=opens[1:])
+    pair = packed[opens]
+    del packed, early
+    turns = opens.copy()
+    for bound in {bounds.trained, bounds.cut}:
+        later = since >= bound - log.first
+        turns[1:] |= later[1:] != later[:-1]
+    starts = np.flatnonzero(turns).astype(np.int32)
+    own = np.flatnonzero(opens[starts])
+    del opens, turns, later
+    ends = np.append(starts, np.int32(len(since)))[own + 1]
+    starts = starts[own]
+    del own
+    count, plays = ends - starts, np.diff(starts, append=np.int32(len(since)))
+    first, last = since[starts], since[ends - 1]
+    del since, starts, ends
+    at = np.searchsorted(before, pair)
+    heard = at < len(before)
+    heard[heard] = before[at[heard]] == pair[heard]
+    del at
+    user, item = _user_item(pair.view(np.int64), len(log.items))
+    return Pairs(user, item, first + np.int64(log.first), last + np.int64(log.first), count, plays, heard)
+
+
+def _user_item(pair: NDArray[np.int64], width: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    user = (pair // width).astype(np.int32)
+    return user, (pair - user * np.int64(width)).astype(np.int32)
+
+
+def _grouped(plays: pl.LazyFrame, log: Survey, bounds: Bounds, *, look_back: bool) -> Pairs:
+    """Collapse plays (pair, since) to pairs by groups, streamed: memory grows with pairs alone.
+
+    Times are kept in 32 bits unless the log spans 68 years.
+    """
+    start, trained, cut, _ = (bound - log.first for bound in bounds)
+    since = pl.col("since").cast(pl.Int32 if log.last - log.first < 2**31 else pl.Int64)
+    within = pl.when(since >= start).then(since) if look_back else since
     periods = {"train": trained, "valid": cut} if trained < cut else {"train": trained}
     keyed = plays.select(
-        pair=code["user"] * width + code["item"],
+        "pair",
         ever=since,
         all=within,
-        **{name: pl.when(time < until).then(within) for name, until in periods.items()},
+        **{name: pl.when(since < until).then(within) for name, until in periods.items()},
     )
     names = ("all", *periods)
-    grouped = _collect(
+    found = _collect(
         keyed.group_by("pair").agg(
             *([pl.col("ever").min()] if look_back else []),
             pl.col("all").min().alias("first"),
             *(pl.col(name).max().alias(f"last_{name}") for name in names),
-            *(pl.col(name).count().cast(pl.UInt32).alias(f"count_{name}") for name in names),
+            *(pl.col(name).count().cast(pl.Int32).alias(f"count_{name}") for name in names),
         )
     )
     if look_back:
-        grouped = grouped.filter(pl.col("first").is_not_null())
+        found = found.filter(pl.col("first").is_not_null())
     # A pair has no play before the period it begins in: the first period that counts any is its own.
     own = [*periods, "all"]
-    last = pl.coalesce(f"last_{name}" for name in own)
-    count = pl.coalesce(pl.col(f"count_{name}").replace(0, None) for name in own)
+    own_last = pl.coalesce(f"last_{name}" for name in own)
+    own_count = pl.coalesce(pl.col(f"count_{name}").replace(0, None) for name in own)
     # One name for both, so that the wider frame goes at once: a long log is remembered by its pairs.
-    ever = "ever" if look_back else "first"
-    grouped = grouped.select(
-        "pair", "first", heard=pl.col(ever) < start - log.first, last=last, count=count, plays="count_all"
+    found = found.select(
+        "pair",
+        "first",
+        heard=pl.col("ever" if look_back else "first") < start,
+        last=own_last,
+        count=own_count,
+        plays="count_all",
     )
-    heard = grouped.drop_in_place("heard").to_numpy()
-    user, item = np.divmod(grouped.drop_in_place("pair").to_numpy().view(np.int64), width)
-    columns = {
-        name: grouped.drop_in_place(name).to_numpy().astype(np.int64) for name in ("first", "last", "count", "plays")
-    }
-    for name in ("first", "last"):
-        columns[name] += log.first
-    return Pairs(user, item, heard=heard, **columns)
+    user, item = _user_item(found.drop_in_place("pair").to_numpy().view(np.int64), len(log.items))
+    first, last = (found.drop_in_place(name).to_numpy() + np.int64(log.first) for name in ("first", "last"))
+    return Pairs(user, item, first, last, *(found[name].to_numpy() for name in ("count", "plays", "heard")))
 
 
 def _ids(log: Survey) -> tuple[tuple[str, pl.Series], ...]:

@@ -48,6 +48,6 @@ def _ascending(ids: pl.Series) -> NDArray[np.int64]:
     return rank
 
 
-def _unique(codes: NDArray[np.int64], rank: NDArray[np.int64]) -> NDArray[np.int64]:
+def _unique(codes: NDArray[np.int32], rank: NDArray[np.int64]) -> NDArray[np.int32]:
     codes = np.unique(codes)
     return codes[np.argsort(rank[codes])]

@@ -70,9 +70,8 @@ def make(
     }
     chosen = _chosen(rest, part, cold, kept)
     del pairs, rest, part, cold, kept, unknown  # before their copies are sorted
+    counts = _counts(chosen, log) | {"left_out": left_out}
     frame, coded = _frame(chosen, log)
-    numbers = {name: pl.Series(column.codes) for name, column in coded.items()}
-    counts = _counts(frame.with_columns(**numbers), log) | {"left_out": left_out}
     return Split.of(frame, settings, counts, fingerprint(frame, settings, coded), coded)
 
 
@@ -169,20 +168,27 @@ def _frame(coded: pl.DataFrame, log: Survey) -> tuple[pl.DataFrame, dict[str, Co
     return named.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items()), numbers
 
 
-def _counts(frame: pl.DataFrame, log: Survey) -> dict[str, Any]:
+def _counts(coded: pl.DataFrame, log: Survey) -> dict[str, Any]:
     """Users, items and pairs per part, hot and cold apart, for plans and records."""
-    found = frame.group_by("part", "cold").agg(
-        users=pl.col("user").n_unique(),
-        items=pl.col("item").n_unique(),
-        pairs=pl.len(),
-        plays=pl.col("count").cast(pl.Int64).sum(),
-    )
+    parts, cold = coded["part"].to_numpy(), coded["cold"].to_numpy()
+    user, item, count = (coded[name].to_numpy() for name in ("user", "item", "count"))
 
-    def numbers(part: str, cold: bool) -> dict[str, int]:
-        rows = found.filter((pl.col("part") == part) & (pl.col("cold") == cold)).drop("part", "cold")
-        return rows.row(0, named=True) if rows.height else dict.fromkeys(rows.columns, 0)
+    def numbers(part: str, is_cold: bool) -> dict[str, int]:
+        rows = np.flatnonzero((parts == _PART_NAMES.index(part)) & (cold == is_cold))
+        return {
+            "users": _distinct(user[rows], len(log.users)),
+            "items": _distinct(item[rows], len(log.items)),
+            "pairs": len(rows),
+            "plays": int(count[rows].sum(dtype=np.int64)),
+        }
 
     size = {"plays": log.plays, "users": len(log.users), "items": len(log.items)}
     held = {part: {"hot": numbers(part, False), "cold": numbers(part, True)} for part in ("valid", "test")}
     span = {"first": iso(log.first), "last": iso(log.last)}
     return {"log": size | span, "train": numbers("train", False), **held}
+
+
+def _distinct(codes: NDArray[np.int32], number: int) -> int:
+    there = np.zeros(number, dtype=np.bool_)
+    there[codes] = True
+    return int(there.sum())

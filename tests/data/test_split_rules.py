@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from unittest import mock
 
 import numpy as np
 import polars as pl
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.data import collapse
 from bench.data.leaks import assert_sound
 from bench.data.split import GlobalTemporal, make
 from bench.data.times import iso
@@ -102,8 +104,9 @@ SETTINGS = st.fixed_dictionaries(
     st.booleans(),
     st.sampled_from([None, {"a", "b", "c", "d", "z"}, {"a", "d", "e", "f", "g"}]),
     st.randoms(use_true_random=False),
+    st.booleans(),
 )
-def test_equals_the_plain_rules_in_any_order(plays, chosen, start, cut, end, look_back, known, shuffler):
+def test_equals_the_plain_rules_in_any_order(plays, chosen, start, cut, end, look_back, known, shuffler, grouped):
     # Some items only begin late, so that there are cold ones.
     late = {"e": 55, "f": 65, "g": 75}
     plays = [(u, i, s) for u, i, s in plays if s >= late.get(i, 0) * DAY]
@@ -120,7 +123,8 @@ def test_equals_the_plain_rules_in_any_order(plays, chosen, start, cut, end, loo
         with pytest.raises(BenchError):
             make(log(plays), given_, known_items=known)
         return
-    split = make(log(plays), given_, known_items=known)
+    with mock.patch.object(collapse, "SORTED", 0 if grouped else collapse.SORTED):
+        split = make(log(plays), given_, known_items=known)
     assert {row[:2]: row[2:] for row in split.pairs.rows()} == expected
     assert_sound(split)
     shuffled = list(plays)
