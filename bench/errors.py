@@ -14,6 +14,10 @@ class TrackError(BenchError):
     """One track cannot be used. Its reason becomes a listed row; the run goes on."""
 
 
+class UnavailableError(TrackError):
+    """A file cannot be had at the moment, which says nothing about what it holds."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a hint such as `` Did you mean 'mfcc'?`` or the full list when nothing is near."""
     names = sorted(known)

@@ -1,17 +1,18 @@
-"""Files that appear whole or not at all, canonical JSON, and the folder for caches."""
+"""Files that appear whole or not at all, files that can be read at all, canonical JSON, the folder for caches."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import stat
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError
+from bench.errors import BenchError, UnavailableError
 
 TEMPORARY = ".tmp-"
 """Prefix of files still being written; readers skip them, ``bench extract --verify`` removes stale ones."""
@@ -69,6 +70,34 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` (UTF-8) atomically."""
     with whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def present(path: str) -> os.stat_result:
+    """Return the status of a readable, non-empty regular file.
+
+    Raises
+    ------
+    UnavailableError
+        "missing", "empty file", or "cannot be read: ..." (a folder, a pipe, no permission).
+
+    """
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError) as error:
+        raise unreadable(error) from error
+    if not stat.S_ISREG(status.st_mode):
+        # Opening a named pipe would wait forever.
+        raise UnavailableError("cannot be read: it is not a file")
+    if not status.st_size:
+        raise UnavailableError("empty file")
+    return status
+
+
+def unreadable(error: OSError | ValueError) -> UnavailableError:
+    """Turn what the operating system said into a reason."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return UnavailableError("missing")
+    return UnavailableError(f"cannot be read: {getattr(error, 'strerror', None) or error}")
 
 
 def canonical_json(value: Any) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    {"errors", "files", "protocols", "__init__"},
+    {"errors", "files", "hashes", "protocols", "__init__"},
     {"fit", "audio", "store", "data", "metrics", "stats", "results", "weights"},
     {"specs", "registry", "treatments", "topk", "rank", "extract", "items", "report"},
     {"run", "testing"},
@@ -17,6 +17,7 @@ FLOORS = [
 # Within a floor a room may also use the rooms named here, never in a circle.
 NEIGHBOURS = {
     "files": {"errors"},
+    "hashes": {"errors", "files"},
     "registry": {"specs"},
     "extract": {"registry"},
     "items": {"extract", "registry", "specs", "treatments"},

@@ -16,8 +16,8 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from bench.audio.present import present, unreadable
 from bench.errors import TrackError
+from bench.files import present, unreadable
 
 BLOCK = 1 << 15
 """Frames read at a time. What is lost before a damaged spot depends on it, so it is fixed."""

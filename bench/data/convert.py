@@ -16,14 +16,11 @@ from bench.data.rows import EARLIEST, LATEST, as_plays, diagnose, no_id, report
 from bench.data.tables import Damage, Table, open_table
 from bench.data.times import iso
 from bench.errors import BenchError
-from bench.files import canonical_json, digest, file_sha256, whole, write_text
+from bench.files import canonical_json, whole, write_text
 
 LISTENS, TRACKS, COUNTS = "listens.parquet", "tracks.parquet", "counts.json"
 TELL_SECONDS = 15
 """Between two lines of progress."""
-
-RACY_NS = 2_000_000_000
-"""A file changed so shortly before it was read may change again within one tick of its clock."""
 
 
 @dataclass(frozen=True)
@@ -84,26 +81,6 @@ def noted(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return known
-
-
-def sha256(path: Path, folder: Path) -> str:
-    """sha256 (hex) of a file, remembered below `folder` by its path, size and time of change."""
-    status = path.stat()
-    stamp = [str(path), status.st_size, status.st_mtime_ns]
-    note = folder / "sha256" / f"{digest(str(path))[:32]}.json"
-    try:
-        known = json.loads(note.read_text(encoding="utf-8"))
-        if known["stamp"] == stamp:
-            return str(known["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # not there yet, or damaged: it is made anew
-    if status.st_size > 1 << 28:
-        tell(f"hashing {path} ({status.st_size / 1e6:,.0f} MB) once")
-    began = time.time_ns()
-    found = file_sha256(path)
-    if status.st_mtime_ns < began - RACY_NS:
-        write_text(note, canonical_json({"stamp": stamp, "sha256": found}))
-    return found
 
 
 def scan(folder: Path) -> pl.LazyFrame:

@@ -16,6 +16,7 @@ from bench.data.rows import EARLIEST, LATEST, REMEDY, as_plays, diagnose, no_id,
 from bench.data.tables import Damage, Table, open_table
 from bench.errors import BenchError
 from bench.files import digest, file_sha256
+from bench.hashes import HashIndex
 
 __all__ = ["FileDataset", "check", "fingerprint", "parse_columns", "scan"]
 
@@ -107,7 +108,7 @@ class FileDataset:
 
     def prepare(self, root: Path | None, cache: Path) -> Path:
         """Return the folder of the log; nothing is prepared yet."""
-        self._cache = cache.absolute() / "datasets"
+        self._cache = cache.absolute()
         return self.path.parent
 
     def catalog(self, root: Path) -> None:
@@ -124,8 +125,8 @@ class FileDataset:
             self.counts()
             return scan(self.path, self.columns)
         log = convert.Log(self.path, choose(self.path, list(table.schema), self.columns), remedy=REMEDY)
-        key = digest({"log": convert.sha256(self.path, self._cache), **log.key()})
-        folder = self._cache / f"{self.name}-{key[:16]}"
+        key = digest({"log": HashIndex.below(self._cache).sha256(self.path.absolute()), **log.key()})
+        folder = self._cache / "datasets" / f"{self.name}-{key[:16]}"
         if convert.converted(log, folder)["last"] < "1971":
             self.counts()  # dates without separators?
         return convert.scan(folder)

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.audio import TrackReader
-from bench.audio.present import UnavailableError
-from bench.errors import TrackError
+from bench.errors import TrackError, UnavailableError
 from bench.protocols import Extractor
 
 AHEAD = 64 * 2**20

@@ -10,7 +10,6 @@ from typing import Any, cast
 import polars as pl
 
 from bench.audio import catalog as audio_catalog
-from bench.audio.hashing import HashIndex
 from bench.data import leaks
 from bench.data.listens import FileDataset, parse_columns
 from bench.data.published import checked
@@ -18,6 +17,7 @@ from bench.data.sequences import with_plays
 from bench.data.split import Split
 from bench.errors import BenchError
 from bench.files import digest
+from bench.hashes import HashIndex
 from bench.protocols import Dataset, NoSettings
 from bench.registry import get
 from bench.run import splits
@@ -181,7 +181,7 @@ def _fingerprint(data: Data, opened: Opened, place: Place) -> dict[str, Any]:
     if not data.listens:
         return opened.dataset.fingerprint(opened.root)
     files = [data.listens, *([data.meta] if data.meta else [])]
-    found = HashIndex(place.cache / "hashes.sqlite").hashes([str(Path(f).expanduser().resolve()) for f in files])
+    found = HashIndex.below(place.cache).hashes([str(Path(f).expanduser().resolve()) for f in files])
     for file, result in zip(files, found, strict=True):
         if not isinstance(result, str):
             raise BenchError(f"{file}: {result}.")

@@ -14,11 +14,12 @@ from typing import Any
 
 import polars as pl
 
-from bench.audio.hashing import HashIndex, row_keys
+from bench.audio.keys import row_keys
 from bench.errors import BenchError
 from bench.extract import Extraction, open_set
 from bench.extract.readers import Source
 from bench.files import digest, whole
+from bench.hashes import HashIndex
 from bench.registry import get
 from bench.run.request import Place
 
@@ -40,7 +41,7 @@ class Audio:
     @staticmethod
     def of(catalog: pl.DataFrame, cache: Path, progress: Callable[[int], None] | None = None) -> Audio:
         """Hash the audio behind a catalogue (once: an index remembers size and time of change)."""
-        index = HashIndex(cache / "hashes.sqlite")
+        index = HashIndex.below(cache)
         paths = catalog["path"].unique(maintain_order=True).to_list()
         known = dict(zip(paths, index.hashes(paths, progress=progress), strict=True))
         found = row_keys(catalog, [known[path] for path in catalog["path"].to_list()])

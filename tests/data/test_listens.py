@@ -9,6 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from bench import hashes
 from bench.data import blocks, convert, listens
 from bench.data.listens import FileDataset, check, fingerprint, parse_columns, scan
 from bench.data.meta import read_meta
@@ -267,7 +268,7 @@ def test_packed_logs_are_converted_once(tmp_path, monkeypatch, pack):
     assert rows({"user": "who"}) == ROWS
     with monkeypatch.context() as patch:
         patch.setattr(convert, "_convert", lambda *_: pytest.fail("converted again"))
-        patch.setattr(convert, "file_sha256", lambda *_: pytest.fail("hashed again"))
+        patch.setattr(hashes, "_hash", lambda *_: pytest.fail("hashed again"))
         assert rows({"user": "who"}) == ROWS
     assert rows({"user": "item", "item": "who"})[0][:2] == ("b", "007")
     assert "no column looks like the user" in refusal(rows, {})

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from bench import hashes
 from bench.data import blocks, convert
 from bench.data.sets.lastfm import LastFM1K
 from bench.data.sets.music4all import Music4All, Music4AllOnion
@@ -209,10 +210,9 @@ def test_hashes_are_remembered(onion, tmp_path, monkeypatch):
         *(f"music4all/id_{kind}.csv" for kind in ("information", "tags", "genres", "metadata")),
     }
     with monkeypatch.context() as patch:
-        patch.setattr(convert, "file_sha256", lambda path: pytest.fail(f"{path} was read again"))
+        patch.setattr(hashes, "_hash", lambda path: pytest.fail(f"{path} was read again"))
         assert fingerprint() == first
-    for note in (tmp_path / "cache").rglob("sha256/*.json"):
-        note.write_text("{")
+    (tmp_path / "cache" / "hashes.sqlite").write_text("{")
     assert fingerprint() == first
     put(onion / "userid_trackid_timestamp.tsv.bz2", ONION + "9\tx\t2020-01-01 00:00:00\n", bz2.compress)
     assert fingerprint() != first

@@ -12,6 +12,7 @@ import polars as pl
 from bench.data import convert
 from bench.errors import BenchError
 from bench.files import digest
+from bench.hashes import HashIndex
 from bench.protocols import Dataset, NoSettings
 
 PACKED = ("", ".bz2", ".gz", ".xz", ".zst")
@@ -93,7 +94,7 @@ class FolderDataset(Dataset):
 
     def sha256(self, path: Path) -> str:
         """sha256 of a file, remembered by its path, size and time of change."""
-        return convert.sha256(path, self._below("datasets"))
+        return HashIndex(self._below("hashes.sqlite")).sha256(path)
 
     def _below(self, name: str) -> Path:
         if self._cache is None:

@@ -1,4 +1,4 @@
-"""sha256 of audio files, remembered by path, size and time so that a second run reads no audio.
+"""sha256 of files, remembered by path, size and time so that a second run reads none of them.
 
 The index is a convenience: it may be lost, damaged, read-only or shared by several processes, and
 every answer is still right.
@@ -21,10 +21,8 @@ from types import TracebackType
 from typing import TypeVar
 from urllib.parse import quote
 
-import polars as pl
-
-from bench.audio.present import present, unreadable
-from bench.errors import TrackError
+from bench.errors import BenchError, TrackError
+from bench.files import present, unreadable
 
 RACY_NS = 2_000_000_000
 """A file changed so shortly before it is read may change again within the same tick of the file
@@ -41,23 +39,6 @@ Stamp = tuple[int, int]
 """Size in bytes and time of the last change in nanoseconds."""
 
 
-def row_key(sha256: str, offset: float | None, duration: float | None) -> str:
-    """Key of what is heard: sha256 (64 hex digits) of the text ``<sha256 of the file>:<offset>:<duration>``.
-
-    Offset and duration are seconds, spelled as Python spells a float; no offset is ``0.0``, for it is
-    the same sound; no duration (to the end) is the empty text.
-    """
-    start = repr(float(offset or 0.0) + 0.0)
-    length = "" if duration is None else repr(float(duration))
-    return hashlib.sha256(f"{sha256}:{start}:{length}".encode()).hexdigest()
-
-
-def row_keys(rows: pl.DataFrame, hashes: Sequence[str | TrackError]) -> list[str | TrackError]:
-    """Return `row_key` for catalogue rows (N, with offset and duration); failures pass through."""
-    parts = zip(hashes, rows["offset"].to_list(), rows["duration"].to_list(), strict=True)
-    return [row_key(known, *place) if isinstance(known, str) else known for known, *place in parts]
-
-
 class HashIndex:
     """An index (path, size, time of last change) -> sha256 in the SQLite file `path`.
 
@@ -68,6 +49,11 @@ class HashIndex:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self._warned = False
+
+    @classmethod
+    def below(cls, cache: Path) -> HashIndex:
+        """Return the index of a cache folder."""
+        return cls(cache / "hashes.sqlite")
 
     def hashes(
         self,
@@ -106,6 +92,13 @@ class HashIndex:
                     progress(done)
                 index.store(fresh)
         return [known[path] for path in paths]
+
+    def sha256(self, path: Path) -> str:
+        """Return the sha256 (hex) of one file; raises BenchError with the reason why it has none."""
+        (found,) = self.hashes([str(path)])
+        if isinstance(found, TrackError):
+            raise BenchError(f"{path}: {found}.")
+        return found
 
     def _warn(self, error: Exception) -> None:
         if not self._warned:

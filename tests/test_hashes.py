@@ -9,9 +9,10 @@ from contextlib import contextmanager
 import polars as pl
 import pytest
 
-from bench.audio import hashing
-from bench.audio.hashing import HashIndex, row_key, row_keys
+from bench import hashes
+from bench.audio.keys import row_key, row_keys
 from bench.errors import TrackError
+from bench.hashes import HashIndex
 
 OLD = time.time() - 1000
 
@@ -155,7 +156,7 @@ def _work(index, paths):
 
 
 def test_several_processes_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(hashing, "BATCH", 16)
+    monkeypatch.setattr(hashes, "BATCH", 16)
     paths = [write(tmp_path / f"{n}.wav", f"{n}.wav".encode()) for n in range(200)]
     spawn = multiprocessing.get_context("fork" if os.name == "posix" else "spawn")
     crowd = [spawn.Process(target=_work, args=(tmp_path / "hashes.sqlite", paths)) for _ in range(4)]
