@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shutil
 import tempfile
 import time
@@ -28,6 +29,9 @@ from bench.extract.loop import SHARD_TRACKS
 from bench.files import sync
 from bench.store import Vector, VectorSet
 
+Pair = NDArray[np.float64]
+"""Seconds (2, 2): of the store and of plain files, in wall and in CPU time."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -41,25 +45,27 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     print(machine())
-    best: dict[str, list[float]] = {}
+    best: dict[str, Pair] = {}
     for _ in range(arguments.rounds):
         folder = Path(tempfile.mkdtemp(dir=arguments.folder))
         try:
             for what, pair in turn(arguments, folder):
-                kept = best.setdefault(what, [float("inf")] * 2)
-                best[what] = [min(kept[0], pair[0]), min(kept[1], pair[1])]
+                best[what] = np.minimum(best.get(what, np.inf), pair)
         finally:
             shutil.rmtree(folder)
     size = arguments.tracks * arguments.layers * arguments.width * np.dtype(arguments.dtype).itemsize / 1e6
     print(f"{arguments.tracks} tracks x {arguments.layers} layers x {arguments.width} {arguments.dtype}: {size:.0f} MB")
-    print(f"{'':22}{'store':>10}{'plain':>10}{'ratio':>8}")
+    print(f"{'':22}{'store, s wall / CPU':>22}{'plain':>20}{'ratio':>16}")
     for what, (ours, plain) in best.items():
-        against = f"{plain:8.3f} s{ours / plain:8.2f}" if plain < float("inf") else f"{'–':>10}"
-        print(f"{what:22}{ours:8.3f} s{against}")
+        line = f"{what:22}{ours[0]:12.2f} /{ours[1]:8.2f}"
+        if np.isfinite(plain[0]):
+            line += f"{plain[0]:10.2f} /{plain[1]:8.2f}{ours[0] / plain[0]:8.2f} /{ours[1] / plain[1]:6.2f}"
+        print(line)
+    print(f"peak memory of all {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
 
 
-def turn(arguments: argparse.Namespace, folder: Path) -> list[tuple[str, tuple[float, float]]]:
-    """Write, look up and read once, both ways; return (what, (seconds of the store, seconds of plain files))."""
+def turn(arguments: argparse.Namespace, folder: Path) -> list[tuple[str, Pair]]:
+    """Write, look up and read once, both ways; return what, and seconds."""
     names = [f"layer{i}" for i in range(arguments.layers)]
     rng = np.random.default_rng(0)
     # One shard's numbers serve for all: only keys differ.
@@ -67,7 +73,7 @@ def turn(arguments: argparse.Namespace, folder: Path) -> list[tuple[str, tuple[f
     half = block.astype(arguments.dtype)
     filled = make_set(arguments, folder, names)
     (folder / "plain").mkdir()
-    ours = plain = 0.0
+    ours, plain = np.zeros(2), np.zeros(2)
     rows = [f"{i:064x}" for i in range(arguments.tracks)]
     for start in range(0, arguments.tracks, SHARD_TRACKS):
         part = rows[start : start + SHARD_TRACKS]
@@ -77,13 +83,13 @@ def turn(arguments: argparse.Namespace, folder: Path) -> list[tuple[str, tuple[f
         ours += seconds(lambda: filled.append(done, []))  # noqa: B023
         plain += seconds(lambda: save(path, half[: len(part)]))  # noqa: B023
     plain += seconds(lambda: sync(folder / "plain"))
-    found = [("write", (ours, plain))]
+    found = [("write", np.stack([ours, plain]))]
 
     order = rng.permutation(arguments.tracks)
     wanted = [rows[i] for i in order]
     paths = sorted((folder / "plain").iterdir())
     opened = make_set(arguments, folder, names)
-    found.append(("look what is missing", (seconds(lambda: opened.missing(wanted)), float("nan"))))
+    found.append(("look what is missing", np.stack([seconds(lambda: opened.missing(wanted)), np.full(2, np.nan)])))
 
     def mapped(layer: int) -> NDArray[np.float32]:
         parts = [np.load(path, mmap_mode="r")[:, layer].astype(np.float32) for path in paths]
@@ -91,7 +97,7 @@ def turn(arguments: argparse.Namespace, folder: Path) -> list[tuple[str, tuple[f
 
     middle = len(names) // 2
     ours = seconds(lambda: opened.read(names[middle], wanted))
-    found.append(("read one layer", (ours, seconds(lambda: mapped(middle)))))
+    found.append(("read one layer", np.stack([ours, seconds(lambda: mapped(middle))])))
     assert np.array_equal(opened.read(names[middle], wanted)[0], mapped(middle))
 
     def all_of_store() -> None:
@@ -103,7 +109,7 @@ def turn(arguments: argparse.Namespace, folder: Path) -> list[tuple[str, tuple[f
         for layer in range(arguments.layers):
             whole[order, layer].astype(np.float32)
 
-    found.append(("read every layer", (seconds(all_of_store), seconds(all_of_plain))))
+    found.append(("read every layer", np.stack([seconds(all_of_store), seconds(all_of_plain)])))
     return found
 
 
@@ -119,10 +125,11 @@ def save(path: Path, array: NDArray[np.generic]) -> None:
         os.fsync(file.fileno())
 
 
-def seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
+def seconds(work: Callable[[], object]) -> NDArray[np.float64]:
+    """Seconds (2,) of wall and CPU that a piece of work takes."""
+    began, used = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - began
+    return np.array([time.perf_counter() - began, time.process_time() - used])
 
 
 if __name__ == "__main__":

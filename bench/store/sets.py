@@ -98,7 +98,10 @@ class VectorSet:
         if not (self.folder / "set.json").exists():
             write_text(self.folder / "set.json", self._description)
         if done:
-            vectors = {name: np.stack([d.vectors[name] for d in done]).astype(self.dtype) for name in self.layers}
+            vectors = {
+                name: np.stack([d.vectors[name] for d in done], dtype=self.dtype, casting="same_kind")
+                for name in self.layers
+            }
             for name, width in self.layers.items():
                 if vectors[name].shape[1] != width:
                     raise BenchError(f"{self.name}: layer {name!r} is {vectors[name].shape[1]} wide, declared {width}.")
