@@ -7,23 +7,9 @@ import sys
 import pytest
 
 from bench import __version__
-from bench.cli import VERBS, main
+from bench.cli import VERBS
 from bench.registry import KINDS, names
 from bench.testing import clips
-
-
-@pytest.fixture
-def bench(capsys):
-    """Run ``bench WORDS`` in this process: exit code, stdout, stderr."""
-
-    def call(*words):
-        try:
-            code = main([str(word) for word in words])
-        except SystemExit as end:
-            code = end.code
-        return code, *capsys.readouterr()
-
-    return call
 
 
 @pytest.fixture

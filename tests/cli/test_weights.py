@@ -11,25 +11,10 @@ import numpy as np
 import pytest
 
 from bench import weights
-from bench.cli import main
 from bench.files import file_sha256
 from bench.registry import get
 
 DECLARED = get("extractors", "musicnn").weights[0]
-
-
-@pytest.fixture
-def bench(capsys):
-    """Run ``bench WORDS`` in this process: exit code, stdout, stderr."""
-
-    def call(*words):
-        try:
-            code = main([str(word) for word in words])
-        except SystemExit as end:
-            code = end.code
-        return code, *capsys.readouterr()
-
-    return call
 
 
 @pytest.fixture

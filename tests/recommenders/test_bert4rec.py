@@ -14,15 +14,6 @@ from bench.testing import RecommenderContract
 SMALL = "width=16,ffn=16,batch=32,rate=0.003"
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Small products gain nothing from more threads, and on a busy machine lose much."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 class TestCorrected(RecommenderContract):
     spec = f"bert4rec:epochs=2,max_len=20,{SMALL}"
 

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import torch
 
 from bench.errors import BenchError
 from bench.items import ItemTable
@@ -9,15 +8,6 @@ from bench.registry import create
 from bench.testing import RecommenderContract
 
 SMALL = "width=16,ffn=16,max_len=20,batch=32,rate=0.003"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Small products gain nothing from more threads, and on a busy machine lose much."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class TestFull(RecommenderContract):
