@@ -75,7 +75,7 @@ def apply(
         if step.name == "l2":
             vectors = l2(vectors)
         elif step.name == "standardize":
-            mean, deviation = _moments(vectors[fit])
+            mean, deviation = moments(vectors[fit])
             vectors = ((vectors - mean) / np.where(deviation > 0, deviation, 1.0)).astype(np.float32)
         elif step.name == "random_projection":
             assert step.k
@@ -88,7 +88,7 @@ def apply(
     return np.ascontiguousarray(vectors, dtype=np.float32)
 
 
-def _moments(rows: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def moments(rows: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
 
 
@@ -101,7 +101,7 @@ def _components(vectors: NDArray[np.float32], step: Treatment, fit: NDArray[np.b
         raise BenchError(
             f"--treat {step}: {len(rows)} training items of width {vectors.shape[1]} have at most {most} components."
         )
-    mean, _ = _moments(rows)
+    mean, _ = moments(rows)
     centred = (rows - mean).astype(np.float32)
     covariance = np.zeros((vectors.shape[1],) * 2)
     for start in range(0, len(centred), 8192):  # float32 products, float64 sums: exact enough and lean

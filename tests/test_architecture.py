@@ -11,7 +11,7 @@ FLOORS = [
     {"errors", "files", "hashes", "protocols", "__init__"},
     {"fit", "audio", "store", "data", "metrics", "stats", "results", "weights"},
     {"specs", "registry", "treatments", "topk", "rank", "extract", "items", "report"},
-    {"run", "testing"},
+    {"run", "testing", "probes"},
     {"cli", "__main__"},
 ]
 # Within a floor a room may also use the rooms named here, never in a circle.
@@ -22,6 +22,7 @@ NEIGHBOURS = {
     "extract": {"registry"},
     "items": {"extract", "registry", "specs", "treatments"},
     "rank": {"topk"},
+    "run": {"probes"},
     "testing": {"run"},
     "__main__": {"cli"},
 }

@@ -1,0 +1,100 @@
+"""Scores of musical keys: accuracy, and the weighted score that forgives near misses.
+
+A key is a number 0..23: 0-11 are C major, C# major, ... B major, 12-23 are C minor ... B minor.
+
+Two conventions differ in what a fifth is, and by several points, so each number names its own:
+
+``mir_eval``
+    half a point for an estimate a perfect fifth *above* the reference (C major heard as G major), none
+    for a fifth below. MIREX since 2017, mir_eval >= 0.5, JukeMIR.
+``either_fifth``
+    half a point for a fifth above or below, as older evaluations had it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.metrics.labels import confusion
+
+Convention = Literal["mir_eval", "either_fifth"]
+TONICS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+NAMES: tuple[str, ...] = tuple(f"{tonic} {mode}" for mode in ("major", "minor") for tonic in TONICS)
+RELATIONS = ("exact", "fifth", "relative", "parallel", "other")
+_POINTS = np.array([1.0, 0.5, 0.3, 0.2, 0.0])
+
+
+def relations(convention: Convention = "mir_eval") -> NDArray[np.int64]:
+    """Return (24, 24): the index in `RELATIONS` for a reference key (row) and an estimate (column).
+
+    Raises
+    ------
+    ValueError
+        For an unknown convention.
+
+    """
+    if convention not in ("mir_eval", "either_fifth"):
+        raise ValueError(f"unknown key convention {convention!r}: mir_eval or either_fifth")
+    tonic, minor = np.arange(24) % 12, np.arange(24) >= 12
+    up = (tonic[None, :] - tonic[:, None]) % 12
+    same = minor[None, :] == minor[:, None]
+    fifth = (up == 7) | ((up == 5) & (convention == "either_fifth"))
+    # The relative minor lies 9 semitones above its major, the relative major 3 above its minor.
+    relative = up == np.where(minor[:, None], 3, 9)
+    return np.select([same & (up == 0), same & fifth, ~same & relative, ~same & (up == 0)], [0, 1, 2, 3], 4)
+
+
+def key_points(
+    truth: NDArray[np.integer[Any]], predicted: NDArray[np.integer[Any]], convention: Convention = "mir_eval"
+) -> NDArray[np.float64]:
+    """Return the weighted score of each track (n,): 1, .5, .3, .2 or 0."""
+    confusion(truth, predicted, 24)  # refuses what is not a key
+    points: NDArray[np.float64] = _POINTS[relations(convention)[truth, predicted]]
+    return points
+
+
+def key_scores(
+    truth: NDArray[np.integer[Any]], predicted: NDArray[np.integer[Any]], convention: Convention = "mir_eval"
+) -> dict[str, float]:
+    """Return ``weighted`` and ``accuracy`` over tracks, the same averaged over keys, and the share of each relation.
+
+    ``accuracy_macro`` and ``weighted_macro`` average over the keys that occur, however rare; the others
+    are counted under ``undefined``. ``accuracy:C minor`` is that of one key; ``share:fifth`` tells which
+    errors are made.
+
+    Parameters
+    ----------
+    truth, predicted
+        Keys (n,), 0..23.
+    convention
+        What counts as a fifth; see above.
+
+    Raises
+    ------
+    ValueError
+        For other numbers than keys, arrays of unlike length, none at all, or an unknown convention.
+
+    References
+    ----------
+    Raffel et al., mir_eval (ISMIR 2014), ``mir_eval.key.weighted_score``.
+
+    """
+    relation = relations(convention)
+    table = confusion(truth, predicted, 24)
+    tracks = table.sum(axis=1)
+    there = tracks > 0
+    right = np.diag(table)[there] / tracks[there]
+    points = (table * _POINTS[relation]).sum(axis=1)
+    shares = np.bincount(relation.ravel(), weights=table.ravel(), minlength=len(RELATIONS)) / tracks.sum()
+    return {
+        "weighted": float(points.sum() / tracks.sum()),
+        "accuracy": float(np.diag(table).sum() / tracks.sum()),
+        "weighted_macro": float((points[there] / tracks[there]).mean()),
+        "accuracy_macro": float(right.mean()),
+        "undefined": float((~there).sum()),
+        **{f"share:{name}": float(share) for name, share in zip(RELATIONS, shares, strict=True)},
+        **{f"accuracy:{NAMES[key]}": float(v) for key, v in zip(np.flatnonzero(there), right, strict=True)},
+    }

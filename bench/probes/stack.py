@@ -1,0 +1,121 @@
+"""Many small networks of one shape as a single batched problem: weights stacked, trained by one Adam.
+
+A step draws one set of rows and one set of random numbers for all members. So a member's numbers do
+not depend on its company, and members that differ in learning rate or L2 alone share one input, which
+makes their first layers a single matrix product.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from bench.probes.members import Member
+
+if TYPE_CHECKING:
+    import torch
+
+_BETAS, _EPSILON = (0.9, 0.999), 1e-8
+
+
+class Stack:
+    """M networks: `weights` holds tensors whose first axis is the member."""
+
+    def __init__(
+        self, members: Sequence[Member], shape: tuple[int, ...], outputs: int, *, seed: int, device: str, mixture: bool
+    ) -> None:
+        """Draw the same initial weights for each member (uniform, +-1/sqrt(inputs)), from `seed` alone."""
+        import torch
+
+        self.members = list(members)
+        self.device = device
+        self.mixture = mixture
+        self.step = 0
+        generator = torch.Generator().manual_seed(seed)
+        widths = [shape[-1], *self.members[0].hidden, outputs]
+        self.weights: dict[str, torch.Tensor] = {}
+        for level, (inner, outer) in enumerate(zip(widths, widths[1:], strict=False)):
+            drawn = torch.rand((outer, inner + 1), generator=generator)
+            drawn = (drawn * 2 - 1) / math.sqrt(inner)
+            self._add(f"w{level}", drawn[:, :inner])
+            self._add(f"b{level}", drawn[:, inner])
+        if mixture:
+            self._add("mix", torch.zeros(shape[0]))
+        self.moments = {name: (torch.zeros_like(w), torch.zeros_like(w)) for name, w in self.weights.items()}
+        self.levels = len(widths) - 1
+
+    def _add(self, name: str, one: torch.Tensor) -> None:
+        self.weights[name] = one.expand(len(self.members), *one.shape).clone().to(self.device).requires_grad_()
+
+    def groups(self) -> list[tuple[Member, int]]:
+        """Return the first member of each run of members with one stream of inputs, and how many it has."""
+        return [(run[0], len(run)) for _, part in groupby(self.members, key=lambda m: m.stream) if (run := list(part))]
+
+    def outputs(
+        self, inputs: Callable[[Member], torch.Tensor], noise: Sequence[torch.Tensor] | None
+    ) -> list[torch.Tensor]:
+        """Return each group's outputs (m, B, L); `inputs` gives (B, D) or (B, layers, D) for a group.
+
+        `noise` holds uniform numbers (B, width) for features and each hidden layer; None: no dropout.
+        """
+        import torch
+
+        groups = self.groups()
+        sizes = [n for _, n in groups]
+        # Splitting once keeps the backward pass a concatenation.
+        parts = {name: torch.split(w, sizes) for name, w in self.weights.items()}
+        out = []
+        for i, (first, n) in enumerate(groups):
+            x = inputs(first)
+            if self.mixture:
+                x = torch.einsum("bld,ml->mbd", x, parts["mix"][i].softmax(dim=1))
+            if noise is not None and first.input_dropout and first.dropout:
+                x = x * _mask(noise[0], x.shape[-2], first.dropout)
+            weight, bias = parts["w0"][i], parts["b0"][i][:, None]
+            if self.mixture:
+                h = torch.baddbmm(bias, x, weight.mT)
+            else:
+                flat = x @ weight.reshape(-1, x.shape[1]).T
+                h = flat.view(len(x), n, -1).transpose(0, 1) + bias
+            for level in range(1, self.levels):
+                h = h.relu()
+                if noise is not None and first.dropout:
+                    h = h * _mask(noise[level], h.shape[1], first.dropout)
+                h = torch.baddbmm(parts[f"b{level}"][i][:, None], h, parts[f"w{level}"][i].mT)
+            out.append(h)
+        return out
+
+    def update(self, loss: torch.Tensor, rates: torch.Tensor) -> None:
+        """Take one step of Adam for the summed losses of all members; `rates` (M,) are their learning rates."""
+        import torch
+
+        names = list(self.weights)
+        gradients = torch.autograd.grad(loss, [self.weights[name] for name in names])
+        self.step += 1
+        first, second = (1 - beta**self.step for beta in _BETAS)
+        decay = torch.tensor([m.l2 for m in self.members], device=self.device)
+        with torch.no_grad():
+            for name, gradient in zip(names, gradients, strict=True):
+                weight, (mean, square) = self.weights[name], self.moments[name]
+                per_member = (-1,) + (1,) * (weight.dim() - 1)
+                gradient.addcmul_(weight, decay.view(per_member))
+                mean.lerp_(gradient, 1 - _BETAS[0])
+                square.mul_(_BETAS[1]).addcmul_(gradient, gradient, value=1 - _BETAS[1])
+                scale = (square / second).sqrt_().add_(_EPSILON)
+                weight.sub_((mean / scale).mul_((rates / first).view(per_member)))
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with some of the members (by position) alone."""
+        import torch
+
+        self.members = [self.members[i] for i in rows]
+        index = torch.tensor(rows, device=self.device, dtype=torch.int64)
+        self.weights = {k: w.detach()[index].requires_grad_() for k, w in self.weights.items()}
+        self.moments = {k: (a[index], b[index]) for k, (a, b) in self.moments.items()}
+
+
+def _mask(noise: torch.Tensor, rows: int, rate: float) -> torch.Tensor:
+    """Return the factors (rows, width) of inverted dropout."""
+    return (noise[:rows] >= rate) / (1 - rate)

@@ -1,0 +1,77 @@
+"""What a kind of label asks of a probe: the loss it trains with and the metric that chooses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.metrics.keys import key_points
+from bench.metrics.labels import roc_auc, value_scores
+from bench.probes.data import Kind, Part, ProbeData
+from bench.probes.tracks import RULES, join
+
+if TYPE_CHECKING:
+    import torch
+
+CHIEF: dict[Kind, str] = {"tags": "roc_auc", "classes": "accuracy", "keys": "weighted", "values": "r2"}
+"""The metric that a probe is chosen by, on validation."""
+
+
+class Target:
+    """The labels of one task as tensors, with their loss and chief metric."""
+
+    def __init__(self, data: ProbeData, device: str = "cpu") -> None:
+        """Bring the training labels to `device`; values are standardised by their training mean and deviation."""
+        import torch
+
+        self.kind = data.kind
+        self._data = data
+        self.outputs = 24 if data.kind == "keys" else len(data.names)
+        self.shift: NDArray[np.float64] | float = 0.0
+        self.unit: NDArray[np.float64] | float = 1.0
+        if self.kind == "values":
+            train = np.asarray(data.y["train"], np.float64)
+            self.shift, unit = train.mean(axis=0), train.std(axis=0)
+            self.unit = np.where(unit > 0, unit, 1.0)
+        dtype = torch.int64 if self.kind in ("classes", "keys") else torch.float32
+        self.y: dict[Part, torch.Tensor] = {}
+        for part in ("train", "valid"):
+            y = np.asarray(data.y[part])
+            y = (y - self.shift) / self.unit if self.kind == "values" else y
+            self.y[part] = torch.as_tensor(y).to(device, dtype)
+
+    def loss(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Return the mean loss (m,) of each member's outputs (m, B, L) for labels (B, ...)."""
+        from torch.nn import functional
+
+        if self.kind == "tags":
+            each = functional.binary_cross_entropy_with_logits(outputs, y.expand_as(outputs), reduction="none")
+            return each.mean(dim=(1, 2))
+        if self.kind == "values":
+            return ((outputs - y) ** 2).mean(dim=(1, 2))
+        chosen = y[None, :, None].expand(len(outputs), -1, 1)
+        return -outputs.log_softmax(dim=-1).gather(2, chosen).mean(dim=(1, 2))
+
+    def prediction(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return outputs (n, L) in the labels' own units."""
+        return np.asarray(outputs * self.unit + self.shift, np.float32)
+
+    def chief(self, outputs: NDArray[np.float32]) -> tuple[float, str | None]:
+        """Return the chief metric of outputs (n, L) for the validation part, and the rule for clips that gave it."""
+        tracks = self._data.tracks("valid")
+        if tracks is None:
+            return self._score(outputs), None
+        each = {rule: self._score(join(outputs, tracks[1], rule, self.kind)) for rule in RULES[self.kind]}
+        best = max(each, key=lambda rule: each[rule])
+        return each[best], best
+
+    def _score(self, outputs: NDArray[np.float32]) -> float:
+        truth: NDArray[Any] = self._data.truth("valid")
+        if self.kind == "tags":
+            return float(np.nanmean(roc_auc(truth, outputs)))
+        if self.kind == "values":
+            return value_scores(truth, self.prediction(outputs))["r2"]
+        guess = outputs.argmax(axis=1)
+        return float((key_points(truth, guess) if self.kind == "keys" else guess == truth).mean())
