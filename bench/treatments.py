@@ -89,6 +89,7 @@ def apply(
 
 
 def moments(rows: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and deviation (D,) of rows (N, D), or of (N, layers, D) for each layer, in float64."""
     return rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -89,7 +90,7 @@ def stacks(members: Sequence[Member], n_features: int, n_outputs: int, *, weight
     room = 0
     for i in order:
         widths = [n_features, *members[i].hidden, n_outputs]
-        size = sum(a * b + b for a, b in zip(widths, widths[1:], strict=False))
+        size = sum(a * b + b for a, b in itertools.pairwise(widths))
         if not out or members[out[-1][0]].hidden != members[i].hidden or size > room:
             out.append([])
             room = max(weights, size)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 from bench.probes.members import Member
@@ -36,7 +36,7 @@ class Stack:
         generator = torch.Generator().manual_seed(seed)
         widths = [shape[-1], *self.members[0].hidden, outputs]
         self.weights: dict[str, torch.Tensor] = {}
-        for level, (inner, outer) in enumerate(zip(widths, widths[1:], strict=False)):
+        for level, (inner, outer) in enumerate(pairwise(widths)):
             drawn = torch.rand((outer, inner + 1), generator=generator)
             drawn = (drawn * 2 - 1) / math.sqrt(inner)
             self._add(f"w{level}", drawn[:, :inner])

@@ -70,7 +70,7 @@ class Fate:
     clips: str | None = None
     stopped: str = ""
     """patience | limit | diverged | deadline"""
-    watched: float = -np.inf
+    watched: float | None = None
     waited: int = 0
     plateau: int = 0
     rate: float = 1.0
@@ -96,6 +96,8 @@ class Race:
         self.all = list(members)
         self.active = list(range(len(members)))
         self.fates = [Fate() for _ in members]
+        self.validated = -1
+        """The last step whose weights were validated."""
         self.champion: tuple[int, dict[str, torch.Tensor]] | None = None
         self._features, self._target, self._schedule, self._seed, self._run = features, target, schedule, seed, run
         self._rows = len(target.y["train"])
@@ -109,13 +111,13 @@ class Race:
 
     def train(self, save: Callable[[], None] = lambda: None) -> None:
         """Train until every member has ended; `save` is called after each validation that some survive."""
-        late = False
         while self.active:
-            if self.stack.step % self._every == 0:
+            if self.stack.step % self._every == 0 and self.stack.step != self.validated:
                 late = self._run.deadline is not None and time.monotonic() > self._run.deadline
                 self._validate(late)
                 if not self.active:
                     return
+                self.validated = self.stack.step
                 save()
             self._step()
 
@@ -138,7 +140,7 @@ class Race:
         self.stack.update(torch.stack(losses).sum(), torch.tensor(rates, device=self._run.device))
 
     def _draw(self) -> tuple[torch.Tensor, list[torch.Tensor] | None]:
-        """Return the rows (B,) of this step and, where anybody drops units, uniform numbers (B, width) for each layer."""
+        """Return the rows (B,) of this step and, for dropout, uniform numbers (B, width) for each layer."""
         import torch
 
         step, members = self.stack.step, self.stack.members
@@ -182,7 +184,7 @@ class Race:
                 if fate.best is None or value > fate.best:
                     fate.best, fate.step, fate.clips = value, self.stack.step, clips
                     better.append(place)
-            self._judge(fate, value if losses is None else -losses[place])
+            self._judge(fate, value if losses is None else -float(losses[place]))
             if late:
                 fate.stopped = fate.stopped or "deadline"
         index = torch.tensor(better, dtype=torch.int64, device=self._run.device)
@@ -195,7 +197,7 @@ class Race:
         if not np.isfinite(value):
             fate.stopped = "diverged"
             return
-        if value > fate.watched:
+        if fate.watched is None or value > fate.watched:
             fate.watched, fate.waited, fate.plateau = value, 0, 0
         else:
             fate.waited += 1

@@ -1,0 +1,81 @@
+"""The probe without training: labels of the nearest training tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.probes.data import Part, ProbeData
+from bench.probes.search import Found, predict
+from bench.probes.target import Target
+from bench.probes.train import Features
+from bench.protocols import RunContext
+from bench.treatments import l2
+
+KS = (1, 3, 5, 10, 20, 50, 100, 200)
+_BLOCK = 1 << 24
+"""Similarities, and neighbours' labels, held at a time."""
+
+
+@dataclass(frozen=True)
+class KNN:
+    """Nearest neighbours by cosine. k=: their number; by default validation chooses it."""
+
+    k: int | None = None
+    scale: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse to ask nobody."""
+        if self.k is not None and self.k < 1:
+            raise ValueError("k must be positive")
+
+
+def knn(data: ProbeData, settings: KNN, seed: int, run: RunContext) -> Found:
+    """Average the labels of the k nearest training tracks, each weighted by (1 + cosine) / 2.
+
+    The weights hardly differ among neighbours; they break ties. Of equal cosines the earlier row is
+    nearer. Nothing is random: `seed` is not used.
+    """
+    features, target = Features(data, "cpu"), Target(data)
+    vectors = {part: l2(features.of(part, settings.scale).numpy()) for part in ("train", "valid", "test")}
+    y = target.y["train"].numpy()
+    labels = np.eye(target.outputs, dtype=np.float32)[y] if y.dtype.kind == "i" else y.astype(np.float32)
+    ks = [k for k in KS if k <= len(y)] if settings.k is None else [min(settings.k, len(y))]
+
+    def outputs(part: Part, numbers: Sequence[int]) -> NDArray[np.float32]:
+        means = _means(vectors[part], vectors["train"], labels, numbers)
+        if data.kind == "values":
+            return means
+        # As logits, so that clips are joined as those of a network are.
+        odds = means if data.kind != "tags" else means / np.maximum(1 - means, 1e-6)
+        return np.log(odds + np.float32(1e-6))
+
+    scored = [target.chief(table) for table in outputs("valid", ks)]
+    tried = [{"k": k, "scale": settings.scale, "validation": value} for k, (value, _) in zip(ks, scored, strict=True)]
+    best = max(range(len(ks)), key=lambda i: scored[i][0])
+    value, clips = scored[best]
+    return predict(data, target, outputs("test", [ks[best]])[0], value, clips, tried[best], tried)
+
+
+def _means(
+    vectors: NDArray[np.float32], train: NDArray[np.float32], labels: NDArray[np.float32], ks: Sequence[int]
+) -> NDArray[np.float32]:
+    """Return the weighted mean labels (K, n, L) of the k nearest of `train` (N, D) for each k."""
+    most = max(ks)
+    out = np.empty((len(ks), len(vectors), labels.shape[1]), np.float32)
+    rows = max(1, _BLOCK // max(len(train), most * labels.shape[1]))
+    for start in range(0, len(vectors), rows):
+        cosine = vectors[start : start + rows] @ train.T
+        near = np.argpartition(-cosine, most - 1, axis=1)[:, :most]
+        near.sort(axis=1)
+        at = np.take_along_axis(cosine, near, axis=1)
+        order = np.argsort(-at, axis=1, kind="stable")
+        near, weight = np.take_along_axis(near, order, axis=1), (1 + np.take_along_axis(at, order, axis=1)) / 2
+        weight = np.maximum(weight, np.float32(1e-6))
+        total = np.cumsum(labels[near] * weight[:, :, None], axis=1)
+        share = total / np.cumsum(weight, axis=1)[:, :, None]
+        out[:, start : start + rows] = share[:, [k - 1 for k in ks]].transpose(1, 0, 2)
+    return out

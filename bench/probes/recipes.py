@@ -1,0 +1,171 @@
+"""Named recipes: which networks to train, for how long. Each is a settings dataclass and one function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Literal
+
+from bench.probes.data import ProbeData
+from bench.probes.knn import KNN, knn
+from bench.probes.members import Member, Schedule
+from bench.probes.search import Found, search
+from bench.protocols import RunContext
+
+DECAYS = (0.0, 1e-4, 1e-3)
+DROPOUTS = (0.25, 0.5, 0.75)
+
+
+@dataclass(frozen=True)
+class Quick:
+    """The default: linear and one hidden layer, a few settings of each, chosen on validation."""
+
+    mixture: bool = False
+
+
+def quick(data: ProbeData, settings: Quick, seed: int, run: RunContext) -> Found:
+    """Train the settings of the full grid that are worth their time; `benchmarks/probes.py` measures what is lost."""
+    members = [Member(l2=l2, dropout=dropout) for dropout in (0.25, 0.5) for l2 in DECAYS]
+    members += [Member(hidden=(512,), dropout=dropout) for dropout in (0.5, 0.75)]
+    return search(data, members, Schedule(every=32, patience=16), seed=seed, run=run)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """One layer. l2=: Adam's weight decay; by default validation chooses it."""
+
+    l2: float | None = None
+    lr: float = 1e-3
+    batch: int = 256
+    scale: bool = True
+    mixture: bool = False
+
+
+def linear(data: ProbeData, settings: Linear, seed: int, run: RunContext) -> Found:
+    """Train one layer with several weight decays at once."""
+    decays = (0.0, 1e-5, 1e-4, 1e-3, 1e-2) if settings.l2 is None else (settings.l2,)
+    members = [Member(scale=settings.scale, batch=settings.batch, lr=settings.lr, l2=l2) for l2 in decays]
+    return search(data, members, Schedule(every=16, patience=64), seed=seed, run=run)
+
+
+@dataclass(frozen=True)
+class MLP:
+    """Hidden layers (hidden=512, or 256-128). dropout=: by default validation chooses it."""
+
+    hidden: str = "512"
+    dropout: float | None = None
+    l2: float = 0.0
+    lr: float = 1e-3
+    batch: int = 256
+    scale: bool = True
+    mixture: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse widths that are not numbers."""
+        widths(self.hidden)
+
+
+def mlp(data: ProbeData, settings: MLP, seed: int, run: RunContext) -> Found:
+    """Train hidden layers with several rates of dropout at once."""
+    members = [
+        Member(widths(settings.hidden), settings.scale, settings.batch, settings.lr, settings.l2, dropout)
+        for dropout in (DROPOUTS if settings.dropout is None else (settings.dropout,))
+    ]
+    return search(data, members, Schedule(every=32, patience=32), seed=seed, run=run)
+
+
+@dataclass(frozen=True)
+class JukeMIR:
+    """The grid of 216: scaling, hidden layer, batch, learning rate, dropout, weight decay.
+
+    half= trains only the linear or the hidden-layer half; validations= bounds how often each network is
+    validated (every 8 steps), which the recipe does not: None trains until 256 in a row bring nothing.
+    """
+
+    half: Literal["both", "linear", "mlp"] = "both"
+    validations: int | None = None
+    mixture: bool = False
+
+
+def grid(half: str = "both") -> list[Member]:
+    """Return the 216 members (108 of a half), in the order of the published grid."""
+    hidden: list[tuple[int, ...]] = [(), (512,)] if half == "both" else [() if half == "linear" else (512,)]
+    return [
+        Member(h, scale, batch, lr, l2, dropout)
+        for scale, h, batch, lr, dropout, l2 in product(
+            (False, True), hidden, (64, 256), (1e-5, 1e-4, 1e-3), DROPOUTS, DECAYS
+        )
+    ]
+
+
+def jukemir(data: ProbeData, settings: JukeMIR, seed: int, run: RunContext) -> Found:
+    """Train the grid of Castellon et al. (ISMIR 2021), section 4, and its released configuration."""
+    schedule = Schedule(every=8, patience=256, limit=settings.validations)
+    return search(data, grid(settings.half), schedule, seed=seed, run=run)
+
+
+@dataclass(frozen=True)
+class Marble:
+    """One hidden layer of 512, dropout .2, Adam, rate halved on plateaus; float32 instead of bfloat16."""
+
+    lr: float = 1e-3
+    batch: int = 64
+    epochs: int = 100
+    patience: int = 20
+    plateau: int = 5
+    factor: float = 0.5
+    mixture: bool = False
+
+
+def marble(data: ProbeData, settings: Marble, seed: int, run: RunContext) -> Found:
+    """Train the probe of MARBLE's second version (Yuan et al. 2023); its tasks differ in the settings."""
+    member = Member((512,), False, settings.batch, settings.lr, 0.0, 0.2, input_dropout=False)
+    plateau = (settings.factor, settings.plateau)
+    schedule = Schedule(None, settings.patience, settings.epochs, rows="epoch", plateau=plateau)
+    return search(data, [member], schedule, seed=seed, run=run)
+
+
+@dataclass(frozen=True)
+class MirRef:
+    """hidden= is none (linear), infer (one layer, halfway between inputs and outputs) or widths such as 256-128."""
+
+    hidden: str = "none"
+    scale: bool = False
+    mixture: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse widths that are not numbers."""
+        if self.hidden not in ("none", "infer"):
+            widths(self.hidden)
+
+
+def mir_ref(data: ProbeData, settings: MirRef, seed: int, run: RunContext) -> Found:
+    """Train the probe of mir_ref (Plachouras et al. 2023): Keras adds l2 |w|^2, so the gradient gains 2 l2 w."""
+    inputs, outputs = data.x["train"].shape[-1], 24 if data.kind == "keys" else len(data.names)
+    between = int(outputs + (inputs - outputs) / 2)
+    inferred = {"none": (), "infer": (between + between % 2,)}
+    hidden = inferred[settings.hidden] if settings.hidden in inferred else widths(settings.hidden)
+    member = Member(hidden, settings.scale, batch=1083, lr=1e-3, l2=2e-5)
+    return search(data, [member], Schedule(None, 10, 100, rows="epoch", watch="loss"), seed=seed, run=run)
+
+
+def widths(text: str) -> tuple[int, ...]:
+    """Read ``512`` or ``256-128``."""
+    if not all(part.isdigit() and int(part) for part in text.split("-")):
+        raise ValueError(f"hidden={text} must be widths such as 512 or 256-128")
+    return tuple(int(part) for part in text.split("-"))
+
+
+Fit = Callable[[ProbeData, Any, int, RunContext], Found]
+PROBES: dict[str, tuple[type[Any], Fit]] = {
+    "quick": (Quick, quick),
+    "linear": (Linear, linear),
+    "mlp": (MLP, mlp),
+    "knn": (KNN, knn),
+    "jukemir": (JukeMIR, jukemir),
+    "marble": (Marble, marble),
+    "mir_ref": (MirRef, mir_ref),
+}
+"""Name -> settings, and what fits it."""
+DEFAULT = "quick"
