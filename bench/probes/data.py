@@ -42,7 +42,7 @@ class ProbeData:
         return [str(name) for name in names], of.astype(np.int64)
 
     def truth(self, part: Part) -> NDArray[Any]:
-        """Return the labels that belong to a prediction's rows: of each clip, or of each track where there are groups."""
+        """Return the labels of a prediction's rows: of clips, or of tracks where there are groups."""
         tracks = self.tracks(part)
         if tracks is None:
             return np.asarray(self.y[part])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.probes.data import Part, ProbeData
+from bench.probes.data import PARTS, Part, ProbeData
 from bench.probes.search import Found, predict
 from bench.probes.target import Target
 from bench.probes.train import Features
@@ -22,9 +23,10 @@ _BLOCK = 1 << 24
 
 @dataclass(frozen=True)
 class KNN:
-    """Nearest neighbours by cosine. k=: their number; by default validation chooses it."""
+    """Nearest neighbours, by cosine or euclidean distance. k=: their number; by default validation chooses it."""
 
     k: int | None = None
+    metric: Literal["cosine", "euclidean"] = "cosine"
     scale: bool = True
 
     def __post_init__(self) -> None:
@@ -34,19 +36,21 @@ class KNN:
 
 
 def knn(data: ProbeData, settings: KNN, seed: int, run: RunContext) -> Found:
-    """Average the labels of the k nearest training tracks, each weighted by (1 + cosine) / 2.
+    """Average the labels of the k nearest training tracks, weighted by (1 + cosine) / 2 or 1 / (1 + distance).
 
-    The weights hardly differ among neighbours; they break ties. Of equal cosines the earlier row is
+    The weights hardly differ among neighbours; they break ties. Of equally near rows the earlier is
     nearer. Nothing is random: `seed` is not used.
     """
     features, target = Features(data, "cpu"), Target(data)
-    vectors = {part: l2(features.of(part, settings.scale).numpy()) for part in ("train", "valid", "test")}
+    vectors = {part: features.of(part, settings.scale).numpy() for part in PARTS}
+    if settings.metric == "cosine":
+        vectors = {part: l2(x) for part, x in vectors.items()}
     y = target.y["train"].numpy()
     labels = np.eye(target.outputs, dtype=np.float32)[y] if y.dtype.kind == "i" else y.astype(np.float32)
     ks = [k for k in KS if k <= len(y)] if settings.k is None else [min(settings.k, len(y))]
 
     def outputs(part: Part, numbers: Sequence[int]) -> NDArray[np.float32]:
-        means = _means(vectors[part], vectors["train"], labels, numbers)
+        means = _means(vectors[part], vectors["train"], labels, numbers, settings.metric)
         if data.kind == "values":
             return means
         # As logits, so that clips are joined as those of a network are.
@@ -54,26 +58,42 @@ def knn(data: ProbeData, settings: KNN, seed: int, run: RunContext) -> Found:
         return np.log(odds + np.float32(1e-6))
 
     scored = [target.chief(table) for table in outputs("valid", ks)]
-    tried = [{"k": k, "scale": settings.scale, "validation": value} for k, (value, _) in zip(ks, scored, strict=True)]
+    tried = [
+        {"k": k, "metric": settings.metric, "scale": settings.scale, "validation": value}
+        for k, (value, _) in zip(ks, scored, strict=True)
+    ]
     best = max(range(len(ks)), key=lambda i: scored[i][0])
     value, clips = scored[best]
     return predict(data, target, outputs("test", [ks[best]])[0], value, clips, tried[best], tried)
 
 
 def _means(
-    vectors: NDArray[np.float32], train: NDArray[np.float32], labels: NDArray[np.float32], ks: Sequence[int]
+    vectors: NDArray[np.float32],
+    train: NDArray[np.float32],
+    labels: NDArray[np.float32],
+    ks: Sequence[int],
+    metric: str,
 ) -> NDArray[np.float32]:
     """Return the weighted mean labels (K, n, L) of the k nearest of `train` (N, D) for each k."""
     most = max(ks)
     out = np.empty((len(ks), len(vectors), labels.shape[1]), np.float32)
     rows = max(1, _BLOCK // max(len(train), most * labels.shape[1]))
+    norms = (train**2).sum(axis=1)
     for start in range(0, len(vectors), rows):
-        cosine = vectors[start : start + rows] @ train.T
-        near = np.argpartition(-cosine, most - 1, axis=1)[:, :most]
+        x = vectors[start : start + rows]
+        far = x @ train.T
+        if metric == "cosine":
+            np.negative(far, out=far)
+        else:
+            far *= -2
+            far += norms
+            far += (x**2).sum(axis=1)[:, None]
+        near = np.argpartition(far, most - 1, axis=1)[:, :most]
         near.sort(axis=1)
-        at = np.take_along_axis(cosine, near, axis=1)
-        order = np.argsort(-at, axis=1, kind="stable")
-        near, weight = np.take_along_axis(near, order, axis=1), (1 + np.take_along_axis(at, order, axis=1)) / 2
+        at = np.take_along_axis(far, near, axis=1)
+        order = np.argsort(at, axis=1, kind="stable")
+        near, at = np.take_along_axis(near, order, axis=1), np.take_along_axis(at, order, axis=1)
+        weight = (1 - at) / 2 if metric == "cosine" else 1 / (1 + np.sqrt(np.maximum(at, 0)))
         weight = np.maximum(weight, np.float32(1e-6))
         total = np.cumsum(labels[near] * weight[:, :, None], axis=1)
         share = total / np.cumsum(weight, axis=1)[:, :, None]

@@ -149,23 +149,29 @@ class Race:
             epoch, place = divmod(step, self._epoch)
             rows = self._permutation(epoch)[place * most : (place + 1) * most]
         else:
-            generator = torch.Generator().manual_seed(self._stream(2 * step))
-            rows = torch.randperm(self._rows, generator=generator)[:most].to(self._run.device)
+            rows = torch.randperm(self._rows, generator=self._generator(step, 0))[:most].to(self._run.device)
         if not any(m.dropout for m in members):
             return rows, None
-        generator = torch.Generator(self._run.device).manual_seed(self._stream(2 * step + 1))
+        # A generator each: the numbers of a layer must not depend on how many the one before has used.
         widths = [self._features.shape[-1], *members[0].hidden]
-        return rows, [torch.rand((len(rows), w), generator=generator, device=self._run.device) for w in widths]
+        return rows, [
+            torch.rand((len(rows), width), generator=self._generator(step, level)).to(self._run.device)
+            for level, width in enumerate(widths, start=1)
+        ]
 
     def _permuted(self, epoch: int) -> torch.Tensor:
         import torch
 
         self._permutation.cache_clear()  # only the running epoch is of use
-        generator = torch.Generator().manual_seed(self._stream(2 * epoch))
-        return torch.randperm(self._rows, generator=generator).to(self._run.device)
+        return torch.randperm(self._rows, generator=self._generator(epoch, 0)).to(self._run.device)
 
-    def _stream(self, number: int) -> int:
-        return (self._seed * 1_000_003 + number + 1) % (1 << 63)
+    def _generator(self, number: int, level: int) -> torch.Generator:
+        """Return the generator of a step (or epoch) for rows (level 0) or for the dropout of a layer (1, 2, ...)."""
+        import torch
+
+        return torch.Generator().manual_seed(
+            int(np.random.SeedSequence([self._seed, number, level]).generate_state(1)[0])
+        )
 
     def _validate(self, late: bool) -> None:
         """Score all active members on validation, keep what is best, and end who has waited too long."""
