@@ -99,7 +99,7 @@ def _path(run: RunContext, data: ProbeData, members: list[Member], schedule: Sch
     if run.folder is None:
         return None
     parts = {
-        f"{what} {part}": sha256(np.ascontiguousarray(table[part]).view(np.uint8)).hexdigest()
+        f"{what} {part}": sha256(memoryview(np.ascontiguousarray(table[part])).cast("B")).hexdigest()
         for what, table in (("x", data.x), ("y", data.y))
         for part in ("train", "valid")
     }

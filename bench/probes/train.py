@@ -239,8 +239,12 @@ def evaluate(stack: Stack, features: Features, part: Part) -> torch.Tensor:
 
     rows = len(features.of(part, stack.members[0].scale))
     out = []
-    with torch.no_grad():
-        for start in range(0, rows, _BLOCK):
-            cut = slice(start, start + _BLOCK)
-            out.append(torch.cat(stack.outputs(lambda m, cut=cut: features.of(part, m.scale)[cut], None)))
+    for start in range(0, rows, _BLOCK):
+        cut = slice(start, start + _BLOCK)
+
+        def block(member: Member, cut: slice = cut) -> torch.Tensor:
+            return features.of(part, member.scale)[cut]
+
+        with torch.no_grad():
+            out.append(torch.cat(stack.outputs(block, None)))
     return torch.cat(out, dim=1)
