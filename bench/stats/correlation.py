@@ -1,0 +1,222 @@
+"""Rank correlation of a handful of points: what two columns of a leaderboard have to do with each other.
+
+With as few points as there are embeddings, the p value comes from permutations (all of them up to 9
+points), an interval from drawing the points anew, and `words` says what so few points cannot show.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import permutations
+from statistics import NormalDist
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.stats.bootstrap import interval
+
+Coefficient = Literal["spearman", "kendall"]
+SYMBOL: dict[Coefficient, str] = {"spearman": "Spearman's rho", "kendall": "Kendall's tau"}
+EXACT = 9
+"""Most points of which all permutations are taken (9! = 362,880)."""
+_BLOCK = 1 << 21
+"""Entries of (permutations, n, n) arrays at a time."""
+
+
+@dataclass(frozen=True)
+class RankCorrelation:
+    """A coefficient over `n` points with its two-sided permutation p and an interval over points.
+
+    value : None when a column is constant or has fewer than two points
+    p : share of permutations with a coefficient at least as far from 0; None with `value`
+    exact : all n! permutations were taken
+    low, high : bootstrap interval over points; None when too few draws are defined
+    undefined : share of the bootstrap draws in which a column was constant, and which are left out
+    """
+
+    coefficient: Coefficient
+    n: int
+    value: float | None
+    p: float | None
+    exact: bool
+    low: float | None
+    high: float | None
+    undefined: float
+
+
+def rank_correlation(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    coefficient: Coefficient = "spearman",
+    *,
+    resamples: int = 10_000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> RankCorrelation:
+    """Correlate the order of two columns (n,): Spearman's rho on midranks, or Kendall's tau-b.
+
+    Parameters
+    ----------
+    x, y
+        One value a point, the same points in the same order.
+    coefficient
+        ``spearman`` or ``kendall``; ties are allowed in both.
+    resamples
+        Drawn permutations above 9 points, and bootstrap draws.
+    seed
+        Of the draws.
+    level
+        Of the interval.
+
+    Raises
+    ------
+    ValueError
+        For columns of unlike length, values that are not finite, or an unknown coefficient.
+
+    References
+    ----------
+    Kendall and Gibbons, Rank Correlation Methods (5th edition, 1990); Phipson and Smyth (2010) for drawn
+    permutations.
+
+    """
+    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    if coefficient not in SYMBOL:
+        raise ValueError(f"unknown coefficient {coefficient!r}: spearman or kendall")
+    if x.shape != y.shape or x.ndim != 1:
+        raise ValueError(f"x and y must hold the same points, got shapes {x.shape} and {y.shape}")
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise ValueError("points with values that are not finite: leave them out, and say so")
+    n, exact = len(x), len(x) <= EXACT
+    if n < 2 or not np.ptp(x) or not np.ptp(y):
+        return RankCorrelation(coefficient, n, None, None, exact, None, None, 1.0)
+    value = float(_coefficients(x[None], y[None], coefficient)[0])
+    rng = np.random.Generator(np.random.PCG64([seed, n]))
+    extreme = total = 0
+    for order in _orders(n, resamples, rng):
+        drawn = _reordered(x, y, order, coefficient)
+        extreme += int((np.abs(drawn) >= abs(value) - 1e-9).sum())
+        total += len(drawn)
+    p = extreme / total if exact else (extreme + 1) / (total + 1)
+
+    again = rng.integers(0, n, (resamples, n))
+    draws = correlations(x[again], y[again], coefficient)
+    defined = draws[np.isfinite(draws)]
+    low, high = interval(defined, level) if len(defined) >= resamples / 2 else (None, None)
+    return RankCorrelation(coefficient, n, value, p, exact, low, high, float(1 - len(defined) / resamples))
+
+
+def correlations(x: NDArray[np.float64], y: NDArray[np.float64], coefficient: Coefficient) -> NDArray[np.float64]:
+    """Return the coefficient (R,) of each row of columns drawn anew, NaN where one is constant.
+
+    With `x` the means (R, n) of n models when users are drawn anew (`resampled_means`), and `y` (n,) or
+    (R, n) their scores elsewhere, the rows spread as far as the users leave the correlation open.
+    """
+    x, y = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64))
+    rows = max(1, _BLOCK // x.shape[1] ** 2)
+    return np.concatenate(
+        [_coefficients(x[i : i + rows], y[i : i + rows], coefficient) for i in range(0, len(x), rows)]
+    )
+
+
+def smallest_p(n: int) -> float:
+    """Return the smallest two-sided p that any order of n points without ties can reach: 2 / n!."""
+    return min(1.0, 2 / math.factorial(n)) if n < 20 else 0.0
+
+
+@cache
+def least_significant(n: int, coefficient: Coefficient, alpha: float = 0.05) -> float | None:
+    """Return the smallest coefficient of n points without ties whose two-sided p is at most `alpha`, or None.
+
+    Up to 9 points from all permutations; above, from the normal approximation.
+    """
+    if n > EXACT:
+        # Variance of both coefficients when all orders are equally likely.
+        deviation = math.sqrt(1 / (n - 1) if coefficient == "spearman" else 2 * (2 * n + 5) / (9 * n * (n - 1)))
+        return min(1.0, NormalDist().inv_cdf(1 - alpha / 2) * deviation)
+    if n < 2:
+        return None
+    x = np.arange(n, dtype=np.float64)
+    rng = np.random.Generator(np.random.PCG64(0))
+    drawn = [_reordered(x, x, order, coefficient) for order in _orders(n, 0, rng)]
+    values, counts = np.unique(np.abs(np.concatenate(drawn)).round(9), return_counts=True)
+    tail = counts[::-1].cumsum()[::-1] / counts.sum()
+    return float(values[tail <= alpha][0]) if (tail <= alpha).any() else None
+
+
+def words(result: RankCorrelation, *, comparisons: int = 1, alpha: float = 0.05) -> str:
+    """Return what a correlation of so few points shows, and what it cannot show, in plain sentences.
+
+    `comparisons` is the number of coefficients looked at together; the bounds are then those of the
+    first step of Holm's procedure (alpha / comparisons).
+    """
+    name, n = SYMBOL[result.coefficient], result.n
+    if result.value is None or result.p is None:
+        why = "there are fewer than two" if n < 2 else "a column has one value only"
+        return f"{name} is undefined over {n} points: {why}."
+    kind = "exact" if result.exact else "drawn"
+    between = "" if result.low is None else f", {result.low:.2f} to {result.high:.2f} when the points are drawn anew"
+    said = f"{name} {result.value:.3f} over {n} points ({kind} two-sided p {result.p:.3f}{between})."
+    bound = alpha / comparisons
+    told = f"p < {alpha:g}" if comparisons == 1 else f"p < {alpha:g} after correction for {comparisons} comparisons"
+    least = least_significant(n, result.coefficient, bound)
+    if least is None:
+        return (
+            f"{said} No order of {n} points can reach {told} (the smallest p there is is {smallest_p(n):.3f}): "
+            "nothing can be claimed."
+        )
+    verdict = "it is reached here" if result.p <= bound else "no relation is shown, and none is excluded"
+    return (
+        f"{said} With {n} points it takes a coefficient of {least:.2f} or more, or its negative, for {told}: {verdict}."
+    )
+
+
+def _orders(n: int, resamples: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """Yield permutations (B, n) in blocks: all of them up to 9 points, else `resamples` drawn ones."""
+    rows = max(1, _BLOCK // n**2)
+    if n <= EXACT:
+        every = _permutations(n)
+        for start in range(0, len(every), rows):
+            yield every[start : start + rows].astype(np.int64)
+        return
+    for start in range(0, resamples, rows):
+        size = min(rows, resamples - start)
+        yield rng.permuted(np.broadcast_to(np.arange(n), (size, n)), axis=1)
+
+
+@cache
+def _permutations(n: int) -> NDArray[np.int8]:
+    return np.array(list(permutations(range(n))), np.int8)
+
+
+def _coefficients(x: NDArray[np.float64], y: NDArray[np.float64], coefficient: Coefficient) -> NDArray[np.float64]:
+    """Return the coefficient of each row of x and y (B, n), NaN where a column is constant.
+
+    The signs of all differences give both: their products sum to Kendall's numerator, and the sum of a
+    point's signs is its midrank, up to a constant and a factor.
+    """
+    a, b = (np.sign(table[:, :, None] - table[:, None, :]) for table in (x, y))
+    if coefficient == "spearman":
+        a, b = a.sum(axis=2), b.sum(axis=2)
+    axes = tuple(range(1, a.ndim))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        value = (a * b).sum(axis=axes) / np.sqrt((a * a).sum(axis=axes) * (b * b).sum(axis=axes))
+    return np.asarray(np.clip(value, -1, 1), np.float64)
+
+
+def _reordered(
+    x: NDArray[np.float64], y: NDArray[np.float64], order: NDArray[np.int64], coefficient: Coefficient
+) -> NDArray[np.float64]:
+    """Return what `_coefficients` gives for x (n,) and each y[order] (B, n), without comparing all points anew."""
+    a, b = np.sign(x[:, None] - x), np.sign(y[:, None] - y)
+    if coefficient == "spearman":
+        a, b = a.sum(axis=1), b.sum(axis=1)
+        total = b[order] @ a
+    else:
+        total = np.zeros(len(order))
+        for i in range(len(x)):
+            total += b[order[:, i, None], order] @ a[i]
+    return np.asarray(total / np.sqrt((a * a).sum() * (b * b).sum()), np.float64)
