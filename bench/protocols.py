@@ -104,7 +104,8 @@ class Extractor(Protocol):
     license: str = ""
     trained_on: Sequence[str] = ()
     requires: Sequence[str] = ()
-    """Modules that must be importable; `extra` names the extra that installs them."""
+    """Modules that must be importable; `extra` names the extra that installs them. Where that is not enough,
+    a class attribute ``install`` holds the command."""
     extra: str | None = None
     settings: Any
 

@@ -100,10 +100,10 @@ def create(kind: Kind, spec: Spec | str, *, lane: Lane = "corrected") -> Any:
             f"{spec.name} has no {wanted} lane; it has: {', '.join(cls.lanes)}. "
             f"Leave out --lane {wanted}, or give another {kind[:-1]}."
         )
-    if missing := missing_libraries(cls):
-        raise BenchError(f"{spec.name} needs {', '.join(missing)}: {install_line(cls)}")
     typed = spec.with_default("lane", wanted) if aware else spec.without("lane")
     plugin = cls(settings_from(settings_cls, typed))
+    if missing := missing_libraries(plugin):  # of the instance: settings may spare a library
+        raise BenchError(f"{spec.name} needs {', '.join(missing)}: {install_line(cls)}")
     plugin.lane = wanted
     return plugin
 
@@ -129,13 +129,15 @@ def catalog(kind: Kind) -> list[Entry]:
     return entries
 
 
-def missing_libraries(cls: type[Any]) -> list[str]:
-    """Return the declared modules that cannot be found; none is imported."""
-    return [name for name in cls.requires if importlib.util.find_spec(name) is None]
+def missing_libraries(plugin: Any) -> list[str]:
+    """Return the declared modules of a plugin, or of its class, that cannot be found; none is imported."""
+    return [name for name in plugin.requires if importlib.util.find_spec(name) is None]
 
 
 def install_line(cls: type[Any]) -> str:
     """Return the command that brings a plugin's libraries."""
+    if install := getattr(cls, "install", None):
+        return str(install)
     if cls.extra:
         return f"pip install 'music-embedding-bench[{cls.extra}]'"
     return f"pip install {' '.join(cls.requires)}"

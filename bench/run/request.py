@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from bench import treatments
 from bench.errors import BenchError
 from bench.items import audio_extractors
 from bench.protocols import LANES, Lane, TableSource
-from bench.registry import create, get
+from bench.registry import create
 from bench.specs import Spec, parse, parse_sum
 
 CONTROL_EXTRACTORS = frozenset({"random", "gaussian", "shuffled"})
@@ -147,15 +148,19 @@ def cells(request: Request) -> list[Cell]:
     """
     found: dict[Cell, None] = {}
 
+    @cache
+    def made(model: str) -> Any:
+        return create("recommenders", model, lane=request.lane)
+
     def add(extractor: str, model: str) -> None:
-        plugin = get("recommenders", parse(model).name)
+        plugin = made(model)
         by_chance = not plugin.deterministic or any(s.name in CONTROL_EXTRACTORS for s in parse_sum(extractor))
         by_chance = by_chance or "random_projection" in request.treat
         for seed in request.seeds if by_chance else request.seeds[:1]:
             found.setdefault(Cell(extractor, model, seed))
 
     def takes_items(model: str) -> bool:
-        return "items" in get("recommenders", parse(model).name).needs
+        return "items" in made(model).needs
 
     for model in request.models:
         for extractor in request.extractors if takes_items(model) else ("none",):

@@ -1,0 +1,279 @@
+"""RecBole: any of its general and sequential models, in a process of its own (RUCAIBox, 1.2.1)."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError, did_you_mean
+from bench.fit import History
+from bench.protocols import Interactions, Items, Lane, Recommender, RunContext
+
+from . import _recbole_data as data
+from ._recbole_process import Process, gpu, install_line, probe
+
+PRETRAINED = ("RaCT", "S3Rec")
+"""Models that RecBole trains in two runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecBoleSettings:
+    """A model of RecBole's, and how the bridge treats it; what is None is RecBole's own default.
+
+    model : such as SASRec, as RecBole spells it
+    vectors : item vectors are the model's item embeddings, as they are (frozen) or to start from
+        (trainable); none: it learns embeddings of its own, as it does with ``--extractor none``
+    width : of the item embeddings; other vectors than of that width go through a learned linear projection.
+        By default the model is as wide as the vectors, where it can be
+    epochs, batch, rate : of RecBole's trainer
+    patience : validations without a better NDCG after which training stops; 0: never
+    every : epochs between validations
+    max_len : the latest tracks of a listener that a sequential model reads
+    params : RecBole's other parameters of the model, such as ``params=(n_layers=1,loss_type=BPR)``
+    python : interpreter of an environment with RecBole; by default the one that runs this
+    """
+
+    model: str
+    vectors: Literal["frozen", "trainable", "none"] = "frozen"
+    width: int | None = None
+    epochs: int | None = None
+    batch: int | None = None
+    rate: float | None = None
+    patience: int | None = None
+    every: int = 1
+    max_len: int | None = None
+    params: str = ""
+    python: str | None = None
+
+    def __post_init__(self) -> None:
+        """Reject what cannot be."""
+        for name in ("width", "epochs", "batch", "rate", "every", "max_len"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name} must be positive, got {value}")
+        if self.patience is not None and self.patience < 0:
+            raise ValueError(f"patience must not be negative, got {self.patience}")
+
+
+class RecBole(Recommender):
+    """Any general or sequential model of RecBole 1.2.1 (MIT licence): ``recbole:SASRec``, ``recbole:LightGCN``.
+
+    RecBole is handed the training rows as a pre-split atomic file, and only these: it trains, with its own
+    trainer and samplers, while splitting, validation and evaluation stay here. After each epoch it is asked
+    for scores and told the harness's NDCG, so that early stopping is on the same value as everybody's.
+
+    Item vectors, centred and with unit variance over the training items, are put in ``item_embedding`` once
+    the model's initialiser has run; that frozen ones come back unchanged is checked by their bytes. RecBole
+    sees no track that nobody heard, so none can be a negative. While scoring, the table grows by their
+    vectors; a model whose scores of the other tracks stay the same under that scores them (a graph model:
+    without neighbours), another does not, and the log says so. Without vectors they have -inf.
+
+    Vectors in `items` of `score` replace candidates; in a graph, where they are histories as well, both.
+    There are no checkpoints: RecBole's are pickles.
+    """
+
+    Settings = RecBoleSettings
+    name = "recbole"
+    needs = frozenset({"items"})
+    deterministic = False
+    lanes: Sequence[Lane] = ("corrected",)
+    requires: Sequence[str] = ("recbole",)
+    extra = "recbole"
+    install = install_line()
+    settings: RecBoleSettings
+    history: History
+    _process: Process
+
+    def __init__(self, settings: RecBoleSettings) -> None:
+        """Look at the interpreter and the model's parameters; import nothing of RecBole.
+
+        Raises
+        ------
+        BenchError
+            When the interpreter named lacks RecBole, RecBole lacks the model, or the model a parameter.
+
+        """
+        super().__init__(settings)
+        if settings.vectors == "none":
+            self.needs = frozenset()
+        if settings.python:
+            self.requires = ()
+        if settings.python or importlib.util.find_spec("recbole"):  # else the registry says what is missing
+            self._look()
+
+    def _look(self) -> None:
+        own = self.settings
+        self._python = own.python or sys.executable
+        found = probe(self._python, own.model)
+        kind = found["kinds"].get(own.model)
+        usable = [name for name, each in found["kinds"].items() if each in ("general", "sequential")]
+        if kind is None:
+            raise BenchError(f"recbole: RecBole has no model {own.model!r}.{did_you_mean(own.model, usable)}")
+        if own.model not in usable or own.model in PRETRAINED:
+            why = "is trained in two runs" if own.model in PRETRAINED else f"is one of its {kind} models"
+            raise BenchError(f"recbole: {own.model} {why}; the bridge runs its general and sequential ones.")
+        self._sequential = kind == "sequential"
+        self._key = data.width_key(found["parameters"])
+        self._params = data.parameters(own.params, own.model, found["parameters"], self._key)
+        self._known: dict[str, Any] = {**found["parameters"], **self._params}
+        if own.width is not None and self._key not in self._known:
+            raise BenchError(f"recbole: the width of {own.model} is not one parameter: leave out width=.")
+        data.width_of(0, own.width, own.model, self._known, self._key)
+
+    # -- training --------------------------------------------------------------------------------------
+
+    def fit(self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext) -> None:
+        """Train in another process, stopping early on `valid`.
+
+        Raises
+        ------
+        BenchError
+            When there is nothing to learn from or no memory for it, or when that process fails, with its
+            last lines; when vectors came back changed.
+
+        """
+        self._forget()
+        who = f"recbole:{self.settings.model}"
+        vectors = self._vectors(items)
+        rows = data.rows(train, None if vectors is None else items.present, sequential=self._sequential)
+        self._check_rows(who, rows)
+        self._n_items = train.n_items
+        asked = self._asked(train, vectors, run)
+        folder = Path(tempfile.mkdtemp(prefix="bench-recbole-"))
+        self._process = Process(self._python, folder, run.device, who)
+        try:
+            data.write(folder, rows, asked, vectors, items.present)
+            self._process.start()
+            sha256 = self._follow(valid, run)
+        except BaseException:
+            self._process.end()
+            raise
+        if vectors is not None and self.settings.vectors == "frozen":
+            trained = np.unique(rows.item)
+            if sha256 != hashlib.sha256(vectors[trained].tobytes()).hexdigest():
+                raise BenchError(f"recbole: {self.settings.model} changed the frozen item vectors, or their order.")
+
+    def _forget(self) -> None:
+        if hasattr(self, "_process"):
+            self._process.end()
+
+    def _vectors(self, items: Items) -> NDArray[np.float32] | None:
+        """Vectors (N, D) as the model takes them; None when it learns its own."""
+        from ._items import standardized
+
+        self._scaling = None
+        if self.settings.vectors == "none" or not items.vectors.shape[1]:
+            return None
+        self._scaling = standardized(items.vectors, np.flatnonzero(items.hot & items.present))
+        return self._scaled(items)
+
+    def _scaled(self, items: Items) -> NDArray[np.float32]:
+        assert self._scaling is not None
+        mean, scale = self._scaling
+        out: NDArray[np.float32] = (items.vectors - mean) / np.float32(scale)
+        out[~items.present] = 0.0
+        return out
+
+    def _check_rows(self, who: str, rows: data.Rows) -> None:
+        from ._counts import free_memory
+
+        if not len(rows.user):
+            raise BenchError(f"{who}: no listener has a known track in training. Check the split.")
+        if not self._sequential:
+            return
+        if not (np.diff(rows.user) == 0).any():
+            raise BenchError(f"{who}: no listener has 2 known tracks in training, so there is no sequence.")
+        longest = self.settings.max_len or 50
+        needed, free = len(rows.user) * longest * 12, free_memory("cpu")
+        if needed > free:
+            raise BenchError(
+                f"{who}: RecBole keeps {len(rows.user)} sequences of {longest} tracks in memory. That takes "
+                f"{needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free. Lower max_len."
+            )
+
+    def _asked(self, train: Interactions, vectors: NDArray[np.float32] | None, run: RunContext) -> dict[str, Any]:
+        own = self.settings
+        wide = 0 if vectors is None else vectors.shape[1]
+        width, note = data.width_of(wide, own.width, own.model, self._known, self._key)
+        if note:
+            run.log(f"recbole: {note}")
+        given = {
+            "epochs": own.epochs,
+            "train_batch_size": own.batch,
+            "learning_rate": own.rate,
+            "stopping_step": {None: None, 0: 10**9}.get(own.patience, (own.patience or 0) - 1),
+            "eval_step": own.every,
+            "MAX_ITEM_LIST_LENGTH": own.max_len,
+            self._key: width,
+        }
+        loss = self._known.get("loss_type")
+        fixed = data.configuration(sequential=self._sequential, loss=loss, seed=run.seed, gpu=gpu(run.device))
+        return {
+            "model": own.model,
+            "sequential": self._sequential,
+            "vectors": None if vectors is None else own.vectors,
+            "n_users": train.n_users,
+            "n_items": train.n_items,
+            "seconds": None if run.deadline is None else run.deadline - time.monotonic(),
+            "config": {k: v for k, v in given.items() if v is not None} | fixed | self._params,
+        }
+
+    def _follow(self, valid: Callable[[Recommender], float], run: RunContext) -> str | None:
+        """Log epochs and answer requests for validation until training ends; return the vectors' sha256."""
+        self.history = history = History()
+        pending = ""
+        while True:
+            found = self._process.answer()
+            if found["say"] == "valid":
+                value = float(valid(self))
+                if not np.isfinite(value):
+                    raise BenchError(f"training: the validation value of epoch {len(history.loss)} is {value}.")
+                history.valid[-1] = value
+                if value >= history.best:  # RecBole keeps the later of two equals
+                    history.best, history.best_epoch, history.waited = value, len(history.loss) - 1, 0
+                else:
+                    history.waited += 1
+                pending += f", validation {value:.4f}"
+                self._process.ask("go on", value=value)
+                continue
+            if pending:
+                run.log(pending)
+                pending = ""
+            if found["say"] == "ready":
+                for note in found["notes"]:
+                    run.log(f"recbole: {note}")
+            elif found["say"] == "epoch":
+                history.loss.append(found["loss"])
+                history.valid.append(None)
+                pending = f"epoch {len(history.loss)}: loss {found['loss']:.4f}"
+            elif found["say"] == "fitted":
+                history.stopped = found["stopped"]
+                sha256: str | None = found["sha256"]
+                return sha256
+
+    # -- scores ----------------------------------------------------------------------------------------
+
+    def score(self, users: NDArray[np.int32], items: Items | None = None) -> NDArray[np.float32]:
+        """Scores (B, n_items) of the model; zeros for users it knows nothing of."""
+        other = None
+        if items is not None and self._scaling is not None:
+            other = "other.npy"
+            np.save(self._process.folder / other, self._scaled(items))
+        out = np.empty((len(users), self._n_items), np.float32)
+        self._process.ask("score", users.astype(np.int32), other=other)
+        done = 0
+        while done < len(users):
+            rows = self._process.answer()["rows"]
+            self._process.fill(out[done : done + rows])
+            done += rows
+        return out
