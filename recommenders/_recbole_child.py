@@ -288,10 +288,10 @@ class Work:
             self.losses.append(float(sum(found) if isinstance(found, tuple) else found))
             return found
 
-        def epoch(*args: Any, **more: Any) -> Any:
+        def epoch(batches: Any, number: int, *args: Any, **more: Any) -> Any:
             self.losses.clear()
-            total = learn(*args, **more)
-            self._say_epoch()
+            total = learn(batches, number, *args, **more)
+            self._say_epoch(validated=(number + 1) % trainer.eval_step == 0)
             return total
 
         self.model.calculate_loss = step
@@ -299,8 +299,8 @@ class Work:
         trainer._valid_epoch = lambda *_args, **_more: (self._validated(), {})
         trainer._save_checkpoint = lambda *_args, **_more: self._keep()
 
-    def _say_epoch(self) -> None:
-        self.link.say("epoch", loss=sum(self.losses) / max(len(self.losses), 1))
+    def _say_epoch(self, *, validated: bool) -> None:
+        self.link.say("epoch", loss=sum(self.losses) / max(len(self.losses), 1), validated=validated)
 
     def _validated(self) -> float:
         self.link.say("valid")
@@ -319,7 +319,7 @@ class Work:
         except Deadline:
             stopped = "deadline"
             if self.losses or self.best is None:
-                self._say_epoch()
+                self._say_epoch(validated=True)
                 if self._validated() >= trainer.best_valid_score:
                     self._keep()
         if self.best is not None:

@@ -231,32 +231,28 @@ class RecBole(Recommender):
     def _follow(self, valid: Callable[[Recommender], float], run: RunContext) -> str | None:
         """Log epochs and answer requests for validation until training ends; return the vectors' sha256."""
         self.history = history = History()
-        pending = ""
         while True:
             found = self._process.answer()
-            if found["say"] == "valid":
-                value = float(valid(self))
-                if not np.isfinite(value):
-                    raise BenchError(f"training: the validation value of epoch {len(history.loss)} is {value}.")
-                history.valid[-1] = value
-                if value >= history.best:  # RecBole keeps the later of two equals
-                    history.best, history.best_epoch, history.waited = value, len(history.loss) - 1, 0
-                else:
-                    history.waited += 1
-                pending += f", validation {value:.4f}"
-                self._process.ask("go on", value=value)
-                continue
-            if pending:
-                run.log(pending)
-                pending = ""
             if found["say"] == "ready":
                 for note in found["notes"]:
                     run.log(f"recbole: {note}")
             elif found["say"] == "epoch":
                 history.loss.append(found["loss"])
                 history.valid.append(None)
-                pending = f"epoch {len(history.loss)}: loss {found['loss']:.4f}"
-            elif found["say"] == "fitted":
+                if not found["validated"]:
+                    run.log(f"epoch {len(history.loss)}: loss {found['loss']:.4f}")
+            elif found["say"] == "valid":
+                value, epoch = float(valid(self)), len(history.loss)
+                if not np.isfinite(value):
+                    raise BenchError(f"training: the validation value of epoch {epoch} is {value}.")
+                run.log(f"epoch {epoch}: loss {history.loss[-1]:.4f}, validation {value:.4f}")
+                history.valid[-1] = value
+                if value >= history.best:  # RecBole keeps the later of two equals
+                    history.best, history.best_epoch, history.waited = value, epoch - 1, 0
+                else:
+                    history.waited += 1
+                self._process.ask("go on", value=value)
+            else:
                 history.stopped = found["stopped"]
                 sha256: str | None = found["sha256"]
                 return sha256
