@@ -285,7 +285,7 @@ class Work:
             if time.monotonic() > self.deadline:
                 raise Deadline
             found = calculate(*args, **more)
-            self.losses.append(float(sum(found) if isinstance(found, tuple) else found))
+            self.losses.append(float(sum(part.detach() for part in (found if isinstance(found, tuple) else (found,)))))
             return found
 
         def epoch(batches: Any, number: int, *args: Any, **more: Any) -> Any:

@@ -185,7 +185,7 @@ def bare(tmp_path):
 
 def test_the_exact_commands_are_said_when_recbole_is_absent(bare):
     said = f"{bare} -m pip install --no-deps recbole==1.2.1"
-    with pytest.raises(BenchError, match="recbole needs .*recbole.*which .*bare-python does not have") as raised:
+    with pytest.raises(BenchError, match=r"recbole needs .*recbole.*which .*bare-python does not have") as raised:
         create("recommenders", f"recbole:SASRec,python={bare}")
     assert said in str(raised.value)
     assert "[recbole]' && pip install --no-deps recbole==1.2.1" in install_line(get("recommenders", "recbole"))
@@ -208,7 +208,9 @@ def test_a_process_that_fails_says_why_and_leaves_nothing(tmp_path):
     (folder / "asked.json").write_text("{}")
     started = process.Process(sys.executable, folder, "cpu", "recbole:SASRec")
     started.start()
-    with pytest.raises(BenchError, match=r"recbole:SASRec failed in its own process: KeyError: 'seconds'") as raised:
+    with pytest.raises(
+        BenchError, match=r"recbole:SASRec failed in its own process: FileNotFoundError: .*user.npy"
+    ) as raised:
         started.answer()
     assert "Traceback" in str(raised.value)
     assert not folder.exists()
@@ -252,12 +254,10 @@ class TestWithoutVectors(RecommenderContract):
 @real
 def test_five_models_run_end_to_end(tmp_path, capsys):
     """On the demo, with vectors and without; a model without them runs once."""
-    models = ",".join([f"recbole:{name},epochs=1,max_len=5{WHERE}" for name in MODELS])
+    models = ",".join(f"recbole:{name},epochs=1,max_len=5{WHERE}" for name in MODELS)
+    models += f",recbole:BPR,epochs=1,vectors=none{WHERE}"
     place = ["--results", str(tmp_path), "--cache", str(tmp_path / "cache")]
-    assert (
-        main(["run", "--extractor", "mfcc", "--model", f"{models},recbole:BPR,epochs=1,vectors=none{WHERE}", *place])
-        == 0
-    )
+    assert main(["run", "--extractor", "mfcc", "--model", models, *place]) == 0
     said = capsys.readouterr().out
     records = [json.loads(path.read_text()) for path in tmp_path.glob("demo/*/*/recbole-*/seed*.json")]
     found = {(r["recommender"]["spec"].split(",")[0], r["extractor"]["spec"].partition(":")[0]) for r in records}
@@ -266,11 +266,15 @@ def test_five_models_run_end_to_end(tmp_path, capsys):
     assert all("ndcg@10" in record["metrics"]["hot"] for record in records), said
 
 
-@pytest.fixture(scope="module")
-def world():
+def small_world():
     """Listeners whose taste the vectors hold, some tracks cold."""
     made = planted(150, 200, 16, seed=2, plays=12_000)
     return made, make(made.listens.lazy(), GlobalTemporal(cut=made.cut.isoformat()))
+
+
+@pytest.fixture(scope="module")
+def world():
+    return small_world()
 
 
 def table(world, name, width=16):
@@ -289,9 +293,7 @@ def fitted(world, spec, *, vectors="aligned", valid=lambda _: 0.5, **run):
 
 
 @real
-@pytest.mark.parametrize(
-    "spec", ["recbole:SASRec,epochs=6,batch=256,max_len=10,rate=0.003", "recbole:LightGCN,epochs=6"]
-)
+@pytest.mark.parametrize("spec", ["recbole:SASRec,epochs=6,batch=256,max_len=10", "recbole:LightGCN,epochs=6"])
 def test_vectors_belong_to_their_tracks(world, spec):
     """Planted truth: vectors of other tracks are no use, least of all for tracks that nobody heard."""
     found = {}
@@ -332,7 +334,6 @@ for u in users:
 heard = np.unique(item)
 with work.widened():
     wide = work.scores(users)
-np.testing.assert_allclose(work.scores(users)[:, heard], rows, rtol=1e-4, atol=1e-5)
 np.testing.assert_allclose(wide[:, heard], rows, rtol=1e-4, atol=1e-5)
 given, table = np.load("vectors.npy"), work.table.rows.numpy()
 assert all(table[dataset.token2id("item_id", str(i))].tobytes() == given[i].tobytes() for i in heard), "table"
@@ -420,7 +421,7 @@ def test_the_process_ends_with_its_parent(world, tmp_path):
     script.write_text(
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "import test_recbole as t\n"
-        "world = t.world.__wrapped__() if hasattr(t.world, '__wrapped__') else t.world._get_wrapped_function()()\n"
+        "world = t.small_world()\n"
         "def log(line):\n    print(line, flush=True)\n"
         "m = t.create('recommenders', 'recbole:SASRec,epochs=100000,max_len=8' + t.WHERE)\n"
         "real = t.process.Process.start\n"
