@@ -239,9 +239,10 @@ class Work:
         rows = table.rows.detach()
         source = self.vectors if other is None else other
         assert source is not None
-        if other is not None:
+        if other is not None:  # what was learned on top of the vectors stays
             rows = rows.clone()
-            rows[1 : len(self.items) + 1] = torch.from_numpy(source[self.items]).to(rows.device)
+            moved = source[self.items] - self.vectors[self.items]  # type: ignore[index]
+            rows[1 : len(self.items) + 1] += torch.from_numpy(moved).to(rows.device)
         behind = torch.from_numpy(source[self.cold]).to(rows.device)
         kept = [name for name in model.other_parameter() if name.startswith("restore_")]  # a graph's last result
         changed = {name: getattr(model, name) for name in kept} | {"n_items": before}
@@ -285,7 +286,8 @@ class Work:
             if time.monotonic() > self.deadline:
                 raise Deadline
             found = calculate(*args, **more)
-            self.losses.append(float(sum(part.detach() for part in (found if isinstance(found, tuple) else (found,)))))
+            parts = found if isinstance(found, tuple) else (found,)
+            self.losses.append(sum(float(part.detach()) for part in parts))
             return found
 
         def epoch(batches: Any, number: int, *args: Any, **more: Any) -> Any:

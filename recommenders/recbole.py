@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import sys
 import tempfile
 import time
@@ -114,6 +115,8 @@ class RecBole(Recommender):
     def _look(self) -> None:
         own = self.settings
         self._python = own.python or sys.executable
+        if os.sep in self._python:  # not resolved: a virtual environment's interpreter is a link
+            self._python = os.path.abspath(os.path.expanduser(self._python))
         found = probe(self._python, own.model)
         kind = found["kinds"].get(own.model)
         usable = [name for name, each in found["kinds"].items() if each in ("general", "sequential")]
