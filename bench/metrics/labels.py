@@ -19,8 +19,28 @@ _BLOCK = 1 << 21
 
 
 def roc_auc(truth: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Return the area under the ROC curve of each label (L,); see `ranked`."""
-    return ranked(truth, scores)[0]
+    """Return the area under the ROC curve of each label (L,), as `ranked` does, several times faster for float32.
+
+    A float32 is sorted as an integer with its label as the last bit: among equal scores the positives
+    then come last, or first with the bit reversed, and the mean of both areas counts a tie one half.
+    """
+    if scores.dtype != np.float32:
+        return ranked(truth, scores)[0]
+    _check(truth, scores)
+    wins = np.zeros(truth.shape[1])
+    width = max(1, _BLOCK // len(truth))
+    for first in range(0, truth.shape[1], width):
+        cut = slice(first, first + width)
+        bits = (np.ascontiguousarray(scores[:, cut].T) + np.float32(0)).view(np.int32)  # no -0
+        keys = np.where(bits < 0, bits ^ 0x7FFFFFFF, bits).astype(np.int64) << 1
+        hit = np.ascontiguousarray(truth[:, cut].T)
+        last = np.sort(keys | hit, axis=1) & 1 == 1
+        ahead = np.sort(keys | ~hit, axis=1) & 1 == 0
+        for positive in (last, ahead):
+            wins[cut] += (np.cumsum(~positive, axis=1, dtype=np.int32) * positive).sum(axis=1, dtype=np.int64) / 2
+    positives = truth.sum(axis=0, dtype=np.int64)
+    pairs = (positives * (len(truth) - positives)).astype(np.float64)
+    return np.divide(wins, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
 
 
 def ranked(
@@ -48,9 +68,7 @@ def ranked(
     Mann and Whitney, Ann. Math. Stat. 18 (1947); Zhu, Recall, precision and average precision (2004).
 
     """
-    if truth.shape != scores.shape or truth.ndim != 2 or not len(truth):
-        raise ValueError(f"truth {truth.shape} and scores {scores.shape} must both be (tracks, labels), and not empty")
-    _check_finite(scores)
+    _check(truth, scores)
     n, labels = truth.shape
     auc, precision = np.full(labels, np.nan), np.full(labels, np.nan)
     place = np.arange(n)
@@ -201,6 +219,12 @@ def _summary(each: dict[str, NDArray[np.float64]], names: Sequence[str], what: s
     for metric, values in each.items():
         out |= {f"{metric}:{name}": float(v) for name, v in zip(names, values, strict=False) if np.isfinite(v)}
     return out
+
+
+def _check(truth: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> None:
+    if truth.shape != scores.shape or truth.ndim != 2 or not len(truth):
+        raise ValueError(f"truth {truth.shape} and scores {scores.shape} must both be (tracks, labels), and not empty")
+    _check_finite(scores)
 
 
 def _check_finite(values: NDArray[np.floating[Any]]) -> None:

@@ -99,7 +99,7 @@ def _path(run: RunContext, data: ProbeData, members: list[Member], schedule: Sch
     if run.folder is None:
         return None
     parts = {
-        f"{what} {part}": sha256(memoryview(np.ascontiguousarray(table[part])).cast("B")).hexdigest()
+        f"{what} {part}": sha256(np.ascontiguousarray(table[part]).data).hexdigest()
         for what, table in (("x", data.x), ("y", data.y))
         for part in ("train", "valid")
     }

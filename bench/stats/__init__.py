@@ -14,6 +14,6 @@ from bench.stats.correlation import RankCorrelation, correlations, rank_correlat
 from bench.stats.paired import SignFlip, TTest, holm, paired_t, sign_flip
 
 __all__ = [
-    "Difference", "Interval", "RankCorrelation", "SignFlip", "TTest", "bootstrap", "compare", "correlations", "holm", "interval",
-    "paired_t", "percentiles", "rank_correlation", "resampled_means", "sign_flip", "two_level", "words",
+    "Difference", "Interval", "RankCorrelation", "SignFlip", "TTest", "bootstrap", "compare", "correlations", "holm",
+    "interval", "paired_t", "percentiles", "rank_correlation", "resampled_means", "sign_flip", "two_level", "words",
 ]  # fmt: skip

@@ -92,7 +92,7 @@ def sign_flip(a: NDArray[np.float64], b: NDArray[np.float64], *, resamples: int 
     for start in range(0, patterns, rows):
         size = min(rows, patterns - start)
         if exact:
-            minus = (np.arange(start, start + size)[:, None] >> np.arange(n)) & 1
+            minus = ((np.arange(start, start + size)[:, None] >> np.arange(n)) & 1).astype(np.uint8)
         else:
             drawn = rng.integers(0, 256, (size, -(-n // 8)), np.uint8)
             minus = np.unpackbits(drawn, axis=1, count=n)

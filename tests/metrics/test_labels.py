@@ -20,6 +20,7 @@ def test_tags_are_scikit_learns_with_any_ties(levels, dtype):
     auc, precision = ranked(truth, scores.astype(dtype))
     wanted = oracle.roc_auc_score(truth, scores.astype(dtype), average=None)
     np.testing.assert_allclose(auc, wanted, atol=1e-9)
+    np.testing.assert_allclose(roc_auc(truth, scores.astype(dtype)), wanted, atol=1e-9)
     wanted = oracle.average_precision_score(truth, scores.astype(dtype), average=None)
     np.testing.assert_allclose(precision, wanted, atol=1e-9)
 
@@ -29,6 +30,14 @@ def test_blocks_of_labels_change_nothing(monkeypatch):
     whole = ranked(truth, scores)
     monkeypatch.setattr(labels, "_BLOCK", 7 * len(truth))
     np.testing.assert_array_equal(np.stack(whole), np.stack(ranked(truth, scores)))
+    np.testing.assert_allclose(roc_auc(truth, scores.astype(np.float32)), whole[0], atol=1e-12)
+
+
+def test_zero_has_no_sign_and_infinitesimals_are_not_zero():
+    truth = np.array([[True], [False], [True], [False]])
+    assert roc_auc(truth, np.array([[0.0], [-0.0], [-0.0], [0.0]], np.float32)) == 0.5
+    tiny = np.array([[1e-45], [0.0], [0.0], [-1e-45]], np.float32)
+    assert roc_auc(truth, tiny) == ranked(truth, tiny)[0] == 0.875
 
 
 def test_what_is_undefined_is_left_out_and_counted():
