@@ -40,7 +40,7 @@ def roc_auc(truth: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> NDAr
             wins[cut] += (np.cumsum(~positive, axis=1, dtype=np.int32) * positive).sum(axis=1, dtype=np.int64) / 2
     positives = truth.sum(axis=0, dtype=np.int64)
     pairs = (positives * (len(truth) - positives)).astype(np.float64)
-    return np.divide(wins, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+    return np.where(pairs > 0, wins / np.maximum(pairs, 1), np.nan)
 
 
 def ranked(

@@ -15,6 +15,8 @@ from bench.protocols import RunContext
 
 DECAYS = (0.0, 1e-4, 1e-3)
 DROPOUTS = (0.25, 0.5, 0.75)
+STEADY = Schedule(every=32, patience=16)
+"""Where a recipe does not say otherwise: stop 512 steps after the last gain."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ def quick(data: ProbeData, settings: Quick, seed: int, run: RunContext) -> Found
     """Train the settings of the full grid that are worth their time; `benchmarks/probes.py` measures what is lost."""
     members = [Member(l2=l2, dropout=dropout) for dropout in (0.25, 0.5) for l2 in DECAYS]
     members += [Member(hidden=(512,), dropout=dropout) for dropout in (0.5, 0.75)]
-    return search(data, members, Schedule(every=32, patience=16), seed=seed, run=run)
+    return search(data, members, STEADY, seed=seed, run=run)
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def linear(data: ProbeData, settings: Linear, seed: int, run: RunContext) -> Fou
     """Train one layer with several weight decays at once."""
     decays = (0.0, 1e-5, 1e-4, 1e-3, 1e-2) if settings.l2 is None else (settings.l2,)
     members = [Member(scale=settings.scale, batch=settings.batch, lr=settings.lr, l2=l2) for l2 in decays]
-    return search(data, members, Schedule(every=16, patience=64), seed=seed, run=run)
+    return search(data, members, STEADY, seed=seed, run=run)
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def mlp(data: ProbeData, settings: MLP, seed: int, run: RunContext) -> Found:
         Member(widths(settings.hidden), settings.scale, settings.batch, settings.lr, settings.l2, dropout)
         for dropout in (DROPOUTS if settings.dropout is None else (settings.dropout,))
     ]
-    return search(data, members, Schedule(every=32, patience=32), seed=seed, run=run)
+    return search(data, members, STEADY, seed=seed, run=run)
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,11 @@ def planted():
     return Planted()
 
 
+@pytest.fixture
+def few():
+    return Planted(sizes={"train": 150, "valid": 100, "test": 200})
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     """Problems this small are slower on several threads."""

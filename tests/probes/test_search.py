@@ -26,7 +26,7 @@ MEMBERS = [
         (False, 256, 1e-3, 1e-4, 0.25),
     )
 ]
-SCHEDULE = Schedule(every=8, patience=5)
+SCHEDULE = Schedule(every=8, patience=5, limit=10)
 
 
 def found(data, members=MEMBERS, schedule=SCHEDULE, seed=0, run=None):
@@ -41,7 +41,7 @@ def test_the_same_seed_gives_the_same_numbers(planted):
     assert (first.prediction != other.prediction).any()
 
 
-@pytest.mark.parametrize("kind", ["tags", "keys", "values"])
+@pytest.mark.parametrize("kind", ["tags", "values"])
 def test_company_does_not_change_a_member(planted, kind):
     data = planted.data(kind)
     together = found(data)
@@ -104,7 +104,7 @@ def test_a_killed_search_goes_on_where_it_was(planted, tmp_path, monkeypatch):
     def dying(race):
         nonlocal steps
         steps += 1
-        if steps % 37 == 0 and resumed is None:
+        if steps % 29 == 0 and resumed is None:
             raise Killed
         step(race)
 
@@ -175,11 +175,11 @@ def test_the_grid_is_the_published_one():
 
 
 def test_the_whole_grid_runs(planted):
-    outcome = probe(planted.data("classes"), "jukemir:half=linear,validations=40", seed=0, run=RunContext())
+    outcome = probe(planted.data("classes"), "jukemir:half=linear,validations=15", seed=0, run=RunContext())
     assert len(outcome.searched) == 108
     assert outcome.validation == max(row["validation"] for row in outcome.searched)
     first = next(row for row in outcome.searched if row["validation"] == outcome.validation)
     assert {k: outcome.settings[k] for k in ("lr", "l2", "dropout", "batch", "scale")} == {
         k: first[k] for k in ("lr", "l2", "dropout", "batch", "scale")
     }
-    assert all(row["step"] <= 320 for row in outcome.searched)
+    assert all(row["step"] <= 120 for row in outcome.searched)
