@@ -122,6 +122,11 @@ def _check_labels(data: ProbeData, part: Part) -> None:
         most = 24 if data.kind == "keys" else len(data.names)
         if not np.issubdtype(y.dtype, np.integer) or y.min() < 0 or y.max() >= most:
             raise BenchError(f"probe: the {part} {data.kind} must be whole numbers 0..{most - 1}.")
+    if part != "train" and wide and not np.ptp(y.astype(np.float64), axis=0).any():
+        raise BenchError(
+            f"probe: no {data.kind} vary among the {len(y)} {part} rows, so nothing can be measured. "
+            "Check the task's split."
+        )
     if data.groups is not None and part in data.groups:
         tracks = data.tracks(part)
         assert tracks is not None

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.probes.data import PARTS, Part, ProbeData
+from bench.probes.features import Features
 from bench.probes.search import Found, predict
 from bench.probes.target import Target
-from bench.probes.train import Features
 from bench.protocols import RunContext
 from bench.treatments import l2
 

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from bench.errors import BenchError
 from bench.files import digest
 from bench.probes.data import ProbeData
+from bench.probes.features import Features
 from bench.probes.members import Member, Schedule, stacks
 from bench.probes.saved import Saved
 from bench.probes.stack import Stack
 from bench.probes.target import Target
 from bench.probes.tracks import join
-from bench.probes.train import Features, Race, evaluate
+from bench.probes.train import Race, evaluate
 from bench.protocols import RunContext
 
 

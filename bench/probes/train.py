@@ -9,56 +9,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.probes.data import Part, ProbeData
+from bench.probes.data import Part
+from bench.probes.features import Features
 from bench.probes.members import Member, Schedule
 from bench.probes.stack import Stack
 from bench.probes.target import Target
 from bench.protocols import RunContext
-from bench.treatments import moments
 
 if TYPE_CHECKING:
     import torch
 
 _BLOCK = 4096
 """Rows whose outputs are computed at a time outside training."""
-
-
-class Features:
-    """The vectors of every part on the device, as they are or standardised by the moments of train."""
-
-    def __init__(self, data: ProbeData, device: str) -> None:
-        """Keep `data`; nothing is computed before it is asked for."""
-        self._data, self._device = data, device
-        self.of = cache(self._of)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one track's vectors: (D,), or (layers, D)."""
-        return self._data.x["train"].shape[1:]
-
-    def _of(self, part: Part, scale: bool) -> torch.Tensor:
-        import torch
-
-        x = np.ascontiguousarray(self._data.x[part], np.float32)
-        if scale:
-            mean, unit = self._moments
-            x = np.concatenate(
-                [((x[i : i + _BLOCK] - mean) * unit).astype(np.float32) for i in range(0, len(x), _BLOCK)]
-            )
-        return torch.from_numpy(x).to(self._device)
-
-    @cached_property
-    def _moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return mean and 1 / deviation over train; 0 for a feature that only rounding makes vary."""
-        mean, deviation = moments(self._data.x["train"])
-        varies = deviation > 1e-6 * np.abs(mean)
-        return mean, np.divide(1.0, deviation, out=np.zeros_like(deviation), where=varies)
 
 
 @dataclass

@@ -43,7 +43,7 @@ def test_constant_features_carry_nothing(planted):
 
 
 def test_scaling_is_fitted_on_train_alone(planted):
-    from bench.probes.train import Features
+    from bench.probes.features import Features
 
     data = planted.data("values")
     shifted = broken(data, "test", lambda x: np.multiply(x, 100, out=x))
@@ -79,6 +79,11 @@ def test_labels_nothing_can_learn_from_are_refused(planted):
         data = planted.data(kind)
         spoil(data.y["train"])
         with pytest.raises(BenchError, match=message):
+            fit(data)
+    for kind in ("tags", "values"):
+        data = planted.data(kind)
+        data.y["valid"][:] = False
+        with pytest.raises(BenchError, match=f"no {kind} vary among the 200 valid rows"):
             fit(data)
     data = planted.data("classes")
     with pytest.raises(BenchError, match=r"whole numbers 0\.\.4"):

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from bench.probes import probe
+from bench.probes.features import Features
 from bench.probes.members import Member, Schedule, stacks
 from bench.probes.recipes import grid
 from bench.probes.saved import Saved
 from bench.probes.search import search
 from bench.probes.target import Target
-from bench.probes.train import Features, Race
+from bench.probes.train import Race
 from bench.protocols import RunContext
 
 MEMBERS = [
