@@ -5,7 +5,7 @@ import pytest
 
 from bench.metrics.keys import key_scores
 from bench.metrics.labels import class_scores, tag_scores, value_scores
-from bench.probes import CHIEF, KINDS, PROBES, probe
+from bench.probes import CHIEF, KINDS, probe
 from bench.protocols import RunContext
 
 
@@ -55,17 +55,8 @@ def test_the_order_of_tables(planted, kind, spec):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(
-    "spec",
-    [
-        *(name for name in PROBES if name not in ("knn", "jukemir")),
-        "jukemir:half=linear,validations=400",
-        "mir_ref:hidden=infer",
-    ],
-)
+@pytest.mark.parametrize("spec", ["quick", "linear", "mlp:hidden=32", "marble", "jukemir:half=linear,validations=50"])
 def test_the_order_of_tables_for_every_probe(planted, kind, spec):
-    if spec in ("marble", "mir_ref") and kind == "values":
-        pytest.skip("the recipe as published is not standardised and stops early: its order is not certain")
     ordered(planted, kind, spec)
 
 
@@ -73,6 +64,8 @@ def test_the_order_of_tables_for_every_probe(planted, kind, spec):
 def test_every_recipe_learns(few, spec):
     least = 0.7 if spec.startswith("mir_ref") else 0.85  # 100 steps: all rows are one batch
     assert measured(few.data("tags"), spec) > least
+    if spec != "quick":
+        assert measured(few.data("tags", "shuffled"), spec) < 0.6
 
 
 def test_hidden_layers_see_what_lines_cannot(planted):
