@@ -10,10 +10,18 @@ from bench.stats.bootstrap import (
     resampled_means,
     two_level,
 )
-from bench.stats.correlation import RankCorrelation, correlations, rank_correlation, words
+from bench.stats.correlation import (
+    RankCorrelation,
+    correlations,
+    least_significant,
+    rank_correlation,
+    smallest_p,
+    words,
+)
 from bench.stats.paired import SignFlip, TTest, holm, paired_t, sign_flip
 
 __all__ = [
     "Difference", "Interval", "RankCorrelation", "SignFlip", "TTest", "bootstrap", "compare", "correlations", "holm",
-    "interval", "paired_t", "percentiles", "rank_correlation", "resampled_means", "sign_flip", "two_level", "words",
+    "interval", "least_significant", "paired_t", "percentiles", "rank_correlation", "resampled_means", "sign_flip",
+    "smallest_p", "two_level", "words",
 ]  # fmt: skip

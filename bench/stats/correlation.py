@@ -34,8 +34,9 @@ class RankCorrelation:
     value : None when a column is constant or has fewer than two points
     p : share of permutations with a coefficient at least as far from 0; None with `value`
     exact : all n! permutations were taken
-    low, high : bootstrap interval over points; None when too few draws are defined
+    low, high : bootstrap interval over points or users; None when too few draws are defined
     undefined : share of the bootstrap draws in which a column was constant, and which are left out
+    over : what was drawn anew for the interval
     """
 
     coefficient: Coefficient
@@ -46,6 +47,7 @@ class RankCorrelation:
     low: float | None
     high: float | None
     undefined: float
+    over: Literal["points", "users"] = "points"
 
 
 def rank_correlation(
@@ -53,6 +55,7 @@ def rank_correlation(
     y: NDArray[np.float64],
     coefficient: Coefficient = "spearman",
     *,
+    draws: NDArray[np.float64] | None = None,
     resamples: int = 10_000,
     seed: int = 0,
     level: float = 0.95,
@@ -65,8 +68,11 @@ def rank_correlation(
         One value a point, the same points in the same order.
     coefficient
         ``spearman`` or ``kendall``; ties are allowed in both.
+    draws
+        The values x (R, n) when users are drawn anew (`resampled_means`): the interval then says how far
+        the listeners leave the order open. Without them points are drawn anew: how far these few do.
     resamples
-        Drawn permutations above 9 points, and bootstrap draws.
+        Drawn permutations above 9 points, and draws of points.
     seed
         Of the draws.
     level
@@ -102,11 +108,16 @@ def rank_correlation(
         total += len(drawn)
     p = extreme / total if exact else (extreme + 1) / (total + 1)
 
-    again = rng.integers(0, n, (resamples, n))
-    draws = correlations(x[again], y[again], coefficient)
-    defined = draws[np.isfinite(draws)]
-    low, high = interval(defined, level) if len(defined) >= resamples / 2 else (None, None)
-    return RankCorrelation(coefficient, n, value, p, exact, low, high, float(1 - len(defined) / resamples))
+    if draws is None:
+        points = rng.integers(0, n, (resamples, n))
+        again = correlations(x[points], y[points], coefficient)
+    else:
+        again = correlations(draws, y, coefficient)
+    defined = again[np.isfinite(again)]
+    low, high = interval(defined, level) if len(defined) >= len(again) / 2 else (None, None)
+    lost = 1 - len(defined) / len(again)
+    over: Literal["points", "users"] = "points" if draws is None else "users"
+    return RankCorrelation(coefficient, n, value, p, exact, low, high, lost, over)
 
 
 def correlations(x: NDArray[np.float64], y: NDArray[np.float64], coefficient: Coefficient) -> NDArray[np.float64]:
@@ -158,7 +169,9 @@ def words(result: RankCorrelation, *, comparisons: int = 1, alpha: float = 0.05)
         why = "there are fewer than two" if n < 2 else "a column has one value only"
         return f"{name} is undefined over {n} points: {why}."
     kind = "exact" if result.exact else "drawn"
-    between = "" if result.low is None else f", {result.low:.2f} to {result.high:.2f} when the points are drawn anew"
+    between = (
+        "" if result.low is None else f", {result.low:.2f} to {result.high:.2f} when the {result.over} are drawn anew"
+    )
     said = f"{name} {result.value:.3f} over {n} points ({kind} two-sided p {result.p:.3f}{between})."
     bound = alpha / comparisons
     told = f"p < {alpha:g}" if comparisons == 1 else f"p < {alpha:g} after correction for {comparisons} comparisons"

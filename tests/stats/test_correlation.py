@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats as oracle
 
-from bench.stats import correlation, correlations, rank_correlation, resampled_means, words
+from bench.stats import correlation, correlations, interval, rank_correlation, resampled_means, words
 
 MODELS = ("MusicFM", "Music2Vec", "MERT", "EncodecMAE", "Jukebox", "MusiCNN")
 MIR = {
@@ -107,9 +107,15 @@ def test_users_drawn_anew_give_correlations_row_by_row():
     rng = np.random.default_rng(4)
     per_user = rng.normal(size=(300, 6)) * 2 + np.arange(6)
     mir = np.array([1, 2, 3, 5, 4, 6.0])
-    drawn = correlations(resampled_means(per_user, resamples=500, seed=0), mir, "kendall")
+    draws = resampled_means(per_user, resamples=500, seed=0)
+    drawn = correlations(draws, mir, "kendall")
     assert drawn.shape == (500,)
     assert drawn.mean() == pytest.approx(oracle.kendalltau(np.arange(6), mir).statistic, abs=0.02)
+    got = rank_correlation(
+        per_user.mean(axis=0), mir, "kendall", draws=resampled_means(per_user, resamples=500, seed=0)
+    )
+    assert (got.low, got.high) == tuple(interval(drawn))
+    assert "when the users are drawn anew" in words(got)
     few = correlations(resampled_means(per_user[:5], resamples=500, seed=0), mir, "kendall")
     assert few.std() > 2 * drawn.std()
     assert np.isnan(correlations(np.ones((2, 3)), np.arange(3), "spearman")).all()
