@@ -1,0 +1,116 @@
+"""Published torch checkpoints: the tensors one must hold, and how it is read into the cache, once.
+
+A network states its tensors as name -> shape, under the publisher's names. The published file, the cache
+and untrained weights are held to that list, nothing missing and nothing over. No torch until one is read.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import BenchError
+from bench.weights import read_torch
+
+if TYPE_CHECKING:
+    import torch
+
+Shapes = Mapping[str, tuple[int, ...]]
+SHOWN = 5
+"""Names of tensors in a message."""
+_PARAMETRIZED = re.compile(r"\.parametrizations\.(\w+)\.original([01])$")
+
+
+def count(shapes: Shapes) -> int:
+    """Return how many numbers the tensors hold together."""
+    return sum(math.prod(shape) for shape in shapes.values())
+
+
+def check(found: Shapes, wanted: Shapes, where: str) -> None:
+    """Compare names and shapes.
+
+    Raises
+    ------
+    BenchError
+        Listing what is missing, what is over and what has another shape in `where`.
+
+    """
+    faults = {
+        "missing": sorted(wanted.keys() - found.keys()),
+        "unexpected": sorted(found.keys() - wanted.keys()),
+        "of another shape": [
+            f"{name} {tuple(found[name])} instead of {tuple(wanted[name])}"
+            for name in sorted(found.keys() & wanted.keys())
+            if tuple(found[name]) != tuple(wanted[name])
+        ],
+    }
+    if any(faults.values()):
+        said = "; ".join(f"{len(names)} {what}: {_some(names)}" for what, names in faults.items() if names)
+        raise BenchError(f"{where} does not hold the {len(wanted)} tensors of this model. {said}.")
+
+
+def reader(
+    shapes: Callable[[], Shapes], *, inside: str | None = None, prefix: str = "", unused: Sequence[str] = ()
+) -> Callable[[Mapping[str, Path]], dict[str, NDArray[np.generic]]]:
+    """Return a `bench.weights.Weights.convert` for a part whose first member is a pickled state dict.
+
+    shapes : what must come out
+    inside : key under which the file keeps its state dict; None: the file is one
+    prefix : taken off the names that have it
+    unused : beginnings of names (after `prefix`) that the network does without; they are dropped
+    """
+
+    def convert(members: Mapping[str, Path]) -> dict[str, NDArray[np.generic]]:
+        path = next(iter(members.values()))
+        state = read_torch(path)
+        if inside is not None:
+            state = state.get(inside) if isinstance(state, Mapping) else None
+        if not isinstance(state, Mapping):
+            raise BenchError(f"{path} holds no state dict{f' under {inside!r}' if inside else ''}.")
+        tensors = {old_name(name.removeprefix(prefix)): tensor for name, tensor in state.items()}
+        kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(tuple(unused))}
+        check({name: tuple(tensor.shape) for name, tensor in kept.items()}, shapes(), str(path))
+        return {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in kept.items()}
+
+    return convert
+
+
+def old_name(name: str) -> str:
+    """Return ``X_g`` for ``parametrizations.X.original0`` and ``X_v`` for ``original1``: weight norm's first names."""
+    return _PARAMETRIZED.sub(lambda match: f".{match[1]}_{'gv'[int(match[2])]}", name)
+
+
+def new_name(name: str) -> str:
+    """Return the inverse of `old_name`, as torch writes weight norm now."""
+    return re.sub(r"\.(\w+)_([gv])$", lambda m: f".parametrizations.{m[1]}.original{'gv'.index(m[2])}", name)
+
+
+def folded(tensors: dict[str, torch.Tensor], name: str, dim: int) -> torch.Tensor:
+    """Take ``NAME_g`` and ``NAME_v`` out of `tensors`; return g v / |v|, the norm being over all axes but `dim`."""
+    g, v = tensors.pop(f"{name}_g"), tensors.pop(f"{name}_v")
+    axes = [axis for axis in range(v.ndim) if axis != dim]
+    return v * (g / v.double().square().sum(axes, keepdim=True).sqrt().to(v.dtype))
+
+
+def untrained(shapes: Shapes, seed: int) -> dict[str, NDArray[np.float32]]:
+    """Return random weights of a seed: normal of variance 1 / inputs; gains of norms 1, biases 0."""
+    rng = np.random.default_rng(seed)
+    out = {}
+    for name, shape in shapes.items():
+        if len(shape) > 1 and not name.endswith("_g"):
+            spread = np.float32(1 / math.sqrt(math.prod(shape[1:])))
+            out[name] = rng.standard_normal(shape, np.float32) * spread
+        else:
+            out[name] = np.full(shape, not name.endswith("bias"), np.float32)
+    return out
+
+
+def _some(names: Sequence[Any]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(map(str, names[:SHOWN])) + more
