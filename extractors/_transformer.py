@@ -14,7 +14,6 @@ from torch.nn import functional as F  # noqa: N812
 
 Tensors = dict[str, torch.Tensor]
 Activation = Literal["none", "gelu", "relu"]
-Precision = Literal["float32", "bfloat16", "float16"]
 _AFTER: dict[Activation, Callable[[torch.Tensor], torch.Tensor]] = {
     "none": lambda x: x,
     "gelu": F.gelu,
@@ -39,7 +38,9 @@ class Linear:
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Map (..., inputs) to (..., outputs) of `dtype`."""
         if self.weight is None:
-            y: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, self._packed, self.bias, self.activation, [], "")
+            y: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
+                x, self._packed, self.bias, self.activation, [], "none"
+            )
             return y
         return _AFTER[self.activation](F.linear(x.to(self.dtype), self.weight, self.bias))
 
@@ -99,7 +100,7 @@ class Attention:
 
     def __call__(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Map (B, T, D) to (B, T, D); `mask`, to be broadcast to (B, heads, T, T), is added to the logits."""
-        parts = self.project(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        parts = self.project(x).view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         y = F.scaled_dot_product_attention(parts[0], parts[1], parts[2], attn_mask=mask)
         return self.out(y.transpose(1, 2).flatten(2))
 

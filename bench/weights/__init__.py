@@ -8,7 +8,7 @@ fingerprint. No pickle is ever read but through `read_torch`, which runs nothing
 from bench.weights.bring import add, ensure, pull
 from bench.weights.catalogue import Part, Source, Weights
 from bench.weights.fetch import download, offline
-from bench.weights.kept import absent, folder, load, present, sha256, verify
+from bench.weights.kept import absent, folder, load, peek, present, sha256, verify
 from bench.weights.safe import read_safetensors, read_torch, write_safetensors
 from bench.weights.tensorflow import read_checkpoint
 
@@ -23,6 +23,7 @@ __all__ = [
     "folder",
     "load",
     "offline",
+    "peek",
     "present",
     "pull",
     "read_checkpoint",

@@ -103,5 +103,7 @@ class Weights:
 
     @property
     def origins(self) -> str:
-        """Where the files come from, in words."""
-        return " and ".join(dict.fromkeys(source.where for source in self.sources))
+        """Where the files come from, in words: of several in one folder, the folder."""
+        alone = len(self.sources) == 1
+        where = (source.where if alone else source.where.rpartition("/")[0] or source.where for source in self.sources)
+        return " and ".join(dict.fromkeys(where))

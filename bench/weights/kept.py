@@ -16,7 +16,9 @@ from bench.weights.catalogue import Weights
 from bench.weights.safe import read_safetensors
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
 MANIFEST = "weights.json"
 
@@ -72,6 +74,20 @@ def load(weights: Weights, part: str, device: str = "cpu") -> dict[str, torch.Te
     if problem := _problem(weights, part):
         raise BenchError(f"{problem} It is refused; `bench weights pull {weights.name}` brings it anew.")
     return read_safetensors(file_of(weights, part), device)
+
+
+def peek(weights: Weights, part: str, name: str) -> NDArray[np.generic] | None:
+    """Return one tensor of a part, small enough to be looked at without hashing the rest; None when it is not there."""
+    if not present(weights, part):
+        return None
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file_of(weights, part), framework="numpy") as file:
+            found: NDArray[np.generic] = file.get_tensor(name)
+            return found
+    except (SafetensorError, OSError):
+        return None
 
 
 def sha256(weights: Weights, part: str) -> str:
