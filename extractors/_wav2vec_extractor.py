@@ -55,7 +55,7 @@ class Wav2Vec(Pretrained):
         alone = waves.is_cuda or len(waves) == 1
         each: Callable[[Callable[[torch.Tensor], torch.Tensor], Sequence[torch.Tensor]], list[torch.Tensor]]
         each = _one_after_another if alone else self._crew.map
-        states = each(self._net.enter, [waves] if alone else waves.split(1))
+        states = each(self._net.enter, [waves] if alone else waves.chunk(len(waves)))
         last = len(self._net.blocks)
         yield "0", torch.cat(states)
         for at, block in enumerate(self._net.blocks, 1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -116,7 +116,7 @@ class MERT(Wav2Vec):
     name = "mert"
     lanes = LANES
     sample_rate = RATE
-    weights = (MERT_330M_WEIGHTS, MERT_95M_WEIGHTS)
+    weights: Sequence[Weights] = (MERT_330M_WEIGHTS, MERT_95M_WEIGHTS)
     settings: MERTSettings
 
     def __init__(self, settings: MERTSettings, config: Config | None = None):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,7 +78,7 @@ class Music2Vec(Wav2Vec):
     Settings = Music2VecSettings
     name = "music2vec"
     lanes = LANES
-    weights = (MUSIC2VEC_WEIGHTS,)
+    weights: Sequence[Weights] = (MUSIC2VEC_WEIGHTS,)
     settings: Music2VecSettings
 
     def __init__(self, settings: Music2VecSettings, config: Config | None = None):

@@ -41,7 +41,7 @@ def ensure(weights: Weights, part: str | None = None, log: Log = say) -> None:
         raise BenchError(absent(weights) + (" Nothing is fetched: offline is asked for." if offline() else ""))
     log(f"{weights.name}: fetching {weights.described} from {weights.origins}, once (--offline forbids it)")
     try:
-        _bring(weights, log)
+        pull(weights, log)
     except BenchError as error:
         raise BenchError(f"{absent(weights)} It could not be fetched now: {error}") from error
 
@@ -55,16 +55,6 @@ def pull(weights: Weights, log: Log = say) -> None:
         When offline is asked for, a file cannot be had, or it is not the one that is known.
 
     """
-    try:
-        _bring(weights, log)
-    except BenchError as error:
-        files = " and ".join(source.file for source in weights.sources)
-        raise BenchError(
-            f"{error} With {files} from elsewhere, in a folder: bench weights add {weights.name} FOLDER"
-        ) from error
-
-
-def _bring(weights: Weights, log: Log) -> None:
     check_writable(folder(weights))
     with _alone(folder(weights)):
         if present(weights) and not any(verify(weights).values()):
@@ -75,7 +65,13 @@ def _bring(weights: Weights, log: Log) -> None:
         home = folder(weights) / "download"
         members: dict[str, Path] = {}
         for source in weights.sources:
-            path = fetch(source, home, log)
+            try:
+                path = fetch(source, home, log)
+            except BenchError as error:
+                files = " and ".join(one.file for one in weights.sources)
+                raise BenchError(
+                    f"{error} With {files} from elsewhere: bench weights add {weights.name} PATH"
+                ) from error
             try:
                 members |= _members(source, path, home / "members")
             except BenchError:
