@@ -1,4 +1,6 @@
-"""Clips a second of `mfcc`, end to end and the model alone, as a ratio to a naive librosa loop.
+"""Clips a second, end to end and the model alone, as a ratio to the naive loop: `mfcc`, or a pretrained network.
+
+For a network (``--extractor``, see networks.py) the naive loop is upstream's; for `mfcc` librosa's.
 
 End to end is the harness's own loop: threads decode, the model runs in batches, vectors go to disk. The
 loop it is measured against is what one writes first: ``librosa.load``, ``librosa.feature.mfcc``, mean and
@@ -8,6 +10,8 @@ ratio of wall times stands that of CPU seconds of all threads, which says more o
 
     python benchmarks/extract.py
     python benchmarks/extract.py --clips 100 --formats mp3 --rounds 5
+    python benchmarks/extract.py --extractor mert --weights random --clips 2
+    python benchmarks/extract.py --extractor mert:precision=bfloat16 --weights random --device cuda --clips 256
 """
 
 from __future__ import annotations
@@ -41,7 +45,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--workers", type=int, help="decoding threads (default: one a core)")
+    parser.add_argument("--extractor", default="mfcc", help="mfcc, or a network such as mert:size=95M")
+    parser.add_argument("--weights", help="of a network: random needs no file")
+    parser.add_argument("--device", default="cpu", help="of a network: cpu or cuda")
     arguments = parser.parse_args()
+    if arguments.extractor != "mfcc":
+        import networks
+
+        return networks.measure(arguments)
     try:
         import librosa
     except ImportError:
@@ -52,6 +63,7 @@ def main() -> None:
         for name in arguments.formats:
             end_to_end(arguments, Path(scratch), name)
         alone(arguments, Path(scratch))
+    return None
 
 
 def make(folder: Path, name: str, count: int) -> list[Path]:

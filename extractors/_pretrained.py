@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench import weights as kept
@@ -28,6 +29,7 @@ class Pretrained(Extractor):
     A subclass calls `use` in its ``__init__``, and `tensors` in its ``load``.
     """
 
+    weights: Sequence[kept.Weights] = ()
     non_commercial = False
     _of: tuple[kept.Weights, str] | None = None
 

@@ -38,6 +38,10 @@ class Wav2Vec(Pretrained):
         self.config = config
         self.layers = dict.fromkeys(config.names(), config.width)
 
+    def operations(self, samples: int) -> int:
+        """Return 2 * multiplications of one window, for speed as a share of what the machine can do."""
+        return self.config.operations(samples)
+
     def load(self, device: str, dtype: str) -> None:
         """Build the network on `device`; the setting `precision` says in which type it multiplies."""
         import torch
