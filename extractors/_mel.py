@@ -6,8 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> NDArray[np.float64]:
+def mel_filters(
+    sample_rate: int, n_fft: int, n_mels: int, low: float = 0.0, high: float | None = None
+) -> NDArray[np.float64]:
     """Triangular filters (n_mels, n_fft // 2 + 1) on Slaney's mel scale, each of unit area in Hz.
+
+    They cover `low` to `high` Hz; None: half the rate.
 
     Slaney (1998), Auditory Toolbox: 200/3 Hz a mel below 1 kHz, then 27 steps a factor of 6.4.
     """
@@ -16,9 +20,11 @@ def mel_filters(sample_rate: int, n_fft: int, n_mels: int) -> NDArray[np.float64
     def to_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.where(mel < knee / step, mel * step, knee * np.exp(log_step * (mel - knee / step)))
 
+    def to_mel(hz: float) -> float:
+        return float(knee / step + np.log(hz / knee) / log_step if hz > knee else hz / step)
+
     nyquist = sample_rate / 2
-    top = knee / step + np.log(nyquist / knee) / log_step if nyquist > knee else nyquist / step
-    edges = to_hz(np.linspace(0.0, top, n_mels + 2))
+    edges = to_hz(np.linspace(to_mel(low), to_mel(nyquist if high is None else high), n_mels + 2))
     bins = np.linspace(0.0, nyquist, n_fft // 2 + 1)
     rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]

@@ -101,6 +101,7 @@ class Attention:
     def __call__(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Map (B, T, D) to (B, T, D); `mask`, to be broadcast to (B, heads, T, T), is added to the logits."""
         parts = self.project(x).view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        mask = None if mask is None else mask.to(parts.dtype)
         y = F.scaled_dot_product_attention(parts[0], parts[1], parts[2], attn_mask=mask)
         return self.out(y.transpose(1, 2).flatten(2))
 

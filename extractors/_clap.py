@@ -1,0 +1,92 @@
+"""What CLAP's audio tower (HTS-AT, a Swin transformer over mel bands) is made of, as figures. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ._checkpoint import Shapes
+
+RATE, SAMPLES = 48_000, 480_000
+FFT, HOP, BANDS, LOW, HIGH = 1024, 480, 64, 50.0, 14_000.0
+"""Samples of the spectrum's window and between frames; mel bands from LOW to HIGH Hz."""
+SIDE, FOLDS, PATCH = 256, 4, 4
+"""The spectrogram is cut into FOLDS pieces of SIDE frames, one below the other: a square picture of patches."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes of the tower (Chen et al. 2022, arXiv:2202.00874); the defaults are HTSAT-base.
+
+    channels : of a patch; each stage has half as many patches a side as the one before, and twice the channels
+    depths, heads : blocks and attention heads of each stage
+    window : patches a side that attend to one another
+    joint : width of the space that audio shares with text
+    """
+
+    channels: int = 128
+    depths: tuple[int, ...] = (2, 2, 12, 2)
+    heads: tuple[int, ...] = (4, 8, 16, 32)
+    window: int = 8
+    joint: int = 512
+
+    @property
+    def width(self) -> int:
+        """Channels of the last stage."""
+        return self.channels << len(self.depths) - 1
+
+    def side(self, stage: int) -> int:
+        """Patches a side."""
+        return SIDE // PATCH >> stage
+
+    def shift(self, stage: int, block: int) -> int:
+        """Patches by which the windows of a block are shifted: half a window in every second block."""
+        return self.window // 2 if block % 2 and self.side(stage) > self.window else 0
+
+    def shapes(self) -> Shapes:
+        """Return every tensor that is used, under its published name less ``audio_model.audio_encoder.``."""
+        c, out = self.channels, dict[str, tuple[int, ...]]()
+
+        def pair(name: str, *shape: int) -> None:
+            out[f"{name}.weight"], out[f"{name}.bias"] = shape, shape[:1]
+
+        pair("batch_norm", BANDS)
+        out["batch_norm.running_mean"] = out["batch_norm.running_var"] = (BANDS,)
+        pair("patch_embed.proj", c, 1, PATCH, PATCH)
+        pair("patch_embed.norm", c)
+        for stage, depth in enumerate(self.depths):
+            c = self.channels << stage
+            for at in range(depth):
+                block = f"layers.{stage}.blocks.{at}"
+                out[f"{block}.attention.self.relative_position_bias_table"] = (
+                    (2 * self.window - 1) ** 2,
+                    self.heads[stage],
+                )
+                for part in ("self.query", "self.key", "self.value", "output.dense"):
+                    pair(f"{block}.attention.{part}", c, c)
+                pair(f"{block}.layernorm_before", c)
+                pair(f"{block}.layernorm_after", c)
+                pair(f"{block}.intermediate.dense", 4 * c, c)
+                pair(f"{block}.output.dense", c, 4 * c)
+            if stage < len(self.depths) - 1:
+                out[f"layers.{stage}.downsample.reduction.weight"] = (2 * c, 4 * c)
+                pair(f"layers.{stage}.downsample.norm", 4 * c)
+        pair("norm", c)
+        pair("audio_projection.linear1", self.joint, c)
+        pair("audio_projection.linear2", self.joint, self.joint)
+        return out
+
+    def unused(self) -> tuple[str, ...]:
+        """Return beginnings of what a published file holds beside them: the text tower, counters, indices."""
+        blocks = [(stage, at) for stage, depth in enumerate(self.depths) for at in range(depth)]
+        indices = (f"layers.{stage}.blocks.{at}.attention.self.relative_position_index" for stage, at in blocks)
+        return ("text_model.", "text_projection.", "logit_scale", "batch_norm.num_batches_tracked", *indices)
+
+    def operations(self, samples: int) -> int:
+        """Return 2 * multiplications of one window; its length does not matter, for it is filled up."""
+        total = SAMPLES // HOP * (FFT // 2 + 1) * BANDS
+        total += self.side(0) ** 2 * self.channels * PATCH**2 + self.joint * (self.width + self.joint)
+        for stage, depth in enumerate(self.depths):
+            c, patches = self.channels << stage, self.side(stage) ** 2
+            total += depth * patches * (12 * c * c + 2 * self.window**2 * c)
+            total += patches // 4 * 8 * c * c * (stage < len(self.depths) - 1)
+        return 2 * total

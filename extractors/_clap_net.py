@@ -1,0 +1,151 @@
+"""CLAP's audio tower in torch: log-mel picture, patches, windows of patches, the joint space."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.nn import functional as F  # noqa: N812
+
+from ._clap import BANDS, FFT, FOLDS, HIGH, HOP, LOW, PATCH, RATE, SAMPLES, SIDE, Config
+from ._mel import mel_filters
+from ._transformer import Attention, FeedForward, Linear, Norm, Tensors, linear
+
+APART = -100.0
+"""Added to the logits of patches that stand side by side only because the picture was rolled."""
+
+
+class Net:
+    """Waves to the last patches and to the joint space.
+
+    Parameters
+    ----------
+    tensors : as `Config.shapes` lists them, on the device to use; they are taken out of the dict
+    dtype : of matrix products; the spectrogram is float32
+
+    """
+
+    def __init__(self, config: Config, tensors: Tensors, dtype: torch.dtype):
+        device = tensors["norm.weight"].device
+        self.hann = torch.hann_window(FFT, periodic=True, device=device)
+        filters = mel_filters(RATE, FFT, BANDS, LOW, HIGH)
+        self.filters = torch.from_numpy(filters.T.astype(np.float32)).to(device)
+        variance = tensors.pop("batch_norm.running_var").double()
+        scale = tensors.pop("batch_norm.weight").double() / (variance + 1e-5).sqrt()
+        shift = tensors.pop("batch_norm.bias").double() - scale * tensors.pop("batch_norm.running_mean").double()
+        self.scale, self.shift = scale.float(), shift.float()
+        patch = tensors.pop("patch_embed.proj.weight").flatten(1)
+        self.patch = Linear(patch, tensors.pop("patch_embed.proj.bias"), dtype)
+        self.first = Norm(tensors, "patch_embed.norm", config.channels)
+        self.stages: list[_Block | _Merge] = []
+        for stage, depth in enumerate(config.depths):
+            self.stages += [_Block(config, tensors, stage, at, dtype) for at in range(depth)]
+            if stage < len(config.depths) - 1:
+                self.stages.append(_Merge(config, tensors, stage, dtype))
+        self.last = Norm(tensors, "norm", config.width)
+        up, down = "audio_projection.linear1", "audio_projection.linear2"
+        self.joint = FeedForward(tensors, up, down, dtype, "relu")
+
+    def __call__(self, waves: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Map waves (B, T), 10 s at most, to the last patches (B, P, width) and the unit vectors (B, 1, joint)."""
+        x = self.first(self.patch(self.picture(self.log_mel(filled(waves)))))
+        for work in self.stages:
+            x = work(x)
+        patches = self.last(x)
+        return patches, F.normalize(self.joint(patches.mean(1)).float(), dim=-1)[:, None]
+
+    def log_mel(self, waves: torch.Tensor) -> torch.Tensor:
+        """Map (B, 480,000) to decibels (B, 1001, 64); the spectrogram is centred, the ends mirrored."""
+        padded = F.pad(waves[:, None], (FFT // 2, FFT // 2), mode="reflect")[:, 0]
+        spectrum = torch.fft.rfft(padded.unfold(-1, FFT, HOP) * self.hann)
+        power = (spectrum.real.square() + spectrum.imag.square()) @ self.filters
+        return 10 * torch.log10(power.clamp(min=1e-10))
+
+    def picture(self, mel: torch.Tensor) -> torch.Tensor:
+        """Map (B, 1001, 64) to patches (B, 4096, 16) of a square picture; frames are stretched to 1024."""
+        mel = mel * self.scale + self.shift
+        size = (FOLDS * SIDE, BANDS)
+        mel = F.interpolate(mel[:, None], size, mode="bicubic", align_corners=True)[:, 0]
+        square = mel.view(-1, FOLDS, SIDE, BANDS).mT.reshape(-1, SIDE, SIDE)
+        count = SIDE // PATCH
+        return square.view(-1, count, PATCH, count, PATCH).transpose(2, 3).reshape(-1, count**2, PATCH**2)
+
+
+def filled(waves: torch.Tensor) -> torch.Tensor:
+    """Repeat (B, T) as often as it fits into 10 s, then fill up with zeros: upstream's "repeatpad"."""
+    waves = waves.repeat(1, SAMPLES // waves.shape[1])
+    return F.pad(waves, (0, SAMPLES - waves.shape[1]))
+
+
+class _Block:
+    """Attention inside windows of patches, then a feed-forward net (Liu et al. 2021, arXiv:2103.14030)."""
+
+    def __init__(self, config: Config, tensors: Tensors, stage: int, at: int, dtype: torch.dtype):
+        name, width, heads = f"layers.{stage}.blocks.{at}", config.channels << stage, config.heads[stage]
+        self.side, self.window, self.shift = config.side(stage), config.window, config.shift(stage, at)
+        table = tensors.pop(f"{name}.attention.self.relative_position_bias_table")
+        bias = table[_relative(self.window).to(table.device)].permute(2, 0, 1).contiguous()  # (heads, W², W²)
+        apart = _apart(self.side, self.window, self.shift).to(table.device) if self.shift else bias.new_zeros(1, 1, 1)
+        self.mask = bias + apart[:, None]  # (windows or 1, heads, W², W²)
+        names = ("self.query", "self.key", "self.value", "output.dense")
+        self.attention = Attention(tensors, f"{name}.attention", heads, dtype, names)
+        self.feed = FeedForward(tensors, f"{name}.intermediate.dense", f"{name}.output.dense", dtype)
+        self.before = Norm(tensors, f"{name}.layernorm_before", width)
+        self.after = Norm(tensors, f"{name}.layernorm_after", width)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (B, side², C) to the same."""
+        batch, count, width = x.shape
+        square = self.before(x).view(batch, self.side, self.side, width)
+        if self.shift:
+            square = square.roll((-self.shift, -self.shift), (1, 2))
+        mask = self.mask if len(self.mask) == 1 else self.mask.repeat(batch, 1, 1, 1)
+        y = self.attention(_cut(square, self.window), mask)
+        square = _joined(y, self.side, self.window)
+        if self.shift:
+            square = square.roll((self.shift, self.shift), (1, 2))
+        x = x + square.reshape(batch, count, width)
+        return x + self.feed(self.after(x))
+
+
+class _Merge:
+    """Four neighbouring patches become one of twice the channels."""
+
+    def __init__(self, config: Config, tensors: Tensors, stage: int, dtype: torch.dtype):
+        name, self.side = f"layers.{stage}.downsample", config.side(stage)
+        self.norm = Norm(tensors, f"{name}.norm", 4 * (config.channels << stage))
+        self.reduce = linear(tensors, f"{name}.reduction", dtype=dtype)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (B, side², C) to (B, side² / 4, 2 C)."""
+        half = self.side // 2
+        square = x.view(len(x), half, 2, half, 2, -1).permute(0, 1, 3, 4, 2, 5)  # the column goes before the row
+        return self.reduce(self.norm(square.reshape(len(x), half * half, -1))).float()
+
+
+def _cut(square: torch.Tensor, window: int) -> torch.Tensor:
+    """Cut (B, side, side, C) into windows (B * windows, W², C)."""
+    count = square.shape[1] // window
+    tiles = square.view(-1, count, window, count, window, square.shape[-1]).transpose(2, 3)
+    return tiles.reshape(-1, window * window, square.shape[-1])
+
+
+def _joined(tiles: torch.Tensor, side: int, window: int) -> torch.Tensor:
+    """Undo `_cut`."""
+    count = side // window
+    square = tiles.view(-1, count, count, window, window, tiles.shape[-1]).transpose(2, 3)
+    return square.reshape(-1, side, side, tiles.shape[-1])
+
+
+def _relative(window: int) -> torch.Tensor:
+    """Return the row of the bias table (W², W²) for each pair of patches of a window."""
+    row, column = (axis.flatten() for axis in torch.meshgrid(*[torch.arange(window)] * 2, indexing="ij"))
+    rows, columns = (axis[:, None] - axis + window - 1 for axis in (row, column))
+    return rows * (2 * window - 1) + columns
+
+
+def _apart(side: int, window: int, shift: int) -> torch.Tensor:
+    """Return 0 or `APART` (windows, W², W²) for each pair of patches of each window of a rolled picture."""
+    at = torch.arange(side)
+    region = (at >= side - window).long() + (at >= side - shift).long()
+    tiles = _cut((3 * region[:, None] + region)[None, :, :, None], window)[..., 0]
+    return torch.where(tiles[:, :, None] == tiles[:, None], 0.0, APART)
