@@ -31,7 +31,7 @@ CLAP_WEIGHTS = Weights(
             sha256="5c289311f4a030d768af7ffbfdecd01b008aa64824211899a4e59f4f9d154fd1",
         ),
     ),
-    parts=(Part("music", ("pytorch_model.bin",), trained_on=("undisclosed music", "audioset", "laion-audio-630k")),),
+    parts=(Part("music", ("pytorch_model.bin",), trained_on=("audioset", "laion-audio-630k", "undisclosed")),),
     convert=reader(FULL.shapes, prefix="audio_model.audio_encoder.", unused=FULL.unused()),
 )
 

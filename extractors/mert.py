@@ -60,10 +60,10 @@ def _weights(name: str, repository: str, revision: str, config: Config, trained_
 
 
 MERT_330M_WEIGHTS = _weights(
-    "mert", "MERT-v1-330M", "0e06c986db0527c0fd1b47181c40f006805e3de0", MERT_330M, "160,000 h of undisclosed music"
+    "mert", "MERT-v1-330M", "0e06c986db0527c0fd1b47181c40f006805e3de0", MERT_330M, "undisclosed (160,000 h)"
 )
 MERT_95M_WEIGHTS = _weights(
-    "mert-95m", "MERT-v1-95M", "12af15fef9d0ac838c3f475bfbbf26d2060dd4f5", MERT_95M, "20,000 h of undisclosed music"
+    "mert-95m", "MERT-v1-95M", "12af15fef9d0ac838c3f475bfbbf26d2060dd4f5", MERT_95M, "undisclosed (20,000 h)"
 )
 SIZES = {"330M": (MERT_330M, MERT_330M_WEIGHTS), "95M": (MERT_95M, MERT_95M_WEIGHTS)}
 NORMALIZES = {"330M": False, "95M": True}

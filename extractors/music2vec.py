@@ -32,7 +32,7 @@ MUSIC2VEC_WEIGHTS = Weights(
             bytes=372_729_461,
         ),
     ),
-    parts=(Part("v1", ("pytorch_model.bin",), trained_on=("1,000 h of undisclosed music",)),),
+    parts=(Part("v1", ("pytorch_model.bin",), trained_on=("undisclosed (1,000 h)",)),),
     convert=reader(MUSIC2VEC.shapes),
 )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
+from itertools import groupby
 from typing import Any
 
 from bench.cli.ls import table
@@ -16,6 +17,7 @@ from bench.registry import Entry
 def models(entries: Sequence[Entry]) -> Any:
     """Return the table of those extractors that hear audio, each with its default settings."""
     rows = table("models", "name", "Hz", "layers", "window", "parameters", "licence", "trained on", "weights")
+    rows.columns[-1].no_wrap = True  # a command can be copied
     for entry in entries:
         if entry.plugin is not None and hasattr(entry.plugin, "frames"):
             rows.add_row(entry.origin.name, *_about(entry.plugin))
@@ -31,13 +33,22 @@ def _about(cls: type[Any]) -> tuple[str, ...]:
     known: Any = plugin or cls
     return (
         f"{getattr(known, 'sample_rate', '–')}",
-        ", ".join(f"{name} {width}" for name, width in stored_widths(plugin).items()) if plugin else "–",
+        _layers(stored_widths(plugin)) if plugin else "–",
         _window(plugin.window, plugin.sample_rate) if plugin else "–",
         _count(getattr(known, "parameters", None)),
         known.license + (" (non-commercial)" if getattr(known, "non_commercial", False) else ""),
         ", ".join(known.trained_on) or "–",
         _weights(plugin) if plugin else f"give {_unset(cls)}",
     )
+
+
+def _layers(widths: Mapping[str, int]) -> str:
+    """Name every layer with its width; of many in a row of one width, the first and the last."""
+    said = []
+    for width, run in groupby(widths, key=lambda name: widths[name]):
+        names = list(run)
+        said += [f"{names[0]} to {names[-1]}: {width} each"] if len(names) > 4 else [f"{n} {width}" for n in names]
+    return ", ".join(said)
 
 
 def _unset(cls: type[Any]) -> str:
@@ -69,4 +80,4 @@ def _weights(plugin: Any) -> str:
     pulls = "; ".join(f"bench weights pull {one.name}" for one in files)
     size = sum(one.bytes or 0 for one in files) / 1e6
     said = f"{pulls} ({size:.0f} MB)" if size else pulls
-    return f"fetched on first use, or: {said}" if all(one.automatic for one in files) else said
+    return f"fetched on first use, or:\n{said}" if all(one.automatic for one in files) else said

@@ -86,6 +86,7 @@ def _list() -> int:
     from bench.cli.ls import console, table
 
     rows = table("weights", "name", "for", "licence", "size", "origin", "parts here")
+    rows.columns[-1].no_wrap = True  # a command can be copied
     for name, (one, users) in installed().items():
         size = f"{one.bytes / 1e6:.1f} MB" if one.bytes else "unknown"
         rows.add_row(name, ", ".join(users), one.terms, size, one.origins, ", ".join(_parts(one)))
@@ -98,7 +99,7 @@ def _parts(one: Weights) -> Iterator[str]:
     here = [part.name for part in one.parts if weights.present(one, part.name)]
     yield from here
     if lacking := [part.name for part in one.parts if part.name not in here]:
-        when = "on first use, or: " if one.automatic else ""
+        when = "on first use, or:\n" if one.automatic else ""
         yield f"not {', '.join(lacking)} ({when}bench weights pull {one.name})"
 
 

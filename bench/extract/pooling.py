@@ -33,7 +33,7 @@ def sums(extractor: Extractor, waves: torch.Tensor) -> Sums:
     """
     import torch
 
-    out: Sums = {}
+    found: dict[str, tuple[int, torch.Tensor, torch.Tensor | None]] = {}
     for name, frames in extractor.frames(waves):
         width = extractor.layers.get(name)
         if width is None:
@@ -45,14 +45,18 @@ def sums(extractor: Extractor, waves: torch.Tensor) -> Sums:
             )
         if extractor.pooling == "own" and frames.shape[1] != 1:
             raise BenchError(f"{extractor.name} pools its own windows but gave {frames.shape[1]} frames in one.")
-        wide = frames.to(torch.float64)
         outer = None
         if extractor.pooling == "mean_cov":
-            outer = torch.einsum("bfd,bfe->bde", wide, wide).cpu().numpy()
-        out[name] = (frames.shape[1], wide.sum(dim=1).cpu().numpy(), outer)
-    if absent := set(extractor.layers) - set(out):
+            wide = frames.to(torch.float64)
+            outer = torch.einsum("bfd,bfe->bde", wide, wide)
+        found[name] = (frames.shape[1], frames.sum(dim=1, dtype=torch.float64), outer)
+    if absent := set(extractor.layers) - set(found):
         raise BenchError(f"{extractor.name} declares layers it did not give: {', '.join(sorted(absent))}.")
-    return out
+    # Only now does anybody wait for a GPU: it has every layer's work before it.
+    return {
+        name: (frames, total.cpu().numpy(), None if outer is None else outer.cpu().numpy())
+        for name, (frames, total, outer) in found.items()
+    }
 
 
 class Pool:

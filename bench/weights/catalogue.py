@@ -36,8 +36,11 @@ class Source:
 
     @property
     def where(self) -> str:
-        """The origin in words."""
-        return f"PyPI ({self.origin.removeprefix(PIP)})" if self.origin.startswith(PIP) else self.origin
+        """The origin in words: of a file on a hub, the repository and the first digits of its revision."""
+        if self.origin.startswith(PIP):
+            return f"PyPI ({self.origin.removeprefix(PIP)})"
+        repository, on_hub, rest = self.origin.removeprefix("https://").partition("/resolve/")
+        return f"{repository} ({rest.partition('/')[0][:7]})" if on_hub else self.origin
 
     @property
     def contents(self) -> Mapping[str, str | None]:
@@ -103,7 +106,5 @@ class Weights:
 
     @property
     def origins(self) -> str:
-        """Where the files come from, in words: of several in one folder, the folder."""
-        alone = len(self.sources) == 1
-        where = (source.where if alone else source.where.rpartition("/")[0] or source.where for source in self.sources)
-        return " and ".join(dict.fromkeys(where))
+        """Where the files come from, in words."""
+        return " and ".join(dict.fromkeys(source.where for source in self.sources))
