@@ -80,8 +80,8 @@ class Extractor(Protocol):
     settings need); ``parameters``, their number; ``non_commercial``, for files that are not in `weights`.
     Three optional methods: ``unready() -> str | None`` says which weights are absent and what brings
     them; ``prepare()`` brings them or raises, before anything that takes long; ``tiny() -> Extractor`` (a
-    class method) gives the same code with a small random configuration, so that its contract can be
-    checked without weights.
+    class method; if it has a parameter `lane`, it is given one) gives the same code with a small random
+    configuration, so that its contract can be checked without weights.
     """
 
     Settings: ClassVar[type[Any]] = NoSettings

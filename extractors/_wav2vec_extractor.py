@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
 from bench.protocols import Clip, Window
@@ -55,11 +56,13 @@ class Wav2Vec(Pretrained):
     def frames(self, waves: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
         """Waves (B, T) to (B, F, D) a layer; on a CPU each thread has a window of its own."""
         import torch
+        from torch.backends import cudnn
 
-        alone = waves.is_cuda or len(waves) == 1
+        alone = waves.device.type != "cpu" or len(waves) == 1
         each: Callable[[Callable[[torch.Tensor], torch.Tensor], Sequence[torch.Tensor]], list[torch.Tensor]]
         each = _one_after_another if alone else self._crew.map
-        states = each(self._net.enter, [waves] if alone else waves.chunk(len(waves)))
+        with cudnn.flags(enabled=True, deterministic=True, allow_tf32=False) if waves.is_cuda else nullcontext():
+            states = each(self._net.enter, [waves] if alone else waves.chunk(len(waves)))
         last = len(self._net.blocks)
         yield "0", torch.cat(states)
         for at, block in enumerate(self._net.blocks, 1):

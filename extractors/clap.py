@@ -97,7 +97,7 @@ class CLAP(Pretrained):
         """Waves (B, T) to patches (B, 64, 1024) and unit vectors (B, 1, 512)."""
         import torch
 
-        alone = waves.is_cuda or len(waves) == 1
+        alone = waves.device.type != "cpu" or len(waves) == 1
         found = [self._net(waves)] if alone else self._crew.map(self._net, waves.chunk(len(waves)))
         for name, parts in zip(self.layers, zip(*found, strict=True), strict=True):
             yield name, torch.cat(parts)

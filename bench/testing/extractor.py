@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -48,7 +49,10 @@ class ExtractorContract:
         reason = getattr(plugin, "unready", lambda: None)()
         if reason and not hasattr(plugin, "tiny"):
             raise BenchError(f"{self.spec} cannot be checked: {reason}; and it has no tiny() to check instead.")
-        return plugin.tiny() if reason else plugin  # type: ignore[no-any-return]
+        if not reason:
+            return plugin  # type: ignore[no-any-return]
+        lanes = "lane" in signature(plugin.tiny).parameters
+        return plugin.tiny(self.lane) if lanes else plugin.tiny()  # type: ignore[no-any-return]
 
     def note(self) -> str:
         """Say what was checked: the real model, or a tiny random one and why; and what was left out."""
