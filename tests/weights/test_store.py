@@ -118,6 +118,26 @@ def test_absent_names_file_origin_licence_and_command(declare):
         weights.sha256(absent, "whole")
 
 
+def test_a_pull_that_cannot_reach_its_origin_says_what_else_to_do(declare, server):
+    with pytest.raises(BenchError, match=r"the server says 404 .* With toy\.npy from elsewhere: bench weights add toy"):
+        weights.pull(declare(f"{server.url}/rev1/toy.npy"), quiet)
+
+
+def test_a_hub_is_named_by_repository_and_revision(declare):
+    on_hub = declare("https://huggingface.co/group/model/resolve/0123456789abcdef/toy.npy")
+    assert on_hub.origins == "huggingface.co/group/model (0123456)"
+    assert declare("https://x.invalid/rev9/toy.npy").origins == "https://x.invalid/rev9/toy.npy"
+
+
+def test_one_tensor_can_be_looked_at(published):
+    assert weights.peek(published, "whole", "toy.npy") is None
+    weights.pull(published, quiet)
+    found = weights.peek(published, "whole", "toy.npy")
+    assert found is not None
+    assert np.array_equal(found, np.arange(50_000, dtype=np.float32))
+    assert weights.peek(published, "whole", "no such tensor") is None
+
+
 def test_what_may_be_fetched_is_fetched_with_one_line_unless_offline(declare, server, toy, monkeypatch):
     server.files["/toy.npy"] = toy[0].read_bytes()
     free = declare(f"{server.url}/toy.npy", sha256=toy[1], automatic=True)
