@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 Lane = Literal["published", "corrected"]
 LANES: tuple[Lane, ...] = ("published", "corrected")
 
+Part = Literal["train", "valid", "test"]
+PARTS: tuple[Part, ...] = ("train", "valid", "test")
+TaskKind = Literal["tags", "classes", "keys", "values", "links"]
+
 
 @dataclass(frozen=True)
 class NoSettings:
@@ -346,22 +350,80 @@ class Dataset(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class TaskData:
+    """What an MIR task asks of which audio, read once from its annotations.
+
+    items : track_id (unique), path, offset, duration (f64, s, or null; a task of a dataset leaves out these
+        three: its catalogue has them), and `part` (train, valid, test), or `fold` (int: each fold is the test
+        once, the next one validation, and the answers are scored together); where known also `artist`;
+        `track`, if the items are clips whose answers together are that of a track; and `group`, rows that
+        the bootstrap draws together (clips of a song)
+    truth : a row an item: tags (N, L) bool, classes and keys (N,) int64 (keys: 0-11 major from C, 12-23
+        minor), values (N, V) float64; for links the pairs of item rows (E, 2) int64 that are joined
+    names : of the L tags, the classes, or the V values
+    expected : the sizes of the official parts, where there are any
+    notes : what was left out, in words for the plan and the record
+    disjoint : columns of `items` of which no value may stand in two parts
+    """
+
+    items: pl.DataFrame
+    truth: NDArray[Any]
+    names: Sequence[str]
+    expected: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    disjoint: Sequence[str] = ()
+
+
 @runtime_checkable
 class Task(Protocol):
-    """One MIR task: validate, metric, evaluate."""
+    """One MIR task: audio with a truth and an official split, and how answers are scored.
 
+    A task reads annotations and names files; the harness hashes, embeds and trains probes.
+    """
+
+    Settings: ClassVar[type[Any]] = NoSettings
     name: str
+    lanes: Sequence[Lane] = LANES
+    requires: Sequence[str] = ()
+    extra: str | None = None
+    kind: TaskKind
+    of: Literal["folder", "data"] = "folder"
+    """Asked of a folder of its own (``--root``), or of the tracks of a dataset (``--data``)."""
+    primary: str
+    """The metric that probes are chosen by on validation, and tables are led by."""
+    convention: str = ""
+    """What a reader of its numbers must know: stands in the record and under tables."""
+    collection: str = ""
+    """Whose recordings it tests on: an extractor trained on them is refused. Empty: the dataset's."""
+    license: str = ""
+    source: str = ""
+    layout: str = ""
+    """What the folder must hold, for ``bench ls tasks``."""
+    settings: Any
 
-    def items(self, root: Path) -> pl.DataFrame:
-        """Return the catalogue rows of the task, with a column `part` (train, valid, test)."""
+    def __init__(self, settings: Any) -> None:
+        """Keep the settings; read nothing."""
+        self.settings = settings
+
+    def prepare(self, root: Path | None) -> Path:
+        """Return the folder with the annotations; raise BenchError naming what is absent and the layout."""
         ...
 
-    def labels(self, root: Path) -> pl.DataFrame:
-        """track_id and the truth."""
+    def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
+        """Read items, truth and split; `dataset` (prepared, in `root`) for a task `of` data.
+
+        A file that is not as expected is a BenchError with file and line. Audio that is absent is none:
+        the harness lists and counts it.
+        """
         ...
 
-    def evaluate(self, truth: Any, prediction: Any) -> dict[str, float]:
-        """Metrics by name, after validating both arguments."""
+    def evaluate(self, truth: Any, prediction: Any, names: Sequence[str] = ()) -> dict[str, float]:
+        """Metrics by name, after validating both arguments; what is undefined is left out, never NaN.
+
+        `prediction` is a score for each tag (n, L) or class (n, C), or values (n, V), or for links the
+        vectors (n, D) of the rows that `truth` pairs.
+        """
         ...
 
 

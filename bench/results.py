@@ -1,8 +1,8 @@
 """The result record: what was asked, what went in, what came out, and what it cost.
 
-A record is one JSON file that reports read and nothing else, with the values of every user in a
-Parquet file beside it. Its schema is published as ``bench/record.schema.json``; old versions are
-read, never edited.
+A record is one JSON file that reports read and nothing else, with the values of every user (of a probe:
+its answer on every test item) in a Parquet file beside it. Its schema is published as
+``bench/record.schema.json``; old versions are read, never edited.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ class Record:
     """One cell: an item table, a recommender (or probe) and a seed on one split.
 
     `metrics`, `intervals`, `chance` and `beyond` are keyed by candidate set (hot, cold, mixed), then by
-    metric name such as ``hitrate@10``. An undefined value is absent, never NaN.
+    metric name such as ``hitrate@10``; those of a probe by ``test``, then by names such as ``roc_auc`` and
+    ``roc_auc:guitar``. An undefined value is absent, never NaN. Of a probe, `recommender` describes the
+    probe, `data` the task, `users` counts test items, `candidates` labels, and `k` is empty.
     """
 
     kind: str
@@ -65,10 +67,15 @@ class Record:
     def path(self) -> Path:
         """Where the record belongs below the results folder."""
         view = {key: self.extractor.get(key) for key in ("settings", "lane", "view")}
-        model = {key: self.recommender.get(key) for key in ("settings", "lane")} | {"k": self.k}
+        model = {key: self.recommender.get(key) for key in ("settings", "lane")}
+        if self.kind == "probe":
+            folder = Path("mir") / slug(self.data["name"])
+            model |= {"split": self.split["fingerprint"]}
+        else:
+            folder = Path(slug(self.data["name"])) / f"{slug(self.split['name'])}-{self.split['fingerprint'][:8]}"
+            model |= {"k": self.k}
         return (
-            Path(slug(self.data["name"]))
-            / f"{slug(self.split['name'])}-{self.split['fingerprint'][:8]}"
+            folder
             / f"{slug(self.extractor['name'])}-{digest(view)[:8]}"
             / f"{slug(self.recommender['name'])}-{digest(model)[:8]}"
             / f"seed{self.seed}.json"
@@ -80,16 +87,16 @@ class Record:
         return not self.data.get("builtin") and not self.extractor.get("untrained") and self.lane != "mixed"
 
 
-def write(record: Record, folder: Path, per_user: pl.DataFrame | None = None) -> Path:
-    """Write a record (and its per-user values) atomically below `folder`; return the JSON's path."""
+def write(record: Record, folder: Path, rows: pl.DataFrame | None = None) -> Path:
+    """Write a record (and its `rows_path`) atomically below `folder`; return the JSON's path."""
     path = folder / record.path
     try:
         text = json.dumps(asdict(record), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     except ValueError as error:
         raise BenchError(f"{path}: a value of the record is NaN or infinite; it is not written.") from error
-    if per_user is not None:
-        with whole(users_path(path)) as temporary:
-            per_user.write_parquet(temporary)
+    if rows is not None:
+        with whole(rows_path(path, record.kind)) as temporary:
+            rows.write_parquet(temporary)
     write_text(path, text + "\n")
     return path
 
@@ -138,6 +145,11 @@ def read_all(folder: Path) -> Iterator[tuple[Path, Record | BenchError]]:
 def users_path(record_path: Path) -> Path:
     """Return the per-user file that belongs to a record's path."""
     return record_path.with_suffix(".users.parquet")
+
+
+def rows_path(record_path: Path, kind: str) -> Path:
+    """Return the file beside a record: the answers of a probe on every test item, else values of every user."""
+    return record_path.with_suffix(".items.parquet") if kind == "probe" else users_path(record_path)
 
 
 def environment(device: str) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from pathlib import Path
 from bench import results
 from bench.results import Record
 from bench.run.job import Job, Ui
+from bench.run.probe_job import ProbeJob
+from bench.run.probe_request import ProbeRequest
 from bench.run.request import Place, Request
 
 
@@ -29,9 +31,13 @@ def repeat(path: Path, place: Place, ui: Ui) -> Comparison:
     The old record is not touched.
     """
     old = results.read(path)
-    request = Request.from_json(old.asked)
     with tempfile.TemporaryDirectory(prefix="bench-again-") as folder:
-        job = Job(request, replace(place, results=Path(folder), again=True), ui)
+        scratch = replace(place, results=Path(folder), again=True)
+        job: Job | ProbeJob
+        if old.kind == "probe":
+            job = ProbeJob(ProbeRequest.from_json(old.asked), scratch, ui)
+        else:
+            job = Job(Request.from_json(old.asked), scratch, ui)
         job.plan()
         new = job.do().records[0][1]
     return Comparison(old, new, results.differences(old.metrics, new.metrics), _reasons(old, new))

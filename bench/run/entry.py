@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,13 +13,13 @@ from bench.registry import create, lane_of, origin
 from bench.results import Record
 from bench.run.material import Material
 from bench.run.request import Cell, Request, of_cell
-from bench.specs import parse, parse_sum
+from bench.specs import Spec, parse, parse_sum
 
 
 def blank(request: Request, material: Material, k: Sequence[int], cell: Cell) -> Record:
     """Return the record of a cell without numbers."""
     dataset, split = material.opened.dataset, material.split
-    extractor, extractor_lane = _extractor(request, cell)
+    extractor, extractor_lane = about_extractor(cell.extractor, request.plugin, treat_of(request, cell))
     recommender = _recommender(request, cell)
     warnings = list(material.leaks.warnings)
     if known := [name for name in extractor["trained_on"] if same_catalogue(name, material.name)]:
@@ -86,18 +86,19 @@ def treat_of(request: Request, cell: Cell) -> str:
     return "" if cell.extractor == "none" else request.treat
 
 
-def _extractor(request: Request, cell: Cell) -> tuple[dict[str, Any], str]:
-    parts = [(spec, request.plugin(spec)) for spec in parse_sum(cell.extractor)]
+def about_extractor(text: str, make: Callable[[Spec], Any], treat: str) -> tuple[dict[str, Any], str]:
+    """Return what a record says of the vectors of a list entry (``A`` or ``A+B``), and its lane."""
+    parts = [(spec, make(spec)) for spec in parse_sum(text)]
     plugins = [plugin for _, plugin in parts]
     lanes = {lane_of(plugin) for plugin in plugins}
     lane = lanes.pop() if len(lanes) == 1 else "mixed"
     about = {
         "name": "+".join(spec.name for spec, _ in parts),
-        "spec": cell.extractor,
+        "spec": text,
         "lane": lane,
         "settings": [asdict(plugin.settings) for plugin in plugins],
         "fingerprint": [plugin.fingerprint() for plugin in plugins],
-        "view": {"layers": [spec.settings.get("layer") for spec, _ in parts], "treat": treat_of(request, cell)},
+        "view": {"layers": [spec.settings.get("layer") for spec, _ in parts], "treat": treat},
         "license": " + ".join(dict.fromkeys(plugin.license for plugin in plugins if plugin.license)),
         "trained_on": sorted({name for plugin in plugins for name in plugin.trained_on}),
         "non_commercial": any(_non_commercial(plugin) for plugin in plugins),

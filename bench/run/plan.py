@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.errors import BenchError
+from bench.run.probe_request import ProbeCell
 from bench.run.request import Cell
 from bench.run.vectors import Filling
 
@@ -58,7 +59,7 @@ def device(wanted: str) -> str:
     return wanted
 
 
-def cells(todo: Sequence[Cell], done: Sequence[Cell]) -> list[str]:
+def cells(todo: Sequence[Cell | ProbeCell], done: Sequence[Cell | ProbeCell]) -> list[str]:
     """Return the lines that name the cells to compute."""
     lines = []
     for control in (False, True):

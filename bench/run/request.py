@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -80,7 +80,7 @@ class Request:
         for text in self.extractors:
             names = {spec.name for spec in parse_sum(text)}
             for spec in parse_sum(text):
-                self._check_layer(spec)
+                check_layer(spec, self.plugin)
             for model in models:
                 if names == {"none"} and "vectors" in model.needs:
                     raise BenchError(f"{model.name} needs item vectors: give an --extractor other than none.")
@@ -97,16 +97,6 @@ class Request:
     def plugin(self, spec: Spec) -> Any:
         """Make the extractor of a spec (its layer is a view) in the run's lane."""
         return create("extractors", spec.without("layer"), lane=self.lane)
-
-    def _check_layer(self, spec: Spec) -> None:
-        layer = spec.settings.get("layer")
-        if layer is None:
-            return
-        plugin = self.plugin(spec)
-        if isinstance(plugin, TableSource):
-            raise BenchError(f"{spec}: {spec.name} has no layers.")
-        if layer not in plugin.layers:
-            raise BenchError(f"{spec}: there is no layer {layer!r}; {spec.name} has {', '.join(plugin.layers)}.")
 
 
 @dataclass(frozen=True)
@@ -175,6 +165,18 @@ def cells(request: Request) -> list[Cell]:
         for model in sorted(CONTROL_MODELS):
             add("none", model)
     return list(found)
+
+
+def check_layer(spec: Spec, make: Callable[[Spec], Any]) -> None:
+    """Refuse a layer that the extractor of a spec does not have."""
+    layer = spec.settings.get("layer")
+    if layer is None:
+        return
+    plugin = make(spec)
+    if isinstance(plugin, TableSource):
+        raise BenchError(f"{spec}: {spec.name} has no layers.")
+    if layer not in plugin.layers:
+        raise BenchError(f"{spec}: there is no layer {layer!r}; {spec.name} has {', '.join(plugin.layers)}.")
 
 
 def of_cell(request: Request, cell: Cell) -> Request:

@@ -1,0 +1,65 @@
+"""The table that ``bench probe`` ends with: one a task, controls below, the answer without hearing last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+from bench.cli.ls import console, table
+from bench.report.words import short
+from bench.results import Record
+
+
+def show(records: Sequence[Record]) -> None:
+    """Print the macro metrics of every cell: means over seeds, the interval beside the main metric."""
+    shown = console()
+    tasks: dict[str, list[Record]] = {}
+    for record in records:
+        tasks.setdefault(record.data["task"]["spec"], []).append(record)
+    for spec, found in tasks.items():
+        about, counts = found[0].data["task"], found[0].split["counts"].get("used", {})
+        sizes = ", ".join(f"{n:,} {part}" for part, n in counts.items())
+        shown.print(_task(f"{spec} ({sizes})", found), highlight=False)
+        shown.print(f"{about['convention']}; intervals: bootstrap over test tracks\n", style="dim", highlight=False)
+
+
+def _task(title: str, records: Sequence[Record]) -> Any:
+    primary = records[0].data["task"]["primary"]
+    names = dict.fromkeys(name for record in records for name in record.metrics["test"] if _macro(name))
+    names = {primary: None} | names
+    made = table(title, "Extractor", "Probe", *names, "±", "Seeds")
+    rows: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        rows.setdefault((record.extractor["spec"], record.recommender["spec"]), []).append(record)
+    ordered = sorted(rows.items(), key=lambda row: (row[1][0].control, -_mean(row[1], primary)))
+    was = False
+    for (extractor, probe), found in ordered:
+        if found[0].control and not was:
+            made.add_section()
+            made.add_row()
+            was = True
+        values = [short(_mean(found, name)) for name in names]
+        made.add_row(extractor, probe, *values, _half(found, primary), str(len(found)))
+    made.add_row()
+    chance = records[0].chance["test"]
+    made.add_row("without hearing", "–", *(short(chance.get(name)) for name in names), "", "")
+    return made
+
+
+def _macro(name: str) -> bool:
+    return ":" not in name and name != "undefined"
+
+
+def _mean(records: Sequence[Record], name: str) -> float:
+    values = [record.metrics["test"][name] for record in records if name in record.metrics["test"]]
+    return fmean(values) if values else float("-inf")
+
+
+def _half(records: Sequence[Record], name: str) -> str:
+    """Return half the width of the interval; of several seeds their deviation, if that is more."""
+    spans = [record.intervals["test"][name] for record in records if name in record.intervals["test"]]
+    if not spans:
+        return ""
+    half = fmean((high - low) / 2 for low, high in spans)
+    return short(max(half, stdev(r.metrics["test"][name] for r in records)) if len(records) > 1 else half)

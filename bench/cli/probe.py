@@ -1,0 +1,80 @@
+"""What vectors know of music: train small probes on MIR tasks, and write records.
+
+  bench probe --extractor mfcc --task all
+  bench probe --extractor musicnn,mfcc --task catalog-genre --probe linear,mlp --seeds 3
+  bench probe --extractor musicnn --layers all --task catalog-tags
+  bench probe --extractor mfcc --task magnatagatune,gtzan --root /music/mir
+
+--root is the folder of the task's data, or of several: then each lies below it under its name. With
+--data it is the dataset's folder. Tasks named catalog-... ask about the dataset's own tracks.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+
+from bench.cli.options import add_data, add_work, data_of, place_of, positive, specs
+from bench.errors import BenchError
+
+PROBES = "linear, mlp, knn and others, with settings if you like (default linear)"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--extractor", type=specs, metavar="SPECS", help="whose vectors: see `bench ls extractors`")
+    parser.add_argument("--task", type=specs, metavar="NAMES", help="which tasks, or all: see `bench ls tasks`")
+    parser.add_argument("--probe", type=specs, default=("linear",), metavar="SPECS", help=PROBES)
+    parser.add_argument("--layers", choices=("all",), help="probe each layer of the extractors")
+    parser.add_argument("--seeds", type=positive, default=1, metavar="N", help="train each probe N times")
+    parser.add_argument(
+        "--train-fraction", type=float, default=1.0, metavar="F", help="share of training tracks to use"
+    )
+    parser.add_argument("--lane", choices=("published", "corrected"), default="corrected", help="(default corrected)")
+    parser.add_argument("--treat", default="", metavar="T", help="l2+standardize+pca:k+whiten:k+random_projection:k")
+    parser.add_argument("--no-controls", action="store_true", help="leave out random vectors and shuffled rows")
+    parser.add_argument("--allow-leaks", action="store_true", help="measure what is known to leak; records say so")
+    parser.add_argument("--results", metavar="DIR", help="where records go (default results)")
+    parser.add_argument("--again", action="store_true", help="compute cells anew even if their records are there")
+    add_data(parser)
+    add_work(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan, and unless it is a dry run, do it and print a table a task."""
+    from bench.cli.screen import ui
+    from bench.run.probe_job import ProbeJob
+    from bench.run.probe_request import ProbeRequest
+
+    if not args.extractor or not args.task:
+        raise BenchError("give --extractor and --task, such as `bench probe --extractor mfcc --task all`.")
+    data = data_of(args)
+    request = ProbeRequest(
+        data=data if args.data else replace(data, root=None),
+        extractors=args.extractor,
+        tasks=args.task,
+        root=None if args.data else data.root,
+        probes=args.probe,
+        layers=args.layers == "all",
+        seeds=tuple(range(args.seeds)),
+        train_fraction=args.train_fraction,
+        lane=args.lane,
+        treat=args.treat,
+        controls=not args.no_controls,
+        allow_leaks=args.allow_leaks,
+    )
+    job = ProbeJob(request, place_of(args), ui(quiet=args.quiet))
+    todo = job.plan()
+    if args.dry_run:
+        return 0
+    done = job.do()
+    from bench.cli.answers import show
+
+    show([record for _, record in done.records])
+    if not todo or not done.computed:
+        print("Nothing was recomputed: every cell has a record of the same inputs (--again computes anew).")
+    print(f"{len(done.records)} records in {job.place.results / 'mir'}")
+    if args.max_failed is not None and done.failed_tracks > args.max_failed:
+        print(f"{done.failed_tracks} tracks failed, more than --max-failed {args.max_failed}.")
+        return 2
+    return 0

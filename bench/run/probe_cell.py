@@ -1,0 +1,235 @@
+"""One cell of a task: fit a probe on vectors, answer the test, score it beside what needs no hearing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from bench import treatments
+from bench.errors import BenchError
+from bench.metrics.keys import relations
+from bench.probes import ProbeData, probe
+from bench.protocols import PARTS, Part, RunContext, Task, TaskData
+from bench.stats import percentiles
+
+RESAMPLES = 1000
+WORK = 5e7
+"""Truth values that may be scored anew for one interval: more of them are drawn less often, 200 times at least."""
+
+
+@dataclass
+class Scored:
+    """What a cell gives.
+
+    answers : a row a test item (or track): track_id, truth, prediction
+    """
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    chance: dict[str, float] = field(default_factory=dict)
+    validation: dict[str, float] = field(default_factory=dict)
+    tested: int = 0
+    trained: int = 0
+    answers: pl.DataFrame = field(default_factory=pl.DataFrame)
+    cost: dict[str, Any] = field(default_factory=dict)
+    probe: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+def rounds(data: TaskData) -> list[NDArray[np.str_]]:
+    """Return the part of each item (N,), once, or once for each fold."""
+    if "part" in data.items.columns:
+        return [data.items["part"].to_numpy().astype(str)]
+    fold = data.items["fold"].to_numpy()
+    every = np.unique(fold)
+    following = dict(zip(every.tolist(), np.roll(every, -1).tolist(), strict=True))
+    return [
+        np.where(fold == one, "test", np.where(fold == following[one], "valid", "train")).astype(str)
+        for one in every.tolist()
+    ]
+
+
+def score(
+    task: Task,
+    data: TaskData,
+    vectors: NDArray[np.float32],
+    present: NDArray[np.bool_],
+    spec: str,
+    *,
+    treat: str,
+    fraction: float,
+    seed: int,
+    run: RunContext,
+) -> Scored:
+    """Fit `spec` on the training items' vectors (N, D) and answer the test.
+
+    Treatments are fitted on the training items that are used. Of several rounds (folds) the answers are
+    put together, so that each item has one, and the means over rounds stand for validation and cost.
+
+    Raises
+    ------
+    BenchError
+        A part has no item with a vector.
+
+    """
+    started = time.monotonic()
+    out = Scored()
+    answers: list[_Answers] = []
+    constant: list[NDArray[np.float64]] = []
+    checks: list[float] = []
+    notes: dict[str, None] = {}
+    for parts in rounds(data):
+        use: dict[Part, NDArray[np.int64]] = {name: np.flatnonzero((parts == name) & present) for name in PARTS}
+        if lacking := [name for name in PARTS if not len(use[name])]:
+            raise BenchError(f"{task.name}: no {' and no '.join(lacking)} item has a vector.")
+        use["train"] = fewer(use["train"], _tracks(data), fraction, seed)
+        fit = np.zeros(len(parts), np.bool_)
+        fit[use["train"]] = True
+        seen = treatments.apply(vectors, treatments.parse(treat), fit=fit, seed=seed) if treat else vectors
+        found = probe(_asked(task, data, seen, use), spec, seed=seed, run=run)
+        answers.append(_together(data, use["test"], found.prediction))
+        constant.append(_constant(task, data.truth[use["train"]], answers[-1].prediction.shape))
+        checks.append(found.validation)
+        out.trained += len(use["train"])
+        out.probe = {"chosen": found.settings, "searched": found.searched}
+        notes.update(dict.fromkeys(found.notes))
+    rows = np.concatenate([each.rows for each in answers])
+    prediction = np.concatenate([each.prediction for each in answers])
+    truth = data.truth[rows]
+    out.metrics = task.evaluate(truth, prediction, data.names)
+    ignorant = task.evaluate(truth, np.concatenate(constant), ())
+    out.chance = {name: ignorant[name] for name in ignorant if name != "undefined"}
+    out.intervals = interval(task, truth, prediction, _groups(data)[rows], seed)
+    out.validation = {task.primary: float(np.mean(checks))}
+    out.trained //= len(answers)
+    out.tested = len(rows)
+    out.answers = _table(data, rows, truth, prediction)
+    out.cost["probe_s"] = time.monotonic() - started
+    if absent := int((~present).sum()):
+        out.warnings.append(f"{absent} of {len(present)} items have no vector; they are neither learnt nor tested")
+    out.warnings += notes
+    return out
+
+
+def fewer(rows: NDArray[np.int64], tracks: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.int64]:
+    """Draw a share of the training rows, whole tracks at a time; the same for every extractor."""
+    if fraction >= 1:
+        return rows
+    every = np.unique(tracks[rows])
+    drawn = np.random.default_rng([seed, 1]).permutation(every)[: max(1, round(fraction * len(every)))]
+    return rows[np.isin(tracks[rows], drawn)]
+
+
+def interval(
+    task: Task, truth: NDArray[Any], prediction: NDArray[Any], groups: NDArray[np.int64], seed: int
+) -> dict[str, tuple[float, float]]:
+    """Return 95 % percentile intervals of the macro metrics when groups of test items are drawn anew.
+
+    A metric that some draws leave undefined (a tag nobody has) is averaged over the draws that have it.
+
+    References
+    ----------
+    Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
+
+    """
+    rng = np.random.Generator(np.random.PCG64(seed))
+    _, codes = np.unique(groups, return_inverse=True)
+    order = np.argsort(codes, kind="stable")
+    starts = np.searchsorted(codes[order], np.arange(codes.max() + 2))
+    sizes = np.diff(starts)
+    resamples = int(np.clip(WORK / max(prediction.size, 1), 200, RESAMPLES))
+    drawn: dict[str, list[float]] = {}
+    for _ in range(resamples):
+        chosen = rng.integers(0, len(sizes), len(sizes))
+        lengths = sizes[chosen]
+        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        rows = order[np.repeat(starts[chosen], lengths) + within]
+        try:
+            found = task.evaluate(truth[rows], prediction[rows], ())
+        except (BenchError, ValueError):  # one class or no tag alone was drawn: nothing is defined
+            continue
+        for name, value in found.items():
+            if name != "undefined" and ":" not in name:
+                drawn.setdefault(name, []).append(value)
+    out = {}
+    for name, values in drawn.items():
+        low, high = percentiles(np.asarray(values)[:, None])
+        out[name] = (float(low[0]), float(high[0]))
+    return out
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """Rows of the items (n,) that stand for what was asked, and the answers (n, ...)."""
+
+    rows: NDArray[np.int64]
+    prediction: NDArray[Any]
+
+
+def _asked(task: Task, data: TaskData, vectors: NDArray[np.float32], use: Mapping[Part, NDArray[np.int64]]) -> ProbeData:
+    """Put a round into the shape that probes take."""
+    tracks = data.items["track"].to_numpy() if "track" in data.items.columns else None
+    return ProbeData(
+        kind=task.kind,  # type: ignore[arg-type]  # links are never probed
+        x={part: np.ascontiguousarray(vectors[rows]) for part, rows in use.items()},
+        y={part: data.truth[rows] for part, rows in use.items()},
+        names=list(data.names),
+        groups=None if tracks is None else {part: tracks[rows].tolist() for part, rows in use.items()},
+    )
+
+
+def _together(data: TaskData, rows: NDArray[np.int64], prediction: NDArray[Any]) -> _Answers:
+    """Match answers with items: one an item, or one a track, sorted by name, of which the first clip stands."""
+    if "track" in data.items.columns:
+        rows = rows[np.unique(_tracks(data)[rows], return_index=True)[1]]
+    if len(prediction) != len(rows):
+        raise BenchError(f"the probe gave {len(prediction)} answers for {len(rows)} questions.")
+    return _Answers(rows, np.asarray(prediction))
+
+
+def _tracks(data: TaskData) -> NDArray[np.int64]:
+    return _codes(data, ("track",))
+
+
+def _groups(data: TaskData) -> NDArray[np.int64]:
+    return _codes(data, ("group", "track"))
+
+
+def _codes(data: TaskData, columns: tuple[str, ...]) -> NDArray[np.int64]:
+    """Number the items (N,) by the first of the columns that is there; each by itself without."""
+    name = next((column for column in columns if column in data.items.columns), "track_id")
+    return data.items[name].rank("dense").cast(pl.Int64).to_numpy()
+
+
+def _constant(task: Task, train: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return the best answers (n, ...) of somebody who hears nothing and knows the training truth."""
+    row: NDArray[np.float64]
+    if task.kind == "tags":
+        row = np.zeros(shape[1])
+    elif task.kind == "classes":
+        row = np.bincount(train, minlength=shape[1]).astype(np.float64)
+    elif task.kind == "keys":
+        points = np.array([1.0, 0.5, 0.3, 0.2, 0.0])[relations()]
+        row = np.bincount(train, minlength=24).astype(np.float64) @ points
+    else:
+        row = np.asarray(train, np.float64).mean(axis=0)
+    return np.broadcast_to(row, shape)
+
+
+def _table(data: TaskData, rows: NDArray[np.int64], truth: NDArray[Any], prediction: NDArray[Any]) -> pl.DataFrame:
+    """Return track_id, truth and prediction (lists where there are several), a row an answer."""
+    name = "track" if "track" in data.items.columns else "track_id"
+    flat = prediction.astype(np.float32)
+    return pl.DataFrame(
+        {
+            "track_id": data.items[name].gather(rows),
+            "truth": pl.Series(truth.tolist()),
+            "prediction": pl.Series(flat, dtype=pl.Array(pl.Float32, flat.shape[1])),
+        }
+    )

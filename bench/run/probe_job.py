@@ -1,0 +1,238 @@
+"""A whole comparison on MIR tasks: open, plan, check, fill the store, probe what is not there yet, record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from bench import results
+from bench.errors import BenchError
+from bench.extract import make_ready, set_sha256
+from bench.files import check_writable, digest
+from bench.items import Tables, audio_extractors, extractors_behind
+from bench.protocols import RunContext, TableSource
+from bench.results import Record
+from bench.run import plan
+from bench.run.job import Finished, Ui
+from bench.run.probe_cell import Scored, score
+from bench.run.probe_entry import COSINE, blank, contaminated, inputs, probe_settings
+from bench.run.probe_request import ProbeCell, ProbeRequest, cells, lines
+from bench.run.probe_tasks import FILES, Asked, leaks, open_tasks
+from bench.run.request import Place
+from bench.run.vectors import Audio, Filling
+
+
+@dataclass
+class _Todo:
+    """One cell with its task, and what is known to leak and allowed."""
+
+    asked: Asked
+    cell: ProbeCell
+    leaks: list[str]
+
+
+class ProbeJob:
+    """Construct it, then `plan()`, then `do()`; each step raises BenchError on bad input."""
+
+    def __init__(self, request: ProbeRequest, place: Place, ui: Ui):
+        self.request, self.place, self.ui = request.checked(), place, ui
+        for spec in request.probes:
+            probe_settings(spec)
+        check_writable(place.cache)
+        check_writable(place.results)
+        entries = lines(request)
+        self.texts = [*entries.asked, *entries.controls]
+        plugins = audio_extractors(self.texts, request.plugin)
+        for plugin in plugins:
+            make_ready(plugin, place.cache)
+        self.tasks = open_tasks(request, place, ui.log)
+        self.audio = self._audio(bool(plugins))
+        sets = {set_sha256(plugin): plugin for plugin in plugins}  # two spellings, one set
+        self.fillings = [Filling(plugin, self.audio, place) for plugin in sets.values()]
+        self.todo = self._cells(bool(plugins))
+
+    # -- plan ---------------------------------------------------------------------------------------
+
+    def plan(self) -> list[ProbeCell]:
+        """Print what will be done, and return the cells that must be computed."""
+        say = self.ui.log
+        for asked in self.tasks:
+            parts = ", ".join(f"{n:,} {part}" for part, n in asked.counts()["items"].items())
+            say(f"task: {asked.spec} ({asked.task.kind}, {len(asked.data.names)} labels): {parts}")
+            for note in asked.notes:
+                say(f"note: {asked.name}: {note}")
+        todo = [each.cell for each in self.todo if self._unknown(each)]
+        if any(f.sources for f in self.fillings):
+            for line in plan.fillings(self.fillings, self.device)[0]:
+                say(line)
+        for line in plan.cells(todo, [each.cell for each in self.todo if each.cell not in todo]):
+            say(line)
+        say(f"results: {self.place.results}")
+        return todo
+
+    def _unknown(self, each: _Todo) -> bool:
+        return self.place.again or any(f.sources for f in self.fillings) or self._existing(each) is None
+
+    def _existing(self, each: _Todo) -> tuple[Path, Record] | None:
+        """Find the record of a cell whose inputs are what they are now."""
+        record = self._blank(each)
+        path = self.place.results / record.path
+        if not path.exists() or not results.rows_path(path, record.kind).exists():
+            return None
+        try:
+            found = results.read(path)
+        except BenchError as error:
+            self.ui.log(f"{error} It is computed again.")
+            return None
+        return (path, found) if found.inputs_sha256 == self._inputs(each, record) else None
+
+    # -- do -----------------------------------------------------------------------------------------
+
+    def do(self) -> Finished:
+        """Fill the store, probe and record; finished cells stay when a later one fails."""
+        out = Finished()
+        for part in self.fillings:
+            if part.sources:
+                with self.ui.bar(part.extractor.name, len(part.sources)) as progress:
+                    part.fill(self.device, progress, self.ui.log)
+            failed = part.failures()
+            out.failed_tracks = max(out.failed_tracks, len(failed))
+            if len(failed):
+                count = plan.number(len(failed), "track")
+                self.ui.log(f"{part.extractor.name}: {count} without a vector: {part.failures_path}")
+        for each in self.todo:
+            known = None if self.place.again else self._existing(each)
+            if known is None:
+                out.computed += 1
+                self.ui.log(f"computing {each.cell}")
+                known = self._compute(each)
+            out.records.append(known)
+        return out
+
+    def _compute(self, each: _Todo) -> tuple[Path, Record]:
+        asked, cell = each.asked, each.cell
+        record = self._blank(each)
+        record.inputs_sha256 = self._inputs(each, record)
+        tables = Tables(self.place.cache, asked.row_of, self.request.lane, cell.seed)
+        vectors, present = tables.joined(cell.extractor, asked.ids)
+        vectors = np.where(present[:, None], vectors, np.float32(0.0)).astype(np.float32)
+        found: Scored = score(
+            asked.task,
+            asked.data,
+            vectors,
+            present,
+            cell.probe,
+            treat=self.request.treat,
+            fraction=self.request.train_fraction,
+            seed=cell.seed,
+            run=RunContext(seed=cell.seed, device=self.device, log=self.ui.log),
+        )
+        record.metrics, record.chance = {"test": found.metrics}, {"test": found.chance}
+        record.intervals = {"test": found.intervals}
+        record.validation = {"valid": found.validation}
+        record.users, record.candidates = {"test": found.tested}, {"test": len(asked.data.names)}
+        record.recommender |= found.probe
+        record.split["counts"]["used"] = {"train": found.trained, "test": found.tested}
+        record.extractor |= {
+            "width": int(vectors.shape[1]),
+            "coverage": float(present.mean()),
+            "table_sha256": digest([asked.ids, _sha256(vectors), _sha256(present)]),
+        }
+        record.cost = found.cost | self._cost(cell)
+        record.environment = results.environment(self.device)
+        record.warnings += found.warnings
+        return results.write(record, self.place.results, found.answers), record
+
+    @cached_property
+    def device(self) -> str:
+        """The device in use; finding out imports torch, so an unchanged run never asks."""
+        return plan.device(self.place.device)
+
+    # -- what a record says --------------------------------------------------------------------------
+
+    def _blank(self, each: _Todo) -> Record:
+        return blank(self.request, each.asked, each.cell, each.leaks)
+
+    def _inputs(self, each: _Todo, record: Record) -> str:
+        texts = [each.cell.extractor]
+        vectors = {part.set.sha256: self._state(part, each.asked) for part in self._parts(texts)}
+        plugins = extractors_behind(texts, self.request.plugin)
+        sources = [plugin.fingerprint() for plugin in plugins if isinstance(plugin, TableSource)]
+        return inputs(record, [vectors, sources])
+
+    def _parts(self, texts: Sequence[str]) -> list[Filling]:
+        wanted = {set_sha256(plugin) for plugin in audio_extractors(texts, self.request.plugin)}
+        return [part for part in self.fillings if part.set.sha256 in wanted]
+
+    def _state(self, part: Filling, asked: Asked) -> str:
+        """Hash which audio of the task's items has a vector in a set."""
+        rows = part.set.rows()
+        have = rows.filter(pl.col("status") != "failed")["row"]
+        wanted = pl.DataFrame({"id": asked.ids, "row": asked.rows}, schema={"id": pl.String, "row": pl.String})
+        return digest(wanted.filter(pl.col("row").is_in(have.implode())).rows())
+
+    def _cost(self, cell: ProbeCell) -> dict[str, Any]:
+        """Return what embedding costs on this device."""
+        cost: dict[str, Any] = {"device": self.device}
+        rates = [part.set.rate(self.device) for part in self._parts([cell.extractor])]
+        if known := [rate for rate in rates if rate is not None]:
+            cost["extract_s_per_1000"] = 1000 * sum(known)
+        return cost
+
+    # -- parts ----------------------------------------------------------------------------------------
+
+    def _audio(self, needed: bool) -> Audio:
+        """Hash the audio of all tasks together: what two of them ask about is embedded once."""
+        files = [asked.data.items.select("track_id", *FILES).drop_nulls("path") for asked in self.tasks]
+        every = pl.concat(files).unique(FILES, keep="first", maintain_order=True)
+        twice = pl.col("track_id").is_duplicated()
+        every = every.with_columns(track_id=pl.when(twice).then(pl.col("path")).otherwise(pl.col("track_id")))
+        audio = Audio.of(every, self.place.cache)
+        rows = audio.rows.select(*FILES, "row")
+        for asked in self.tasks:
+            items = asked.data.items.select(*FILES)
+            asked.rows = items.join(rows, on=FILES, how="left", nulls_equal=True, maintain_order="left")[
+                "row"
+            ].to_list()
+            if needed and not asked.row_of:
+                path = next(iter(items["path"].drop_nulls()), None)
+                raise BenchError(
+                    f"{asked.name}: none of its {len(asked.ids):,} items has audio"
+                    + (f"; the first was looked for at {path}." if path else ": give --audio DIR|LIST.")
+                )
+            asked.notes += asked.coverage(needs_audio=needed)
+        return audio
+
+    def _cells(self, needs_audio: bool) -> list[_Todo]:
+        """Return the cells of all tasks; what is known to leak is refused, or noted where it is allowed."""
+        out, refused = [], []
+        for asked in self.tasks:
+            found = leaks(asked)
+            if found and not self.request.allow_leaks:
+                raise BenchError(f"{asked.name} leaks: {'; '.join(found)}. --allow-leaks measures it all the same.")
+            probes = (COSINE,) if asked.task.kind == "links" else self.request.probes
+            for cell in cells(self.request, asked.spec, probes):
+                each = _Todo(asked, cell, list(found))
+                if reason := contaminated(self._blank(each), asked):
+                    if not self.request.allow_leaks:
+                        refused.append(f"{reason} (--allow-leaks measures it all the same)")
+                        continue
+                    each.leaks.append(reason)
+                out.append(each)
+        for line in dict.fromkeys(refused):
+            self.ui.log(f"left out: {line}")
+        if refused and not any(not each.cell.control for each in out):
+            raise BenchError(f"nothing is left to do: {refused[0]}.")
+        return out
+
+
+def _sha256(array: Any) -> str:
+    import hashlib
+
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()

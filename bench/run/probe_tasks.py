@@ -1,0 +1,225 @@
+"""Tasks opened: their data found and read, their audio counted, and what must not be measured refused."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from bench.errors import BenchError
+from bench.files import digest
+from bench.protocols import PARTS, Dataset, Task, TaskData
+from bench.registry import create, origin
+from bench.run.material import Opened, match, open_data
+from bench.run.probe_request import ALL, ProbeRequest
+from bench.run.request import Place
+from bench.specs import parse
+
+FILES = ("path", "offset", "duration")
+SHOWN = 3
+
+
+@dataclass(eq=False)
+class Asked:
+    """One task, read.
+
+    rows : row keys (hex) of the items' audio, None where there is none; set once the audio is hashed
+    """
+
+    spec: str
+    task: Task
+    data: TaskData
+    dataset: Dataset | None
+    notes: list[str]
+    rows: list[str | None] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return self.task.name
+
+    @property
+    def collection(self) -> str:
+        """Whose recordings are asked about."""
+        return self.task.collection or (self.dataset.name if self.dataset else self.task.name)
+
+    @property
+    def builtin(self) -> bool:
+        """Whether the project itself made the audio."""
+        return bool(self.dataset and self.dataset.builtin)
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """Track ids (N,) in the order of the truth."""
+        return [str(one) for one in self.data.items["track_id"].to_list()]
+
+    @cached_property
+    def row_of(self) -> dict[str, str]:
+        """Track id -> row key of its audio."""
+        return {one: row for one, row in zip(self.ids, self.rows, strict=True) if row is not None}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of what is asked: items, parts and truth."""
+        items = self.data.items.drop(*FILES, strict=False)
+        truth = np.ascontiguousarray(self.data.truth)
+        return digest(
+            {
+                "items": {name: items[name].to_list() for name in sorted(items.columns)},
+                "truth": [str(truth.dtype), list(truth.shape), hashlib.sha256(truth.data).hexdigest()],
+                "names": list(self.data.names),
+            }
+        )
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """Return what a record says of the task."""
+        return {
+            "name": self.name,
+            "spec": self.spec,
+            "kind": self.task.kind,
+            "primary": self.task.primary,
+            "convention": self.task.convention,
+            "settings": asdict(self.task.settings),
+            "origin": asdict(origin("tasks", parse(self.spec).name)),
+            "labels": len(self.data.names),
+        }
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return the items of each part or fold: in the annotations, with audio, and officially."""
+        items = self.data.items
+        by = "part" if "part" in items.columns else "fold"
+        there = items.with_columns(audio=pl.Series([row is not None for row in self.rows], dtype=pl.Boolean))
+        found = there.group_by(by).agg(pl.len(), pl.col("audio").sum())
+        found = found.sort(pl.col(by).replace_strict(PARTS, range(3)) if by == "part" else pl.col(by))
+        out: dict[str, dict[str, int]] = {"items": {}, "audio": {}}
+        for part, n, audio in found.iter_rows():
+            out["items"][str(part)], out["audio"][str(part)] = int(n), int(audio)
+        if self.data.expected:
+            out["official"] = dict(self.data.expected)
+        return out
+
+    def coverage(self, *, needs_audio: bool) -> list[str]:
+        """Say how much of the official material is there; what is complete needs no words."""
+        counts, lines = self.counts(), []
+        for part, official in counts.get("official", {}).items():
+            have = min(counts["items"].get(part, 0), counts["audio"].get(part, 0) if needs_audio else official)
+            if have != official:
+                lines.append(f"{have:,} of {official:,} {part}")
+        if lines:
+            return [f"incomplete: {', '.join(lines)} items; not comparable with published numbers"]
+        absent = sum(row is None for row in self.rows)
+        if needs_audio and absent:
+            return [f"{absent:,} of {len(self.rows):,} items have no audio"]
+        return []
+
+
+def open_tasks(request: ProbeRequest, place: Place, log: Callable[[str], None]) -> list[Asked]:
+    """Open the tasks asked for; of ``all``, those whose data is there, with a line for each of the others.
+
+    Raises
+    ------
+    BenchError
+        Data of a task that is asked for by name is not there or not as it should be, or there is none.
+
+    """
+    opened: Opened | None = None
+    out: list[Asked] = []
+    for spec in request.task_specs():
+        task: Task = create("tasks", spec, lane=request.lane)
+        try:
+            if task.of == "data":
+                opened = opened or open_data(request.data, place)
+                out.append(_of_data(spec, task, opened))
+            else:
+                root = task.prepare(_folder(request, task))
+                data = task.read(root)
+                out.append(Asked(spec, task, data, None, list(data.notes)))
+            _check_read(out[-1])
+        except BenchError as error:
+            if ALL not in request.tasks:
+                raise
+            log(f"left out: {error}")
+    if not out:
+        raise BenchError("there is no task to do: see the lines above, and `bench ls tasks`.")
+    return out
+
+
+def _folder(request: ProbeRequest, task: Task) -> Path | None:
+    """Return the folder of a task's data: below the root under its name or its collection's, or the root itself."""
+    if request.root is None:
+        return None
+    root = Path(request.root).expanduser()
+    named = [root / name for name in dict.fromkeys([task.name, task.collection]) if name and (root / name).is_dir()]
+    return named[0] if named else root
+
+
+def _of_data(spec: str, task: Task, opened: Opened) -> Asked:
+    """Read a task of a dataset, and give its items the dataset's files."""
+    data = task.read(opened.root, opened.dataset)
+    notes = [*opened.notes, *data.notes]
+    items = data.items
+    if opened.catalog is None:
+        none = [pl.lit(None, dtype=kind).alias(name) for name, kind in _TYPES.items()]
+        items = items.with_columns(none)
+    else:
+        found, rule = match(opened, items["track_id"])
+        if rule != "track_id":
+            notes.append(f"audio was found by {rule}")
+        items = items.join(found.select("track_id", *FILES), on="track_id", how="left", maintain_order="left")
+    return Asked(spec, task, replace(data, items=items), opened.dataset, notes)
+
+
+_TYPES = {"path": pl.String(), "offset": pl.Float64(), "duration": pl.Float64()}
+
+
+def _check_read(asked: Asked) -> None:
+    """Refuse what no task may hand over: it is a fault of the task, not of the data."""
+    data, items = asked.data, asked.data.items
+    if asked.task.kind != "links" and len(data.truth) != items.height:
+        raise BenchError(f"{asked.name}: {len(data.truth)} rows of truth for {items.height} items.")
+    if items["track_id"].is_duplicated().any():
+        twice = items.filter(pl.col("track_id").is_duplicated())["track_id"][0]
+        raise BenchError(f"{asked.name}: the item {twice!r} is there twice.")
+    if "part" in items.columns:
+        lacking = set(PARTS if asked.task.kind != "links" else ["test"]) - set(items["part"].to_list())
+        if lacking:
+            raise BenchError(f"{asked.name}: there is no {' and no '.join(sorted(lacking))} item; it cannot be probed.")
+    elif "fold" not in items.columns:
+        raise BenchError(f"{asked.name}: items need a column part or fold.")
+
+
+def leaks(asked: Asked) -> list[str]:
+    """Return what leaks from training into the held-out parts: artists that must not, and equal audio.
+
+    Folds that are drawn track by track claim no more, so only their equal audio is looked at.
+    """
+    items = asked.data.items.with_columns(row=pl.Series(asked.rows, dtype=pl.String))
+    by = "part" if "part" in items.columns else "fold"
+    found = []
+    for column in asked.data.disjoint:
+        shared = _shared(items, column, by)
+        if shared:
+            found.append(f"{len(shared)} values of {column} stand in two parts ({_some(shared)})")
+    same = _shared(items, "row", by)
+    if same:
+        ids = items.filter(pl.col("row").is_in(same[:SHOWN]))["track_id"].to_list()
+        found.append(f"{len(same)} recordings are byte for byte in two parts ({_some(ids, 2 * SHOWN)})")
+    return found
+
+
+def _shared(items: pl.DataFrame, column: str, by: str) -> list[str]:
+    if column not in items.columns:
+        return []
+    several = items.drop_nulls(column).group_by(column).agg(pl.col(by).n_unique().alias("parts"))
+    return [str(one) for one in several.filter(pl.col("parts") > 1)[column].sort().to_list()]
+
+
+def _some(values: Sequence[str], most: int = SHOWN) -> str:
+    return ", ".join(values[:most]) + (", ..." if len(values) > most else "")

@@ -1,0 +1,1 @@
+"""MIR tasks, one family a module: validate, metric, evaluate; each module opens with its conventions."""

@@ -1,0 +1,64 @@
+"""Splits for tracks that have no official one: by artist, so that a voice is never in two parts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from bench.errors import BenchError
+from bench.protocols import PARTS
+
+
+def by_artist(
+    ids: Sequence[str],
+    artists: Sequence[str | None] | None,
+    *,
+    valid: float,
+    test: float,
+    strata: Sequence[str] | None = None,
+) -> tuple[list[str], list[str]]:
+    """Return the part and the group of each track.
+
+    The groups are the artists; a track of an unknown one is a group by itself. They are ordered by the
+    sha256 of their name, and taken in this order until the test part has its share of the tracks, then
+    validation; so it needs no seed, and does not depend on the order of the tracks. With `strata` (the
+    class of each track) each class is shared out by itself, an artist going with its most frequent one.
+
+    Raises
+    ------
+    BenchError
+        When a part would be empty.
+
+    """
+    known = artists if artists is not None else [None] * len(ids)
+    names = [artist.strip() or track if artist else track for artist, track in zip(known, ids, strict=True)]
+    frame = pl.DataFrame(
+        {"group": names, "stratum": strata if strata is not None else [""] * len(names)},
+        schema={"group": pl.String, "stratum": pl.String},
+    )
+    sizes = frame.group_by("group").agg(pl.len(), pl.col("stratum").sort().mode(maintain_order=True).first())
+    order = [hashlib.sha256(name.encode()).hexdigest() for name in sizes["group"].to_list()]
+    sizes = sizes.with_columns(order=pl.Series(order, dtype=pl.String)).sort("order")
+    # The middle of a group decides: a large one goes where most of it belongs.
+    middle = pl.col("len").cum_sum() - pl.col("len") / 2
+    share = (middle / pl.col("len").sum()).over("stratum")
+    part = pl.when(share < test).then(pl.lit("test")).when(share < test + valid).then(pl.lit("valid"))
+    sizes = sizes.with_columns(part=part.otherwise(pl.lit("train")))
+    found = frame.join(sizes, on="group", how="left", maintain_order="left")["part"].to_list()
+    if lacking := [name for name in PARTS if name not in found]:
+        raise BenchError(
+            f"{len(ids)} tracks of {len(sizes)} artists leave no {' and no '.join(lacking)} part. "
+            "More labelled tracks by more artists are needed."
+        )
+    return found, names
+
+
+def kept(parts: Sequence[str] | NDArray[np.str_], columns: NDArray[np.bool_], least: int) -> NDArray[np.bool_]:
+    """Which label columns (n, L) have `least` training items, and one in each held-out part at least."""
+    part = np.asarray(parts)
+    counts = {name: columns[part == name].sum(axis=0) for name in PARTS}
+    return np.asarray((counts["train"] >= least) & (counts["valid"] > 0) & (counts["test"] > 0))
