@@ -360,7 +360,8 @@ class TaskData:
         `track`, if the items are clips whose answers together are that of a track; and `group`, rows that
         the bootstrap draws together (clips of a song)
     truth : a row an item: tags (N, L) bool, classes and keys (N,) int64 (keys: 0-11 major from C, 12-23
-        minor), values (N, V) float64; for links the pairs of item rows (E, 2) int64 that are joined
+        minor), values (N, V) float64; for links the pairs that are joined (E, 3) int64: two item rows, and
+        which set of rows they belong to
     names : of the L tags, the classes, or the V values
     expected : the sizes of the official parts, where there are any
     notes : what was left out, in words for the plan and the record
@@ -401,6 +402,8 @@ class Task(Protocol):
     layout: str = ""
     """What the folder must hold, for ``bench ls tasks``."""
     settings: Any
+    ceiling_name: str | None = None
+    """Of a task that can also answer from the truth itself, as a bound: ``ceiling(data, *, seed)`` gives vectors."""
 
     def __init__(self, settings: Any) -> None:
         """Keep the settings; read nothing."""

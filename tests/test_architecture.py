@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"errors", "files", "hashes", "protocols", "__init__"},
     {"fit", "audio", "store", "data", "metrics", "stats", "results", "weights"},
-    {"specs", "registry", "treatments", "topk", "rank", "extract", "items", "report"},
+    {"specs", "registry", "treatments", "topk", "rank", "extract", "items", "report", "tasks"},
     {"run", "testing", "probes"},
     {"cli", "__main__"},
 ]

@@ -28,10 +28,10 @@ def run(args: argparse.Namespace) -> int:
     from bench.registry import names
 
     name = parse(args.spec).name
-    kinds = [kind for kind in ("extractors", "recommenders") if name in names(kind)]
+    kinds = [kind for kind in ("extractors", "recommenders", "tasks") if name in names(kind)]
     if not kinds:
-        known = names("extractors") + names("recommenders")
-        raise BenchError(f"no extractor or recommender is called {name!r}.{did_you_mean(name, known)}")
+        known = names("extractors") + names("recommenders") + names("tasks")
+        raise BenchError(f"no extractor, recommender or task is called {name!r}.{did_you_mean(name, known)}")
     broken = 0
     for kind in kinds:
         broken += _check(_contract(kind, args.spec, args.lane), f"{kind[:-1]} {args.spec}")
@@ -44,7 +44,9 @@ def _contract(kind: str, spec: str, lane: str) -> Any:
     from bench.registry import get
 
     base: type[Any] = testing.RecommenderContract
-    if kind == "extractors":
+    if kind == "tasks":
+        base = testing.TaskContract
+    elif kind == "extractors":
         source = hasattr(get("extractors", parse(spec).name), "table")
         base = testing.TableSourceContract if source else testing.ExtractorContract
     return type("Check", (base,), {"spec": spec, "lane": lane})()

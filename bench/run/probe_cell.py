@@ -117,6 +117,29 @@ def score(
     return out
 
 
+def linked(
+    task: Task, data: TaskData, vectors: NDArray[np.float32], present: NDArray[np.bool_], *, treat: str, seed: int
+) -> Scored:
+    """Let vectors (N, D) answer by themselves which items belong together; pairs of absent ones are not asked.
+
+    Nothing is learnt, so a treatment is fitted on all items: they have no truth of their own.
+    """
+    started = time.monotonic()
+    use = present[data.truth[:, 0]] & present[data.truth[:, 1]]
+    if not use.any():
+        raise BenchError(f"{task.name}: no pair of items has vectors.")
+    seen = treatments.apply(vectors, treatments.parse(treat), fit=present, seed=seed) if treat else vectors
+    truth = data.truth[use]
+    out = Scored(metrics=task.evaluate(truth, seen), tested=len(truth))
+    # Equal scores for all: precision is the share of pairs that are joined.
+    out.chance = task.evaluate(truth, np.ones((len(vectors), 1), np.float32))
+    out.answers = pl.DataFrame({"track_id": data.items["track_id"], "has_vector": present})
+    out.cost["probe_s"] = time.monotonic() - started
+    if absent := int((~present).sum()):
+        out.warnings.append(f"{absent} of {len(present)} items have no vector; their pairs are not asked")
+    return out
+
+
 def fewer(rows: NDArray[np.int64], tracks: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.int64]:
     """Draw a share of the training rows, whole tracks at a time; the same for every extractor."""
     if fraction >= 1:
@@ -172,7 +195,9 @@ class _Answers:
     prediction: NDArray[Any]
 
 
-def _asked(task: Task, data: TaskData, vectors: NDArray[np.float32], use: Mapping[Part, NDArray[np.int64]]) -> ProbeData:
+def _asked(
+    task: Task, data: TaskData, vectors: NDArray[np.float32], use: Mapping[Part, NDArray[np.int64]]
+) -> ProbeData:
     """Put a round into the shape that probes take."""
     tracks = data.items["track"].to_numpy() if "track" in data.items.columns else None
     return ProbeData(

@@ -17,8 +17,8 @@ from bench.run.probe_request import ProbeCell, ProbeRequest, of_cell
 from bench.run.probe_tasks import Asked
 from bench.specs import parse, settings_from
 
-COSINE = "cosine"
-"""What stands in a probe's place where vectors answer by themselves."""
+COSINE, WMF = "cosine", "wmf"
+"""What stands in a probe's place where vectors answer by themselves, and where the truth does."""
 
 
 def blank(request: ProbeRequest, asked: Asked, cell: ProbeCell, leaks: list[str]) -> Record:
@@ -74,7 +74,7 @@ def probe_settings(spec: str) -> dict[str, Any]:
         For an unknown probe ("did you mean") or setting.
 
     """
-    if spec == COSINE:
+    if spec in (COSINE, WMF):
         return {}
     asked = parse(spec)
     if asked.name not in PROBES:

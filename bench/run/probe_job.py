@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from bench import results
 from bench.errors import BenchError
@@ -20,7 +21,7 @@ from bench.protocols import RunContext, TableSource
 from bench.results import Record
 from bench.run import plan
 from bench.run.job import Finished, Ui
-from bench.run.probe_cell import Scored, score
+from bench.run.probe_cell import linked, score
 from bench.run.probe_entry import COSINE, blank, contaminated, inputs, probe_settings
 from bench.run.probe_request import ProbeCell, ProbeRequest, cells, lines
 from bench.run.probe_tasks import FILES, Asked, leaks, open_tasks
@@ -119,20 +120,21 @@ class ProbeJob:
         asked, cell = each.asked, each.cell
         record = self._blank(each)
         record.inputs_sha256 = self._inputs(each, record)
-        tables = Tables(self.place.cache, asked.row_of, self.request.lane, cell.seed)
-        vectors, present = tables.joined(cell.extractor, asked.ids)
-        vectors = np.where(present[:, None], vectors, np.float32(0.0)).astype(np.float32)
-        found: Scored = score(
-            asked.task,
-            asked.data,
-            vectors,
-            present,
-            cell.probe,
-            treat=self.request.treat,
-            fraction=self.request.train_fraction,
-            seed=cell.seed,
-            run=RunContext(seed=cell.seed, device=self.device, log=self.ui.log),
-        )
+        vectors, present = self._vectors(each)
+        if asked.task.kind == "links":
+            found = linked(asked.task, asked.data, vectors, present, treat=self.request.treat, seed=cell.seed)
+        else:
+            found = score(
+                asked.task,
+                asked.data,
+                vectors,
+                present,
+                cell.probe,
+                treat=self.request.treat,
+                fraction=self.request.train_fraction,
+                seed=cell.seed,
+                run=RunContext(seed=cell.seed, device=self.device, log=self.ui.log),
+            )
         record.metrics, record.chance = {"test": found.metrics}, {"test": found.chance}
         record.intervals = {"test": found.intervals}
         record.validation = {"valid": found.validation}
@@ -148,6 +150,16 @@ class ProbeJob:
         record.environment = results.environment(self.device)
         record.warnings += found.warnings
         return results.write(record, self.place.results, found.answers), record
+
+    def _vectors(self, each: _Todo) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return the vectors (N, D) of a task's items, zero where there is none, and which have one (N,)."""
+        asked, cell = each.asked, each.cell
+        if cell.extractor == "none":
+            vectors: NDArray[np.float32] = asked.task.ceiling(asked.data, seed=cell.seed)  # type: ignore[attr-defined]
+            return vectors, np.ones(len(vectors), np.bool_)
+        tables = Tables(self.place.cache, asked.row_of, self.request.lane, cell.seed)
+        vectors, present = tables.joined(cell.extractor, asked.ids)
+        return np.where(present[:, None], vectors, np.float32(0.0)).astype(np.float32), present
 
     @cached_property
     def device(self) -> str:
@@ -213,11 +225,15 @@ class ProbeJob:
         """Return the cells of all tasks; what is known to leak is refused, or noted where it is allowed."""
         out, refused = [], []
         for asked in self.tasks:
-            found = leaks(asked)
+            found, told = leaks(asked)
+            asked.notes += told
             if found and not self.request.allow_leaks:
                 raise BenchError(f"{asked.name} leaks: {'; '.join(found)}. --allow-leaks measures it all the same.")
-            probes = (COSINE,) if asked.task.kind == "links" else self.request.probes
-            for cell in cells(self.request, asked.spec, probes):
+            by_itself = asked.task.kind == "links"
+            todo = cells(self.request, asked.spec, (COSINE,) if by_itself else self.request.probes)
+            if asked.ceiling and self.request.controls:
+                todo.append(ProbeCell(asked.spec, "none", asked.ceiling, self.request.seeds[0]))
+            for cell in todo:
                 each = _Todo(asked, cell, list(found))
                 if reason := contaminated(self._blank(each), asked):
                     if not self.request.allow_leaks:

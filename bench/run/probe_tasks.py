@@ -54,6 +54,11 @@ class Asked:
         """Whether the project itself made the audio."""
         return bool(self.dataset and self.dataset.builtin)
 
+    @property
+    def ceiling(self) -> str | None:
+        """The name of an answer that knows the truth, if the task offers one that can be had."""
+        return getattr(self.task, "ceiling_name", None)
+
     @cached_property
     def ids(self) -> list[str]:
         """Track ids (N,) in the order of the truth."""
@@ -92,10 +97,12 @@ class Asked:
         }
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return the items of each part or fold: in the annotations, with audio, and officially."""
+        """Return the items (or tracks of clips) of each part or fold: annotated, with audio, and officially."""
         items = self.data.items
         by = "part" if "part" in items.columns else "fold"
         there = items.with_columns(audio=pl.Series([row is not None for row in self.rows], dtype=pl.Boolean))
+        if "track" in items.columns:
+            there = there.group_by("track", by).agg(pl.col("audio").any())
         found = there.group_by(by).agg(pl.len(), pl.col("audio").sum())
         found = found.sort(pl.col(by).replace_strict(PARTS, range(3)) if by == "part" else pl.col(by))
         out: dict[str, dict[str, int]] = {"items": {}, "audio": {}}
@@ -195,10 +202,11 @@ def _check_read(asked: Asked) -> None:
         raise BenchError(f"{asked.name}: items need a column part or fold.")
 
 
-def leaks(asked: Asked) -> list[str]:
-    """Return what leaks from training into the held-out parts: artists that must not, and equal audio.
+def leaks(asked: Asked) -> tuple[list[str], list[str]]:
+    """Return what leaks from training into the held-out parts, and what does so by the task's own convention.
 
-    Folds that are drawn track by track claim no more, so only their equal audio is looked at.
+    The first are artists whom the task keeps apart, and equal audio. Folds that are drawn track by track keep
+    nothing apart, so their equal audio is only told.
     """
     items = asked.data.items.with_columns(row=pl.Series(asked.rows, dtype=pl.String))
     by = "part" if "part" in items.columns else "fold"
@@ -207,11 +215,11 @@ def leaks(asked: Asked) -> list[str]:
         shared = _shared(items, column, by)
         if shared:
             found.append(f"{len(shared)} values of {column} stand in two parts ({_some(shared)})")
-    same = _shared(items, "row", by)
-    if same:
+    equal: list[str] = []
+    if same := _shared(items, "row", by):
         ids = items.filter(pl.col("row").is_in(same[:SHOWN]))["track_id"].to_list()
-        found.append(f"{len(same)} recordings are byte for byte in two parts ({_some(ids, 2 * SHOWN)})")
-    return found
+        equal.append(f"{len(same)} recordings are byte for byte in two {by}s ({_some(ids, 2 * SHOWN)})")
+    return (found, equal) if by == "fold" else (found + equal, [])
 
 
 def _shared(items: pl.DataFrame, column: str, by: str) -> list[str]:

@@ -51,7 +51,7 @@ class TagSettings(SplitSettings):
     top: int = 50
 
 
-class _Catalogue(LabelTask):
+class CatalogueTask(LabelTask):
     """Labels of a dataset, through its `labels`, else its `meta`."""
 
     Settings: ClassVar[type[Any]] = SplitSettings
@@ -113,7 +113,7 @@ class _Catalogue(LabelTask):
         return TaskData(items, truth, names, notes=notes, disjoint=("artist",))
 
 
-class CatalogTags(_Catalogue):
+class CatalogTags(CatalogueTask):
     """The most frequent tags of the catalogue itself."""
 
     Settings: ClassVar[type[Any]] = TagSettings
@@ -143,7 +143,7 @@ class CatalogTags(_Catalogue):
         return self.data(found, truth[:, good], kept, {"tracks without tags": without, "rare tags": int((~good).sum())})
 
 
-class CatalogGenre(_Catalogue):
+class CatalogGenre(CatalogueTask):
     """The genre of the catalogue's own tracks."""
 
     name = "catalog-genre"
@@ -169,7 +169,7 @@ class CatalogGenre(_Catalogue):
         return self.data(found, truth, kept, counts)
 
 
-class CatalogKey(_Catalogue):
+class CatalogKey(CatalogueTask):
     """The key of the catalogue's own tracks."""
 
     name = "catalog-key"

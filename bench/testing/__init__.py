@@ -11,5 +11,6 @@ The methods are plain assertions, so ``bench check mine`` runs them without pyte
 from bench.testing.extractor import ExtractorContract
 from bench.testing.recommender import RecommenderContract
 from bench.testing.source import TableSourceContract
+from bench.testing.task import TaskContract
 
-__all__ = ["ExtractorContract", "RecommenderContract", "TableSourceContract"]
+__all__ = ["ExtractorContract", "RecommenderContract", "TableSourceContract", "TaskContract"]

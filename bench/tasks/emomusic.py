@@ -1,0 +1,85 @@
+"""EmoMusic: arousal and valence of 45 s clips.
+
+Conventions: the two values are scaled to mean 0 and deviation 1 over the 619 clips of the development set;
+r2 is the mean of that of arousal and that of valence. Test is MediaEval 2013's evaluation set (125 clips);
+of the development set an artist validates if the SHA-1 of the name (small ASCII letters, single blanks),
+modulo 10, is 8 or 9 (504 / 115).
+
+References: Soleymani et al., 1000 songs for emotional analysis of music (2013); Castellon et al. (ISMIR 2021), split.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import polars as pl
+
+from bench.errors import BenchError
+from bench.protocols import Dataset, TaskData
+from bench.tasks import files
+from bench.tasks.base import FolderTask
+
+VALUES = ("arousal", "valence")
+
+
+class EmoMusic(FolderTask):
+    """Arousal and valence of 744 clips."""
+
+    name = "emomusic"
+    kind = "values"
+    primary = "r2"
+    convention = "r2 is the mean of r2:arousal and r2:valence; values scaled by the development set"
+    collection = "emomusic"
+    license = "annotations: CC BY-NC-SA by common report; audio: Free Music Archive, per track"
+    source = "Soleymani et al., 2013; cvml.unige.ch/databases/emoMusic"
+    layout = "annotations/static_annotations.csv, annotations/songs_info.csv and clips_45seconds/<song_id>.mp3"
+    files = (
+        "annotations/static_annotations.csv|static_annotations.csv",
+        "annotations/songs_info.csv|songs_info.csv",
+    )
+
+    def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
+        """Read both tables; songs without values are an error, for none are known."""
+        marks, opened = files.table(files.first(root, self.files[0]), ["song_id", "mean_arousal", "mean_valence"])
+        files.unique(marks, opened, "song_id")
+        marks = files.numbers(marks, opened, ["mean_arousal", "mean_valence"])
+        info, about = files.table(files.first(root, self.files[1]), ["song_id", "Artist", "Mediaeval 2013 set"])
+        files.unique(info, about, "song_id")
+        strange = ~info["Mediaeval 2013 set"].is_in(["development", "evaluation"])
+        if strange.any():
+            row = int(strange.arg_true()[0])
+            raise BenchError(
+                f"{about.place(row)}: the set is {info['Mediaeval 2013 set'][row]!r}; expected development or "
+                "evaluation."
+            )
+        frame = info.join(marks, on="song_id", how="left", maintain_order="left")
+        if (bare := frame.filter(pl.col("mean_arousal").is_null())).height:
+            raise BenchError(f"{opened.path} has no values of song {bare['song_id'][0]!r} of {about.path}.")
+        test = frame["Mediaeval 2013 set"] == "evaluation"
+        artists = [_plain(name or "") for name in frame["Artist"].to_list()]
+        held = pl.Series([_draw(name) >= 8 for name in artists])
+        part = pl.select(pl.when(test).then(pl.lit("test")).when(held).then(pl.lit("valid")).otherwise(pl.lit("train")))
+        truth = frame.select("mean_arousal", "mean_valence").to_numpy()
+        known = truth[~test.to_numpy()]
+        spread = known.std(axis=0) if len(known) else 0.0
+        if not (spread > 0).all():
+            raise BenchError(f"{opened.path}: the values of the development set do not vary.")
+        folder = files.first(root, "clips_45seconds|audio|clips")
+        items = pl.DataFrame({"track_id": frame["song_id"], "part": part.to_series()}).with_columns(
+            path=pl.Series(files.named(folder, frame["song_id"].to_list(), (".mp3", ".wav")), dtype=pl.String),
+            offset=files.NONE,
+            duration=files.NONE,
+            artist=frame["Artist"],
+        )
+        expected = {"train": 504, "valid": 115, "test": 125}
+        return TaskData(items, (truth - known.mean(axis=0)) / spread, VALUES, expected)
+
+
+def _plain(name: str) -> str:
+    letters = "".join(c for c in name.lower() if c.isascii() and (c.isalpha() or c.isspace()))
+    return " ".join(letters.split())
+
+
+def _draw(name: str) -> int:
+    return int(hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest(), 16) % 10

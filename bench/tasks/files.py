@@ -1,0 +1,122 @@
+"""Annotations and audio in a folder as it was released: tables by column, lists by line, files by stem."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from bench.audio.catalog import EXTENSIONS
+from bench.data.columns import listed
+from bench.data.tables import Damage, Table, open_table
+from bench.errors import BenchError
+
+LISTS = Path(__file__).parent / "lists"
+"""Short lists that come with this package, with their licence."""
+NONE = pl.lit(None, dtype=pl.Float64)
+"""Neither offset nor duration: the whole file."""
+
+
+def first(root: Path, names: str) -> Path:
+    """Return the first of ``A|B|C`` that is there; the first of all if none is."""
+    paths = [root / name for name in names.split("|")]
+    return next((path for path in paths if path.exists()), paths[0])
+
+
+def table(path: Path, columns: Sequence[str]) -> tuple[pl.DataFrame, Table]:
+    """Read text columns of a table by name, blanks around values taken off; and the table, which knows places.
+
+    Raises
+    ------
+    BenchError
+        The file cannot be read, or lacks a column.
+
+    """
+    opened = open_table(path)
+    names = {name.strip(): name for name in opened.schema}
+    if missing := [name for name in columns if name not in names]:
+        raise BenchError(
+            f"{path}, line 1: there is no column {', no column '.join(map(repr, missing))}. "
+            f"The header is {listed(opened.schema)}."
+        )
+    wanted = [pl.col(names[name]).cast(pl.String).str.strip_chars().alias(name) for name in columns]
+    try:
+        return opened.frame.select(wanted).collect(), opened
+    except Damage as error:
+        raise BenchError(f"{path} cannot be read to its end ({error}). Get the file again.") from error
+
+
+def numbers(frame: pl.DataFrame, opened: Table, columns: Sequence[str]) -> pl.DataFrame:
+    """Turn text columns into float64.
+
+    Raises
+    ------
+    BenchError
+        A value is none; it names file, line and column.
+
+    """
+    for name in columns:
+        found = frame[name].cast(pl.Float64, strict=False)
+        wrong = found.is_null() | ~found.is_finite().fill_null(False)
+        if wrong.any():
+            row = int(wrong.arg_true()[0])
+            raise BenchError(f"{opened.place(row)}: {name} is {frame[name][row]!r}; expected a number.")
+        frame = frame.with_columns(found.alias(name))
+    return frame
+
+
+def unique(frame: pl.DataFrame, opened: Table, column: str) -> None:
+    """Refuse a table that names an item twice, or not at all."""
+    absent = frame[column].is_null() | (frame[column] == "")
+    wrong = absent | ~frame[column].is_first_distinct()
+    if wrong.any():
+        row = int(wrong.arg_true()[0])
+        what = f"repeats {frame[column][row]!r}" if not absent[row] else "is empty"
+        raise BenchError(f"{opened.place(row)}: {column} {what}; expected each item once.")
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield number (from 1) and text of the lines that are not blank.
+
+    Raises
+    ------
+    BenchError
+        The file cannot be read, or is not UTF-8.
+
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchError(f"cannot read {path}: {error}. It must be text in UTF-8.") from error
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield number, line.rstrip("\r")
+
+
+def audio(folder: Path) -> dict[str, str]:
+    """Return the path of every audio file below a folder by its stem; of two, the first by name."""
+    found: dict[str, str] = {}
+    for place, folders, names in os.walk(folder, followlinks=True):
+        folders.sort()
+        for name in sorted(names):
+            stem, ending = os.path.splitext(name)
+            if ending.lower() in EXTENSIONS and not name.startswith("."):
+                found.setdefault(stem, os.path.join(place, name))
+    return found
+
+
+def named(folder: Path, stems: Sequence[str], endings: Sequence[str] = (".wav", ".mp3")) -> list[str]:
+    """Return the path of each stem (``rock/rock.00001``), with the ending that is there, else with the first."""
+    known: dict[Path, Mapping[str, str]] = {}
+    out = []
+    for stem in stems:
+        path = folder / stem
+        if path.parent not in known:
+            try:
+                known[path.parent] = {os.path.splitext(n)[0]: n for n in sorted(os.listdir(path.parent), reverse=True)}
+            except OSError:
+                known[path.parent] = {}
+        out.append(str(path.parent / known[path.parent].get(path.name, path.name + endings[0])))
+    return out

@@ -1,0 +1,113 @@
+"""Free Music Archive: one top genre of half-minute clips.
+
+Conventions: official splits of the subsets small (8 genres, balanced, 6,400 / 800 / 800) and medium (16
+genres, unbalanced, 19,922 / 2,505 / 2,573, small included); accuracy over clips. Artists are in one part.
+
+Reference: Defferrard et al., FMA: a dataset for music analysis (ISMIR 2017).
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import polars as pl
+
+from bench.errors import BenchError
+from bench.protocols import Dataset, TaskData
+from bench.tasks import files
+from bench.tasks.base import FolderTask
+
+PART = {"training": "train", "validation": "valid", "test": "test"}
+WANTED = {
+    ("set", "split"): "split",
+    ("set", "subset"): "subset",
+    ("track", "genre_top"): "genre",
+    ("artist", "id"): "artist",
+}
+
+
+class _FMA(FolderTask):
+    """What the subsets share."""
+
+    kind = "classes"
+    primary = "accuracy"
+    collection = "fma"
+    license = "metadata: CC BY 4.0; audio: Creative Commons, per track"
+    source = "github.com/mdeff/fma"
+    files = ("fma_metadata/tracks.csv|tracks.csv",)
+    subsets: ClassVar[tuple[str, ...]]
+    sizes: ClassVar[tuple[int, int, int]]
+
+    def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
+        """Read tracks.csv: two header rows, a row that names the index, then a row a track."""
+        path = files.first(root, self.files[0])
+        frame = _tracks(path).filter(pl.col("subset").is_in(self.subsets))
+        bare = frame["genre"].is_null() | (frame["genre"] == "")
+        wrong = bare | ~frame["split"].is_in(list(PART))
+        if wrong.any():
+            row = frame.row(int(wrong.arg_true()[0]), named=True)
+            raise BenchError(
+                f"{path}, track {row['track_id']}: split {row['split']!r}, top genre {row['genre']!r}; "
+                f"expected {', '.join(PART)} and a genre."
+            )
+        if not frame.height:
+            raise BenchError(f"{path} holds no track of the subset {' or '.join(self.subsets)}.")
+        names = sorted(frame["genre"].unique().to_list())
+        truth = np.searchsorted(np.asarray(names), frame["genre"].to_numpy().astype(str)).astype(np.int64)
+        number = pl.col("track_id").str.zfill(6)
+        base = str(files.first(root, "|".join([*(f"fma_{one}" for one in (self.subsets[-1], "large", "full")), "."])))
+        items = frame.select(
+            "track_id",
+            path=pl.lit(base + "/") + number.str.slice(0, 3) + "/" + number + ".mp3",
+            offset=files.NONE,
+            duration=files.NONE,
+            part=pl.col("split").replace(PART),
+            artist="artist",
+        )
+        expected = dict(zip(("train", "valid", "test"), self.sizes, strict=True))
+        return TaskData(items, truth, names, expected, (), ("artist",))
+
+
+class FMASmall(_FMA):
+    """Eight balanced genres of 8,000 clips."""
+
+    name = "fma-small"
+    convention = "accuracy over 8 balanced genres, official split"
+    layout = "fma_metadata/tracks.csv and fma_small/000/000002.mp3 and so on"
+    subsets = ("small",)
+    sizes = (6_400, 800, 800)
+
+
+class FMAMedium(_FMA):
+    """Sixteen unbalanced genres of 25,000 clips."""
+
+    name = "fma-medium"
+    convention = "accuracy over 16 unbalanced genres, official split"
+    layout = "fma_metadata/tracks.csv and fma_medium/000/000002.mp3 and so on"
+    subsets = ("small", "medium")
+    sizes = (19_922, 2_505, 2_573)
+
+
+def _tracks(path: Path) -> pl.DataFrame:
+    """Return track_id and the wanted columns as text."""
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = csv.reader(file)
+            top, below = next(rows, []), next(rows, [])
+        columns = {at: WANTED[pair] for at, pair in enumerate(zip(top, below, strict=False)) if pair in WANTED}
+        if missing := set(WANTED.values()) - set(columns.values()):
+            known = {name: "/".join(pair) for pair, name in WANTED.items()}
+            lacking = ", ".join(sorted(known[name] for name in missing))
+            raise BenchError(f"{path}, lines 1 and 2: there is no column {lacking}.")
+        frame = pl.read_csv(path, has_header=False, skip_rows=3, infer_schema=False, columns=[0, *sorted(columns)])
+    except (OSError, UnicodeDecodeError, csv.Error, pl.exceptions.PolarsError) as error:
+        raise BenchError(f"cannot read {path}: {error}. It must be tracks.csv of the FMA as released.") from error
+    frame.columns = ["track_id", *(columns[at] for at in sorted(columns))]
+    wrong = ~frame["track_id"].fill_null("").str.contains(r"^\d+$")
+    if wrong.any():
+        row = int(wrong.arg_true()[0])
+        raise BenchError(f"{path}, track {row + 1} (below 3 header lines): the id is {frame['track_id'][row]!r}.")
+    return frame

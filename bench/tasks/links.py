@@ -1,0 +1,195 @@
+"""Link prediction: are tracks that the same people hear near one another?
+
+Conventions: pairs of the co-listen graph (`bench.data.graph`) are drawn into `sets` sets of `pairs` pairs
+without a track in common; within a set all pairs of its tracks are ranked by the cosine of their vectors.
+Every known edge among a set's tracks counts as a pair to find (`positives=sampled`: the drawn ones alone, the
+rest are then wrong answers); AP and ROC-AUC are means over the sets, those of each stand beside them in place
+of intervals. Nothing is trained. The ceiling is matrix factorisation of the graph itself, the pairs to find
+included: it knows the answers.
+
+Reference: Huang et al. (ICASSP 2020), section 4.3: two sets of 1,250 pairs.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from bench.data.graph import Graph, GraphSettings, co_listen
+from bench.errors import BenchError
+from bench.metrics.labels import ranked
+from bench.protocols import Dataset, Task, TaskData
+
+
+@dataclass(frozen=True)
+class LinkSettings(GraphSettings):
+    """The graph, and how many pairs of it are asked about."""
+
+    pairs: int = 1250
+    sets: int = 2
+    positives: Literal["known", "sampled"] = "known"
+    draw: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse empty sets."""
+        super().__post_init__()
+        if min(self.pairs, self.sets) < 1:
+            raise ValueError("pairs and sets must be at least 1")
+
+    def graph(self) -> GraphSettings:
+        """Return what makes an edge."""
+        mine = asdict(self)
+        return GraphSettings(**{one.name: mine[one.name] for one in fields(GraphSettings)})
+
+
+class Links(Task):
+    """Which tracks of the dataset are heard by the same people: cosine of vectors, no training."""
+
+    Settings: ClassVar[type[Any]] = LinkSettings
+    name = "links"
+    kind = "links"
+    of = "data"
+    primary = "average_precision"
+    convention = "all pairs of a set's tracks by cosine; every known edge is to be found; means over the sets"
+    license = "the dataset's"
+    source = "the log of the dataset that --data names; protocol: Huang et al., ICASSP 2020"
+    layout = "none of its own"
+
+    def __init__(self, settings: Any = None) -> None:
+        """Keep the settings; read nothing."""
+        self.settings = LinkSettings() if settings is None else settings
+        self._graph: Graph | None = None
+
+    def prepare(self, root: Path | None) -> Path:
+        """Nothing is needed beside the dataset."""
+        return root or Path()
+
+    def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
+        """Build the graph and draw the pairs; truth is (E, 3): two item rows and their set."""
+        if dataset is None:
+            raise BenchError(f"{self.name} is asked of a dataset: give --data NAME, or --listens.")
+        catalog = dataset.catalog(root)
+        known = None if catalog is None else catalog["track_id"].to_list()
+        self._graph = graph = co_listen(dataset.listens(root), self.settings.graph(), known)
+        own = self.settings
+        drawn = matching(graph.edges, own.pairs * own.sets, np.random.default_rng(own.draw))
+        each = len(drawn) // own.sets
+        if not each:
+            raise BenchError(f"{self.name}: the graph has too few edges for {own.sets} sets.")
+        drawn = drawn[: each * own.sets]
+        sets = np.repeat(np.arange(own.sets), each)
+        nodes = drawn.ravel()
+        row = np.full(len(graph.ids), -1)
+        row[nodes] = np.arange(len(nodes))
+        of = np.full(len(graph.ids), -1)
+        of[nodes] = np.repeat(sets, 2)
+        if own.positives == "sampled":
+            edges = drawn
+        else:
+            ends = of[graph.edges]
+            edges = graph.edges[(ends[:, 0] == ends[:, 1]) & (ends[:, 0] >= 0)]
+        truth = np.column_stack([row[edges], of[edges[:, 0]]]).astype(np.int64)
+        items = pl.DataFrame({"track_id": [graph.ids[node] for node in nodes.tolist()]})
+        items = items.with_columns(part=pl.lit("test"), group=pl.Series(of[nodes]).cast(pl.String))
+        notes = [f"co-listen graph of {len(graph.ids):,} tracks and {len(graph.edges):,} edges"]
+        if each < own.pairs:
+            notes.append(
+                f"only {each:,} pairs a set instead of {own.pairs:,}: the graph has no more without a track twice"
+            )
+        return TaskData(items, truth, ["linked"], notes=notes)
+
+    def evaluate(self, truth: Any, prediction: Any, names: Sequence[str] = ()) -> dict[str, float]:
+        """AP and ROC-AUC over all pairs of a set's tracks, by the cosine of `prediction` (N, D).
+
+        Raises
+        ------
+        BenchError
+            Rows of `truth` (E, 3) are not rows of the vectors, or a vector is not finite.
+
+        """
+        truth, prediction = np.asarray(truth), np.asarray(prediction, np.float32)
+        if truth.ndim != 2 or truth.shape[1] != 3 or not len(truth):
+            raise BenchError(f"{self.name}: expected pairs (E, 3), got {truth.shape}.")
+        if prediction.ndim != 2 or truth[:, :2].min() < 0 or truth[:, :2].max() >= len(prediction):
+            raise BenchError(f"{self.name}: vectors {prediction.shape} do not go with the pairs.")
+        if not np.isfinite(prediction).all():
+            raise BenchError(f"{self.name}: a vector is not finite.")
+        out: dict[str, list[float]] = {"average_precision": [], "roc_auc": []}
+        each = {}
+        for one in np.unique(truth[:, 2]).tolist():
+            area, precision = self._set(truth[truth[:, 2] == one, :2], prediction)
+            for name, value in (("average_precision", precision), ("roc_auc", area)):
+                out[name].append(value)
+                each[f"{name}:set {one}"] = value
+        return {name: float(np.mean(values)) for name, values in out.items()} | each
+
+    def _set(self, pairs: NDArray[np.int64], vectors: NDArray[np.float32]) -> tuple[float, float]:
+        nodes = np.unique(pairs)
+        unit = vectors[nodes]
+        norm = np.linalg.norm(unit, axis=1, keepdims=True)
+        unit = unit / np.where(norm > 0, norm, 1)
+        linked = np.zeros((len(nodes), len(nodes)), np.bool_)
+        linked[tuple(np.searchsorted(nodes, np.sort(pairs, axis=1)).T)] = True
+        above = np.triu_indices(len(nodes), 1)
+        area, precision = ranked((linked | linked.T)[above][:, None], (unit @ unit.T)[above][:, None])
+        if not np.isfinite(area[0]):
+            raise BenchError(f"{self.name}: all tracks of a set are joined; nothing is to be told apart.")
+        return float(area[0]), float(precision[0])
+
+    @property
+    def ceiling_name(self) -> str | None:
+        """The name of `ceiling` in tables; None without ``implicit``."""
+        return "wmf" if importlib.util.find_spec("implicit") else None
+
+    def ceiling(self, data: TaskData, *, seed: int) -> NDArray[np.float32]:
+        """Return vectors (N, D) that know the whole graph, the pairs to find included.
+
+        Weighted matrix factorisation (Hu, Koren and Volinsky 2008): 128 factors, alpha 40, regularisation 0.01,
+        15 iterations.
+        """
+        from implicit.cpu.als import AlternatingLeastSquares
+        from scipy.sparse import coo_matrix
+
+        graph = self._graph
+        assert graph is not None, "read comes first"
+        a, b = graph.edges.T
+        n = len(graph.ids)
+        both = np.ones(2 * len(a), np.float32), (np.concatenate([a, b]), np.concatenate([b, a]))
+        model = AlternatingLeastSquares(
+            factors=min(128, n), alpha=40.0, regularization=0.01, iterations=15, random_state=seed, num_threads=1
+        )
+        model.fit(coo_matrix(both, shape=(n, n)).tocsr(), show_progress=False)
+        place = {one: at for at, one in enumerate(graph.ids)}
+        rows = [place[one] for one in data.items["track_id"].to_list()]
+        return np.asarray(model.item_factors, np.float32)[rows]
+
+
+def matching(edges: NDArray[np.int64], most: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw edges (P, 2) without a node in common, at most so many, in random order.
+
+    The order of the edges is shuffled once; of each round the edges that come first at both their ends are
+    taken, and those that touch them leave, which is what taking them one by one would give.
+    """
+    left = edges[rng.permutation(len(edges))]
+    chosen = [np.empty((0, 2), np.int64)]
+    taken = np.zeros(int(edges.max(initial=-1)) + 1, np.bool_)
+    place = [np.empty(0, np.int64)]
+    order = np.arange(len(left))
+    while len(left):
+        first = np.full(len(taken), len(edges))
+        np.minimum.at(first, left.ravel(), np.repeat(order, 2))
+        now = (first[left] == order[:, None]).all(axis=1)
+        chosen.append(left[now])
+        place.append(order[now])
+        taken[left[now].ravel()] = True
+        free = ~taken[left].any(axis=1)
+        left, order = left[free], order[free]
+    every = np.concatenate(chosen)[np.argsort(np.concatenate(place))]
+    return every[:most]

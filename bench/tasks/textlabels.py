@@ -1,0 +1,98 @@
+"""Text labels: do vectors know the words that are said of a track?
+
+Conventions: labels are the words of title, description, tags and genre in small letters, and their
+sequences of two and three within a field; asked about are those with at least `least` test tracks and as many
+in training, at most `top`, the most frequent in training. Unweighted mean of ROC-AUC. The split is by
+track, artists kept together. Huang et al. train their network itself on 100,000 such labels; here a probe
+learns them from a frozen vector.
+
+Reference: Huang et al. (ICASSP 2020), section 4.2: labels with ten test occurrences, about 2,000.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+
+from bench.errors import BenchError
+from bench.protocols import Dataset, TaskData
+from bench.tasks.catalogue import CatalogueTask, SplitSettings
+
+FIELDS = ("title", "description", "tags", "genre")
+
+
+@dataclass(frozen=True)
+class TextSettings(SplitSettings):
+    """Also how long sequences are, and how many labels are asked about."""
+
+    least: int = 10
+    words: int = 3
+    top: int = 2000
+
+    def __post_init__(self) -> None:
+        """Refuse sequences of no words."""
+        super().__post_init__()
+        if min(self.words, self.top) < 1:
+            raise ValueError("words and top must be at least 1")
+
+
+class TextLabels(CatalogueTask):
+    """Words and phrases of titles, descriptions and tags of the dataset's own tracks."""
+
+    Settings: ClassVar[type[Any]] = TextSettings
+    name = "text-labels"
+    kind = "tags"
+    primary = "roc_auc"
+    convention = "unweighted mean over words and phrases with enough test tracks; artists in one part alone"
+
+    def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
+        """Read metadata into word sequences.
+
+        Raises
+        ------
+        BenchError
+            The dataset knows no text, or too little of it repeats.
+
+        """
+        meta = None if dataset is None else dataset.meta(root)
+        fields = [] if meta is None else [name for name in FIELDS if name in meta.columns]
+        if meta is None or not fields:
+            raise BenchError(f"{self.name} needs a dataset with {', '.join(FIELDS)}: give --data, or --meta.")
+        if "artist" not in meta.columns:
+            meta = meta.with_columns(artist=pl.lit(None, dtype=pl.String))
+        meta = meta.unique("track_id", keep="first").sort("track_id")
+        frame = self.split(meta.select("track_id", "artist", *fields))
+        pairs = pl.concat([_phrases(frame, name, self.settings.words) for name in fields]).unique()
+        counts = pairs.group_by("label").agg(
+            *(pl.col("part").eq(part).sum().alias(part) for part in ("train", "valid", "test"))
+        )
+        enough = (pl.min_horizontal("train", "test") >= self.settings.least) & (pl.col("valid") > 0)
+        # What every track is said to be tells nothing apart.
+        enough &= pl.col("test") < frame.filter(pl.col("part") == "test").height
+        counts = counts.filter(enough).sort(["train", "label"], descending=[True, False]).head(self.settings.top)
+        names = counts["label"].to_list()
+        if not names:
+            raise BenchError(f"{self.name}: no word is said of {self.settings.least} tracks of both training and test.")
+        truth = np.zeros((frame.height, len(names)), np.bool_)
+        chosen = pairs.join(counts.select("label").with_row_index("column"), on="label")
+        truth[chosen["row"].to_numpy(), chosen["column"].to_numpy()] = True
+        return self.data(frame, truth, names, {})
+
+
+def _phrases(frame: pl.DataFrame, field: str, words: int) -> pl.DataFrame:
+    """Return row, part, label: each word of a field and each sequence of up to so many."""
+    text = pl.col(field)
+    # Tags are phrases of their own; a sequence does not run from one into the next.
+    pieces = text if frame.schema[field] == pl.List(pl.String) else pl.concat_list(text)
+    table = frame.select("part", piece=pieces).with_row_index("row").explode("piece").with_row_index("field")
+    table = table.with_columns(label=pl.col("piece").str.to_lowercase().str.extract_all(r"[\p{L}\p{N}]+"))
+    table = table.select("row", "field", "part", "label").explode("label").drop_nulls("label")
+    out = []
+    for length in range(1, words + 1):
+        steps = [pl.col("label").shift(-step).over("field") for step in range(length)]
+        out.append(table.select("row", "part", label=pl.concat_str(steps, separator=" ")).drop_nulls("label"))
+    return pl.concat(out)

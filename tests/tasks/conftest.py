@@ -1,0 +1,32 @@
+"""The small world as a dataset with words, and twins of the tasks' data."""
+
+import polars as pl
+import pytest
+
+from bench.data.listens import FileDataset
+from bench.data.synthetic import WorldSize, make_world
+from bench.tasks import twins
+
+
+@pytest.fixture(scope="session")
+def small_dataset(world_folder, tmp_path_factory):
+    """The listening of the small world, with all that is said of its tracks."""
+    size = WorldSize(tracks=60, artists=16, cold=14, seconds=3.0, rate=22_050, listeners=60, plays=6_000, seed=5)
+    meta = tmp_path_factory.mktemp("meta") / "tracks.parquet"
+    names = ["track_id", "artist", "title", "genre", "key", "tags", "description"]
+    pl.DataFrame(make_world(size).rows()).select(names).write_parquet(meta)
+    return FileDataset(world_folder / "plays.csv", None, meta)
+
+
+@pytest.fixture(scope="session")
+def twin(tmp_path_factory):
+    """Return the folder of a task's twin, written once; do not write into it."""
+    known = {}
+
+    def folder(name):
+        writer = twins.WRITERS[name]
+        if writer not in known:
+            known[writer] = twins.write(name, tmp_path_factory.mktemp("twin") / "data")
+        return known[writer]
+
+    return folder

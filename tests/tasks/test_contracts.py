@@ -1,0 +1,27 @@
+"""Every task that is installed keeps the contract, on a generated twin of its data or on the demo's."""
+
+import pytest
+
+from bench.registry import names
+from bench.tasks import twins
+from bench.testing import TaskContract
+
+CHECKS = [name for name in dir(TaskContract) if name.startswith("test_")]
+
+
+@pytest.fixture(scope="module", params=names("tasks"))
+def contract(request, small_dataset):
+    class Built(TaskContract):
+        spec = twins.SPECS.get(request.param, request.param)
+
+        def dataset(self):
+            return small_dataset
+
+    if request.param in ("links", "text-labels"):
+        Built.spec = {"links": "links:least=1,listeners=2", "text-labels": "text-labels:least=2"}[request.param]
+    return Built()
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_it_keeps_the_contract(contract, check):
+    getattr(contract, check)()
