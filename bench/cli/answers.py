@@ -19,9 +19,10 @@ def show(records: Sequence[Record]) -> None:
         tasks.setdefault(record.data["task"]["spec"], []).append(record)
     for spec, found in tasks.items():
         about, counts = found[0].data["task"], found[0].split["counts"].get("used", {})
-        sizes = ", ".join(f"{n:,} {part}" for part, n in counts.items())
+        sizes = ", ".join(f"{n:,} {part}" for part, n in counts.items() if n)
         shown.print(_task(f"{spec} ({sizes})", found), highlight=False)
-        shown.print(f"{about['convention']}; intervals: bootstrap over test tracks\n", style="dim", highlight=False)
+        spans = "; intervals: bootstrap over test tracks" if found[0].intervals["test"] else ""
+        shown.print(f"{about['convention']}{spans}\n", style="dim", highlight=False)
 
 
 def _task(title: str, records: Sequence[Record]) -> Any:

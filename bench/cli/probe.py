@@ -17,14 +17,14 @@ from dataclasses import replace
 from bench.cli.options import add_data, add_work, data_of, place_of, positive, specs
 from bench.errors import BenchError
 
-PROBES = "linear, mlp, knn and others, with settings if you like (default linear)"
+PROBES = "quick (default), linear, mlp, knn, jukemir, marble, mir_ref; mlp:mixture=true learns from all layers"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--extractor", type=specs, metavar="SPECS", help="whose vectors: see `bench ls extractors`")
     parser.add_argument("--task", type=specs, metavar="NAMES", help="which tasks, or all: see `bench ls tasks`")
-    parser.add_argument("--probe", type=specs, default=("linear",), metavar="SPECS", help=PROBES)
+    parser.add_argument("--probe", type=specs, metavar="SPECS", help=PROBES)
     parser.add_argument("--layers", choices=("all",), help="probe each layer of the extractors")
     parser.add_argument("--seeds", type=positive, default=1, metavar="N", help="train each probe N times")
     parser.add_argument(
@@ -43,6 +43,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Plan, and unless it is a dry run, do it and print a table a task."""
     from bench.cli.screen import ui
+    from bench.probes import DEFAULT
     from bench.run.probe_job import ProbeJob
     from bench.run.probe_request import ProbeRequest
 
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         extractors=args.extractor,
         tasks=args.task,
         root=None if args.data else data.root,
-        probes=args.probe,
+        probes=args.probe or (DEFAULT,),
         layers=args.layers == "all",
         seeds=tuple(range(args.seeds)),
         train_fraction=args.train_fraction,

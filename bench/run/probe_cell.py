@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench import treatments
 from bench.errors import BenchError
 from bench.metrics.keys import relations
-from bench.probes import ProbeData, probe
+from bench.probes import ProbeData, probe, subsample
 from bench.protocols import PARTS, Part, RunContext, Task, TaskData
 from bench.stats import percentiles
 
@@ -67,7 +67,7 @@ def score(
     seed: int,
     run: RunContext,
 ) -> Scored:
-    """Fit `spec` on the training items' vectors (N, D) and answer the test.
+    """Fit `spec` on the training items' vectors (N, D), or (N, layers, D), and answer the test.
 
     Treatments are fitted on the training items that are used. Of several rounds (folds) the answers are
     put together, so that each item has one, and the means over rounds stand for validation and cost.
@@ -88,10 +88,11 @@ def score(
         use: dict[Part, NDArray[np.int64]] = {name: np.flatnonzero((parts == name) & present) for name in PARTS}
         if lacking := [name for name in PARTS if not len(use[name])]:
             raise BenchError(f"{task.name}: no {' and no '.join(lacking)} item has a vector.")
-        use["train"] = fewer(use["train"], _tracks(data), fraction, seed)
+        if fraction < 1:
+            use["train"] = fewer(task, data, use, fraction, seed)
         fit = np.zeros(len(parts), np.bool_)
         fit[use["train"]] = True
-        seen = treatments.apply(vectors, treatments.parse(treat), fit=fit, seed=seed) if treat else vectors
+        seen = treated(vectors, treat, fit, seed)
         found = probe(_asked(task, data, seen, use), spec, seed=seed, run=run)
         answers.append(_together(data, use["test"], found.prediction))
         constant.append(_constant(task, data.truth[use["train"]], answers[-1].prediction.shape))
@@ -128,7 +129,7 @@ def linked(
     use = present[data.truth[:, 0]] & present[data.truth[:, 1]]
     if not use.any():
         raise BenchError(f"{task.name}: no pair of items has vectors.")
-    seen = treatments.apply(vectors, treatments.parse(treat), fit=present, seed=seed) if treat else vectors
+    seen = treated(vectors, treat, present, seed)
     truth = data.truth[use]
     out = Scored(metrics=task.evaluate(truth, seen), tested=len(truth))
     # Equal scores for all: precision is the share of pairs that are joined.
@@ -140,13 +141,24 @@ def linked(
     return out
 
 
-def fewer(rows: NDArray[np.int64], tracks: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.int64]:
-    """Draw a share of the training rows, whole tracks at a time; the same for every extractor."""
-    if fraction >= 1:
-        return rows
-    every = np.unique(tracks[rows])
-    drawn = np.random.default_rng([seed, 1]).permutation(every)[: max(1, round(fraction * len(every)))]
-    return rows[np.isin(tracks[rows], drawn)]
+def treated(vectors: NDArray[np.float32], treat: str, fit: NDArray[np.bool_], seed: int) -> NDArray[np.float32]:
+    """Apply treatments to vectors (N, D), or to each layer of vectors (N, layers, D) by itself."""
+    steps = treatments.parse(treat)
+    if not steps:
+        return vectors
+    if vectors.ndim == 2:
+        return treatments.apply(vectors, steps, fit=fit, seed=seed)
+    layers = [treatments.apply(layer, steps, fit=fit, seed=seed) for layer in np.moveaxis(vectors, 1, 0)]
+    return np.stack(layers, axis=1)
+
+
+def fewer(
+    task: Task, data: TaskData, use: Mapping[Part, NDArray[np.int64]], fraction: float, seed: int
+) -> NDArray[np.int64]:
+    """Return the training rows that a share of them leaves: of every class, whole tracks; the same for all vectors."""
+    # The vectors are the row numbers themselves: what stays says which.
+    numbered = np.arange(len(data.truth), dtype=np.float32)[:, None]
+    return subsample(_asked(task, data, numbered, use), fraction, seed=seed).x["train"][:, 0].astype(np.int64)
 
 
 def interval(

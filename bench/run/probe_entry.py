@@ -7,15 +7,14 @@ from typing import Any
 
 from bench import __version__
 from bench.data.catalogues import same_catalogue
-from bench.errors import BenchError, did_you_mean
 from bench.files import digest
-from bench.probes.probe import PROBES
+from bench.probes import settings_of
 from bench.registry import lane_of
 from bench.results import Record
 from bench.run.entry import about_extractor
 from bench.run.probe_request import ProbeCell, ProbeRequest, of_cell
 from bench.run.probe_tasks import Asked
-from bench.specs import parse, settings_from
+from bench.specs import parse
 
 COSINE, WMF = "cosine", "wmf"
 """What stands in a probe's place where vectors answer by themselves, and where the truth does."""
@@ -76,10 +75,7 @@ def probe_settings(spec: str) -> dict[str, Any]:
     """
     if spec in (COSINE, WMF):
         return {}
-    asked = parse(spec)
-    if asked.name not in PROBES:
-        raise BenchError(f"--probe {spec}: there is no probe {asked.name!r}.{did_you_mean(asked.name, PROBES)}")
-    return asdict(settings_from(PROBES[asked.name][0], asked))
+    return asdict(settings_of(spec)[1])
 
 
 def inputs(record: Record, vectors: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,13 +18,14 @@ from bench.errors import BenchError
 from bench.extract import make_ready, set_sha256
 from bench.files import check_writable, digest
 from bench.items import Tables, audio_extractors, extractors_behind
+from bench.probes import wants_layers
 from bench.protocols import RunContext, TableSource
 from bench.results import Record
 from bench.run import plan
 from bench.run.job import Finished, Ui
 from bench.run.probe_cell import linked, score
 from bench.run.probe_entry import COSINE, blank, contaminated, inputs, probe_settings
-from bench.run.probe_request import ProbeCell, ProbeRequest, cells, lines
+from bench.run.probe_request import ProbeCell, ProbeRequest, cells, layers, lines
 from bench.run.probe_tasks import FILES, Asked, leaks, open_tasks
 from bench.run.request import Place
 from bench.run.vectors import Audio, Filling
@@ -53,10 +55,11 @@ class ProbeJob:
         for plugin in plugins:
             make_ready(plugin, place.cache)
         self.tasks = open_tasks(request, place, ui.log)
-        self.audio = self._audio(bool(plugins))
+        self.needs_audio = bool(plugins)
+        self.audio = self._audio()
         sets = {set_sha256(plugin): plugin for plugin in plugins}  # two spellings, one set
         self.fillings = [Filling(plugin, self.audio, place) for plugin in sets.values()]
-        self.todo = self._cells(bool(plugins))
+        self.todo = self._cells()
 
     # -- plan ---------------------------------------------------------------------------------------
 
@@ -121,6 +124,8 @@ class ProbeJob:
         record = self._blank(each)
         record.inputs_sha256 = self._inputs(each, record)
         vectors, present = self._vectors(each)
+        # By inputs, so that a search that was killed continues and a changed one starts anew.
+        folder = self.place.cache / "checkpoints" / record.inputs_sha256[:32]
         if asked.task.kind == "links":
             found = linked(asked.task, asked.data, vectors, present, treat=self.request.treat, seed=cell.seed)
         else:
@@ -133,7 +138,7 @@ class ProbeJob:
                 treat=self.request.treat,
                 fraction=self.request.train_fraction,
                 seed=cell.seed,
-                run=RunContext(seed=cell.seed, device=self.device, log=self.ui.log),
+                run=RunContext(seed=cell.seed, device=self.device, log=self.ui.log, folder=folder),
             )
         record.metrics, record.chance = {"test": found.metrics}, {"test": found.chance}
         record.intervals = {"test": found.intervals}
@@ -142,24 +147,37 @@ class ProbeJob:
         record.recommender |= found.probe
         record.split["counts"]["used"] = {"train": found.trained, "test": found.tested}
         record.extractor |= {
-            "width": int(vectors.shape[1]),
+            "width": int(vectors[0].size),
             "coverage": float(present.mean()),
             "table_sha256": digest([asked.ids, _sha256(vectors), _sha256(present)]),
         }
         record.cost = found.cost | self._cost(cell)
         record.environment = results.environment(self.device)
         record.warnings += found.warnings
-        return results.write(record, self.place.results, found.answers), record
+        path = results.write(record, self.place.results, found.answers)
+        shutil.rmtree(folder, ignore_errors=True)
+        return path, record
 
     def _vectors(self, each: _Todo) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return the vectors (N, D) of a task's items, zero where there is none, and which have one (N,)."""
         asked, cell = each.asked, each.cell
         if cell.extractor == "none":
             vectors: NDArray[np.float32] = asked.task.ceiling(asked.data, seed=cell.seed)  # type: ignore[attr-defined]
-            return vectors, np.ones(len(vectors), np.bool_)
+            return vectors, asked.heard(needs_audio=self.needs_audio)
         tables = Tables(self.place.cache, asked.row_of, self.request.lane, cell.seed)
-        vectors, present = tables.joined(cell.extractor, asked.ids)
-        return np.where(present[:, None], vectors, np.float32(0.0)).astype(np.float32), present
+        if cell.probe == COSINE or not wants_layers(cell.probe):
+            vectors, present = tables.joined(cell.extractor, asked.ids)
+        else:
+            found = [tables.joined(text, asked.ids) for text in layers(cell.extractor, self.request.plugin)]
+            if len({layer.shape for layer, _ in found}) > 1:
+                widths = ", ".join(str(layer.shape[1]) for layer, _ in found)
+                raise BenchError(f"--probe {cell.probe}: the layers of {cell.extractor} have unlike widths ({widths}).")
+            vectors = np.stack([layer for layer, _ in found], axis=1)
+            present = np.logical_and.reduce([there for _, there in found])
+        # Controls need no audio, and are asked no more than those that do.
+        present = present & asked.heard(needs_audio=self.needs_audio)
+        absent = ~present.reshape(-1, *[1] * (vectors.ndim - 1))
+        return np.where(absent, np.float32(0.0), vectors).astype(np.float32), present
 
     @cached_property
     def device(self) -> str:
@@ -174,6 +192,7 @@ class ProbeJob:
     def _inputs(self, each: _Todo, record: Record) -> str:
         texts = [each.cell.extractor]
         vectors = {part.set.sha256: self._state(part, each.asked) for part in self._parts(texts)}
+        vectors["heard"] = digest(each.asked.heard(needs_audio=self.needs_audio).tolist())
         plugins = extractors_behind(texts, self.request.plugin)
         sources = [plugin.fingerprint() for plugin in plugins if isinstance(plugin, TableSource)]
         return inputs(record, [vectors, sources])
@@ -199,7 +218,7 @@ class ProbeJob:
 
     # -- parts ----------------------------------------------------------------------------------------
 
-    def _audio(self, needed: bool) -> Audio:
+    def _audio(self) -> Audio:
         """Hash the audio of all tasks together: what two of them ask about is embedded once."""
         files = [asked.data.items.select("track_id", *FILES).drop_nulls("path") for asked in self.tasks]
         every = pl.concat(files).unique(FILES, keep="first", maintain_order=True)
@@ -212,16 +231,16 @@ class ProbeJob:
             asked.rows = items.join(rows, on=FILES, how="left", nulls_equal=True, maintain_order="left")[
                 "row"
             ].to_list()
-            if needed and not asked.row_of:
+            if self.needs_audio and not asked.row_of:
                 path = next(iter(items["path"].drop_nulls()), None)
                 raise BenchError(
                     f"{asked.name}: none of its {len(asked.ids):,} items has audio"
                     + (f"; the first was looked for at {path}." if path else ": give --audio DIR|LIST.")
                 )
-            asked.notes += asked.coverage(needs_audio=needed)
+            asked.notes += asked.coverage(needs_audio=self.needs_audio)
         return audio
 
-    def _cells(self, needs_audio: bool) -> list[_Todo]:
+    def _cells(self) -> list[_Todo]:
         """Return the cells of all tasks; what is known to leak is refused, or noted where it is allowed."""
         out, refused = [], []
         for asked in self.tasks:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from bench import treatments
 from bench.errors import BenchError
 from bench.items import audio_extractors
+from bench.probes import DEFAULT
 from bench.protocols import LANES, Lane, TableSource
 from bench.registry import create, names
 from bench.run.request import CONTROL_EXTRACTORS, Data, check_layer
@@ -33,7 +34,7 @@ class ProbeRequest:
     extractors: tuple[str, ...]
     tasks: tuple[str, ...]
     root: str | None = None
-    probes: tuple[str, ...] = ("linear",)
+    probes: tuple[str, ...] = (DEFAULT,)
     layers: bool = False
     seeds: tuple[int, ...] = (0,)
     train_fraction: float = 1.0
@@ -88,16 +89,27 @@ class ProbeRequest:
 
     def vectors(self) -> list[str]:
         """Return the extractor entries, each layer by itself where all are asked for."""
-        found: dict[str, None] = {}
-        for text in self.extractors:
-            spec = parse_sum(text)[0]
-            plugin = self.plugin(spec) if self.layers and "layer" not in spec.settings else None
-            if plugin is None or isinstance(plugin, TableSource) or len(plugin.layers) < 2:
-                found[text] = None
-                continue
-            for layer in plugin.layers:
-                found[str(spec.with_default("layer", layer))] = None
-        return list(found)
+        if not self.layers:
+            return list(dict.fromkeys(self.extractors))
+        return list(dict.fromkeys(layer for text in self.extractors for layer in layers(text, self.plugin)))
+
+
+def layers(text: str, make: Callable[[Spec], Any]) -> list[str]:
+    """Return an entry for each layer of an extractor, or of the one whose rows a control shuffles.
+
+    An entry that names its layer, joins tables or has none stays as it is.
+    """
+    specs = parse_sum(text)
+    spec = specs[0]
+    plugin = make(spec)
+    if len(specs) > 1 or "layer" in spec.settings:
+        return [text]
+    if isinstance(plugin, TableSource):
+        of = plugin.of
+        return [str(Spec(spec.name, {**spec.settings, "of": one})) for one in layers(of, make)] if of else [text]
+    if len(plugin.layers) < 2:
+        return [text]
+    return [str(spec.with_default("layer", layer)) for layer in plugin.layers]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.files import digest
@@ -112,13 +113,18 @@ class Asked:
             out["official"] = dict(self.data.expected)
         return out
 
+    def heard(self, *, needs_audio: bool) -> NDArray[np.bool_]:
+        """Which items (N,) can be asked about: all, or those with audio."""
+        there = [row is not None or not needs_audio for row in self.rows]
+        return np.array(there, np.bool_)
+
     def coverage(self, *, needs_audio: bool) -> list[str]:
         """Say how much of the official material is there; what is complete needs no words."""
         counts, lines = self.counts(), []
         for part, official in counts.get("official", {}).items():
             have = min(counts["items"].get(part, 0), counts["audio"].get(part, 0) if needs_audio else official)
             if have != official:
-                lines.append(f"{have:,} of {official:,} {part}")
+                lines.append(f"{have:,} of {official:,} {'fold ' if part.isdigit() else ''}{part}")
         if lines:
             return [f"incomplete: {', '.join(lines)} items; not comparable with published numbers"]
         absent = sum(row is None for row in self.rows)

@@ -1,0 +1,274 @@
+"""`bench probe` from the command line to the record: every kind of task, leaks, gaps, repetition."""
+
+import json
+import shutil
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import polars as pl
+import pytest
+
+import bench.results
+from bench.errors import BenchError
+from bench.protocols import TaskData
+from bench.registry import create, names
+from bench.run.probe_cell import fewer, interval, rounds
+from bench.run.probe_entry import contaminated
+from bench.run.probe_request import ProbeRequest, cells
+from bench.run.probe_tasks import Asked
+from bench.run.request import Data
+from bench.tasks import twins
+
+SCHEMA = json.loads((Path(bench.results.__file__).parent / "record.schema.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("probe")
+    return ["--cache", folder / "cache", "--results", folder / "results", "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory):
+    """The twins of several tasks, each below one folder under its name."""
+    root = tmp_path_factory.mktemp("mir")
+    for name in ("magnatagatune", "gtzan", "giantsteps", "emomusic"):
+        twins.write(name, root / name)
+    return root
+
+
+@pytest.fixture(scope="module")
+def ran(bench, roots, places):
+    """One run over a task of each kind."""
+    tasks = "magnatagatune,gtzan,gtzan-10fold:folds=4,giantsteps:seconds=0.5,emomusic"
+    words = ["probe", "--extractor", "mfcc", "--task", tasks, "--probe", "knn", "--root", roots, *places]
+    said = bench(*words)
+    assert said.code == 0, said.err
+    return words, said, Path(places[3])
+
+
+def found(results, task):
+    """Records of a task by extractor."""
+    content = [json.loads(path.read_text()) for path in sorted((results / "mir" / task).rglob("seed*.json"))]
+    return {record["extractor"]["spec"]: record for record in content}
+
+
+@pytest.mark.parametrize(
+    ("task", "primary"),
+    [
+        ("magnatagatune", "roc_auc"),
+        ("gtzan", "accuracy"),
+        ("gtzan-10fold", "accuracy"),
+        ("giantsteps", "weighted"),
+        ("emomusic", "r2"),
+    ],
+)
+def test_a_record_of_every_kind(ran, task, primary):
+    _, said, results = ran
+    records = found(results, task)
+    assert set(records) == {"mfcc", "shuffled:of=mfcc", "random"}
+    for record in records.values():
+        jsonschema.validate(record, SCHEMA)
+        test = record["metrics"]["test"]
+        low, high = record["intervals"]["test"][primary]
+        assert low <= test[primary] <= high
+        assert primary in record["chance"]["test"]
+        assert record["data"]["task"]["primary"] == primary
+        assert record["data"]["task"]["convention"] in " ".join(said.out.split()) or task == "giantsteps"
+        path = results / bench.results.Record(**record).path
+        answers = pl.read_parquet(bench.results.rows_path(path, "probe"))
+        assert answers.height == record["users"]["test"]
+        assert not answers["track_id"].is_duplicated().any()
+    assert records["random"]["control"]
+    assert not records["mfcc"]["control"]
+
+
+def test_planted_labels_are_found(ran):
+    values = {spec: record["metrics"]["test"]["accuracy"] for spec, record in found(ran[2], "gtzan").items()}
+    assert values["mfcc"] > max(values["random"], values["shuffled:of=mfcc"]) + 0.2
+
+
+def test_controls_are_asked_the_same(ran):
+    for task in ("gtzan", "gtzan-10fold", "magnatagatune"):
+        assert len({record["users"]["test"] for record in found(ran[2], task).values()}) == 1
+
+
+def test_absent_audio_is_counted_and_said(ran):
+    _, said, results = ran
+    record = found(results, "gtzan")["mfcc"]
+    assert record["split"]["counts"]["official"] == {"train": 443, "valid": 197, "test": 290}
+    assert record["split"]["counts"]["audio"] == {"train": 30, "valid": 10, "test": 20}
+    assert record["users"]["test"] == 20
+    line = "incomplete: 30 of 443 train, 10 of 197 valid, 20 of 290 test items"
+    assert line in said.err
+    assert any(line in warning for warning in record["warnings"])
+
+
+def test_clips_are_scored_as_tracks(ran):
+    record = found(ran[2], "giantsteps")["mfcc"]
+    counts = record["split"]["counts"]
+    assert record["users"]["test"] == counts["items"]["test"] == 13
+    assert record["recommender"]["chosen"]["clips"]
+
+
+def test_folds_test_each_item_once(ran):
+    record = found(ran[2], "gtzan-10fold")["mfcc"]
+    assert record["users"]["test"] == 60
+    assert set(record["split"]["counts"]["items"]) == {"0", "1", "2", "3"}
+
+
+def test_again_nothing_is_computed(bench, ran):
+    words, _, results = ran
+    before = {path: path.stat().st_mtime_ns for path in results.rglob("*.json")}
+    said = bench(*words)
+    assert said.code == 0
+    assert not said.computed
+    assert "Nothing was recomputed" in said.out
+    assert {path: path.stat().st_mtime_ns for path in results.rglob("*.json")} == before
+
+
+def test_a_record_can_be_repeated(bench, ran, places):
+    path = next((ran[2] / "mir" / "gtzan").rglob("mfcc-*/**/seed0.json"))
+    said = bench("run", "--from", path, "--cache", places[1], "--device", "cpu")
+    assert said.code == 0, said.err
+    assert "The numbers match" in said.out
+
+
+def test_all_does_what_it_can_and_names_the_rest(bench, small_world, places):
+    words = [w for w in small_world if w != "--split" and not str(w).startswith("global_temporal")]
+    said = bench("probe", "--extractor", "mfcc", "--task", "all", "--probe", "knn", *words, *places)
+    assert said.code == 0, said.err
+    done = {line.split(":")[0].removeprefix("computing ") for line in said.err.splitlines() if "computing" in line}
+    left = [line for line in said.err.splitlines() if line.startswith("left out: ")]
+    assert done >= {"links"}
+    assert len(left) + len(done) == len(names("tasks"))
+    assert any("gtzan needs --root DIR" in line and "genres/<genre>" in line for line in left)
+    assert any("catalog-key" in line for line in left)  # the metadata has no key
+
+
+def test_equal_audio_in_two_parts_is_refused(bench, tmp_path, places):
+    root = twins.write("gtzan", tmp_path / "gtzan")
+    train, test = (next((root / "genres/blues").glob(f"blues.{number}.*")) for number in ("00029", "00012"))
+    shutil.copy(train, test)
+    words = ["probe", "--extractor", "mfcc", "--task", "gtzan", "--probe", "knn", "--root", root, *places]
+    said = bench(*words)
+    assert said.code == 1
+    assert "byte for byte in two parts (blues.00029" in said.err
+    assert "blues.00012" in said.err
+    said = bench(*words, "--allow-leaks", "--no-controls", "--results", tmp_path / "results")
+    assert said.code == 0, said.err
+    assert any("byte for byte" in w for w in found(tmp_path / "results", "gtzan")["mfcc"]["warnings"])
+
+
+def test_artists_in_two_parts_are_refused(bench, tmp_path, places):
+    root = twins.write("jamendo-genre", tmp_path / "jamendo")
+    folder = root / "data/splits/split-0"
+    train, test = (folder / f"autotagging_genre-{part}.tsv" for part in ("train", "test"))
+    artist = train.read_text().splitlines()[1].split("\t")[1]
+    rows = test.read_text().splitlines()
+    fields = rows[1].split("\t")
+    rows[1] = "\t".join([fields[0], artist, *fields[2:]])
+    test.write_text("\n".join(rows) + "\n")
+    said = bench("probe", "--extractor", "mfcc", "--task", "jamendo-genre", "--root", root, *places)
+    assert said.code == 1
+    assert f"1 values of artist stand in two parts ({artist})" in said.err
+
+
+def test_an_extractor_that_knows_the_music_is_named(ran):
+    record = bench.results.Record(**found(ran[2], "magnatagatune")["mfcc"])
+    task = create("tasks", "magnatagatune")
+    asked = Asked("magnatagatune", task, TaskData(pl.DataFrame(), np.empty(0), []), None, [])
+    assert contaminated(record, asked) is None
+    record.extractor["trained_on"] = ["MTT"]
+    assert "was trained on MTT" in contaminated(record, asked)
+
+
+def test_wrong_input_is_refused_before_any_work(bench, places):
+    for words, message in (
+        (["--task", "gtzam"], "no task is called 'gtzam'. Did you mean 'gtzan'"),
+        (["--task", "gtzan"], "gtzan needs --root DIR"),
+        (["--task", "catalog-genre", "--probe", "linar"], "Did you mean 'linear'"),
+        (["--task", "catalog-genre", "--train-fraction", "0"], "--train-fraction 0 must be above 0"),
+        (["--task", "catalog-genre:least=0"], "least=0 must be at least 1"),
+        ([], "give --extractor and --task"),
+    ):
+        said = bench("probe", "--extractor", "mfcc", *words, *places)
+        assert said.code == 1
+        assert message in said.err
+
+
+# -- parts ----------------------------------------------------------------------------------------------
+
+
+def test_controls_stand_in_every_table():
+    request = ProbeRequest(Data(), ("mfcc", "precomputed:path=x.npy"), ("gtzan",), seeds=(0, 1))
+    entries = {cell.extractor for cell in cells(request, "gtzan", ("linear",))}
+    assert entries == {
+        "mfcc",
+        "precomputed:path=x.npy",
+        "shuffled:of=mfcc",
+        "shuffled:of=(precomputed:path=x.npy)",
+        "random",
+    }
+
+
+def test_every_layer_is_an_entry():
+    request = ProbeRequest(Data(), ("musicnn:weights=random", "mfcc"), ("gtzan",), layers=True)
+    layers = list(create("extractors", "musicnn:weights=random").layers)
+    assert request.vectors() == [*(f"musicnn:weights=random,layer={name}" for name in layers), "mfcc"]
+
+
+def _task(n=40, classes=4):
+    items = pl.DataFrame(
+        {"track_id": [f"{i:03d}" for i in range(n)], "part": ["train", "valid", "test", "train"] * (n // 4)}
+    )
+    truth = np.arange(n) // 4 % classes
+    return TaskData(items, truth.astype(np.int64), [str(c) for c in range(classes)])
+
+
+def test_each_fold_is_the_test_once_and_the_next_validation():
+    items = pl.DataFrame({"track_id": list("abcdef"), "fold": [0, 1, 2, 0, 1, 2]})
+    every = rounds(TaskData(items, np.zeros(6, np.int64), ["x"]))
+    assert [parts.tolist() for parts in every] == [
+        ["test", "valid", "train"] * 2,
+        ["train", "test", "valid"] * 2,
+        ["valid", "train", "test"] * 2,
+    ]
+
+
+def test_a_share_of_training_is_drawn_from_training():
+    data, task = _task(), create("tasks", "gtzan")
+    parts = rounds(data)[0]
+    use = {part: np.flatnonzero(parts == part) for part in ("train", "valid", "test")}
+    rows = fewer(task, data, use, 0.5, seed=3)
+    assert len(rows) == 10
+    assert set(rows) <= set(use["train"])
+    assert np.array_equal(rows, fewer(task, data, use, 0.5, seed=3))
+
+
+def test_the_interval_is_that_of_the_groups():
+    task = create("tasks", "gtzan")
+    rng = np.random.default_rng(0)
+    truth = np.repeat(rng.integers(0, 4, 50), 8)
+    # All eight clips of a song are answered alike, so there are 50 answers and not 400.
+    answer = np.repeat(np.where(rng.random(50) < 0.7, truth[::8], (truth[::8] + 1) % 4), 8)
+    scores = np.eye(4)[answer]
+    alone = interval(task, truth, scores, np.arange(400), seed=0)["accuracy"]
+    songs = interval(task, truth, scores, np.repeat(np.arange(50), 8), seed=0)["accuracy"]
+    share = (answer == truth).mean()
+    assert np.isclose(songs[1] - songs[0], 2 * 1.96 * np.sqrt(share * (1 - share) / 50), rtol=0.15)
+    assert np.isclose(alone[1] - alone[0], 2 * 1.96 * np.sqrt(share * (1 - share) / 400), rtol=0.15)
+
+
+def test_a_part_without_vectors_is_refused():
+    from bench.protocols import RunContext
+    from bench.run.probe_cell import score
+
+    data = _task()
+    present = (data.items["part"] != "test").to_numpy()
+    with pytest.raises(BenchError, match="no test item has a vector"):
+        score(
+            create("tasks", "gtzan"), data, np.ones((40, 3), np.float32), present, "knn",
+            treat="", fraction=1.0, seed=0, run=RunContext(),
+        )  # fmt: skip
