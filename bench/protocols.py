@@ -380,7 +380,9 @@ class TaskData:
 class Task(Protocol):
     """One MIR task: audio with a truth and an official split, and how answers are scored.
 
-    A task reads annotations and names files; the harness hashes, embeds and trains probes.
+    A task reads annotations and names files; the harness hashes, embeds and trains probes. Optional, for a
+    bound that knows the truth: ``ceiling_name``, what tables call it (None where it cannot be had), and
+    ``ceiling(data, *, seed)``, its vectors (N, D).
     """
 
     Settings: ClassVar[type[Any]] = NoSettings
@@ -402,8 +404,6 @@ class Task(Protocol):
     layout: str = ""
     """What the folder must hold, for ``bench ls tasks``."""
     settings: Any
-    ceiling_name: str | None = None
-    """Of a task that can also answer from the truth itself, as a bound: ``ceiling(data, *, seed)`` gives vectors."""
 
     def __init__(self, settings: Any) -> None:
         """Keep the settings; read nothing."""

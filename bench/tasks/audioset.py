@@ -71,7 +71,9 @@ class _AudioSet(FolderTask):
             for below in _below(ontology, genre):
                 columns.setdefault(below, []).append(column)
         sets = ["balanced_train", *(["unbalanced_train"] if self.settings.train == "all" else []), "eval"]
-        rows, pairs, others = [], [], 0
+        rows: list[tuple[str, float, str]] = []
+        pairs: list[tuple[int, int]] = []
+        others = 0
         for name in sets:
             for video, start, labels in _segments(root / f"{name}_segments.csv"):
                 found = {column for label in labels for column in columns.get(label, ())}

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from bench.errors import BenchError
@@ -62,7 +63,7 @@ class EmoMusic(FolderTask):
         part = pl.select(pl.when(test).then(pl.lit("test")).when(held).then(pl.lit("valid")).otherwise(pl.lit("train")))
         truth = frame.select("mean_arousal", "mean_valence").to_numpy()
         known = truth[~test.to_numpy()]
-        spread = known.std(axis=0) if len(known) else 0.0
+        spread = known.std(axis=0) if len(known) else np.zeros(2)
         if not (spread > 0).all():
             raise BenchError(f"{opened.path}: the values of the development set do not vary.")
         folder = files.first(root, "clips_45seconds|audio|clips")

@@ -134,7 +134,7 @@ class Links(Task):
         nodes = np.unique(pairs)
         unit = vectors[nodes]
         norm = np.linalg.norm(unit, axis=1, keepdims=True)
-        unit = unit / np.where(norm > 0, norm, 1)
+        unit /= np.where(norm > 0, norm, 1)
         linked = np.zeros((len(nodes), len(nodes)), np.bool_)
         linked[tuple(np.searchsorted(nodes, np.sort(pairs, axis=1)).T)] = True
         above = np.triu_indices(len(nodes), 1)

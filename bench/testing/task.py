@@ -151,7 +151,7 @@ class TaskContract:
         task, data = self.make(), self._data
         if task.kind == "links":
             truth: NDArray[Any] = data.truth
-            good = np.ones((data.items.height, 4), np.float32)
+            good = np.ones((data.items.height, 4))
         else:
             truth = self._tested()
             good = _perfect(task.kind, truth, len(data.names))
@@ -167,10 +167,11 @@ class TaskContract:
     def _tested(self) -> NDArray[Any]:
         items = self._data.items
         rows = items["part"] == "test" if "part" in items.columns else items["fold"] >= 0
-        return np.asarray(self._data.truth)[rows.to_numpy()]
+        truth: NDArray[Any] = self._data.truth[rows.to_numpy()]
+        return truth
 
 
 def _perfect(kind: str, truth: NDArray[Any], labels: int) -> NDArray[np.float64]:
     if kind in ("tags", "values"):
-        return truth.astype(np.float64)
-    return np.eye(labels)[truth]
+        return np.asarray(truth, np.float64)
+    return np.eye(labels)[np.asarray(truth, np.int64)]

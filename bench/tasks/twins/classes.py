@@ -21,7 +21,7 @@ def gtzan(root: Path, clips: Clips) -> None:
     # A genre sounds like one of the world's eight, as long as there are tracks of it.
     left = list(range(len(clips.tracks)))
     for at, genre in enumerate(GENRES):
-        for part, count in (("train", 3), ("valid", 1), ("test", 2)):
+        for part, count in zip(PARTS, (3, 1, 2), strict=True):
             for name in [line for line in lists[part] if line.startswith(f"{genre}/")][:count]:
                 row = min(left, key=lambda one: clips.tracks[one].genre != at % 8)
                 left.remove(row)
