@@ -83,8 +83,9 @@ class Record:
 
     @property
     def publishable(self) -> bool:
-        """Whether it may stand on a leaderboard: real data, trained weights, one lane."""
-        return not self.data.get("builtin") and not self.extractor.get("untrained") and self.lane != "mixed"
+        """Whether it may stand on a leaderboard: real data, all of it, trained weights, one lane."""
+        real = not self.data.get("builtin") and self.data.get("complete", True)
+        return real and not self.extractor.get("untrained") and self.lane != "mixed"
 
 
 def write(record: Record, folder: Path, rows: pl.DataFrame | None = None) -> Path:

@@ -16,11 +16,7 @@ from bench.errors import BenchError
 from bench.metrics.keys import relations
 from bench.probes import ProbeData, probe, subsample
 from bench.protocols import PARTS, Part, RunContext, Task, TaskData
-from bench.stats import percentiles
-
-RESAMPLES = 1000
-WORK = 5e7
-"""Truth values that may be scored anew for one interval: more of them are drawn less often, 200 times at least."""
+from bench.run.probe_interval import interval
 
 
 @dataclass
@@ -159,44 +155,6 @@ def fewer(
     # The vectors are the row numbers themselves: what stays says which.
     numbered = np.arange(len(data.truth), dtype=np.float32)[:, None]
     return subsample(_asked(task, data, numbered, use), fraction, seed=seed).x["train"][:, 0].astype(np.int64)
-
-
-def interval(
-    task: Task, truth: NDArray[Any], prediction: NDArray[Any], groups: NDArray[np.int64], seed: int
-) -> dict[str, tuple[float, float]]:
-    """Return 95 % percentile intervals of the macro metrics when groups of test items are drawn anew.
-
-    A metric that some draws leave undefined (a tag nobody has) is averaged over the draws that have it.
-
-    References
-    ----------
-    Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
-
-    """
-    rng = np.random.Generator(np.random.PCG64(seed))
-    _, codes = np.unique(groups, return_inverse=True)
-    order = np.argsort(codes, kind="stable")
-    starts = np.searchsorted(codes[order], np.arange(codes.max() + 2))
-    sizes = np.diff(starts)
-    resamples = int(np.clip(WORK / max(prediction.size, 1), 200, RESAMPLES))
-    drawn: dict[str, list[float]] = {}
-    for _ in range(resamples):
-        chosen = rng.integers(0, len(sizes), len(sizes))
-        lengths = sizes[chosen]
-        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        rows = order[np.repeat(starts[chosen], lengths) + within]
-        try:
-            found = task.evaluate(truth[rows], prediction[rows], ())
-        except (BenchError, ValueError):  # one class or no tag alone was drawn: nothing is defined
-            continue
-        for name, value in found.items():
-            if name != "undefined" and ":" not in name:
-                drawn.setdefault(name, []).append(value)
-    out = {}
-    for name, values in drawn.items():
-        low, high = percentiles(np.asarray(values)[:, None])
-        out[name] = (float(low[0]), float(high[0]))
-    return out
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import Any
 
 from bench import __version__
-from bench.data.catalogues import same_catalogue
 from bench.files import digest
 from bench.probes import settings_of
 from bench.registry import lane_of
@@ -34,6 +33,7 @@ def blank(request: ProbeRequest, asked: Asked, cell: ProbeCell, leaks: list[str]
             "name": asked.name,
             "collection": asked.collection,
             "builtin": asked.builtin,
+            "complete": not asked.incomplete,
             "license": asked.dataset.license if asked.dataset else asked.task.license,
             "fingerprint": {"task": asked.fingerprint},
             "task": asked.about,
@@ -96,11 +96,3 @@ def inputs(record: Record, vectors: Any) -> str:
             "seed": record.seed,
         }
     )
-
-
-def contaminated(record: Record, asked: Asked) -> str | None:
-    """Say that the extractor was trained on recordings of the task's collection, if it says so itself."""
-    known = [name for name in record.extractor["trained_on"] if same_catalogue(name, asked.collection)]
-    if not known:
-        return None
-    return f"{record.extractor['spec']} was trained on {', '.join(known)}, whose recordings {asked.name} tests on"

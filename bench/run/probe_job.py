@@ -24,9 +24,10 @@ from bench.results import Record
 from bench.run import plan
 from bench.run.job import Finished, Ui
 from bench.run.probe_cell import linked, score
-from bench.run.probe_entry import COSINE, blank, contaminated, inputs, probe_settings
+from bench.run.probe_entry import COSINE, blank, inputs, probe_settings
+from bench.run.probe_leaks import contaminated, leaks
 from bench.run.probe_request import ProbeCell, ProbeRequest, cells, layers, lines
-from bench.run.probe_tasks import FILES, Asked, leaks, open_tasks
+from bench.run.probe_tasks import FILES, Asked, open_tasks
 from bench.run.request import Place
 from bench.run.vectors import Audio, Filling
 
@@ -237,7 +238,9 @@ class ProbeJob:
                     f"{asked.name}: none of its {len(asked.ids):,} items has audio"
                     + (f"; the first was looked for at {path}." if path else ": give --audio DIR|LIST.")
                 )
-            asked.notes += asked.coverage(needs_audio=self.needs_audio)
+            found = asked.coverage(needs_audio=self.needs_audio)
+            asked.incomplete = bool(found)
+            asked.notes += found
         return audio
 
     def _cells(self) -> list[_Todo]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,6 @@ from bench.run.request import Place
 from bench.specs import parse
 
 FILES = ("path", "offset", "duration")
-SHOWN = 3
 
 
 @dataclass(eq=False)
@@ -31,6 +30,7 @@ class Asked:
     """One task, read.
 
     rows : row keys (hex) of the items' audio, None where there is none; set once the audio is hashed
+    incomplete : whether items are absent that the official parts, or the annotations, have
     """
 
     spec: str
@@ -39,6 +39,7 @@ class Asked:
     dataset: Dataset | None
     notes: list[str]
     rows: list[str | None] = field(default_factory=list)
+    incomplete: bool = False
 
     @property
     def name(self) -> str:
@@ -206,34 +207,3 @@ def _check_read(asked: Asked) -> None:
             raise BenchError(f"{asked.name}: there is no {' and no '.join(sorted(lacking))} item; it cannot be probed.")
     elif "fold" not in items.columns:
         raise BenchError(f"{asked.name}: items need a column part or fold.")
-
-
-def leaks(asked: Asked) -> tuple[list[str], list[str]]:
-    """Return what leaks from training into the held-out parts, and what does so by the task's own convention.
-
-    The first are artists whom the task keeps apart, and equal audio. Folds that are drawn track by track keep
-    nothing apart, so their equal audio is only told.
-    """
-    items = asked.data.items.with_columns(row=pl.Series(asked.rows, dtype=pl.String))
-    by = "part" if "part" in items.columns else "fold"
-    found = []
-    for column in asked.data.disjoint:
-        shared = _shared(items, column, by)
-        if shared:
-            found.append(f"{len(shared)} values of {column} stand in two parts ({_some(shared)})")
-    equal: list[str] = []
-    if same := _shared(items, "row", by):
-        ids = items.filter(pl.col("row").is_in(same[:SHOWN]))["track_id"].to_list()
-        equal.append(f"{len(same)} recordings are byte for byte in two {by}s ({_some(ids, 2 * SHOWN)})")
-    return (found, equal) if by == "fold" else (found + equal, [])
-
-
-def _shared(items: pl.DataFrame, column: str, by: str) -> list[str]:
-    if column not in items.columns:
-        return []
-    several = items.drop_nulls(column).group_by(column).agg(pl.col(by).n_unique().alias("parts"))
-    return [str(one) for one in several.filter(pl.col("parts") > 1)[column].sort().to_list()]
-
-
-def _some(values: Sequence[str], most: int = SHOWN) -> str:
-    return ", ".join(values[:most]) + (", ..." if len(values) > most else "")

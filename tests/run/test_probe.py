@@ -13,8 +13,9 @@ import bench.results
 from bench.errors import BenchError
 from bench.protocols import TaskData
 from bench.registry import create, names
-from bench.run.probe_cell import fewer, interval, rounds
-from bench.run.probe_entry import contaminated
+from bench.run.probe_cell import fewer, rounds
+from bench.run.probe_interval import interval
+from bench.run.probe_leaks import contaminated
 from bench.run.probe_request import ProbeRequest, cells
 from bench.run.probe_tasks import Asked
 from bench.run.request import Data
@@ -103,6 +104,7 @@ def test_absent_audio_is_counted_and_said(ran):
     line = "incomplete: 30 of 443 train, 10 of 197 valid, 20 of 290 test items"
     assert line in said.err
     assert any(line in warning for warning in record["warnings"])
+    assert not bench.results.Record(**record).publishable
 
 
 def test_clips_are_scored_as_tracks(ran):

@@ -1,0 +1,53 @@
+"""What must not be measured: training that knows the test, by artist, by audio, or by the extractor's own training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from bench.data.catalogues import same_catalogue
+from bench.results import Record
+from bench.run.probe_tasks import Asked
+
+SHOWN = 3
+"""Examples in a message."""
+
+
+def contaminated(record: Record, asked: Asked) -> str | None:
+    """Say that the extractor was trained on recordings of the task's collection, if it says so itself."""
+    known = [name for name in record.extractor["trained_on"] if same_catalogue(name, asked.collection)]
+    if not known:
+        return None
+    return f"{record.extractor['spec']} was trained on {', '.join(known)}, whose recordings {asked.name} tests on"
+
+
+def leaks(asked: Asked) -> tuple[list[str], list[str]]:
+    """Return what leaks from training into the held-out parts, and what does so by the task's own convention.
+
+    The first are artists whom the task keeps apart, and equal audio. Folds that are drawn track by track keep
+    nothing apart, so their equal audio is only told.
+    """
+    items = asked.data.items.with_columns(row=pl.Series(asked.rows, dtype=pl.String))
+    by = "part" if "part" in items.columns else "fold"
+    found = []
+    for column in asked.data.disjoint:
+        shared = _shared(items, column, by)
+        if shared:
+            found.append(f"{len(shared)} values of {column} stand in two parts ({_some(shared)})")
+    equal: list[str] = []
+    if same := _shared(items, "row", by):
+        ids = items.filter(pl.col("row").is_in(same[:SHOWN]))["track_id"].to_list()
+        equal.append(f"{len(same)} recordings are byte for byte in two {by}s ({_some(ids, 2 * SHOWN)})")
+    return (found, equal) if by == "fold" else (found + equal, [])
+
+
+def _shared(items: pl.DataFrame, column: str, by: str) -> list[str]:
+    if column not in items.columns:
+        return []
+    several = items.drop_nulls(column).group_by(column).agg(pl.col(by).n_unique().alias("parts"))
+    return [str(one) for one in several.filter(pl.col("parts") > 1)[column].sort().to_list()]
+
+
+def _some(values: Sequence[str], most: int = SHOWN) -> str:
+    return ", ".join(values[:most]) + (", ..." if len(values) > most else "")
