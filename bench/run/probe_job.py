@@ -25,7 +25,7 @@ from bench.run import plan
 from bench.run.job import Finished, Ui
 from bench.run.probe_cell import linked, score
 from bench.run.probe_entry import COSINE, blank, inputs, probe_settings
-from bench.run.probe_leaks import contaminated, leaks
+from bench.run.probe_leaks import contaminated, leaks, untangle
 from bench.run.probe_request import ProbeCell, ProbeRequest, cells, layers, lines
 from bench.run.probe_tasks import FILES, Asked, open_tasks
 from bench.run.request import Place
@@ -232,6 +232,7 @@ class ProbeJob:
             asked.rows = items.join(rows, on=FILES, how="left", nulls_equal=True, maintain_order="left")[
                 "row"
             ].to_list()
+            asked.notes += untangle(asked)
             if self.needs_audio and not asked.row_of:
                 path = next(iter(items["path"].drop_nulls()), None)
                 raise BenchError(

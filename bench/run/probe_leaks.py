@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from bench.data.catalogues import same_catalogue
+from bench.protocols import PARTS
 from bench.results import Record
 from bench.run.probe_tasks import Asked
 
@@ -40,6 +41,23 @@ def leaks(asked: Asked) -> tuple[list[str], list[str]]:
         ids = items.filter(pl.col("row").is_in(same[:SHOWN]))["track_id"].to_list()
         equal.append(f"{len(same)} recordings are byte for byte in two {by}s ({_some(ids, 2 * SHOWN)})")
     return (found, equal) if by == "fold" else (found + equal, [])
+
+
+def untangle(asked: Asked) -> list[str]:
+    """Leave out of a task of a dataset what is byte for byte in a later part, too; say how much that is.
+
+    Parts that are made here can be mended; those that somebody published cannot, and `leaks` refuses them.
+    """
+    items = asked.data.items
+    if asked.task.of != "data" or "part" not in items.columns:
+        return []
+    place = items.select(
+        row=pl.Series(asked.rows, dtype=pl.String),
+        part=pl.col("part").replace_strict(PARTS, range(len(PARTS)), return_dtype=pl.Int8),
+    )
+    earlier = place["row"].is_not_null() & place.select(pl.col("part") < pl.col("part").max().over("row")).to_series()
+    asked.rows = [None if out else row for row, out in zip(asked.rows, earlier.to_list(), strict=True)]
+    return [f"{earlier.sum()} items are left out: the same recording is in a later part"] if earlier.any() else []
 
 
 def _shared(items: pl.DataFrame, column: str, by: str) -> list[str]:

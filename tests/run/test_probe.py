@@ -15,7 +15,7 @@ from bench.protocols import TaskData
 from bench.registry import create, names
 from bench.run.probe_cell import fewer, rounds
 from bench.run.probe_interval import interval
-from bench.run.probe_leaks import contaminated
+from bench.run.probe_leaks import contaminated, leaks, untangle
 from bench.run.probe_request import ProbeRequest, cells
 from bench.run.probe_tasks import Asked
 from bench.run.request import Data
@@ -184,6 +184,15 @@ def test_an_extractor_that_knows_the_music_is_named(ran):
     assert contaminated(record, asked) is None
     record.extractor["trained_on"] = ["MTT"]
     assert "was trained on MTT" in contaminated(record, asked)
+
+
+def test_a_recording_twice_in_a_catalogue_stays_in_the_later_part():
+    items = pl.DataFrame({"track_id": list("abcde"), "part": ["train", "valid", "test", "train", "train"]})
+    asked = Asked("catalog-genre", create("tasks", "catalog-genre"), TaskData(items, np.zeros(5, int), ["x"]), None, [])
+    asked.rows = ["one", "one", "two", "two", None]
+    assert untangle(asked) == ["2 items are left out: the same recording is in a later part"]
+    assert asked.rows == [None, "one", "two", None, None]
+    assert leaks(asked) == ([], [])
 
 
 def test_wrong_input_is_refused_before_any_work(bench, places):
