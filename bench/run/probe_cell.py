@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench import treatments
 from bench.errors import BenchError
-from bench.metrics.keys import relations
+from bench.metrics.keys import key_points
 from bench.probes import ProbeData, probe, subsample
 from bench.protocols import PARTS, Part, RunContext, Task, TaskData
 from bench.run.probe_interval import interval
@@ -210,8 +210,7 @@ def _constant(task: Task, train: NDArray[Any], shape: tuple[int, ...]) -> NDArra
     elif task.kind == "classes":
         row = np.bincount(train, minlength=shape[1]).astype(np.float64)
     elif task.kind == "keys":
-        points = np.array([1.0, 0.5, 0.3, 0.2, 0.0])[relations()]
-        row = np.bincount(train, minlength=24).astype(np.float64) @ points
+        row = np.array([key_points(train, np.full_like(train, key)).sum() for key in range(24)])
     else:
         row = np.asarray(train, np.float64).mean(axis=0)
     return np.broadcast_to(row, shape)

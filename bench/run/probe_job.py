@@ -26,7 +26,7 @@ from bench.run.job import Finished, Ui
 from bench.run.probe_cell import linked, score
 from bench.run.probe_entry import COSINE, blank, inputs, probe_settings
 from bench.run.probe_leaks import contaminated, leaks, untangle
-from bench.run.probe_request import ProbeCell, ProbeRequest, cells, layers, lines
+from bench.run.probe_request import ALL, ProbeCell, ProbeRequest, cells, layers, lines
 from bench.run.probe_tasks import FILES, Asked, open_tasks
 from bench.run.request import Place
 from bench.run.vectors import Audio, Filling
@@ -227,31 +227,37 @@ class ProbeJob:
         every = every.with_columns(track_id=pl.when(twice).then(pl.col("path")).otherwise(pl.col("track_id")))
         audio = Audio.of(every, self.place.cache)
         rows = audio.rows.select(*FILES, "row")
-        for asked in self.tasks:
+        for asked in list(self.tasks):
             items = asked.data.items.select(*FILES)
-            asked.rows = items.join(rows, on=FILES, how="left", nulls_equal=True, maintain_order="left")[
-                "row"
-            ].to_list()
-            asked.notes += untangle(asked)
+            found = items.join(rows, on=FILES, how="left", nulls_equal=True, maintain_order="left")
+            asked.rows = list(found["row"])
             if self.needs_audio and not asked.row_of:
                 path = next(iter(items["path"].drop_nulls()), None)
-                raise BenchError(
-                    f"{asked.name}: none of its {len(asked.ids):,} items has audio"
-                    + (f"; the first was looked for at {path}." if path else ": give --audio DIR|LIST.")
-                )
-            found = asked.coverage(needs_audio=self.needs_audio)
-            asked.incomplete = bool(found)
-            asked.notes += found
+                where = f"the first was looked for at {path}" if path else "give --audio DIR|LIST"
+                self._refuse(asked, f"{asked.name}: none of its {len(asked.ids):,} items has audio; {where}.")
+                continue
+            asked.notes += untangle(asked)
+            lacking = asked.coverage(needs_audio=self.needs_audio)
+            asked.incomplete = bool(lacking)
+            asked.notes += lacking
         return audio
+
+    def _refuse(self, asked: Asked, reason: str) -> None:
+        """Stop on a task that is asked for by name; of ``all``, leave it out and say so."""
+        if ALL not in self.request.tasks:
+            raise BenchError(reason)
+        self.ui.log(f"left out: {reason}")
+        self.tasks.remove(asked)
 
     def _cells(self) -> list[_Todo]:
         """Return the cells of all tasks; what is known to leak is refused, or noted where it is allowed."""
         out, refused = [], []
-        for asked in self.tasks:
+        for asked in list(self.tasks):
             found, told = leaks(asked)
             asked.notes += told
             if found and not self.request.allow_leaks:
-                raise BenchError(f"{asked.name} leaks: {'; '.join(found)}. --allow-leaks measures it all the same.")
+                self._refuse(asked, f"{asked.name} leaks: {'; '.join(found)}. --allow-leaks measures it all the same.")
+                continue
             by_itself = asked.task.kind == "links"
             todo = cells(self.request, asked.spec, (COSINE,) if by_itself else self.request.probes)
             if asked.ceiling and self.request.controls:
@@ -266,8 +272,8 @@ class ProbeJob:
                 out.append(each)
         for line in dict.fromkeys(refused):
             self.ui.log(f"left out: {line}")
-        if refused and not any(not each.cell.control for each in out):
-            raise BenchError(f"nothing is left to do: {refused[0]}.")
+        if not any(not each.cell.control for each in out):
+            raise BenchError(f"nothing is left to do: {refused[0]}." if refused else "nothing is left to do.")
         return out
 
 

@@ -30,6 +30,7 @@ def leaks(asked: Asked) -> tuple[list[str], list[str]]:
     nothing apart, so their equal audio is only told.
     """
     items = asked.data.items.with_columns(row=pl.Series(asked.rows, dtype=pl.String))
+    items = items.filter(~pl.Series(asked.repeated or [False] * items.height))
     by = "part" if "part" in items.columns else "fold"
     found = []
     for column in asked.data.disjoint:
@@ -56,7 +57,7 @@ def untangle(asked: Asked) -> list[str]:
         part=pl.col("part").replace_strict(PARTS, range(len(PARTS)), return_dtype=pl.Int8),
     )
     earlier = place["row"].is_not_null() & place.select(pl.col("part") < pl.col("part").max().over("row")).to_series()
-    asked.rows = [None if out else row for row, out in zip(asked.rows, earlier.to_list(), strict=True)]
+    asked.repeated = earlier.to_list()
     return [f"{earlier.sum()} items are left out: the same recording is in a later part"] if earlier.any() else []
 
 

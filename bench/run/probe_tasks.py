@@ -30,6 +30,7 @@ class Asked:
     """One task, read.
 
     rows : row keys (hex) of the items' audio, None where there is none; set once the audio is hashed
+    repeated : which items are left out because a later part has the same recording; empty: none
     incomplete : whether items are absent that the official parts, or the annotations, have
     """
 
@@ -39,6 +40,7 @@ class Asked:
     dataset: Dataset | None
     notes: list[str]
     rows: list[str | None] = field(default_factory=list)
+    repeated: list[bool] = field(default_factory=list)
     incomplete: bool = False
 
     @property
@@ -115,9 +117,9 @@ class Asked:
         return out
 
     def heard(self, *, needs_audio: bool) -> NDArray[np.bool_]:
-        """Which items (N,) can be asked about: all, or those with audio."""
-        there = [row is not None or not needs_audio for row in self.rows]
-        return np.array(there, np.bool_)
+        """Which items (N,) can be asked about: all, or those with audio; none twice."""
+        there = np.array([row is not None or not needs_audio for row in self.rows], np.bool_)
+        return there & ~np.array(self.repeated, np.bool_) if self.repeated else there
 
     def coverage(self, *, needs_audio: bool) -> list[str]:
         """Say how much of the official material is there; what is complete needs no words."""
