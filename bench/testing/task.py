@@ -41,7 +41,7 @@ class TaskContract:
 
     def dataset(self) -> Dataset:
         """Return the dataset that a task `of` data is asked of."""
-        return get("datasets", "demo-long")()  # type: ignore[no-any-return]
+        return get("datasets", "demo")()  # type: ignore[no-any-return]
 
     @cached_property
     def _temporary(self) -> tempfile.TemporaryDirectory[str]:
