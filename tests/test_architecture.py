@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"errors", "files", "hashes", "protocols", "__init__"},
-    {"fit", "audio", "store", "data", "metrics", "stats", "results", "weights"},
+    {"fit", "audio", "store", "data", "metrics", "stats", "results", "weights", "published"},
     {"specs", "registry", "treatments", "topk", "rank", "extract", "items", "report", "tasks"},
     {"run", "testing", "probes"},
     {"cli", "__main__"},
@@ -18,6 +18,7 @@ FLOORS = [
 NEIGHBOURS = {
     "files": {"errors"},
     "hashes": {"errors", "files"},
+    "published": {"data", "results"},
     "registry": {"specs"},
     "extract": {"registry"},
     "items": {"extract", "registry", "specs", "treatments"},

@@ -1,13 +1,14 @@
-"""One LaTeX file per board: a booktabs table per lane."""
+"""LaTeX: one file per board with a booktabs table per lane, one per chapter with its tables."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from bench.report import layout
-from bench.report.table import Block, Board
+from bench.report.grid import Cell, Grid, Head, Section
+from bench.report.table import Board
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -46,39 +47,62 @@ def escape(text: str) -> str:
 
 def document(board: Board, name: str, metrics: Sequence[str]) -> str:
     """Return the tables of a board, to be read with ``input``; `name` makes their labels."""
-    out = ["% Needs \\usepackage{booktabs,graphicx}. Generated from result records: change those, not this file.", ""]
-    for block in board.blocks:
-        out += _table(board, block, f"tab:{name.replace('_', '-')}-{block.lane}", metrics)
-    return "\n".join(out)
+    notes = [note.text for note in board.notes]
+    return _file(
+        table(
+            layout.main_grid(board, block, metrics),
+            f"{name}-{block.lane}",
+            f"{board.title}. {layout.LANE_HEADINGS[block.lane]}. {layout.LANE_NOTES.get(block.lane, '')}".strip(),
+            notes,
+        )
+        for block in board.blocks
+    )
 
 
-def _table(board: Board, block: Block, label: str, metrics: Sequence[str]) -> list[str]:
-    columns = layout.main(board, block, metrics)
-    caption = f"{board.title}. {layout.LANE_HEADINGS[block.lane]}. {layout.LANE_NOTES.get(block.lane, '')}"
+def tables(grids: Iterable[Grid], name: str) -> str:
+    """Return some tables, to be read with ``input``; `name` makes their labels."""
+    return _file(table(grid, f"{name}-{grid.name}", f"{grid.title}.", grid.notes) for grid in grids)
+
+
+def _file(tables: Iterable[list[str]]) -> str:
+    head = "% Needs \\usepackage{booktabs,graphicx}. Generated from result records: change those, not this file."
+    return "\n".join([head, "", *(text for lines in tables for text in lines)])
+
+
+def table(grid: Grid, label: str, caption: str, notes: Sequence[str]) -> list[str]:
+    """Return the lines of one floating table."""
     out = [
         r"\begin{table}",
         r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
-        rf"\caption{{{escape(caption.strip())}}}",
-        rf"\label{{{label}}}",
+        rf"\caption{{{escape(caption)}}}",
+        rf"\label{{tab:{label.replace('_', '-')}}}",
         # Three candidate sets are wider than most pages: shrink what does not fit, and nothing else.
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-        rf"\begin{{tabular}}{{{''.join('r' if c.right else 'l' for c in columns)}}}",
+        rf"\begin{{tabular}}{{{''.join('r' if head.right else 'l' for head in grid.heads)}}}",
         r"\toprule",
-        *_groups(columns),
-        _row([escape(column.heading) for column in columns]),
+        *_groups(grid.heads),
+        _row([escape(head.heading) for head in grid.heads]),
     ]
-    for rows in (block.rows, block.controls, [block.chance]):
-        if rows:
-            out += [r"\midrule", *(_row([_cell(column.cell(row)) for column in columns]) for row in rows)]
+    for section in grid.sections:
+        if section.rows:
+            out += [r"\midrule", *_titled(section, len(grid.heads))]
+            out += [_row([_cell(cell) for cell in row]) for row in section.rows]
     out += [r"\bottomrule", r"\end{tabular}}", "", r"\smallskip\begin{minipage}{\linewidth}\scriptsize"]
-    out += [escape(note.text) + r"\par" for note in board.notes]
+    out += [escape(note) + r"\par" for note in notes]
     return [*out, r"\end{minipage}", r"\end{table}", ""]
 
 
-def _groups(columns: Sequence[layout.Column]) -> list[str]:
-    """The candidate sets above their columns."""
+def _titled(section: Section, width: int) -> list[str]:
+    """The title of a section, unless it says no more than its rows do."""
+    if section.title in ("", "Controls", "Chance"):
+        return []
+    return [rf"\multicolumn{{{width}}}{{l}}{{\textit{{{escape(section.title)}}}}} \\"]
+
+
+def _groups(columns: Sequence[Head]) -> list[str]:
+    """The groups above their columns."""
     heads, rules, at = [], [], 1
-    for group, members in groupby(columns, key=lambda column: column.group):
+    for group, members in groupby(columns, key=lambda head: head.group):
         width = len(list(members))
         if group:
             heads.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(group)}}}")
@@ -93,5 +117,5 @@ def _row(cells: Sequence[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def _cell(cell: layout.Cell) -> str:
+def _cell(cell: Cell) -> str:
     return rf"\textbf{{{escape(cell.text)}}}" if cell.bold else escape(cell.text)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from bench.data.catalogues import same_catalogue
+from bench.report.grid import Cell, Grid, Head, Section
 from bench.report.notes import marks
 from bench.report.table import Block, Board, Row, Value
-from bench.report.words import NONE, heading, number, percent, short
+from bench.report.words import NONE, heading, line, number, percent, short
 
 LANE_HEADINGS = {
     "corrected": "Lane: corrected",
@@ -17,14 +19,6 @@ LANE_HEADINGS = {
 LANE_NOTES = {
     "mixed": "Extractor and model follow different lanes: compare within this block only; never for leaderboards.",
 }
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One place of a table."""
-
-    text: str
-    bold: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,6 +32,19 @@ class Column:
 
 
 Style = Callable[[Value], str]
+
+
+def grid(name: str, title: str, columns: Sequence[Column], sections: Sequence[tuple[str, Sequence[Row]]]) -> Grid:
+    """Return the finished table of some rows."""
+    heads = [Head(column.heading, column.group, column.right) for column in columns]
+    filled = [Section(text, [[column.cell(row) for column in columns] for row in rows]) for text, rows in sections]
+    return Grid(name, title, heads, filled)
+
+
+def sections(block: Block, *, chance: bool = True) -> list[tuple[str, Sequence[Row]]]:
+    """Return a block's rows in the order of every table: what is compared, the controls, chance."""
+    found: list[tuple[str, Sequence[Row]]] = [("", block.rows), ("Controls", block.controls)]
+    return [*found, ("Chance", [block.chance])] if chance else found
 
 
 def bounds(value: Value) -> str:
@@ -69,7 +76,7 @@ def metric_column(where: str, metric: str, style: Style) -> Column:
 
     def cell(row: Row) -> Cell:
         value = row.values.get(where, {}).get(metric)
-        return Cell(NONE) if value is None else Cell(style(value), value.best)
+        return Cell(NONE) if value is None else Cell(style(value), value.best, value.mean)
 
     return Column(heading(metric), cell, where)
 
@@ -82,6 +89,30 @@ def names(block: Block) -> list[Column]:
     ]
     if block.lane == "mixed":
         found.append(Column("Lanes", lambda row: Cell(_lanes(row)), right=False))
+    return found
+
+
+def main_grid(board: Board, block: Block, metrics: Sequence[str]) -> Grid:
+    """Return the main table of a lane, under its heading."""
+    return grid(block.lane, LANE_HEADINGS[block.lane], main(board, block, metrics), sections(block))
+
+
+def detail_grids(board: Board, block: Block, metrics: Sequence[str]) -> list[Grid]:
+    """Return the tables behind the main one: every k with intervals, beyond accuracy, time and memory."""
+    found = [
+        grid(where, f"{where.capitalize()}, every k, with intervals", columns, sections(block))
+        for where in board.sets
+        if (columns := detail(board, block, where, metrics))
+    ]
+    made = sections(block, chance=False)
+    found += [
+        grid(f"{where}-beyond-{k}", f"Beyond accuracy: {where}, k = {k}", columns, made)
+        for where in board.sets
+        for k in board.k
+        if (columns := beyond(block, where, k))
+    ]
+    if any(row.cost(name) is not None for row in block.all for name in ("fit_s", "score_s", "peak_memory_bytes")):
+        found.append(grid("cost", "Time and memory", costs(block), made))
     return found
 
 
@@ -98,8 +129,19 @@ def main(board: Board, block: Block, metrics: Sequence[str]) -> list[Column]:
         Column("Coverage", lambda row: Cell(percent(row.coverage) if row.width else NONE)),
         Column("s/1000", lambda row: Cell(number(row.cost("extract_s_per_1000"), 1))),
         Column("Licence", lambda row: Cell(row.license or NONE), right=False),
+        *([Column("Trained on", _trained_on(board), right=False)] if any(row.trained_on for row in board.rows) else []),
         seeds(),
     ]
+
+
+def _trained_on(board: Board) -> Callable[[Row], Cell]:
+    """Read what an extractor declares; ``!`` behind the recordings that it is measured on."""
+
+    def cell(row: Row) -> Cell:
+        named = [f"{name} !" if same_catalogue(name, board.data) else name for name in sorted(row.trained_on)]
+        return Cell(line(", ".join(named)) or NONE)
+
+    return cell
 
 
 def detail(board: Board, block: Block, where: str, metrics: Sequence[str]) -> list[Column]:

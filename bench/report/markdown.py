@@ -11,7 +11,8 @@ from pathlib import Path
 from rich.cells import cell_len
 
 from bench.report import layout
-from bench.report.table import Block, Board, Row
+from bench.report.grid import Cell, Grid
+from bench.report.table import Board
 from bench.report.words import SET_GLOSSARY, glossary, parts, word
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$])")
@@ -36,28 +37,28 @@ def escape(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", text)
 
 
-def table(columns: Sequence[layout.Column], sections: Sequence[tuple[str, Sequence[Row]]]) -> list[str]:
+def table(grid: Grid) -> list[str]:
     """Return an aligned pipe table; each section with a title starts with a row that holds it."""
-    titles = [escape(f"{c.group} {c.heading}".strip()) for c in columns]
+    titles = [escape(f"{head.group} {head.heading}".strip()) for head in grid.heads]
     body: list[list[str]] = []
-    for title, rows in sections:
-        if title and rows:
-            body.append([f"*{title}*", *[""] * (len(columns) - 1)])
-        body += [[_cell(column.cell(row)) for column in columns] for row in rows]
-    widths = [max(3, *(cell_len(row[i]) for row in [titles, *body])) for i in range(len(columns))]
+    for section in grid.sections:
+        if section.title and section.rows:
+            body.append([f"*{escape(section.title)}*", *[""] * (len(titles) - 1)])
+        body += [[_cell(cell) for cell in row] for row in section.rows]
+    widths = [max(3, *(cell_len(row[i]) for row in [titles, *body])) for i in range(len(titles))]
 
     def joined(cells: Sequence[str]) -> str:
         padded = [
-            " " * (width - cell_len(cell)) + cell if column.right else cell + " " * (width - cell_len(cell))
-            for cell, width, column in zip(cells, widths, columns, strict=True)
+            " " * (width - cell_len(cell)) + cell if head.right else cell + " " * (width - cell_len(cell))
+            for cell, width, head in zip(cells, widths, grid.heads, strict=True)
         ]
         return f"| {' | '.join(padded)} |"
 
-    rule = ["-" * (w - 1) + ":" if c.right else "-" * w for w, c in zip(widths, columns, strict=True)]
+    rule = ["-" * (w - 1) + ":" if h.right else "-" * w for w, h in zip(widths, grid.heads, strict=True)]
     return [joined(titles), f"| {' | '.join(rule)} |", *map(joined, body), ""]
 
 
-def _cell(cell: layout.Cell) -> str:
+def _cell(cell: Cell) -> str:
     return f"**{escape(cell.text)}**" if cell.bold else escape(cell.text)
 
 
@@ -67,29 +68,11 @@ def _board(board: Board, folder: Path, metrics: Sequence[str]) -> list[str]:
         out += [f"### {layout.LANE_HEADINGS[block.lane]}", ""]
         if note := layout.LANE_NOTES.get(block.lane):
             out += [note, ""]
-        out += table(layout.main(board, block, metrics), _sections(block))
-        out += _details(board, block, metrics)
+        out += table(layout.main_grid(board, block, metrics))
+        for grid in layout.detail_grids(board, block, metrics):
+            out += [f"#### {escape(grid.title)}", "", *table(grid)]
     out += ["### Notes", "", *(f"- {escape(note.text)}" for note in board.notes), ""]
     return [*out, *_repeat(board, folder)]
-
-
-def _sections(block: Block) -> list[tuple[str, Sequence[Row]]]:
-    return [("", block.rows), ("Controls", block.controls), ("Chance", [block.chance])]
-
-
-def _details(board: Board, block: Block, metrics: Sequence[str]) -> list[str]:
-    out = []
-    for where in board.sets:
-        out += [f"#### {where.capitalize()}, every k, with intervals", ""]
-        out += table(layout.detail(board, block, where, metrics), _sections(block))
-    without_chance = _sections(block)[:2]
-    for where in board.sets:
-        for k in board.k:
-            if columns := layout.beyond(block, where, k):
-                out += [f"#### Beyond accuracy: {where}, k = {k}", "", *table(columns, without_chance)]
-    if any(row.cost(name) is not None for row in block.all for name in ("fit_s", "score_s", "peak_memory_bytes")):
-        out += ["#### Time and memory", "", *table(layout.costs(block), without_chance)]
-    return out
 
 
 def _repeat(board: Board, folder: Path) -> list[str]:
