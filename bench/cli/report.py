@@ -1,7 +1,9 @@
-"""Tables from records: controls and chance always in, lanes never mixed.
+"""Tables and figures from records: controls and chance always in, lanes never mixed.
 
-bench report results/                 on the screen
-bench report results/ --out tables/   Markdown, CSV and LaTeX files
+bench report results/                              on the screen
+bench report results/ --out tables/                Markdown, HTML, CSV, LaTeX and figures
+bench report results/ --published recsys2024       ours beside a paper's numbers, in its own tables
+bench report --published recsys2024                the paper's numbers alone
 """
 
 from __future__ import annotations
@@ -15,25 +17,42 @@ from bench.errors import BenchError
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("results", type=Path, metavar="RESULTS", help="a folder with records")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="also write report.md, *.csv and *.tex there")
+    parser.add_argument("results", type=Path, nargs="?", metavar="RESULTS", help="a folder with records")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="also write report.md, report.html, *.csv, *.tex there")
+    parser.add_argument(
+        "--published", action="append", default=[], metavar="NAME", help="recsys2024, journal2026: a paper's tables"
+    )
+    parser.add_argument(
+        "--metric", default="ndcg", help="of recommendation, what is set against MIR (default %(default)s)"
+    )
+    parser.add_argument("--no-plots", action="store_true", help="write no figures")
 
 
 def run(args: argparse.Namespace) -> int:
     """Read, show, write."""
-    from bench.report import boards, show, write
+    from bench.published import paper
+    from bench.report import show, write
+    from bench.report.plots import absent
+    from bench.report.whole import report
+    from bench.report.words import checked
     from bench.results import read_all
 
-    found = list(read_all(args.results))
-    records = [(path, record) for path, record in found if not isinstance(record, BenchError)]
-    problems = [str(record) for _, record in found if isinstance(record, BenchError)]
-    if not records:
-        raise BenchError(f"{args.results} holds no result record." + "".join(f"\n  {p}" for p in problems[:5]))
-    tables = boards(records, problems=problems)
-    show(tables)
-    for problem in problems:
+    papers = [paper(name) for name in args.published]
+    (metric,) = checked((args.metric,))
+    if args.results is None and not papers:
+        raise BenchError("nothing to report: name a folder with records, or --published NAME.")
+    found = list(read_all(args.results)) if args.results else []
+    if args.results and not any(not isinstance(record, BenchError) for _, record in found):
+        problems = "".join(f"\n  {record}" for _, record in found[:5])
+        raise BenchError(f"{args.results} holds no result record.{problems}")
+    made = report(found, papers, metric)
+    show(made.boards, chapters=made.chapters)
+    for problem in made.problems:
         print(f"left out: {problem}", file=sys.stderr)
     if args.out:
-        for path in write(tables, args.out):
+        if (why := None if args.no_plots else absent()) is not None:
+            print(why, file=sys.stderr)
+        plots = [] if args.no_plots or why else made.plots()
+        for path in write(made.boards, args.out, problems=made.problems, chapters=made.chapters, plots=plots):
             print(path)
     return 0

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.report import layout
+from bench.report.grid import Chapter, Grid
 from bench.report.table import Block, Board, Row
 from bench.report.words import MAIN, RANKED_BY, checked, heading, parts, word
 
@@ -32,8 +33,9 @@ def show(
     *,
     problems: Sequence[str] = (),
     metrics: tuple[str, ...] = MAIN,
+    chapters: Sequence[Chapter] = (),
 ) -> None:
-    """Print boards: metrics at the first k, the interval on the metric that orders the rows.
+    """Print boards, then chapters: metrics at the first k, the interval on the metric that orders the rows.
 
     Where room is short, names are folded, then columns give way: recall first, then hit rate, from the
     last candidate set on. The files of `bench.report.write` have them all.
@@ -47,18 +49,24 @@ def show(
     metrics = checked(metrics)
     console = console or Console()
     if console.is_terminal:
-        _show(boards, console, problems, metrics)
+        _show(boards, console, problems, metrics, chapters)
         return
     width = console.width
     console.width = max(WIDTH, width)
     try:
-        _show(boards, console, problems, metrics)
+        _show(boards, console, problems, metrics, chapters)
     finally:
         console.width = width
 
 
-def _show(boards: Iterable[Board], console: Console, problems: Sequence[str], metrics: Sequence[str]) -> None:
-    empty = True
+def _show(
+    boards: Iterable[Board],
+    console: Console,
+    problems: Sequence[str],
+    metrics: Sequence[str],
+    chapters: Sequence[Chapter],
+) -> None:
+    empty = not chapters
     for board in boards:
         empty = False
         console.print(Text(board.title, style="bold"))
@@ -68,10 +76,49 @@ def _show(boards: Iterable[Board], console: Console, problems: Sequence[str], me
             if note.brief:
                 console.print(Text(note.text, style="dim"))
         console.print()
+    for chapter in chapters:
+        _chapter(console, chapter)
     if empty:
         console.print("No records.")
     for problem in problems:
         console.print(Text(f"Left out: {problem}", style="yellow"))
+
+
+def _chapter(console: Console, chapter: Chapter) -> None:
+    console.print(Text(chapter.title, style="bold"))
+    for text in chapter.lead:
+        console.print(Text(text, style="dim"))
+    for grid in chapter.grids:
+        console.print(Text(grid.title, style="italic"))
+        table = _grid(grid)
+        if not _fits(console, table):
+            table = _grid(grid, _NARROW["Extractor"])
+        console.print(table)
+    for note in [*(note for grid in chapter.grids for note in grid.notes), *chapter.notes]:
+        console.print(Text(note, style="dim"))
+    console.print()
+
+
+def _grid(grid: Grid, widest: int | None = None) -> Table:
+    """Set a finished table; a number is never cut, a name may be folded."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0, collapse_padding=True, show_edge=False)
+    previous = ""
+    for head in grid.heads:
+        group = head.group if head.group != previous else ""
+        previous = head.group
+        table.add_column(
+            Text(f"{group}\n{head.heading}" if any(h.group for h in grid.heads) else head.heading),
+            justify="right" if head.right else "left",
+            overflow="fold",
+            max_width=None if head.right else widest,
+        )
+    for section in grid.sections:
+        if section.title and section.rows:
+            table.add_row(Text(section.title, style="italic"))
+        for row in section.rows:
+            cells = [Text(cell.text + ("*" if cell.bold else ""), style="bold" if cell.bold else "") for cell in row]
+            table.add_row(*cells, end_section=row is section.rows[-1])
+    return table
 
 
 def _block(console: Console, board: Board, block: Block, metrics: Sequence[str]) -> None:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.errors import BenchError, did_you_mean
-from bench.files import write_text
-from bench.report import latex, markdown, tidy
+from bench.files import whole, write_text
+from bench.report import html, latex, markdown, tidy
+from bench.report.grid import Chapter
 from bench.report.table import Board
 from bench.report.words import MAIN, checked
 from bench.results import slug
 
-FORMATS = ("md", "csv", "tex")
+if TYPE_CHECKING:
+    from bench.report.plots import Plot
+
+FORMATS = ("md", "csv", "tex", "html")
 
 
 def write(
@@ -22,8 +27,10 @@ def write(
     *,
     problems: Sequence[str] = (),
     metrics: tuple[str, ...] = MAIN,
+    chapters: Sequence[Chapter] = (),
+    plots: Sequence[Plot] = (),
 ) -> list[Path]:
-    """Write ``report.md`` and, for each board, a ``.csv`` and a ``.tex``; return their paths.
+    """Write ``report.md``, ``report.html`` and, for each board and chapter, CSV and LaTeX; return their paths.
 
     The same records in the same place give the same bytes: there are no dates.
 
@@ -34,9 +41,13 @@ def write(
     folder
         Made if it does not exist. Paths of records in the page are relative to it.
     formats
-        Any of md, csv, tex.
+        Any of md, csv, tex, html.
     metrics
         Columns of the tables; the CSV has all metrics.
+    chapters
+        Comparisons beside the boards: of recommendation with MIR, of ours with published numbers.
+    plots
+        Written as SVG and PNG, and shown in the pages.
 
     Raises
     ------
@@ -50,15 +61,28 @@ def write(
             raise BenchError(f"there is no report format {name!r}.{did_you_mean(name, FORMATS)}")
     texts: dict[str, str] = {}
     if "md" in formats:
-        texts["report.md"] = markdown.page(boards, folder, problems, metrics)
+        figures = [(f"{plot.name}.svg", plot.alt) for plot in plots]
+        texts["report.md"] = markdown.page(boards, folder, problems, metrics, chapters, figures)
+    if "html" in formats:
+        texts["report.html"] = html.page("Results", boards, chapters, plots, problems=problems, metrics=metrics)
     for board, name in zip(boards, _names(boards), strict=True):
         if "csv" in formats:
             texts[f"{name}.csv"] = tidy.table(board)
         if "tex" in formats:
             texts[f"{name}.tex"] = latex.document(board, name, metrics)
+    for chapter in chapters:
+        if "csv" in formats:
+            texts |= {f"{chapter.name}-{grid.name}.csv": tidy.grid(grid) for grid in chapter.grids}
+        if "tex" in formats:
+            texts[f"{chapter.name}.tex"] = latex.tables(chapter.grids, chapter.name, chapter.notes)
+    texts |= {f"{plot.name}.svg": plot.svg for plot in plots}
     for name, text in texts.items():
         write_text(folder / name, text)
-    return [folder / name for name in texts]
+    images = {f"{plot.name}.png": plot.png for plot in plots}
+    for name, content in images.items():
+        with whole(folder / name) as temporary:
+            temporary.write_bytes(content)
+    return [folder / name for name in [*texts, *images]]
 
 
 def _names(boards: Sequence[Board]) -> list[str]:

@@ -50,3 +50,14 @@ class Grid:
     def rows(self) -> list[Sequence[Cell]]:
         """Rows of all sections."""
         return [row for section in self.sections for row in section.rows]
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """Tables that belong together, with what must be read before and after them."""
+
+    name: str
+    title: str
+    lead: Sequence[str]
+    grids: Sequence[Grid]
+    notes: Sequence[str] = ()

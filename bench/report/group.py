@@ -12,6 +12,7 @@ from bench.files import digest
 from bench.report.intake import LANES, incomplete
 from bench.report.notes import notes
 from bench.report.peruser import complete
+from bench.report.probed import is_probe
 from bench.report.table import Block, Board, Row, Value
 from bench.report.words import NONE, SETS, line
 from bench.results import Record
@@ -20,7 +21,7 @@ Found = tuple[Path, Record]
 
 
 def boards(records: Iterable[tuple[Path, Record | BenchError]], problems: list[str] | None = None) -> list[Board]:
-    """Return one board per (data, split, list of k), each with a block per lane.
+    """Return one board per (data, split, list of k), each with a block per lane; probes are left to `probed`.
 
     Parameters
     ----------
@@ -36,6 +37,8 @@ def boards(records: Iterable[tuple[Path, Record | BenchError]], problems: list[s
     for path, record in records:
         if isinstance(record, BenchError):
             problems.append(line(record))
+        elif is_probe(record):
+            continue
         elif trouble := incomplete(record):
             problems.append(line(f"{path}: {trouble}"))
         else:

@@ -32,6 +32,9 @@ _ESCAPES = {
     "–": "--",
     "±": r"$\pm$",
     "×": r"$\times$",
+    "ρ": r"$\rho$",
+    "τ": r"$\tau$",
+    "²": r"$^2$",
     "†": r"$\dagger$",
     "‡": r"$\ddagger$",
     "§": r"\S{}",
@@ -59,9 +62,12 @@ def document(board: Board, name: str, metrics: Sequence[str]) -> str:
     )
 
 
-def tables(grids: Iterable[Grid], name: str) -> str:
-    """Return some tables, to be read with ``input``; `name` makes their labels."""
-    return _file(table(grid, f"{name}-{grid.name}", f"{grid.title}.", grid.notes) for grid in grids)
+def tables(grids: Sequence[Grid], name: str, notes: Sequence[str]) -> str:
+    """Return some tables, to be read with ``input``; `name` makes their labels, `notes` stand below the last."""
+    return _file(
+        table(grid, f"{name}-{grid.name}", f"{grid.title}.", [*grid.notes, *(notes if grid is grids[-1] else ())])
+        for grid in grids
+    )
 
 
 def _file(tables: Iterable[list[str]]) -> str:

@@ -9,7 +9,7 @@ from bench.data.catalogues import same_catalogue
 from bench.report.grid import Cell, Grid, Head, Section
 from bench.report.notes import marks
 from bench.report.table import Block, Board, Row, Value
-from bench.report.words import NONE, heading, line, number, percent, short
+from bench.report.words import NONE, bounds, heading, line, number, percent, short
 
 LANE_HEADINGS = {
     "corrected": "Lane: corrected",
@@ -47,11 +47,9 @@ def sections(block: Block, *, chance: bool = True) -> list[tuple[str, Sequence[R
     return [*found, ("Chance", [block.chance])] if chance else found
 
 
-def bounds(value: Value) -> str:
-    """Return the mean with its interval, ``0.1234 [0.1150, 0.1320]``."""
-    if value.low is None or value.high is None:
-        return number(value.mean)
-    return f"{number(value.mean)} [{number(value.low)}, {number(value.high)}]"
+def spanned(value: Value) -> str:
+    """Return the mean with its interval."""
+    return bounds(value.mean, value.low, value.high)
 
 
 def plain(value: Value) -> str:
@@ -97,6 +95,32 @@ def main_grid(board: Board, block: Block, metrics: Sequence[str]) -> Grid:
     return grid(block.lane, LANE_HEADINGS[block.lane], main(board, block, metrics), sections(block))
 
 
+def lanes_grid(board: Board) -> Grid | None:
+    """Return the lanes side by side in the metric that orders the rows; None where there is a single lane."""
+    if len(board.blocks) < 2 or not board.ranked_by:
+        return None
+    metric = board.ranked_by[1]
+    heads = [Head("Extractor", right=False), Head("Model", right=False)]
+    heads += [Head(block.lane, f"{where} {heading(metric)}") for where in board.sets for block in board.blocks]
+    kinds: dict[str, dict[tuple[str, str], dict[str, Row]]] = {"": {}, "Controls": {}, "Chance": {}}
+    for block in board.blocks:
+        for title, rows in sections(block):
+            for row in rows:
+                kinds[title].setdefault((row.extractor, row.model), {})[block.lane] = row
+
+    def cells(names: tuple[str, str], by_lane: dict[str, Row]) -> list[Cell]:
+        found = [Cell(name) for name in names]
+        for where in board.sets:
+            for block in board.blocks:
+                row = by_lane.get(block.lane)
+                found.append(metric_column(where, metric, plain).cell(row) if row else Cell(NONE))
+        return found
+
+    filled = [Section(title, [cells(*each) for each in rows.items()]) for title, rows in kinds.items()]
+    note = "A column is one lane; bold compares within its column's lane, never across lanes."
+    return Grid("lanes", "Lanes side by side", heads, filled, [note])
+
+
 def detail_grids(board: Board, block: Block, metrics: Sequence[str]) -> list[Grid]:
     """Return the tables behind the main one: every k with intervals, beyond accuracy, time and memory."""
     found = [
@@ -121,7 +145,7 @@ def main(board: Board, block: Block, metrics: Sequence[str]) -> list[Column]:
     found = names(block)
     for where in board.sets:
         for metric in board.metrics(metrics, board.k[:1]):
-            style = bounds if (where, metric) == board.ranked_by else plain
+            style = spanned if (where, metric) == board.ranked_by else plain
             found.append(metric_column(where, metric, style))
     return [
         *found,
@@ -146,7 +170,7 @@ def _trained_on(board: Board) -> Callable[[Row], Cell]:
 
 def detail(board: Board, block: Block, where: str, metrics: Sequence[str]) -> list[Column]:
     """Return the columns of one candidate set: every k, with intervals."""
-    return [*names(block), *(metric_column(where, metric, bounds) for metric in board.metrics(metrics))]
+    return [*names(block), *(metric_column(where, metric, spanned) for metric in board.metrics(metrics))]
 
 
 def beyond(block: Block, where: str, k: int) -> list[Column]:

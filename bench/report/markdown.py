@@ -11,25 +11,52 @@ from pathlib import Path
 from rich.cells import cell_len
 
 from bench.report import layout
-from bench.report.grid import Cell, Grid
+from bench.report.grid import Cell, Chapter, Grid
 from bench.report.table import Board
 from bench.report.words import SET_GLOSSARY, glossary, parts, word
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$])")
 
 
-def page(boards: Sequence[Board], folder: Path, problems: Sequence[str], metrics: Sequence[str]) -> str:
-    """Return the whole page; paths of records are relative to `folder`, where the page will stand."""
+def page(
+    boards: Sequence[Board],
+    folder: Path,
+    problems: Sequence[str],
+    metrics: Sequence[str],
+    chapters: Sequence[Chapter] = (),
+    figures: Sequence[tuple[str, str]] = (),
+) -> str:
+    """Return the whole page; paths of records are relative to `folder`, where the page will stand.
+
+    `figures` are (file name, alternative text) of images beside the page.
+    """
     out = ["# Results", ""]
-    if not boards:
+    if not boards and not chapters:
         out += ["There is no readable record.", ""]
     for board in boards:
         out += _board(board, folder, metrics)
-    if boards:
-        out += _glossary(boards, metrics)
+    for chapter in chapters:
+        out += _chapter(chapter)
+    if figures:
+        out += ["## Figures", "", *(text for name, alt in figures for text in (f"![{escape(alt)}]({name})", ""))]
+    if terms := explained(boards, metrics):
+        out += ["## Glossary", "", *(f"- **{escape(word)}**: {escape(meaning)}." for word, meaning in terms), ""]
     if problems:
         out += ["## Left out", "", *(f"- {escape(problem)}" for problem in problems), ""]
     return "\n".join(out)
+
+
+def _chapter(chapter: Chapter) -> list[str]:
+    out = [f"## {escape(chapter.title)}", ""]
+    for text in chapter.lead:
+        out += [escape(text), ""]
+    for grid in chapter.grids:
+        out += [f"### {escape(grid.title)}", "", *table(grid), *_notes(grid.notes)]
+    return [*out, *_notes(chapter.notes)]
+
+
+def _notes(texts: Sequence[str]) -> list[str]:
+    return [*(f"- {escape(text)}" for text in texts), ""] if texts else []
 
 
 def escape(text: str) -> str:
@@ -64,6 +91,8 @@ def _cell(cell: Cell) -> str:
 
 def _board(board: Board, folder: Path, metrics: Sequence[str]) -> list[str]:
     out = [f"## {escape(board.title)}", ""]
+    if (lanes := layout.lanes_grid(board)) is not None:
+        out += [f"### {lanes.title}", "", *table(lanes), *_notes(lanes.notes)]
     for block in board.blocks:
         out += [f"### {layout.LANE_HEADINGS[block.lane]}", ""]
         if note := layout.LANE_NOTES.get(block.lane):
@@ -93,11 +122,9 @@ def relative(path: Path, folder: Path) -> str:
         return path.absolute().as_posix()
 
 
-def _glossary(boards: Sequence[Board], metrics: Sequence[str]) -> list[str]:
-    """One line for every metric and candidate set that the page shows."""
+def explained(boards: Sequence[Board], metrics: Sequence[str]) -> list[tuple[str, str]]:
+    """Return (word, meaning) of every metric and candidate set that some boards show."""
     names = [name for name in metrics if any(board.metrics([name]) for board in boards)]
     beyond = {parts(m)[0] for b in boards for row in b.rows for named in row.beyond.values() for m in named}
-    known = [(name, meaning) for name in [*names, *sorted(beyond)] if (meaning := glossary(name))]
-    lines = [f"- **{escape(word(name))}**: {escape(meaning)}." for name, meaning in known]
-    sets = [where for where in SET_GLOSSARY if any(where in board.sets for board in boards)]
-    return ["## Glossary", "", *lines, *(f"- **{where}**: {SET_GLOSSARY[where]}." for where in sets), ""]
+    known = [(word(name), meaning) for name in [*names, *sorted(beyond)] if (meaning := glossary(name))]
+    return known + [(w, text) for w, text in SET_GLOSSARY.items() if any(w in board.sets for board in boards)]

@@ -41,6 +41,7 @@ def complete(block: Block, problems: list[str]) -> None:
         means = dict(_resampled(wanted, where, problems))
         for row in wanted:
             found = means.get(id(row))
+            row.draws[where] = found.of if found else {}
             if len(row.records) > 1:
                 _widen(row, where, found.of if found else {})
         if len(competing) < 2:

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bench.report.words import RANKED_BY, SETS
 from bench.results import Record
 
@@ -35,6 +38,8 @@ class Row:
     beyond: dict[str, dict[str, float]]
     identity: str = ""
     """Hash of everything that makes this row another one; seeds the resampling of its seeds."""
+    draws: dict[str, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
+    """Candidate set -> metric -> means (resamples,) when users (and seeds) are drawn anew, where known."""
     spanned: bool = False
     """Several seeds without usable per-user files: intervals are the span of the seeds' own."""
 

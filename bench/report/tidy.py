@@ -1,12 +1,13 @@
-"""One CSV per board, a line per value: for spreadsheets, notebooks and other people's plots."""
+"""CSV: a line per value of a board, or a finished table: for spreadsheets, notebooks, other people's plots."""
 
 from __future__ import annotations
 
 import csv
 import io
 
+from bench.report.grid import Grid
 from bench.report.table import Board, Row, Value
-from bench.report.words import parts
+from bench.report.words import NONE, parts
 
 HEADER = (
     "data", "split", "set", "extractor", "model", "lane", "metric", "k", "seeds", "value", "low", "high",
@@ -30,6 +31,18 @@ def table(board: Board) -> str:
                         _digits(value.high), _digits(row.chance.get(where, {}).get(metric)),
                         str(row.control).lower(),
                     ])  # fmt: skip
+    return out.getvalue()
+
+
+def grid(table: Grid) -> str:
+    """Return a finished table as it stands, numbers with all their digits; the section is the first column."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["section", *(f"{head.group} {head.heading}".strip() for head in table.heads)])
+    for section in table.sections:
+        for row in section.rows:
+            cells = [_digits(cell.value) if cell.value is not None else cell.text for cell in row]
+            writer.writerow([section.title, *("" if text == NONE else text for text in cells)])
     return out.getvalue()
 
 

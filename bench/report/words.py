@@ -29,6 +29,16 @@ HEADINGS = {
     "precision": "Precision",
 }
 
+MEASURES = {
+    "roc_auc": "ROC-AUC",
+    "average_precision": "AP",
+    "accuracy": "Accuracy",
+    "weighted": "Weighted score",
+    "r2": "R²",
+    "f1": "F1",
+}
+"""Headings of the metrics of MIR tasks."""
+
 SET_GLOSSARY = {
     "hot": "tracks that were heard in training compete with each other",
     "cold": "tracks that nobody heard in training compete with each other",
@@ -66,6 +76,13 @@ def short(value: float | None, digits: int = 4) -> str:
     return number(value, digits).removeprefix("0")
 
 
+def bounds(mean: float, low: float | None, high: float | None) -> str:
+    """Return a mean with its interval where there is one, ``0.1234 [0.1150, 0.1320]``."""
+    if low is None or high is None:
+        return number(mean)
+    return f"{number(mean)} [{number(low)}, {number(high)}]"
+
+
 def percent(share: float | None) -> str:
     """Return a share as per cent with one decimal, rounded down: less than all never reads 100.0 %."""
     if share is None or not math.isfinite(share):
@@ -84,6 +101,11 @@ def word(name: str) -> str:
     base, _, space = name.partition(":")
     known = HEADINGS.get(base) or BEYOND.get(base, (base, ""))[0]
     return f"{known} {space}" if space else known
+
+
+def measure(metric: str) -> str:
+    """Return the heading of an MIR task's metric."""
+    return MEASURES.get(metric, metric)
 
 
 def glossary(metric: str) -> str | None:

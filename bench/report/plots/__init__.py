@@ -1,0 +1,39 @@
+"""Figures of a report, as SVG and PNG, with matplotlib (extra ``report``); nothing here is imported without it."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bench.report.plots.plot import Plot
+
+if TYPE_CHECKING:
+    from bench.report.probed import Probed
+    from bench.report.table import Board
+    from bench.report.versus import Versus
+
+__all__ = ["Plot", "absent", "draw"]
+
+
+def absent() -> str | None:
+    """Return why there can be no figures, and what brings them; None where there can."""
+    if importlib.util.find_spec("matplotlib"):
+        return None
+    return "no figures: matplotlib is not installed. pip install 'music-embedding-bench[report]'"
+
+
+def draw(boards: Sequence[Board], comparisons: Sequence[Versus] = (), probed: Sequence[Probed] = ()) -> list[Plot]:
+    """Return every figure that the records have points for.
+
+    Recommendation against MIR with lines between the ranks; metric at k; spread over seeds; layer by layer;
+    cost against quality.
+    """
+    from bench.report.plots import cost, curves, layers, seeds, versus
+
+    found = [plot for each in comparisons for plot in versus.draw(each)]
+    for board in boards:
+        for block in board.blocks:
+            for made in (curves.draw(board, block), seeds.draw(board, block), cost.draw(board, block)):
+                found += [] if made is None else [made]
+    return found + [plot for each in probed if (plot := layers.draw(each)) is not None]

@@ -1,0 +1,62 @@
+"""What quality costs: the best row of each embedding against the seconds that its vectors took."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench.report.plots.plot import SOFT, Plot, label_points, look, panels, render, short
+from bench.report.table import Block, Board, Row
+from bench.report.words import heading
+from bench.results import slug
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COST = "extract_s_per_1000"
+
+
+def draw(board: Board, block: Block) -> Plot | None:
+    """Return quality over cost, a point an embedding; None for fewer than two that were timed."""
+    if not board.ranked_by:
+        return None
+    where, metric = board.ranked_by
+    best: dict[str, Row] = {}
+    for row in block.rows:  # the best first
+        if row.cost(COST) and row.mean(where, metric) is not None:
+            best.setdefault(row.extractor, row)
+    if len(best) < 2:
+        return None
+    rows = list(best.values())
+    machines = sorted({f"{cpu}, {dev}" for row in rows for cpu in row.about("cpu") for dev in row.about("device")})
+    where_timed = machines[0] if len(machines) == 1 else "unlike machines, times not comparable"
+    return render(
+        slug(f"cost-{board.data}-{board.split}-{board.fingerprint[:8]}-{block.lane}"),
+        f"Cost against quality ({board.title}, lane {block.lane}): best recommender of each embedding, {where_timed}. "
+        "Dotted: chance.",
+        f"Points of {where} {heading(metric)} over seconds per 1,000 tracks: "
+        f"{', '.join(f'{row.extractor} with {row.model}' for row in rows)}.",
+        lambda: _figure(rows, block, where, metric),
+    )
+
+
+def _figure(rows: list[Row], block: Block, where: str, metric: str) -> Figure:
+    figure, (axes,) = panels(1, 1, 2.6)
+    points = []
+    for at, row in enumerate(rows):
+        value = row.values[where][metric]
+        seconds = row.cost(COST) or 0.0
+        style = look(at)
+        if value.low is not None and value.high is not None:
+            axes.plot([seconds, seconds], [value.low, value.high], color=style["color"], linewidth=0.9, alpha=0.7)
+        axes.plot(seconds, value.mean, linestyle="none", **style)
+        points.append((seconds, value.mean, short(row.extractor, 24)))
+    if (level := block.chance.mean(where, metric)) is not None:
+        axes.axhline(level, color=SOFT, linewidth=0.8, linestyle=":")
+    axes.set_xscale("log")
+    axes.margins(0.25, 0.15)
+    axes.set_xlabel("seconds per 1,000 tracks (log)")
+    axes.set_ylabel(f"{where} {heading(metric)}")
+    axes.grid(True)
+    axes.set_axisbelow(True)
+    label_points(figure, [(axes, points)])
+    return figure

@@ -1,0 +1,211 @@
+"""Records of MIR tasks: one row an extractor setting, one column a task, probe and metric, lane by lane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from bench.files import digest
+from bench.report.grid import Cell, Chapter, Grid, Head, Section
+from bench.report.intake import LANES, PART, incomplete
+from bench.report.words import NONE, bounds, line, measure, number
+from bench.results import Record
+
+Found = tuple[Path, Record]
+
+
+def is_probe(record: Record) -> bool:
+    """Whether a record holds figures of an MIR task, ours or published."""
+    return PART in record.metrics or record.kind == "probe"
+
+
+def embedding(extractor: dict[str, Any]) -> str:
+    """Hash of what makes an embedding the same in a recommender's record and in a probe's: all but its treatment."""
+    layers = (extractor.get("view") or {}).get("layers")
+    return digest([extractor.get("name"), extractor.get("lane"), extractor.get("settings"), layers])
+
+
+@dataclass(frozen=True, order=True)
+class Asked:
+    """A column: which task, by which probe and treatment of the vectors, and the metric that leads the task."""
+
+    task: str
+    metric: str
+    probe: str
+    treat: str = ""
+
+
+@dataclass
+class Answer:
+    """What an extractor reached in a column: means over seeds."""
+
+    mean: float
+    low: float | None = None
+    high: float | None = None
+    seeds: list[float] = field(default_factory=list)
+    also: dict[str, float] = field(default_factory=dict)
+    """The task's other metrics; of single labels, none."""
+
+
+@dataclass
+class Embedding:
+    """An extractor setting as one row."""
+
+    key: str
+    label: str
+    name: str
+    control: bool
+    layers: list[Any]
+    answers: dict[Asked, Answer] = field(default_factory=dict)
+
+
+@dataclass
+class Probed:
+    """Everything that one lane's probes answered."""
+
+    lane: str
+    columns: list[Asked]
+    rows: dict[str, Embedding]
+    chance: dict[Asked, float]
+    warnings: list[str]
+    builtin: bool
+
+    def find(self, extractor: str, task: str, metric: str) -> list[float]:
+        """Return the values of an extractor's settings on a task (its edition is ignored: ``gtzan:...``)."""
+        found = []
+        for row in self.rows.values():
+            for asked, answer in row.answers.items():
+                if row.name == extractor and asked.task.partition(":")[0] == task and not row.control:
+                    value = answer.mean if asked.metric == metric else answer.also.get(metric)
+                    found += [] if value is None else [value]
+        return found
+
+
+def probed(records: Iterable[Found], problems: list[str] | None = None) -> list[Probed]:
+    """Return one `Probed` per lane; what cannot be used is named in `problems` and left out."""
+    problems = [] if problems is None else problems
+    lanes: dict[str, list[Found]] = {}
+    for path, record in records:
+        if not is_probe(record):
+            continue
+        if trouble := incomplete(record):
+            problems.append(line(f"{path}: {trouble}"))
+        else:
+            lanes.setdefault(record.lane, []).append((path, record))
+    return [_lane(lane, [r for _, r in sorted(lanes[lane], key=_order)]) for lane in LANES if lane in lanes]
+
+
+def _order(found: Found) -> tuple[str, int]:
+    return (str(found[0]), found[1].seed)
+
+
+def _lane(lane: str, records: Sequence[Record]) -> Probed:
+    rows: dict[str, Embedding] = {}
+    cells: dict[tuple[str, Asked], dict[int, Record]] = {}
+    chance: dict[Asked, float] = {}
+    for record in records:
+        key, asked = embedding(record.extractor), _asked(record)
+        rows.setdefault(key, _row(key, record))
+        cells.setdefault((key, asked), {}).setdefault(record.seed, record)
+        if (level := record.chance.get(PART, {}).get(asked.metric)) is not None:
+            chance.setdefault(asked, level)
+    for (key, asked), seeds in cells.items():
+        if answer := _answer(asked.metric, list(seeds.values())):
+            rows[key].answers[asked] = answer
+    _tell_apart(list(rows.values()))
+    columns = sorted({asked for row in rows.values() for asked in row.answers})
+    warnings = list(dict.fromkeys(line(text) for record in records for text in record.warnings))
+    return Probed(lane, columns, rows, chance, warnings, any(record.data.get("builtin") for record in records))
+
+
+def _asked(record: Record) -> Asked:
+    task = record.data.get("task") or {}
+    view = record.extractor.get("view") or {}
+    return Asked(
+        task=line(task.get("spec") or record.data["name"]),
+        metric=str(task.get("primary") or next(iter(record.metrics[PART]))),
+        probe=line(record.recommender["spec"]),
+        treat=line(view.get("treat") or ""),
+    )
+
+
+def _row(key: str, record: Record) -> Embedding:
+    extractor = record.extractor
+    layers = [layer for layer in (extractor.get("view") or {}).get("layers") or () if layer]
+    return Embedding(key, line(extractor["spec"]), str(extractor["name"]), record.control, layers)
+
+
+def _answer(metric: str, records: Sequence[Record]) -> Answer | None:
+    values = [r.metrics[PART][metric] for r in records if metric in r.metrics[PART]]
+    if len(values) < len(records):
+        return None
+    bounds = [r.intervals.get(PART, {}).get(metric) for r in records]
+    known = [b for b in bounds if b is not None]
+    spanned = len(known) == len(records)
+    also = {
+        name: fmean(r.metrics[PART][name] for r in records)
+        for name in records[0].metrics[PART]
+        if name != metric and ":" not in name and all(name in r.metrics[PART] for r in records)
+    }
+    low = min(b[0] for b in known) if spanned else None
+    high = max(b[1] for b in known) if spanned else None
+    return Answer(fmean(values), low, high, [float(v) for v in values], also)
+
+
+def _tell_apart(rows: Sequence[Embedding]) -> None:
+    labels = [row.label for row in rows]
+    for row, label in zip(rows, labels, strict=True):
+        if labels.count(label) > 1:
+            row.label += f" layer {line('+'.join(map(str, row.layers)))}" if row.layers else f" #{row.key[:4]}"
+
+
+def chapters(lanes: Sequence[Probed]) -> list[Chapter]:
+    """Return the tables of the MIR tasks, a chapter a lane."""
+    return [_chapter(lane) for lane in lanes if lane.columns]
+
+
+def _chapter(lane: Probed) -> Chapter:
+    heads = [Head("Embedding", right=False)]
+    for asked in lane.columns:
+        probe = f"{asked.task}, {asked.probe}" + (f" ({asked.treat})" if asked.treat else "")
+        heads.append(Head(measure(asked.metric), probe))
+
+    def cells(row: Embedding) -> list[Cell]:
+        found = [Cell(row.label)]
+        for asked in lane.columns:
+            answer = row.answers.get(asked)
+            found.append(
+                Cell(NONE) if answer is None else Cell(bounds(answer.mean, answer.low, answer.high), value=answer.mean)
+            )
+        return found
+
+    def reached(row: Embedding) -> float:
+        return row.answers[lane.columns[0]].mean if lane.columns[0] in row.answers else -1.0
+
+    rows = sorted(lane.rows.values(), key=lambda row: (-reached(row), row.label))
+    levels = [Cell("chance"), *(Cell(number(level), value=level) for level in map(lane.chance.get, lane.columns))]
+    sections = [
+        Section("", [cells(row) for row in rows if not row.control]),
+        Section("Controls", [cells(row) for row in rows if row.control]),
+        Section("Chance", [levels] if lane.chance else []),
+    ]
+    notes = [
+        "Intervals: 95 %, bootstrap over test tracks; with several seeds, the span of the seeds' own.",
+        "Chance: the best that can be answered without hearing anything.",
+        *(
+            ["The tracks were made by the project itself: these numbers are not for leaderboards."]
+            if lane.builtin
+            else []
+        ),
+        *(f"Warning: {text}" for text in lane.warnings),
+    ]
+    return Chapter(
+        f"mir-{lane.lane}",
+        f"MIR tasks, lane {lane.lane}",
+        [],
+        [Grid("tasks", "Every embedding on every task", heads, sections)],
+        notes,
+    )

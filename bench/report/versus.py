@@ -1,0 +1,362 @@
+"""Recommendation against MIR: one row an embedding, and how alike the two sides order the embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from math import factorial
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.published import Paper, imported
+from bench.report.grid import Cell, Chapter, Grid, Head, Section
+from bench.report.probed import PART, Probed, embedding
+from bench.report.relate import EXACT, Relation, holm, least, relate
+from bench.report.table import Block, Board, Row
+from bench.report.words import NONE, RANKED_BY, heading, measure, number
+from bench.results import Record
+
+ALPHA = 0.05
+
+
+@dataclass
+class Axis:
+    """One column of either side."""
+
+    heading: str
+    group: str
+    values: dict[str, float] = field(default_factory=dict)
+    """Key of a row -> value."""
+    draws: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    """Key of a row -> its values when the users are drawn anew (resamples,)."""
+    chance: float | None = None
+    bold: set[str] = field(default_factory=set)
+
+    @property
+    def name(self) -> str:
+        """Heading and group in one."""
+        return f"{self.group} {self.heading}".strip()
+
+
+@dataclass(frozen=True)
+class Model:
+    """A row: an embedding, or a control."""
+
+    key: str
+    label: str
+    name: str
+    """Of the extractor: its layers and settings are one model when ranks are compared."""
+    control: bool = False
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A recommendation column, an MIR column, and their relation."""
+
+    mrs: Axis
+    mir: Axis
+    relation: Relation
+    points: Sequence[tuple[str, float, float]]
+    """(name, MRS, MIR) of each model."""
+    spearman_holm: float = 1.0
+    """p of Spearman's after Holm's correction over all pairs of the table."""
+
+
+@dataclass
+class Versus:
+    """Both sides of one lane on one split."""
+
+    name: str
+    title: str
+    lane: str
+    models: list[Model]
+    mrs: list[Axis]
+    mir: list[Axis]
+    notes: list[str] = field(default_factory=list)
+    decimals: int = 4
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """Every recommendation column with every MIR column that share three models or more."""
+        found = []
+        for mrs in self.mrs:
+            for mir in self.mir:
+                points, draws = self._common(mrs, mir)
+                x, y = (np.array([p[i] for p in points], np.float64) for i in (1, 2))
+                if relation := relate(x, y, draws):
+                    found.append(Pair(mrs, mir, relation, points))
+        corrected = holm(np.array([pair.relation.spearman_p for pair in found]))
+        return [Pair(p.mrs, p.mir, p.relation, p.points, float(q)) for p, q in zip(found, corrected, strict=True)]
+
+    def _common(self, mrs: Axis, mir: Axis) -> tuple[list[tuple[str, float, float]], NDArray[np.float64] | None]:
+        """Points of the models on both axes, controls aside: several settings of one are one point, their mean."""
+        groups: dict[str, list[Model]] = {}
+        for model in self.models:
+            if not model.control and model.key in mrs.values and model.key in mir.values:
+                groups.setdefault(model.name, []).append(model)
+        points = [
+            (
+                same[0].label if len(same) == 1 else name,
+                fmean(mrs.values[m.key] for m in same),
+                fmean(mir.values[m.key] for m in same),
+            )
+            for name, same in groups.items()
+        ]
+        if not points or any(m.key not in mrs.draws for same in groups.values() for m in same):
+            return points, None
+        drawn = [np.mean([mrs.draws[m.key] for m in same], axis=0) for same in groups.values()]
+        return points, np.stack(drawn, axis=1)
+
+    @property
+    def varied(self) -> list[str]:
+        """Names of models that stand with several settings or layers."""
+        names = [model.name for model in self.models if not model.control]
+        return sorted({name for name in names if names.count(name) > 1})
+
+
+def versus(boards: Iterable[Board], probed: Sequence[Probed], metric: str = RANKED_BY) -> list[Versus]:
+    """Return one comparison per board and lane that has probes in the same lane.
+
+    Parameters
+    ----------
+    boards
+        Ours: their `metric` at the first k is the recommendation side, a column a recommender, treatment
+        and candidate set.
+    probed
+        Ours on MIR tasks.
+    metric
+        Of `bench.metrics`, without its k.
+
+    """
+    by_lane = {each.lane: each for each in probed}
+    found = []
+    for board in boards:
+        for block in board.blocks:
+            if block.lane in by_lane:
+                made = _of_block(board, block, by_lane[block.lane], f"{metric}@{board.k[0]}")
+                if made.mrs and made.mir:
+                    found.append(made)
+    return found
+
+
+def _of_block(board: Board, block: Block, probed: Probed, metric: str) -> Versus:
+    models: dict[str, Model] = {}
+    mrs: dict[tuple[str, str], Axis] = {}
+    for row in sorted(block.all, key=lambda row: row.control):
+        if row.first is None or row.imported:
+            continue
+        key = embedding(row.first.extractor)
+        models.setdefault(key, Model(key, row.first.extractor["spec"], row.first.extractor["name"], row.control))
+        for where in board.sets:
+            _place(row, key, where, metric, mrs)
+    for key, asked in probed.rows.items():
+        models.setdefault(key, Model(key, asked.label, asked.name, asked.control))
+    axes = [axis for axis in mrs.values() if any(not models[key].control for key in axis.values)]
+    for axis in axes:
+        axis.chance = block.chance.mean(axis.group.rpartition(" ")[2], metric)
+    mir = [
+        Axis(
+            heading=measure(asked.metric),
+            group=" ".join(filter(None, [asked.task, asked.probe, f"({asked.treat})" if asked.treat else ""])),
+            values={key: row.answers[asked].mean for key, row in probed.rows.items() if asked in row.answers},
+            chance=probed.chance.get(asked),
+        )
+        for asked in probed.columns
+    ]
+    # What was probed only (layers, mostly) stands in the MIR table; controls of either side stand here.
+    having = [m for m in models.values() if m.control or any(m.key in axis.values for axis in axes)]
+    return Versus(
+        name=f"{board.data}-{board.split}-{board.fingerprint[:8]}-{block.lane}",
+        title=f"{board.title}, lane {block.lane}",
+        lane=block.lane,
+        models=having,
+        mrs=axes,
+        mir=mir,
+        notes=list(probed.warnings),
+    )
+
+
+def _place(row: Row, key: str, where: str, metric: str, axes: dict[tuple[str, str], Axis]) -> None:
+    """Put a row's value on the axis of its recommender, treatment and candidate set."""
+    value = row.values.get(where, {}).get(metric)
+    if value is None or row.first is None:
+        return
+    treat = row.first.extractor["view"].get("treat") or ""
+    model = f"{row.model} ({treat})" if treat else row.model
+    axis = axes.setdefault((model, where), Axis(heading(metric), f"{model} {where}"))
+    if key in axis.values:
+        return
+    axis.values[key] = value.mean
+    if value.best:
+        axis.bold.add(key)
+    if (drawn := row.draws.get(where, {}).get(metric)) is not None:
+        axis.draws[key] = drawn
+
+
+def of_paper(paper: Paper) -> list[Versus]:
+    """Return the comparison of a paper's own MIR table with each of its recommenders; none if it printed no MIR."""
+    records = imported(paper)
+    probes = [record for record in records if PART in record.metrics]
+    if not probes:
+        return []
+    (table,) = [t for t in paper.tables if t.kind == "mir"]
+    assert table.recommender
+    metric = table.recommender[1]
+    names = {record.extractor["spec"] for record in probes}
+    models = [Model(row[0], row[0], row[0]) for row in table.rows if row[0] in names]
+    mrs: dict[str, Axis] = {}
+    for record in records:
+        if metric in (found := record.metrics.get(table.set, {})) and record.extractor["spec"] in names:
+            axis = mrs.setdefault(record.recommender["spec"], Axis(heading(metric), record.recommender["spec"]))
+            axis.values[record.extractor["spec"]] = found[metric]
+    mir = [
+        Axis(f"{measure(which)}, {title.lower()}", "", _values(probes, task, which))
+        for task, which, title in table.tasks
+    ]
+    return [
+        Versus(
+            name=f"{paper.name}-published",
+            title=f"published, {paper.where}",
+            lane="published",
+            models=models,
+            mrs=list(mrs.values()),
+            mir=mir,
+            decimals=paper.decimals,
+        )
+    ]
+
+
+def _values(records: Sequence[Record], task: str, metric: str) -> dict[str, float]:
+    found = [r for r in records if r.data["name"] == task and metric in r.metrics[PART]]
+    return {r.extractor["spec"]: r.metrics[PART][metric] for r in found}
+
+
+def chapter(comparison: Versus) -> Chapter:
+    """Return both tables of a comparison: the values, and the correlations with what they can say."""
+    return Chapter(
+        name=f"versus-{comparison.name}",
+        title=f"MRS against MIR: {comparison.title}",
+        lead=[],
+        grids=[_values_grid(comparison), *_relations_grid(comparison)],
+        notes=[*_said(comparison), *comparison.notes],
+    )
+
+
+def _values_grid(comparison: Versus) -> Grid:
+    axes = [*comparison.mrs, *comparison.mir]
+    heads = [Head("Embedding", right=False)]
+    heads += [Head(axis.heading, axis.group) for axis in axes]
+
+    def cells(model: Model) -> list[Cell]:
+        found = [Cell(model.label)]
+        for axis in axes:
+            value = axis.values.get(model.key)
+            found.append(Cell(number(value, comparison.decimals), model.key in axis.bold, value))
+        return found
+
+    real = [cells(model) for model in comparison.models if not model.control]
+    controls = [cells(model) for model in comparison.models if model.control]
+    chance = [Cell("chance"), *(Cell(number(axis.chance, comparison.decimals), value=axis.chance) for axis in axes)]
+    known = any(axis.chance is not None for axis in axes)
+    return Grid(
+        "values",
+        "Every embedding on both sides",
+        heads,
+        [Section("", real), Section("Controls", controls), Section("Chance", [chance] if known else [])],
+    )
+
+
+def _relations_grid(comparison: Versus) -> list[Grid]:
+    pairs = comparison.pairs
+    if not pairs:
+        return []
+    heads = [
+        Head("Recommendation", right=False),
+        Head("MIR", right=False),
+        Head("n"),
+        Head("ρ", "Spearman"),
+        Head("95 % interval", "Spearman"),
+        Head("p, exact" if all(p.relation.n <= EXACT for p in pairs) else "p", "Spearman"),
+        Head("p, Holm", "Spearman"),
+        Head("τ", "Kendall"),
+        Head("p", "Kendall"),
+    ]
+    rows = []
+    for pair in pairs:
+        r = pair.relation
+        span = NONE if r.low is None or r.high is None else f"[{r.low:+.2f}, {r.high:+.2f}]"
+        rows.append([
+            Cell(pair.mrs.name),
+            Cell(pair.mir.name),
+            Cell(str(r.n), value=r.n),
+            Cell(f"{r.spearman:+.3f}", pair.spearman_holm <= ALPHA, r.spearman),
+            Cell(span),
+            Cell(number(r.spearman_p, 3), value=r.spearman_p),
+            Cell(number(pair.spearman_holm, 3), value=pair.spearman_holm),
+            Cell(f"{r.kendall:+.3f}", value=r.kendall),
+            Cell(number(r.kendall_p, 3), value=r.kendall_p),
+        ])  # fmt: skip
+    return [
+        Grid(
+            "correlations",
+            "Rank correlation of every recommendation column with every MIR column",
+            heads,
+            [Section("", rows)],
+        )
+    ]
+
+
+def _said(comparison: Versus) -> list[str]:
+    """In words: what these few points can and cannot say."""
+    pairs = comparison.pairs
+    if not pairs:
+        return [
+            "No recommendation column shares three models with an MIR column: there is nothing to correlate. "
+            "Run and probe the same extractor settings."
+        ]
+    sizes = sorted({pair.relation.n for pair in pairs})
+    said = []
+    span = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    said.append(
+        f"{len(pairs)} pairs of columns over {span} models; a model is a point, controls are none. "
+        "p: share of all orders of the models that correlate at least as strongly, two-sided"
+        + ("." if sizes[-1] <= EXACT else f" (drawn at random above {EXACT} models).")
+    )
+    said += [_reach(n) for n in sizes if n <= EXACT]
+    held = [pair for pair in pairs if pair.spearman_holm <= ALPHA]
+    if held:
+        listed = "; ".join(f"{p.mrs.name} with {p.mir.name} (ρ {p.relation.spearman:+.2f})" for p in held[:5])
+        said.append(f"After Holm's correction over the {len(pairs)} pairs these hold: {listed}.")
+    else:
+        said.append(
+            f"After Holm's correction over the {len(pairs)} pairs none has p below {ALPHA}: these numbers show "
+            "neither that an MIR score predicts recommendation nor that it does not. A wide interval is no "
+            "evidence that there is no relation."
+        )
+    over = {pair.relation.over for pair in pairs}
+    if "users" in over:
+        said.append(
+            "Intervals over users: how far ρ moves when the listeners are drawn anew, these models and their MIR "
+            "values held. They do not say what other models would do."
+        )
+    if "models" in over:
+        said.append(
+            "Intervals over models (values of single users are not known): of so few they are a warning, not a bound."
+        )
+    if comparison.varied:
+        said.append(
+            f"Settings and layers of one model are no independent points: {', '.join(comparison.varied)} "
+            "enters the correlations once, as the mean of its rows."
+        )
+    return said
+
+
+def _reach(n: int) -> str:
+    """What p so many models can reach at all."""
+    limit = least(n)
+    if limit is None:
+        return f"With {n} models no order, not even the same one, has p below {ALPHA} (at best {2 / factorial(n):.3f})."
+    what = "the very same or opposite order (|ρ| = 1)" if limit == 1 else f"|ρ| of at least {limit:.3f}"
+    return f"With {n} models only {what} has p below {ALPHA}, and that before any correction."

@@ -1,0 +1,70 @@
+"""A folder of records to everything that a report shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import BenchError
+from bench.published import Paper, papers_of
+from bench.report import printed, versus
+from bench.report.grid import Chapter
+from bench.report.group import boards
+from bench.report.probed import Probed, chapters, probed
+from bench.report.table import Board
+from bench.report.versus import Versus
+from bench.report.words import RANKED_BY
+from bench.results import Record
+
+if TYPE_CHECKING:
+    from bench.report.plots import Plot
+
+
+@dataclass(frozen=True)
+class Report:
+    """Boards of recommendation, what was probed, both beside each other, and published numbers."""
+
+    boards: list[Board]
+    probed: list[Probed]
+    comparisons: list[Versus]
+    chapters: list[Chapter]
+    problems: list[str]
+
+    def plots(self) -> list[Plot]:
+        """Draw the figures; needs matplotlib."""
+        from bench.report.plots import draw
+
+        return draw(self.boards, self.comparisons, self.probed)
+
+
+def report(
+    records: Sequence[tuple[Path, Record | BenchError]], papers: Sequence[Paper] = (), metric: str = RANKED_BY
+) -> Report:
+    """Return the report of some records.
+
+    Parameters
+    ----------
+    records
+        As `bench.results.read_all` yields them; there may be none.
+    papers
+        Whose published numbers are shown in any case; those on a split of ours always are.
+    metric
+        Of recommendation, without its k: what is set against MIR.
+
+    """
+    problems: list[str] = []
+    found = boards(records, problems)
+    answers = probed([(path, record) for path, record in records if isinstance(record, Record)], problems)
+    shown = list(
+        dict.fromkeys([*(p.name for p in papers), *(p.name for p in papers_of((b.data, b.split) for b in found))])
+    )
+    every = {p.name: p for p in [*papers, *papers_of((b.data, b.split) for b in found)]}
+    comparisons = versus.versus(found, answers, metric)
+    made = chapters(answers) + [versus.chapter(each) for each in comparisons]
+    for name in shown:
+        own = versus.of_paper(every[name])
+        made += [printed.chapter(every[name], found, answers), *map(versus.chapter, own)]
+        comparisons = [*comparisons, *own]
+    return Report(found, answers, comparisons, made, problems)
