@@ -40,6 +40,8 @@ def _trouble(record: Record) -> str | None:
     if record.lane not in LANES:
         return f"the lane {record.lane!r} is none of {', '.join(LANES)}"
     probe = PART in record.metrics
+    if probe:
+        dict(record.data.get("task") or {})
     if (not record.k and not probe) or any(type(k) is not int for k in record.k):
         return f"k is {record.k!r}, not a list of numbers"
     if type(record.seed) is not int or not isinstance(record.control, bool):

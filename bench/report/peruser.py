@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,10 +12,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from bench.report.relate import holm
 from bench.report.table import Block, Row
 from bench.report.words import SETS, line
 from bench.results import Record, users_path
 from bench.stats import interval, two_level
+
+ALPHA = 0.05
 
 _MEMORY = 256 << 20
 """Bytes of per-user values held at a time."""
@@ -31,8 +35,9 @@ class Means:
 def complete(block: Block, problems: list[str]) -> None:
     """Replace the intervals of rows with several seeds, and mark the rows level with the best.
 
-    Level with the best: the 95 % interval of the paired difference to the best row of the block
-    (controls do not compete) includes 0. A metric is decided only if every row can be compared.
+    Level with the best: the paired difference to the best row of the block (controls do not compete) has
+    p above 0.05, by Holm's correction over the rows that are compared with it, a family being a metric on a
+    candidate set. A metric is decided only if every row can be compared.
     """
     for where in SETS:
         rows = [row for row in block.all if row.values.get(where)]
@@ -73,10 +78,24 @@ def _mark(rows: list[Row], where: str, means: dict[int, Means]) -> None:
         if len(having) < 2 or any(metric not in means[id(row)].of for row in having):
             continue
         best = max(having, key=lambda row: row.values[where][metric].mean)
-        for row in having:
-            low, _ = interval(means[id(best)].of[metric] - means[id(row)].of[metric])
-            if row is best or low <= 0:
-                row.values[where][metric] = replace(row.values[where][metric], best=True)
+        others = [row for row in having if row is not best]
+        top, drawn = best.values[where][metric].mean, means[id(best)].of[metric]
+        p = [paired(top - row.values[where][metric].mean, drawn - means[id(row)].of[metric]) for row in others]
+        level = {id(row) for row, q in zip(others, holm(np.array(p)), strict=True) if q > ALPHA}
+        for row in (best, *(row for row in others if id(row) in level)):
+            row.values[where][metric] = replace(row.values[where][metric], best=True)
+
+
+def paired(difference: float, drawn: NDArray[np.float64]) -> float:
+    """Return the two-sided p of a mean difference, its error being the spread of its resampled means (resamples,).
+
+    Paired, for the same users (and, with several seeds, seeds) were drawn for both sides; normal, as the
+    t test is with so many users, so that p goes on below 1 / resamples, where Holm's correction needs it.
+    """
+    error = float(drawn.std(ddof=1))
+    if error == 0:
+        return 1.0 if difference == 0 else 0.0
+    return math.erfc(abs(difference) / error / math.sqrt(2))
 
 
 def _resampled(rows: Sequence[Row], where: str, problems: list[str]) -> list[tuple[int, Means]]:

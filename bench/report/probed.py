@@ -19,7 +19,7 @@ Found = tuple[Path, Record]
 
 def is_probe(record: Record) -> bool:
     """Whether a record holds figures of an MIR task, ours or published."""
-    return PART in record.metrics or record.kind == "probe"
+    return record.kind == "probe" or (isinstance(record.metrics, dict) and PART in record.metrics)
 
 
 def embedding(extractor: dict[str, Any]) -> str:

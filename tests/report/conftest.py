@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,57 @@ class Results:
         self.add("mfcc", level=0.20, lane=lane, **common)
         self.add("shuffled:of=mfcc", level=0.05, lane=lane, control=True, **common)
         self.add("none", "popularity", level=0.10, lane=lane, control=True, **common)
+
+    def probe(
+        self,
+        extractor: str = "mfcc",
+        task: str = "gtzan",
+        value: float = 0.5,
+        *,
+        metric: str = "accuracy",
+        lane: str = "corrected",
+        layer: str | None = None,
+        seed: int = 0,
+        control: bool = False,
+        chance: float = 0.1,
+        **changes: Any,
+    ) -> Path:
+        """A record as `bench probe` writes it, of the same extractor setting as `add` makes."""
+        name = extractor.partition(":")[0]
+        spec = extractor if layer is None else f"{extractor}:layer={layer}"
+        about = {"name": task, "spec": task, "kind": "classes", "primary": metric, "convention": "", "settings": {}}
+        record = Record(
+            kind="probe",
+            asked={},
+            inputs_sha256=hashlib.sha256(f"{extractor}{task}{seed}".encode()).hexdigest(),
+            data={"name": task, "builtin": True, "fingerprint": {}, "collection": task, "task": about | {"labels": 10}},
+            split={"name": "official", "settings": {}, "fingerprint": "e" * 64, "counts": {}},
+            extractor={
+                "name": name,
+                "spec": spec,
+                "lane": lane,
+                "settings": {"typed": extractor},
+                "view": {"layers": [layer], "treat": ""},
+                "width": 104,
+                "coverage": 1.0,
+                "table_sha256": "",
+            },
+            recommender={"name": "mlp", "spec": "mlp", "lane": lane, "settings": {}},
+            lane=lane,
+            seed=seed,
+            k=[],
+            control=control,
+            metrics={"test": {metric: value, "f1": value * 0.9, f"{metric}:jazz": 0.1, "undefined": 0.0}},
+            intervals={"test": {metric: (value - 0.02, value + 0.02)}},
+            chance={"test": {metric: chance}},
+            users={"test": 290},
+            candidates={"test": 10},
+        )
+        view = hashlib.sha256(f"{spec}{lane}{metric}".encode()).hexdigest()[:8]
+        path = self.folder / "mir" / task / f"{name}-{view}" / "mlp-00000000" / f"seed{seed}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(replace(record, **changes))), encoding="utf-8")
+        return path
 
     def read(self) -> list[tuple[Path, Any]]:
         return list(read_all(self.folder))

@@ -9,11 +9,13 @@ import jsonschema
 import numpy as np
 import polars as pl
 import pytest
+from scipy.stats import ttest_rel
 
 from bench.errors import BenchError
 from bench.report import boards, peruser
+from bench.report.relate import holm
 from bench.results import read, users_path
-from bench.stats import bootstrap, compare
+from bench.stats import bootstrap
 
 
 def only(results, problems=None):
@@ -138,14 +140,27 @@ def test_bold_is_what_cannot_be_told_from_the_best(results):
     columns = {row.extractor: users_of(row, "hot") for row in board.rows}
     for metric in ("ndcg@10", "recall@50", "hitrate@10"):
         top = max((best, level, worse), key=lambda row: row.mean("hot", metric))
-        for row in (best, level, worse):
-            said = row.values["hot"][metric].best
-            assert said == (compare(columns[top.extractor][metric], columns[row.extractor][metric]).low <= 0)
+        others = [row for row in (best, level, worse) if row is not top]
+        pairs = [(columns[top.extractor][metric], columns[row.extractor][metric]) for row in others]
+        p = np.array([1.0 if (a == b).all() else ttest_rel(a, b).pvalue for a, b in pairs])
+        assert [row.values["hot"][metric].best for row in others] == (holm(p) > 0.05).tolist()
+        assert top.values["hot"][metric].best
     assert best.values["hot"]["ndcg@10"].best
     assert level.values["hot"]["ndcg@10"].best
     assert not worse.values["hot"]["ndcg@10"].best
     assert not any(v.best for row in board.blocks[0].controls for v in row.values["hot"].values())
     assert "cannot be told from the best" in brief(board)
+
+
+def test_many_rows_are_corrected_for_their_number(results):
+    """What one comparison would call worse, twenty alike ones may not."""
+    rng = np.random.default_rng(3)
+    drawn = rng.normal(0, 1, 4000)
+    p = peruser.paired(2.3, drawn)
+    assert p == pytest.approx(0.0214, abs=0.002)
+    assert holm(np.full(20, p)).min() > 0.05
+    assert peruser.paired(0.0, np.zeros(10)) == 1.0
+    assert peruser.paired(0.1, np.zeros(10)) == 0.0
 
 
 def users_of(row, where):
