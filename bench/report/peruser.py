@@ -12,11 +12,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bench.report.relate import holm
 from bench.report.table import Block, Row
 from bench.report.words import SETS, line
 from bench.results import Record, users_path
-from bench.stats import interval, two_level
+from bench.stats import holm, interval, two_level
 
 ALPHA = 0.05
 
@@ -80,9 +79,12 @@ def _mark(rows: list[Row], where: str, means: dict[int, Means]) -> None:
         best = max(having, key=lambda row: row.values[where][metric].mean)
         others = [row for row in having if row is not best]
         top, drawn = best.values[where][metric].mean, means[id(best)].of[metric]
-        p = [paired(top - row.values[where][metric].mean, drawn - means[id(row)].of[metric]) for row in others]
-        level = {id(row) for row, q in zip(others, holm(np.array(p)), strict=True) if q > ALPHA}
-        for row in (best, *(row for row in others if id(row) in level)):
+        p = {
+            str(at): paired(top - row.values[where][metric].mean, drawn - means[id(row)].of[metric])
+            for at, row in enumerate(others)
+        }
+        level = [row for row, q in zip(others, holm(p).values(), strict=True) if q > ALPHA]
+        for row in (best, *level):
             row.values[where][metric] = replace(row.values[where][metric], best=True)
 
 

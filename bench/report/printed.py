@@ -183,7 +183,7 @@ class _Writer:
             for row in block.all:
                 if (_of(row), _model(row)) == wanted and row.values.get(table.set):
                     variants.setdefault((row.extractor, row.model), {})[block.lane] = row
-        lines = []
+        lines: list[list[Cell]] = []
         for names, by_lane in sorted(variants.items()) or [((NONE, ""), {})]:
             start = printed if not lines else [Cell("")] * len(printed)
             lines.append([*start, Cell(" × ".join(filter(None, names))), *self._values(table, by_lane)])

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from math import factorial
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 
 import numpy as np
@@ -12,11 +11,14 @@ from numpy.typing import NDArray
 
 from bench.published import Paper, imported
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
-from bench.report.probed import PART, Probed, embedding
-from bench.report.relate import EXACT, Relation, holm, least, relate
+from bench.report.intake import PART
+from bench.report.probed import Probed, embedding
+from bench.report.relate import Relation, relate
 from bench.report.table import Block, Board, Row
 from bench.report.words import NONE, RANKED_BY, heading, measure, number
 from bench.results import Record
+from bench.stats import holm
+from bench.stats.correlation import EXACT, least_significant, smallest_p
 
 ALPHA = 0.05
 
@@ -87,8 +89,8 @@ class Versus:
                 x, y = (np.array([p[i] for p in points], np.float64) for i in (1, 2))
                 if relation := relate(x, y, draws):
                     found.append(Pair(mrs, mir, relation, points))
-        corrected = holm(np.array([pair.relation.spearman_p for pair in found]))
-        return [Pair(p.mrs, p.mir, p.relation, p.points, float(q)) for p, q in zip(found, corrected, strict=True)]
+        corrected = holm({str(i): pair.relation.spearman_p for i, pair in enumerate(found)})
+        return [replace(pair, spearman_holm=p) for pair, p in zip(found, corrected.values(), strict=True)]
 
     def _common(self, mrs: Axis, mir: Axis) -> tuple[list[tuple[str, float, float]], NDArray[np.float64] | None]:
         """Points of the models on both axes, controls aside: several settings of one are one point, their mean."""
@@ -278,7 +280,7 @@ def _relations_grid(comparison: Versus) -> list[Grid]:
         Head("n"),
         Head("ρ", "Spearman"),
         Head("95 % interval", "Spearman"),
-        Head("p, exact" if all(p.relation.n <= EXACT for p in pairs) else "p", "Spearman"),
+        Head("p, exact" if all(pair.relation.exact for pair in pairs) else "p", "Spearman"),
         Head("p, Holm", "Spearman"),
         Head("τ", "Kendall"),
         Head("p", "Kendall"),
@@ -355,8 +357,8 @@ def _said(comparison: Versus) -> list[str]:
 
 def _reach(n: int) -> str:
     """What p so many models can reach at all."""
-    limit = least(n)
+    limit = least_significant(n, "spearman", ALPHA)
     if limit is None:
-        return f"With {n} models no order, not even the same one, has p below {ALPHA} (at best {2 / factorial(n):.3f})."
+        return f"With {n} models no order, not even the same one, has p below {ALPHA} (at best {smallest_p(n):.3f})."
     what = "the very same or opposite order (|ρ| = 1)" if limit == 1 else f"|ρ| of at least {limit:.3f}"
     return f"With {n} models only {what} has p below {ALPHA}, and that before any correction."

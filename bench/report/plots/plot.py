@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,7 +71,7 @@ def render(name: str, title: str, alt: str, build: Callable[[], Figure]) -> Plot
     """Build a figure in the common style, and set it as SVG and PNG (200 dpi)."""
     import matplotlib as mpl
 
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(cast("Any", _STYLE)):  # its keys are typed as literals
         figure = build()
         svg, png = io.StringIO(), io.BytesIO()
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
@@ -134,7 +134,7 @@ def label_ends(figure: Figure, panels: Sequence[tuple[Axes, float, Sequence[tupl
     """Write labels right of each panel (axes, x, ends) beside the ends (y, text) of its lines, none over another."""
     longest = max((len(text) for _, _, ends in panels for _, text in ends), default=0)
     room = longest * _SMALL * 0.62 / 72 / figure.get_figwidth() + 0.03
-    figure.get_layout_engine().set(rect=(0, 0, 1 - min(room, 0.6), 1))  # type: ignore[union-attr]
+    figure.set_layout_engine("constrained", rect=(0, 0, 1 - min(room, 0.6), 1))
     figure.draw_without_rendering()
     for axes, x, ends in panels:
         low, high = axes.get_ylim()
