@@ -17,7 +17,8 @@ VERBS = {
     "probe": "what the vectors know of tags, genres, keys and emotion: MIR tasks, and records",
     "extract": "fill the store with an extractor's vectors of a catalogue",
     "export": "write stored vectors to a file (.npy with ids, .parquet, .tsv)",
-    "report": "tables from records: on the screen, Markdown, CSV, LaTeX",
+    "report": "tables and figures from records: on the screen, Markdown, HTML, CSV, LaTeX",
+    "leaderboard": "static pages of the records that may be published",
     "ls": "list the installed extractors, recommenders, tasks and datasets",
     "weights": "list, fetch, add and verify pretrained weights",
     "check": "run the contract of a plugin, in under a minute",
@@ -89,7 +90,7 @@ def _run(module: Any, args: argparse.Namespace) -> int:
 
 
 def _help() -> str:
-    verbs = "\n".join(f"  {name:<9} {text}" for name, text in VERBS.items())
+    verbs = "\n".join(f"  {name:<11} {text}" for name, text in VERBS.items())
     return (
         "usage: bench VERB [options]      (the same as python -m bench, music-embedding-bench)\n\n"
         "Which pretrained audio embedding should a music recommender use?\n\n"

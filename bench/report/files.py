@@ -65,7 +65,7 @@ def write(
         texts["report.md"] = markdown.page(boards, folder, problems, metrics, chapters, figures)
     if "html" in formats:
         texts["report.html"] = html.page("Results", boards, chapters, plots, problems=problems, metrics=metrics)
-    for board, name in zip(boards, _names(boards), strict=True):
+    for board, name in zip(boards, names(boards), strict=True):
         if "csv" in formats:
             texts[f"{name}.csv"] = tidy.table(board)
         if "tex" in formats:
@@ -85,13 +85,13 @@ def write(
     return [folder / name for name in [*texts, *images]]
 
 
-def _names(boards: Sequence[Board]) -> list[str]:
+def names(boards: Sequence[Board]) -> list[str]:
     """One file name a board, different also where case does not count."""
-    names: list[str] = []
+    found: list[str] = []
     for board in boards:
         base = slug(f"{board.data}-{board.split}-{board.fingerprint[:8]}-k{'-'.join(map(str, board.k))}")
         name, n = base, 2
-        while name.lower() in {taken.lower() for taken in names}:
+        while name.lower() in {taken.lower() for taken in found}:
             name, n = f"{base}-{n}", n + 1
-        names.append(name)
-    return names
+        found.append(name)
+    return found

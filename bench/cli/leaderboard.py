@@ -1,0 +1,31 @@
+"""Static pages of the records that may be published: one table per data, split and lane.
+
+bench leaderboard results/ --out site/
+
+Runs on built-in data, with random weights or mixed lanes stay off, and are named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("results", type=Path, metavar="RESULTS", help="a folder with records")
+    parser.add_argument("--out", type=Path, metavar="DIR", required=True, help="where the pages go")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read, choose, write."""
+    from bench.report.leaderboard import write
+    from bench.results import read_all
+
+    paths, problems = write(list(read_all(args.results)), args.out)
+    for problem in problems:
+        print(f"left out: {problem}", file=sys.stderr)
+    for path in paths:
+        print(path)
+    return 0

@@ -1,0 +1,127 @@
+"""A leaderboard as static pages: records that may be published, one table per data, split and lane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from bench.errors import BenchError
+from bench.files import write_text
+from bench.report import html, layout, tidy
+from bench.report.files import names
+from bench.report.group import boards
+from bench.report.table import Board, Row
+from bench.report.whole import report
+from bench.report.words import MAIN, heading, line
+from bench.results import Record
+
+Found = tuple[Path, Record]
+
+
+def publishable(records: Sequence[tuple[Path, Record | BenchError]], problems: list[str]) -> list[Found]:
+    """Return the records that may stand on a leaderboard; why the others may not goes to `problems`, a line each.
+
+    Built-in data, random weights and mixed lanes may not (`Record.publishable`), nor figures of others:
+    those stand in reports beside ours, by the word published.
+    """
+    kept: list[Found] = []
+    for path, record in records:
+        if isinstance(record, BenchError):
+            problems.append(line(record))
+        elif why := _unfit(record):
+            problems.append(line(f"{path}: {why}"))
+        else:
+            kept.append((path, record))
+    return kept
+
+
+def _unfit(record: Record) -> str | None:
+    if record.kind == "imported":
+        return "published figures of others are no entries"
+    if record.publishable:
+        return None
+    if record.data.get("builtin"):
+        return "built-in data"
+    return "mixed lanes" if record.lane == "mixed" else "random weights"
+
+
+def write(
+    records: Sequence[tuple[Path, Record | BenchError]],
+    folder: Path,
+    metrics: tuple[str, ...] = MAIN,
+) -> tuple[list[Path], list[str]]:
+    """Write ``index.html`` and, for each data and split, a page and a CSV; return their paths and what was left out.
+
+    The same records give the same bytes.
+
+    Raises
+    ------
+    BenchError
+        When no record may be published, or the folder cannot be written.
+
+    """
+    problems: list[str] = []
+    kept = publishable(records, problems)
+    found = boards([(path, record) for path, record in kept if record.kind == "run"], problems)
+    if not found:
+        left = "".join(f"\n  {problem}" for problem in problems[:5])
+        raise BenchError(
+            f"none of {len(records)} records may stand on a leaderboard: it takes runs on real data, with trained "
+            f"weights, in one lane.{left}"
+        )
+    texts: dict[str, str] = {}
+    for board, name in zip(found, names(found), strict=True):
+        own = [(path, record) for path, record in kept if record.kind == "probe" or _on(board, record)]
+        made = report(own)
+        texts[f"{name}.html"] = html.page(
+            f"Leaderboard: {board.title}", [board], made.chapters, metrics=metrics, lead=[_how(board)]
+        )
+        texts[f"{name}.csv"] = tidy.table(board)
+    texts["index.html"] = _index(found, names(found), problems)
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    return [folder / name for name in texts], problems
+
+
+def _on(board: Board, record: Record) -> bool:
+    return (record.data["name"], record.split["fingerprint"], tuple(record.k)) == (
+        board.data,
+        board.fingerprint,
+        board.k,
+    )
+
+
+def _how(board: Board) -> str:
+    entries = sum(len(block.rows) for block in board.blocks)
+    return (
+        f"Entries: {entries}, in tables by lane. Every candidate is ranked; controls and chance are always in; "
+        "entries level with the best of their lane are bold together."
+    )
+
+
+def _index(found: Sequence[Board], pages: Sequence[str], problems: Sequence[str]) -> str:
+    body = ["<h1>Leaderboards</h1>"]
+    for board, page in zip(found, pages, strict=True):
+        body.append(f'<h2><a href="{escape(page)}.html">{escape(board.title)}</a></h2>')
+        for block in board.blocks:
+            body.append(f"<h3>{layout.LANE_HEADINGS[block.lane]}</h3><ul>")
+            body += [f"<li>{escape(text)}</li>" for text in _leaders(board, block.rows)]
+            body.append("</ul>")
+    if problems:
+        body += ["<h2>Left out</h2>", '<ul class="notes">', *(f"<li>{escape(p)}</li>" for p in problems), "</ul>"]
+    return html.document("Leaderboards", body)
+
+
+def _leaders(board: Board, rows: Sequence[Row]) -> list[str]:
+    """The rows level with the best of their lane in the metric that orders them; the best alone if undecided."""
+    if not board.ranked_by or not rows:
+        return ["no entry but controls"]
+    where, metric = board.ranked_by
+    level = [row for row in rows if (value := row.values.get(where, {}).get(metric)) and value.best] or rows[:1]
+    said = []
+    for row in level:
+        value = row.values.get(where, {}).get(metric)
+        if value is not None:
+            said.append(f"{row.extractor} × {row.model}: {where} {heading(metric)} {layout.spanned(value)}")
+    return said

@@ -1,0 +1,71 @@
+"""Only what may be published stands on a leaderboard, and each lane by itself."""
+
+import pytest
+
+from bench.cli import main
+from bench.errors import BenchError
+from bench.published import imported, paper
+from bench.report.leaderboard import publishable, write
+
+REAL = {"data": "music4all-onion", "builtin": False}
+
+
+def test_what_may_not_be_published_is_left_out_with_the_reason(results):
+    results.add("a", **REAL)
+    results.add("b", table={"untrained": True}, **REAL)
+    results.add("c", lane="mixed", **REAL)
+    results.add("d")
+    results.probe("a")  # built-in
+    found = [*results.read(), (results.folder / "x.json", imported(paper("recsys2024"))[0])]
+    problems = []
+    kept = publishable(found, problems)
+    assert [record.extractor["name"] for _, record in kept] == ["a"]
+    reasons = sorted(problem.rpartition(": ")[2] for problem in problems)
+    assert reasons == [
+        "built-in data", "built-in data", "mixed lanes", "published figures of others are no entries", "random weights",
+    ]  # fmt: skip
+
+
+def test_a_page_per_board_with_controls_and_an_index(results, tmp_path):
+    results.comparison("corrected", **REAL)
+    results.comparison("published", **REAL)
+    results.add("demo-only")
+    paths, problems = write(results.read(), tmp_path / "site")
+    names = [path.name for path in paths]
+    assert names == [
+        "music4all-onion-global-ffffffff-k10-50.html",
+        "music4all-onion-global-ffffffff-k10-50.csv",
+        "index.html",
+    ]
+    page, _, index = (path.read_text(encoding="utf-8") for path in paths)
+    assert page.index("Lane: corrected") < page.index("Lane: published")
+    for text in ("none", "shuffled:of=mfcc", "chance"):
+        assert f">{text}<" in page
+    assert "demo-only" not in page
+    assert f'href="{names[0]}"' in index
+    assert index.count("clap × knn: hot NDCG@10 ") == 2
+    assert "mfcc × knn" not in index
+    assert "built-in data" in index
+    assert len(problems) == 1
+    again, _ = write(list(reversed(results.read())), tmp_path / "again")
+    assert [path.read_bytes() for path in again][:2] == [path.read_bytes() for path in paths][:2]
+
+
+def test_published_numbers_stand_apart_and_by_that_word(results, tmp_path):
+    results.add("musicnn", **REAL, k=(10, 50))
+    found = results.read()
+    for _, record in found:
+        record.split = record.split | {"name": "recsys2024"}
+    (page, *_), _ = write(found, tmp_path)
+    text = page.read_text(encoding="utf-8")
+    assert "Published: RecSys 2024" in text
+    assert text.index("Lane: corrected") < text.index("Published: RecSys 2024")
+
+
+def test_nothing_publishable_is_an_error_that_says_why(results, tmp_path, capsys):
+    results.add("a")
+    with pytest.raises(BenchError, match=r"none of 1 records may stand on a leaderboard(?s:.)*built-in data"):
+        write(results.read(), tmp_path / "site")
+    assert main(["leaderboard", str(results.folder), "--out", str(tmp_path / "site")]) == 1
+    assert "built-in data" in capsys.readouterr().err
+    assert not (tmp_path / "site").exists()
