@@ -40,6 +40,9 @@ _ESCAPES = {
     "§": r"\S{}",
     "¶": r"\P{}",
 }
+WIDE = 8
+"""Columns that a column of a page can hold."""
+
 _SPECIAL = re.compile("|".join(re.escape(character) for character in _ESCAPES))
 
 
@@ -76,9 +79,10 @@ def _file(tables: Iterable[list[str]]) -> str:
 
 
 def table(grid: Grid, label: str, caption: str, notes: Sequence[str]) -> list[str]:
-    """Return the lines of one floating table."""
+    """Return the lines of one floating table; a wide one takes both columns of a page that has two."""
+    kind = "table*" if len(grid.heads) > WIDE else "table"
     out = [
-        r"\begin{table}",
+        rf"\begin{{{kind}}}",
         r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
         rf"\caption{{{escape(caption)}}}",
         rf"\label{{tab:{label.replace('_', '-')}}}",
@@ -95,7 +99,7 @@ def table(grid: Grid, label: str, caption: str, notes: Sequence[str]) -> list[st
             out += [_row([_cell(cell) for cell in row]) for row in section.rows]
     out += [r"\bottomrule", r"\end{tabular}}", "", r"\smallskip\begin{minipage}{\linewidth}\scriptsize"]
     out += [escape(note) + r"\par" for note in notes]
-    return [*out, r"\end{minipage}", r"\end{table}", ""]
+    return [*out, r"\end{minipage}", rf"\end{{{kind}}}", ""]
 
 
 def _titled(section: Section, width: int) -> list[str]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from bench.data.published import PRINTED
 from bench.published import Footnote, Paper, Table, imported
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
+from bench.report.ours import beside, embedding_of, matches, model_of
 from bench.report.probed import Probed
 from bench.report.table import Block, Board, Row
-from bench.report.words import NONE, line, measure, number, parts, word
+from bench.report.words import NONE, measure, number, parts, word
 from bench.results import Record
 
 PRINTED_GROUP = "published"
@@ -30,45 +31,26 @@ def chapter(paper: Paper, boards: Sequence[Board], probed: Sequence[Probed] = ()
         Ours on MIR tasks, for the table that has them.
 
     """
-    board = _ours(paper, boards)
+    board = beside(paper, boards)
     writer = _Writer(paper, board, {p.lane: p for p in probed})
     grids = [grid for table in paper.tables for grid in writer.grids(table)]
     return Chapter(
         name=paper.name,
         title=f"Published: {paper.where}",
-        lead=[f"{paper.title}. {paper.citation}.", *_beside(paper, board)],
+        lead=[f"{paper.title}. {paper.citation}.", *_told_beside(paper, board)],
         grids=grids,
         notes=writer.notes(),
     )
 
 
-def _ours(paper: Paper, boards: Sequence[Board]) -> Board | None:
-    """The board on the paper's split: one whose sizes match before one whose sizes do not."""
-
-    def unlike(board: Board) -> tuple[bool, int]:
-        return (not _matches(board).startswith("matches"), -len(board.rows))
-
-    found = [b for b in boards if (b.data, b.split) == (paper.data, paper.split) and not _foreign(b)]
-    return min(found, key=unlike, default=None)
-
-
-def _foreign(board: Board) -> bool:
-    return all(row.imported for row in board.rows)
-
-
-def _matches(board: Board) -> str:
-    first = next((row.first for row in board.rows if row.first), None)
-    return line(first.split.get("published") or "was not compared with the printed sizes") if first else ""
-
-
-def _beside(paper: Paper, board: Board | None) -> list[str]:
+def _told_beside(paper: Paper, board: Board | None) -> list[str]:
     if board is None:
         return [
             f"There is no record of ours on {paper.data}, split {paper.split}: only the published numbers stand here."
         ]
     lanes = ", ".join(block.lane for block in board.blocks)
     return [
-        f"Beside them stand ours on {board.title}, one group of columns a lane ({lanes}); the split {_matches(board)}. "
+        f"Beside them stand ours on {board.title}, one group of columns a lane ({lanes}); the split {matches(board)}. "
         "The lane 'published' repeats the paper's choices and is the one to compare; no column mixes two lanes."
     ]
 
@@ -105,7 +87,7 @@ class _Writer:
         return "".join(f"({MARKS[keys.index(note.key)]})" for note in notes)
 
     def _title(self, table: Table) -> str:
-        return f"Table {table.id}. {table.title}" if table.id.isdigit() else table.title
+        return f"{table.title} (Table {table.id})" if table.id.isdigit() else table.title
 
     def _name(self, table: Table) -> str:
         return f"table-{table.id}"
@@ -122,7 +104,7 @@ class _Writer:
             name = self.paper.extractors[printed]
             cells = [Cell(f"{printed}{self._marked(name)}"), Cell(str(width), value=width)]
             for block in self._blocks:
-                widths = sorted({row.width for row in block.rows if _of(row) == name and row.width})
+                widths = sorted({row.width for row in block.rows if embedding_of(row) == name and row.width})
                 cells.append(Cell(", ".join(map(str, widths)) or NONE, value=widths[0] if len(widths) == 1 else None))
             rows.append(cells)
         return Grid(self._name(table), self._title(table), heads, [Section("", rows)])
@@ -181,12 +163,14 @@ class _Writer:
         variants: dict[tuple[str, str], dict[str, Row]] = {}
         for block in self._blocks:
             for row in block.all:
-                if (_of(row), _model(row)) == wanted and row.values.get(table.set):
+                if (embedding_of(row), model_of(row)) == wanted and row.values.get(table.set):
                     variants.setdefault((row.extractor, row.model), {})[block.lane] = row
         lines: list[list[Cell]] = []
         for names, by_lane in sorted(variants.items()) or [((NONE, ""), {})]:
             start = printed if not lines else [Cell("")] * len(printed)
-            lines.append([*start, Cell(" × ".join(filter(None, names))), *self._values(table, by_lane)])
+            # The section names the model: it is said again only where its settings are others.
+            told = " × ".join(name for name in names if name and name != wanted[1])
+            lines.append([*start, Cell(told), *self._values(table, by_lane)])
         return lines
 
     def _floor(self, table: Table) -> list[Section]:
@@ -246,7 +230,7 @@ class _Writer:
 
     def _recommended(self, lane: str, extractor: str, model: str, where: str, metric: str) -> list[float]:
         rows = [row for block in self._blocks if block.lane == lane for row in block.all]
-        found = [row.mean(where, metric) for row in rows if (_of(row), _model(row)) == (extractor, model)]
+        found = [row.mean(where, metric) for row in rows if (embedding_of(row), model_of(row)) == (extractor, model)]
         return [mean for mean in found if mean is not None]
 
 
@@ -266,18 +250,3 @@ def _one(values: Sequence[float]) -> Cell:
     if number(low) == number(high):
         return Cell(number(low), value=low)
     return Cell(f"{number(low)} to {number(high)}")
-
-
-def _of(row: Row) -> str:
-    """Name of the extractor whose vectors a row is about; ``shuffled:NAME`` where their rows are shuffled."""
-    if row.first is None:
-        return ""
-    name = str(row.first.extractor["name"])
-    if name == "shuffled":
-        of = str(row.first.extractor["spec"]).partition("of=")[2].strip("()")
-        return f"shuffled:{of.partition(':')[0].partition('+')[0]}"
-    return name
-
-
-def _model(row: Row) -> str:
-    return str(row.first.recommender["name"]) if row.first else ""

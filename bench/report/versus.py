@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.published import Paper, imported
-from bench.report.grid import Cell, Chapter, Grid, Head, Section
 from bench.report.intake import PART
 from bench.report.probed import Probed, embedding
-from bench.report.relate import Relation, relate
 from bench.report.table import Block, Board, Row
-from bench.report.words import NONE, RANKED_BY, heading, measure, number
+from bench.report.words import RANKED_BY, heading, measure
 from bench.results import Record
-from bench.stats import holm
-from bench.stats.correlation import EXACT, least_significant, smallest_p
+from bench.stats import RankCorrelation, holm, rank_correlation
 
-ALPHA = 0.05
+LEAST = 3
+"""Models below which nothing is correlated."""
 
 
 @dataclass
@@ -59,11 +58,24 @@ class Pair:
 
     mrs: Axis
     mir: Axis
-    relation: Relation
     points: Sequence[tuple[str, float, float]]
     """(name, MRS, MIR) of each model."""
-    spearman_holm: float = 1.0
+    spearman: RankCorrelation
+    kendall: RankCorrelation
+    p_holm: float = 1.0
     """p of Spearman's after Holm's correction over all pairs of the table."""
+
+    @property
+    def rho(self) -> float:
+        """Spearman's coefficient; a pair without one is none."""
+        assert self.spearman.value is not None
+        return self.spearman.value
+
+    @property
+    def p(self) -> float:
+        """Its two-sided p, by permutation."""
+        assert self.spearman.p is not None
+        return self.spearman.p
 
 
 @dataclass
@@ -79,18 +91,19 @@ class Versus:
     notes: list[str] = field(default_factory=list)
     decimals: int = 4
 
-    @property
+    @cached_property
     def pairs(self) -> list[Pair]:
-        """Every recommendation column with every MIR column that share three models or more."""
+        """Every recommendation column with every MIR column that share three models or more, neither constant."""
         found = []
         for mrs in self.mrs:
             for mir in self.mir:
                 points, draws = self._common(mrs, mir)
                 x, y = (np.array([p[i] for p in points], np.float64) for i in (1, 2))
-                if relation := relate(x, y, draws):
-                    found.append(Pair(mrs, mir, relation, points))
-        corrected = holm({str(i): pair.relation.spearman_p for i, pair in enumerate(found)})
-        return [replace(pair, spearman_holm=p) for pair, p in zip(found, corrected.values(), strict=True)]
+                if len(points) >= LEAST and np.ptp(x) and np.ptp(y):
+                    rho, tau = rank_correlation(x, y, "spearman", draws=draws), rank_correlation(x, y, "kendall")
+                    found.append(Pair(mrs, mir, points, rho, tau))
+        corrected = holm({str(i): pair.p for i, pair in enumerate(found)})
+        return [replace(pair, p_holm=p) for pair, p in zip(found, corrected.values(), strict=True)]
 
     def _common(self, mrs: Axis, mir: Axis) -> tuple[list[tuple[str, float, float]], NDArray[np.float64] | None]:
         """Points of the models on both axes, controls aside: several settings of one are one point, their mean."""
@@ -168,7 +181,11 @@ def _of_block(board: Board, block: Block, probed: Probed, metric: str) -> Versus
         for asked in probed.columns
     ]
     # What was probed only (layers, mostly) stands in the MIR table; controls of either side stand here.
-    having = [m for m in models.values() if m.control or any(m.key in axis.values for axis in axes)]
+    having = [
+        model
+        for model in models.values()
+        if any(model.key in axis.values for axis in (*axes, *(mir if model.control else ())))
+    ]
     return Versus(
         name=f"{board.data}-{board.split}-{board.fingerprint[:8]}-{block.lane}",
         title=f"{board.title}, lane {block.lane}",
@@ -233,132 +250,3 @@ def of_paper(paper: Paper) -> list[Versus]:
 def _values(records: Sequence[Record], task: str, metric: str) -> dict[str, float]:
     found = [r for r in records if r.data["name"] == task and metric in r.metrics[PART]]
     return {r.extractor["spec"]: r.metrics[PART][metric] for r in found}
-
-
-def chapter(comparison: Versus) -> Chapter:
-    """Return both tables of a comparison: the values, and the correlations with what they can say."""
-    return Chapter(
-        name=f"versus-{comparison.name}",
-        title=f"MRS against MIR: {comparison.title}",
-        lead=[],
-        grids=[_values_grid(comparison), *_relations_grid(comparison)],
-        notes=[*_said(comparison), *comparison.notes],
-    )
-
-
-def _values_grid(comparison: Versus) -> Grid:
-    axes = [*comparison.mrs, *comparison.mir]
-    heads = [Head("Embedding", right=False)]
-    heads += [Head(axis.heading, axis.group) for axis in axes]
-
-    def cells(model: Model) -> list[Cell]:
-        found = [Cell(model.label)]
-        for axis in axes:
-            value = axis.values.get(model.key)
-            found.append(Cell(number(value, comparison.decimals), model.key in axis.bold, value))
-        return found
-
-    real = [cells(model) for model in comparison.models if not model.control]
-    controls = [cells(model) for model in comparison.models if model.control]
-    chance = [Cell("chance"), *(Cell(number(axis.chance, comparison.decimals), value=axis.chance) for axis in axes)]
-    known = any(axis.chance is not None for axis in axes)
-    return Grid(
-        "values",
-        "Every embedding on both sides",
-        heads,
-        [Section("", real), Section("Controls", controls), Section("Chance", [chance] if known else [])],
-    )
-
-
-def _relations_grid(comparison: Versus) -> list[Grid]:
-    pairs = comparison.pairs
-    if not pairs:
-        return []
-    heads = [
-        Head("Recommendation", right=False),
-        Head("MIR", right=False),
-        Head("n"),
-        Head("ρ", "Spearman"),
-        Head("95 % interval", "Spearman"),
-        Head("p, exact" if all(pair.relation.exact for pair in pairs) else "p", "Spearman"),
-        Head("p, Holm", "Spearman"),
-        Head("τ", "Kendall"),
-        Head("p", "Kendall"),
-    ]
-    rows = []
-    for pair in pairs:
-        r = pair.relation
-        span = NONE if r.low is None or r.high is None else f"[{r.low:+.2f}, {r.high:+.2f}]"
-        rows.append([
-            Cell(pair.mrs.name),
-            Cell(pair.mir.name),
-            Cell(str(r.n), value=r.n),
-            Cell(f"{r.spearman:+.3f}", pair.spearman_holm <= ALPHA, r.spearman),
-            Cell(span),
-            Cell(number(r.spearman_p, 3), value=r.spearman_p),
-            Cell(number(pair.spearman_holm, 3), value=pair.spearman_holm),
-            Cell(f"{r.kendall:+.3f}", value=r.kendall),
-            Cell(number(r.kendall_p, 3), value=r.kendall_p),
-        ])  # fmt: skip
-    return [
-        Grid(
-            "correlations",
-            "Rank correlation of every recommendation column with every MIR column",
-            heads,
-            [Section("", rows)],
-        )
-    ]
-
-
-def _said(comparison: Versus) -> list[str]:
-    """In words: what these few points can and cannot say."""
-    pairs = comparison.pairs
-    if not pairs:
-        return [
-            "No recommendation column shares three models with an MIR column: there is nothing to correlate. "
-            "Run and probe the same extractor settings."
-        ]
-    sizes = sorted({pair.relation.n for pair in pairs})
-    said = []
-    span = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-    said.append(
-        f"{len(pairs)} pairs of columns over {span} models; a model is a point, controls are none. "
-        "p: share of all orders of the models that correlate at least as strongly, two-sided"
-        + ("." if sizes[-1] <= EXACT else f" (drawn at random above {EXACT} models).")
-    )
-    said += [_reach(n) for n in sizes if n <= EXACT]
-    held = [pair for pair in pairs if pair.spearman_holm <= ALPHA]
-    if held:
-        listed = "; ".join(f"{p.mrs.name} with {p.mir.name} (ρ {p.relation.spearman:+.2f})" for p in held[:5])
-        said.append(f"After Holm's correction over the {len(pairs)} pairs these hold: {listed}.")
-    else:
-        said.append(
-            f"After Holm's correction over the {len(pairs)} pairs none has p below {ALPHA}: these numbers show "
-            "neither that an MIR score predicts recommendation nor that it does not. A wide interval is no "
-            "evidence that there is no relation."
-        )
-    over = {pair.relation.over for pair in pairs}
-    if "users" in over:
-        said.append(
-            "Intervals over users: how far ρ moves when the listeners are drawn anew, these models and their MIR "
-            "values held. They do not say what other models would do."
-        )
-    if "models" in over:
-        said.append(
-            "Intervals over models (values of single users are not known): of so few they are a warning, not a bound."
-        )
-    if comparison.varied:
-        said.append(
-            f"Settings and layers of one model are no independent points: {', '.join(comparison.varied)} "
-            "enters the correlations once, as the mean of its rows."
-        )
-    return said
-
-
-def _reach(n: int) -> str:
-    """What p so many models can reach at all."""
-    limit = least_significant(n, "spearman", ALPHA)
-    if limit is None:
-        return f"With {n} models no order, not even the same one, has p below {ALPHA} (at best {smallest_p(n):.3f})."
-    what = "the very same or opposite order (|ρ| = 1)" if limit == 1 else f"|ρ| of at least {limit:.3f}"
-    return f"With {n} models only {what} has p below {ALPHA}, and that before any correction."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.errors import BenchError
 from bench.published import Paper, papers_of
-from bench.report import printed, versus
+from bench.report import against, printed, versus
 from bench.report.grid import Chapter
 from bench.report.group import boards
 from bench.report.probed import Probed, chapters, probed
@@ -57,14 +57,11 @@ def report(
     problems: list[str] = []
     found = boards(records, problems)
     answers = probed([(path, record) for path, record in records if isinstance(record, Record)], problems)
-    shown = list(
-        dict.fromkeys([*(p.name for p in papers), *(p.name for p in papers_of((b.data, b.split) for b in found))])
-    )
     every = {p.name: p for p in [*papers, *papers_of((b.data, b.split) for b in found)]}
     comparisons = versus.versus(found, answers, metric)
-    made = chapters(answers) + [versus.chapter(each) for each in comparisons]
-    for name in shown:
-        own = versus.of_paper(every[name])
-        made += [printed.chapter(every[name], found, answers), *map(versus.chapter, own)]
+    made = chapters(answers) + [against.chapter(each) for each in comparisons]
+    for one in every.values():
+        own = versus.of_paper(one)
+        made += [printed.chapter(one, found, answers), *map(against.chapter, own)]
         comparisons = [*comparisons, *own]
     return Report(found, answers, comparisons, made, problems)

@@ -175,7 +175,7 @@ def test_latex_tables_are_well_formed(results):
     results.add(lane="mixed")
     text = written(results)["demo-global-ffffffff-k10-50.tex"]
     balanced(text)
-    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
+    assert text.count(r"\begin{table*}") == text.count(r"\end{table*}") == 2
     for tabular in re.findall(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end\{tabular\}", text, re.S):
         columns, body = tabular
         for row in re.findall(r"^(.*) \\\\$", body, re.M):

@@ -8,7 +8,8 @@ import pytest
 
 from bench.report import html
 from bench.report.plots import absent, draw
-from bench.report.plots.plot import _DARK, INK, spread_out
+from bench.report.plots.labels import spread_out
+from bench.report.plots.plot import _DARK, INK
 from bench.report.whole import report
 from bench.report.words import MAIN
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.report.plots.plot import SOFT, Plot, label_points, look, panels, render, short
+from bench.report.plots.labels import label_points, short
+from bench.report.plots.plot import SOFT, Plot, look, panels, render
 from bench.report.table import Block, Board, Row
 from bench.report.words import heading
 from bench.results import slug

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from bench.report.plots.plot import Plot, label_ends, look, panels, render, short
+from bench.report.plots.labels import label_ends, short
+from bench.report.plots.plot import Plot, look, panels, render
 from bench.report.probed import Asked, Embedding, Probed
 from bench.report.words import measure
 from bench.results import slug

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report.plots.plot import COLUMN, INK, LINE, Plot, label_points, look, panels, render, short
+from bench.report.plots.labels import label_points, short
+from bench.report.plots.plot import COLUMN, INK, LINE, Plot, look, panels, render
 from bench.report.versus import Axis, Pair, Versus
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def draw(comparison: Versus) -> list[Plot]:
         pairs = list(group)[:MOST]
         mrs = pairs[0].mrs
         names = ", ".join(pair.mir.name for pair in pairs)
-        told = "; ".join(f"{p.mir.name}: ρ {p.relation.spearman:+.2f}, p {p.relation.spearman_p:.2f}" for p in pairs)
+        told = "; ".join(f"{p.mir.name}: ρ {p.rho:+.2f}, p {p.p:.2f}" for p in pairs)
         found.append(
             render(
                 f"versus-{comparison.name}-{at + 1}",
@@ -57,8 +58,7 @@ def _figure(pairs: Sequence[Pair]) -> Figure:
 def _scatter(axes: Axes, pair: Pair, names: Sequence[str], *, first: bool) -> None:
     for name, mrs, mir in pair.points:
         axes.plot(mir, mrs, linestyle="none", **look(names.index(name)))
-    r = pair.relation
-    axes.set_title(f"ρ {r.spearman:+.2f}  p {r.spearman_p:.2f}  n {r.n}", loc="left")
+    axes.set_title(f"ρ {pair.rho:+.2f}  p {pair.p:.2f}  n {len(pair.points)}", loc="left")
     axes.set_xlabel(_axis(pair.mir))
     if first:
         axes.set_ylabel(_axis(pair.mrs))

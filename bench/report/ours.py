@@ -1,0 +1,43 @@
+"""Which of our rows belong beside which published ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.published import Paper
+from bench.report.table import Board, Row
+from bench.report.words import line
+
+
+def beside(paper: Paper, boards: Sequence[Board]) -> Board | None:
+    """The board on the paper's split: one whose sizes match before one whose sizes do not."""
+
+    def unlike(board: Board) -> tuple[bool, int]:
+        return (not matches(board).startswith("matches"), -len(board.rows))
+
+    found = [b for b in boards if (b.data, b.split) == (paper.data, paper.split) and not _foreign(b)]
+    return min(found, key=unlike, default=None)
+
+
+def _foreign(board: Board) -> bool:
+    return all(row.imported for row in board.rows)
+
+
+def matches(board: Board) -> str:
+    first = next((row.first for row in board.rows if row.first), None)
+    return line(first.split.get("published") or "was not compared with the printed sizes") if first else ""
+
+
+def embedding_of(row: Row) -> str:
+    """Name of the extractor whose vectors a row is about; ``shuffled:NAME`` where their rows are shuffled."""
+    if row.first is None:
+        return ""
+    name = str(row.first.extractor["name"])
+    if name == "shuffled":
+        of = str(row.first.extractor["spec"]).partition("of=")[2].strip("()")
+        return f"shuffled:{of.partition(':')[0].partition('+')[0]}"
+    return name
+
+
+def model_of(row: Row) -> str:
+    return str(row.first.recommender["name"]) if row.first else ""
