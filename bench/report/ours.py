@@ -24,6 +24,7 @@ def _foreign(board: Board) -> bool:
 
 
 def matches(board: Board) -> str:
+    """Return what the records say of their split's sizes against the printed ones."""
     first = next((row.first for row in board.rows if row.first), None)
     return line(first.split.get("published") or "was not compared with the printed sizes") if first else ""
 
@@ -40,4 +41,5 @@ def embedding_of(row: Row) -> str:
 
 
 def model_of(row: Row) -> str:
+    """Name of a row's recommender, without settings."""
     return str(row.first.recommender["name"]) if row.first else ""

@@ -70,6 +70,7 @@ def test_both_ways_to_start_it(tmp_path):
         (["run", "--help"], {"torch"}),
         (["ls"], {"torch"}),
         (["doctor"], {"torch"}),
+        (["report", "--published", "recsys2024"], {"torch", "matplotlib", "scipy"}),
     ],
 )
 def test_nothing_heavy_is_imported_for_little(words, absent, tmp_path):
@@ -132,7 +133,10 @@ RUN = ["run", "--extractor", "mfcc", "--model", "knn"]
             "--out v.csv: give a name ending in .npy, .parquet, .tsv",
         ),
         (["export", "--extractor", "mfcc,random", "--out", "v.npy"], "export writes one table, not 2"),
-        (["report"], "the following arguments are required: RESULTS"),
+        (["report"], "nothing to report: name a folder with records, or --published NAME"),
+        (["report", "--published", "recsys"], "no published numbers are called 'recsys'. Did you mean 'recsys2024'"),
+        (["report", "--published", "recsys2024", "--metric", "ndgc"], "there is no metric 'ndgc'. Did you mean 'ndcg'"),
+        (["leaderboard", "nowhere", "--out", "site"], "there is no results folder nowhere"),
         (["report", "nowhere"], "there is no results folder nowhere"),
         (["ls", "extractor"], "invalid choice: 'extractor'"),
         (["check", "mfccc"], "no extractor or recommender is called 'mfccc'. Did you mean 'mfcc'"),
@@ -272,9 +276,17 @@ def test_a_record_and_its_report(bench, small_world, places, tmp_path):
     code, shown, _ = bench("report", tmp_path / "r", "--out", tmp_path / "tables")
     assert code == 0
     written = {line for line in shown.splitlines() if line.startswith(str(tmp_path / "tables"))}
-    assert {os.path.splitext(path)[1] for path in written} >= {".md", ".csv", ".tex"}
+    assert {os.path.splitext(path)[1] for path in written} >= {".md", ".html", ".csv", ".tex"}
     assert all(os.path.getsize(path) for path in written)
     assert table.splitlines()[:8] == shown.splitlines()[:8]
+
+
+def test_published_numbers_without_records(bench, tmp_path):
+    code, shown, err = bench("report", "--published", "recsys2024", "--no-plots", "--out", tmp_path)
+    assert (code, err) == (0, "")
+    assert "BERT4Rec" in shown
+    assert "0.385" in shown
+    assert (tmp_path / "recsys2024-table-3.csv").exists()
 
 
 # -- ls, doctor, check ----------------------------------------------------------------------------------
