@@ -30,7 +30,7 @@ def _values_grid(comparison: Versus) -> Grid:
         found = [Cell(model.label)]
         for axis in axes:
             value = axis.values.get(model.key)
-            found.append(Cell(number(value, comparison.decimals), model.key in axis.bold, value))
+            found.append(Cell(number(value, comparison.decimals), value=value))
         return found
 
     real = [cells(model) for model in comparison.models if not model.control]

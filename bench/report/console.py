@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.report import layout
-from bench.report.grid import Chapter, Grid
+from bench.report.grid import Chapter, Grid, Section
 from bench.report.table import Block, Board, Row
-from bench.report.words import MAIN, RANKED_BY, checked, heading, parts, word
+from bench.report.words import MAIN, NONE, RANKED_BY, checked, heading, parts, word
 
 WIDTH = 110
 """Least width where nobody looks through a window: files, pipes, logs."""
@@ -90,13 +90,32 @@ def _chapter(console: Console, chapter: Chapter) -> None:
         console.print(Text(text, style="dim"))
     for grid in chapter.grids:
         console.print(Text(grid.title, style="italic"))
-        table = _grid(grid)
-        if not _fits(console, table):
-            table = _grid(grid, _NARROW["Extractor"])
-        console.print(table)
+        for part in _folded(console, grid):
+            console.print(_grid(part, _NARROW["Extractor"]))
     for note in [*(note for grid in chapter.grids for note in grid.notes), *chapter.notes]:
         console.print(Text(note, style="dim"))
     console.print()
+
+
+def _folded(console: Console, grid: Grid) -> list[Grid]:
+    """Cut a table that is too wide into several below each other; the first column stands in each."""
+    chosen: list[list[int]] = [[0]]
+    for column in range(1, len(grid.heads)):
+        if len(chosen[-1]) > 1 and not _fits(
+            console, _grid(_columns(grid, [*chosen[-1], column]), _NARROW["Extractor"])
+        ):
+            chosen.append([0])
+        chosen[-1].append(column)
+    return [_columns(grid, columns) for columns in chosen]
+
+
+def _columns(grid: Grid, columns: Sequence[int]) -> Grid:
+    """Return some columns of a table, and the rows that say anything there."""
+    sections = []
+    for section in grid.sections:
+        rows = [[row[i] for i in columns] for row in section.rows]
+        sections.append(Section(section.title, [row for row in rows if any(c.text not in ("", NONE) for c in row[1:])]))
+    return replace(grid, heads=[grid.heads[i] for i in columns], sections=sections)
 
 
 def _grid(grid: Grid, widest: int | None = None) -> Table:

@@ -51,7 +51,8 @@ def _told_beside(paper: Paper, board: Board | None) -> list[str]:
     lanes = ", ".join(block.lane for block in board.blocks)
     return [
         f"Beside them stand ours on {board.title}, one group of columns a lane ({lanes}); the split {matches(board)}. "
-        "The lane 'published' repeats the paper's choices and is the one to compare; no column mixes two lanes."
+        "The lane 'published' repeats the paper's choices and is the one to compare; no column mixes two lanes. "
+        "Bold: ours that cannot be told from the best of their lane, all recommenders together.",
     ]
 
 

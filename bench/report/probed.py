@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -36,6 +36,16 @@ class Asked:
     metric: str
     probe: str
     treat: str = ""
+    split: str = ""
+    """Fingerprint of the task's parts: other parts are other questions."""
+    edition: str = ""
+    """Tells columns apart that are alike but for their parts."""
+
+    @property
+    def title(self) -> str:
+        """Task, probe and treatment."""
+        told = [f"{self.task}, {self.probe}", f"({self.treat})" if self.treat else "", self.edition]
+        return " ".join(filter(None, told))
 
 
 @dataclass
@@ -116,9 +126,26 @@ def _lane(lane: str, records: Sequence[Record]) -> Probed:
         if answer := _answer(asked.metric, list(seeds.values())):
             rows[key].answers[asked] = answer
     _tell_apart(list(rows.values()))
-    columns = sorted({asked for row in rows.values() for asked in row.answers})
+    columns = _editions(rows.values(), chance)
     warnings = list(dict.fromkeys(line(text) for record in records for text in record.warnings))
     return Probed(lane, columns, rows, chance, warnings, any(record.data.get("builtin") for record in records))
+
+
+def _editions(rows: Iterable[Embedding], chance: dict[Asked, float]) -> list[Asked]:
+    """Return the columns in order; where two differ in their parts alone, both get a mark that says so."""
+    rows = list(rows)
+    columns = sorted({asked for row in rows for asked in row.answers})
+    titles = [(asked.title, asked.metric) for asked in columns]
+    named = {
+        asked: replace(asked, edition=f"#{asked.split[:4]}") if titles.count((asked.title, asked.metric)) > 1 else asked
+        for asked in columns
+    }
+    for row in rows:
+        row.answers = {named[asked]: answer for asked, answer in row.answers.items()}
+    for asked, marked in named.items():
+        if marked != asked and asked in chance:
+            chance[marked] = chance.pop(asked)
+    return list(named.values())
 
 
 def _asked(record: Record) -> Asked:
@@ -129,6 +156,7 @@ def _asked(record: Record) -> Asked:
         metric=str(task.get("primary") or next(iter(record.metrics[PART]))),
         probe=line(record.recommender["spec"]),
         treat=line(view.get("treat") or ""),
+        split=str(record.split["fingerprint"]),
     )
 
 
@@ -168,10 +196,7 @@ def chapters(lanes: Sequence[Probed]) -> list[Chapter]:
 
 
 def _chapter(lane: Probed) -> Chapter:
-    heads = [Head("Embedding", right=False)]
-    for asked in lane.columns:
-        probe = f"{asked.task}, {asked.probe}" + (f" ({asked.treat})" if asked.treat else "")
-        heads.append(Head(measure(asked.metric), probe))
+    heads = [Head("Embedding", right=False), *(Head(measure(asked.metric), asked.title) for asked in lane.columns)]
 
     def cells(row: Embedding) -> list[Cell]:
         found = [Cell(row.label)]

@@ -18,6 +18,9 @@ from bench.report.words import RANKED_BY, heading, measure
 from bench.results import Record
 from bench.stats import RankCorrelation, holm, rank_correlation
 
+NOTHING = "none"
+"""The extractor of models that are given no vectors."""
+
 LEAST = 3
 """Models below which nothing is correlated."""
 
@@ -33,7 +36,6 @@ class Axis:
     draws: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     """Key of a row -> its values when the users are drawn anew (resamples,)."""
     chance: float | None = None
-    bold: set[str] = field(default_factory=set)
 
     @property
     def name(self) -> str:
@@ -163,7 +165,9 @@ def _of_block(board: Board, block: Block, probed: Probed, metric: str) -> Versus
         if row.first is None or row.imported:
             continue
         key = embedding(row.first.extractor)
-        models.setdefault(key, Model(key, row.first.extractor["spec"], row.first.extractor["name"], row.control))
+        name = row.first.extractor["name"]
+        # A model that learns its own vectors says nothing of an embedding.
+        models.setdefault(key, Model(key, row.first.extractor["spec"], name, row.control or name == NOTHING))
         for where in board.sets:
             _place(row, key, where, metric, mrs)
     for key, asked in probed.rows.items():
@@ -174,7 +178,7 @@ def _of_block(board: Board, block: Block, probed: Probed, metric: str) -> Versus
     mir = [
         Axis(
             heading=measure(asked.metric),
-            group=" ".join(filter(None, [asked.task, asked.probe, f"({asked.treat})" if asked.treat else ""])),
+            group=asked.title,
             values={key: row.answers[asked].mean for key, row in probed.rows.items() if asked in row.answers},
             chance=probed.chance.get(asked),
         )
@@ -208,8 +212,6 @@ def _place(row: Row, key: str, where: str, metric: str, axes: dict[tuple[str, st
     if key in axis.values:
         return
     axis.values[key] = value.mean
-    if value.best:
-        axis.bold.add(key)
     if (drawn := row.draws.get(where, {}).get(metric)) is not None:
         axis.draws[key] = drawn
 

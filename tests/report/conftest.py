@@ -136,6 +136,7 @@ class Results:
         seed: int = 0,
         control: bool = False,
         chance: float = 0.1,
+        seed_folder: str = "mlp-00000000",
         **changes: Any,
     ) -> Path:
         """A record as `bench probe` writes it, of the same extractor setting as `add` makes."""
@@ -170,7 +171,7 @@ class Results:
             candidates={"test": 10},
         )
         view = hashlib.sha256(f"{spec}{lane}{metric}".encode()).hexdigest()[:8]
-        path = self.folder / "mir" / task / f"{name}-{view}" / "mlp-00000000" / f"seed{seed}.json"
+        path = self.folder / "mir" / task / f"{name}-{view}" / seed_folder / f"seed{seed}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(asdict(replace(record, **changes))), encoding="utf-8")
         return path

@@ -5,7 +5,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from bench.errors import BenchError
-from bench.report import boards, show
+from bench.report import Cell, Chapter, Grid, Head, Section, boards, show
 
 
 def shown(results, *, width=80, terminal=False, problems=(), **options):
@@ -87,3 +87,24 @@ def test_unknown_metrics_are_refused(results):
     with pytest.raises(BenchError, match="ndcg"):
         shown(results, metrics=("ndgc",))
     assert "MRR" in shown(results, metrics=("mrr", "ndcg"))
+
+
+def test_a_chapter_that_is_too_wide_is_folded_below_itself():
+    heads = [Head("Name", right=False), *(Head(f"a long heading {i}", f"group {i // 2}") for i in range(12))]
+    rows = [[Cell(f"row {n}"), *(Cell(f"{n}.{i:04d}") for i in range(12))] for n in range(3)]
+    rows.append([Cell("empty"), *[Cell("–")] * 11, Cell("x")])
+    out = io.StringIO()
+    grid = Grid("g", "A wide table", heads, [Section("", rows)], ["a note"])
+    show(
+        [],
+        Console(file=out, width=90, force_terminal=True, color_system=None),
+        chapters=[Chapter("c", "C", [], [grid])],
+    )
+    text = out.getvalue()
+    assert widest(text) <= 90
+    assert all(f"a long heading {i}" in text for i in range(12))
+    assert all(f"{n}.{i:04d}" in text for n in range(3) for i in range(12))
+    assert text.count("row 0") == text.count("Name") > 1
+    assert text.count("empty") == 1
+    assert "a note" in text
+    assert "No records." not in text

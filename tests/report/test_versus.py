@@ -44,7 +44,7 @@ def test_one_row_an_embedding_with_controls_and_chance(both):
     _, comparison = only(both)
     values, _ = chapter(comparison).grids
     heads = [f"{head.group} {head.heading}".strip() for head in values.heads]
-    assert heads == ["Embedding", "knn hot NDCG@10", "knn cold NDCG@10", "gtzan mlp Accuracy"]
+    assert heads == ["Embedding", "knn hot NDCG@10", "knn cold NDCG@10", "gtzan, mlp Accuracy"]
     assert [row[0] for row in rows(values)] == ["a", "b", "c", "d"]
     assert [row[-1] for row in rows(values)] == ["0.9000", "0.8000", "0.7000", "0.6000"]
     assert [row[0] for row in rows(values, "Controls")] == ["random"]
@@ -122,6 +122,25 @@ def test_tasks_have_their_own_table_with_means_over_seeds(results):
     assert rows(grid, "Chance") == [["chance", "0.1200", "0.1000"]]
     assert lane.find("a", "gtzan", "f1") == pytest.approx([0.63])
     assert any("not for leaderboards" in note for note in made.notes)
+
+
+def test_other_parts_of_a_task_are_another_column(results):
+    for name, value in (("a", 0.6), ("b", 0.5)):
+        results.probe(name, value=value)
+    other = {"name": "made", "settings": {}, "fingerprint": "d" * 64, "counts": {}}
+    results.probe("a", value=0.9, seed=0, split=other, seed_folder="other")
+    (lane,) = probed(results.read())
+    assert [asked.title for asked in lane.columns] == ["gtzan, mlp #dddd", "gtzan, mlp #eeee"]
+    (grid,) = chapters([lane])[0].grids
+    assert [row[1][:6] for row in rows(grid)] == ["0.9000", "–"]
+    assert rows(grid, "Chance") == [["chance", "0.1000", "0.1000"]]
+
+
+def test_models_without_vectors_are_no_recommendation_columns(both):
+    both.add("none", "ease", level=0.5)
+    _, comparison = only(both)
+    assert [axis.group for axis in comparison.mrs] == ["knn hot", "knn cold"]
+    assert all(model.name != "none" for model in comparison.models)
 
 
 def test_damaged_probes_are_listed_never_fatal(results):

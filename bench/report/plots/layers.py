@@ -67,7 +67,7 @@ def _figure(tasks: dict[Asked, dict[str, Line]], names: list[str], probed: Probe
         place.set_xticks(list(shown), [layers[i][0] for i in shown])
         level = probed.chance.get(asked)
         known = "" if level is None else f" (chance {level:.2g})"
-        place.set_title(f"{short(f'{asked.task}, {asked.probe}', 40)}{known}", loc="left")
+        place.set_title(f"{short(asked.title, 40)}{known}", loc="left")
         place.set_ylabel(measure(asked.metric))
         place.grid(True, axis="y")
         if place is axes[-1]:
