@@ -94,6 +94,29 @@ def test_lanes_have_their_own_headings(results):
     assert mixed[1][2] == "published × corrected"
 
 
+def test_declared_training_data_is_a_column_and_the_catalogue_itself_is_marked(results):
+    results.add("a", level=0.3, data="music4all-onion", table={"trained_on": ["MSD", "Music4All"]})
+    results.add("b", level=0.1, data="music4all-onion")
+    main = tables(written(results)["report.md"])[0]
+    at = main[0].index("Trained on")
+    assert [row[at] for row in main[1:3]] == ["MSD, Music4All !", "–"]
+
+
+def test_lanes_stand_side_by_side_above_their_own_tables(results):
+    results.comparison("corrected")
+    results.comparison("published")
+    page = written(results)["report.md"]
+    assert page.index("### Lanes side by side") < page.index("### Lane: corrected")
+    both = tables(page)[0]
+    assert both[0][2:] == [
+        f"{where} NDCG@10 {lane}" for where in ("hot", "cold") for lane in ("corrected", "published")
+    ]
+    assert [row[0] for row in both[1:]] == [
+        "clap", "mert:layer=7", "mfcc", "Controls", "none", "shuffled:of=mfcc", "Chance", "chance",
+    ]  # fmt: skip
+    assert "never across lanes" in page
+
+
 def test_odd_names_survive_markdown(results):
     results.add(ODD)
     assert tables(written(results)["report.md"])[0][1][0] == ODD
