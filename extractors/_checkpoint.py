@@ -56,7 +56,12 @@ def check(found: Shapes, wanted: Shapes, where: str) -> None:
 
 
 def reader(
-    shapes: Callable[[], Shapes], *, inside: str | None = None, prefix: str = "", unused: Sequence[str] = ()
+    shapes: Callable[[], Shapes],
+    *,
+    inside: str | None = None,
+    prefix: str = "",
+    unused: Sequence[str] = (),
+    read: Callable[[Path], Any] = read_torch,
 ) -> Callable[[Mapping[str, Path]], dict[str, NDArray[np.generic]]]:
     """Return a `bench.weights.Weights.convert` for a part whose first member is a pickled state dict.
 
@@ -64,11 +69,12 @@ def reader(
     inside : key under which the file keeps its state dict; None: the file is one
     prefix : taken off the names that have it
     unused : beginnings of names (after `prefix`) that the network does without; they are dropped
+    read : reads the file; a pickle's tensors if nothing is said
     """
 
     def convert(members: Mapping[str, Path]) -> dict[str, NDArray[np.generic]]:
         path = next(iter(members.values()))
-        state = read_torch(path)
+        state = read(path)
         if inside is not None:
             state = state.get(inside) if isinstance(state, Mapping) else None
         if not isinstance(state, Mapping):

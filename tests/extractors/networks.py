@@ -1,0 +1,50 @@
+"""What tests of extractors with large networks share."""
+
+import numpy as np
+import torch
+
+from bench.registry import get
+from bench.testing import ExtractorContract
+from bench_extractors._network import fill, shapes_of
+
+
+class TinyContract(ExtractorContract):
+    """The contract of an extractor's small random configuration, in the lane that is set."""
+
+    def make(self):
+        cls = get("extractors", self.spec)
+        return cls.tiny(self.lane) if "published" in cls.lanes else cls.tiny()
+
+
+def random_tensors(shapes, seed=0):
+    """Tensors of every kind: norms that scale and shift, running statistics that matter."""
+    rng = np.random.default_rng(seed)
+    out = {}
+    for name, shape in shapes.items():
+        noise = rng.standard_normal(shape).astype(np.float32)
+        if name.endswith("running_var"):
+            noise = np.exp(0.3 * noise)
+        elif len(shape) == 1 and name.endswith("weight"):
+            noise = 1 + 0.3 * noise
+        elif len(shape) > 1:
+            noise /= np.sqrt(np.prod(shape[1:]))
+        else:
+            noise = 0.3 * noise
+        out[name] = torch.from_numpy(np.asarray(noise, np.float32))
+    return out
+
+
+def built(make, tensors=None, seed=0):
+    """A network with random tensors, settled, and those tensors."""
+    with torch.device("meta"):
+        net = make()
+    tensors = tensors or random_tensors(shapes_of(net), seed)
+    fill(net, dict(tensors))
+    net.settle(torch.float32)
+    return net, tensors
+
+
+def apart(ours, theirs):
+    """The largest difference, relative to the largest value."""
+    assert ours.shape == theirs.shape
+    return float((ours - theirs).abs().max() / theirs.abs().max())
