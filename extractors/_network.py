@@ -55,11 +55,15 @@ class Network(Pretrained):
         """Waves (B, N) to frames (B, F, D), layer by layer."""
         yield from zip(self.layers, self.states(waves), strict=True)
 
+    def autocast(self) -> str:
+        """Say in which precision torch runs the network's products of itself."""
+        return str(self.settings.precision)
+
     def states(self, waves: torch.Tensor) -> Iterator[torch.Tensor]:
         """Waves (B, N) to what the network yields."""
         steps = self._net(waves)
         while True:
-            with _products(waves, self.settings.precision):
+            with _products(waves, self.autocast()):
                 found = next(steps, None)
             if found is None:
                 return
