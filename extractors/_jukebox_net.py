@@ -1,0 +1,173 @@
+"""Jukebox's encoder and the lower half of its prior (Dhariwal et al. 2020, arXiv:2005.00341), for any length of clip.
+
+Everything looks back only, so that a clip of fewer tokens than the context has the states of the first
+tokens of a longer one. Tensors are named as published within a block and within the VQ-VAE's encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+from torch.nn import functional as fn
+
+from ._jukebox_weights import Shape
+
+DOWN = (3, 2, 2)
+"""Halvings of the rate in each block of the VQ-VAE's top encoder: 128 samples a token."""
+
+
+class JukeboxNet(nn.Module):
+    """Waves (B, N) at 44.1 kHz to the residual stream (B, T, width) after each block, T = min(N // 128, context)."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        inputs = (1, *[shape.features] * (len(DOWN) - 1))
+        self.encoder = nn.ModuleList(
+            Down(before, shape.channels, shape.features, steps) for before, steps in zip(inputs, DOWN, strict=True)
+        )
+        self.codes = nn.Parameter(torch.zeros(shape.codes, shape.features))
+        self.tokens = nn.Parameter(torch.zeros(shape.codes, shape.width))
+        self.start = nn.Parameter(torch.zeros(shape.width))
+        """What stands before the first token: an unknown artist and genre."""
+        self.positions = nn.Parameter(torch.zeros(shape.context, shape.width))
+        """Learned positions, and the embeddings of time that a clip at the start of a minute gets."""
+        self.blocks = nn.ModuleList(
+            Block(shape.width, shape.heads, shape.block, pattern=number % 3) for number in range(shape.depth)
+        )
+        self.context, self.block = shape.context, shape.block
+        self.dtype = torch.float32
+
+    def settle(self, dtype: torch.dtype) -> None:
+        """Let the residual stream run in `dtype`; matrices stay as they are and are cast when they are used."""
+        self.dtype = dtype
+
+    def forward(self, waves: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Yield the stream after each block, in `dtype`."""
+        heard = torch.cat([self.quantise(wave[None]) for wave in waves])
+        count = heard.shape[1]
+        padded = fn.pad(heard, (0, -count % self.block))  # whole blocks; what is added comes last and is seen by none
+        before = fn.embedding(padded[:, :-1], self.tokens)
+        x = torch.cat([self.start.expand(len(waves), 1, -1), before], dim=1) + self.positions[: padded.shape[1]]
+        x = x.to(self.dtype)
+        for block in self.blocks:
+            # One clip at a time: the context of one keeps any device busy, and memory is what there is least of.
+            x = torch.cat([block(clip[None]) for clip in x])
+            yield x[:, :count]
+
+    def quantise(self, waves: torch.Tensor) -> torch.Tensor:
+        """Map (B, N) to the nearest codes (B, T)."""
+        x = waves[:, None]
+        for part in self.encoder:
+            x = part(x)
+        x = x[..., : self.context].transpose(1, 2)
+        distance = x.square().sum(-1, keepdim=True) - 2 * x @ self.codes.T + self.codes.square().sum(-1)
+        return distance.argmin(-1)
+
+
+class Down(nn.Module):
+    """Halvings of the rate, each followed by dilated residual convolutions."""
+
+    def __init__(self, before: int, channels: int, after: int, steps: int) -> None:
+        super().__init__()
+        halves = [
+            nn.Sequential(nn.Conv1d(before if step == 0 else channels, channels, 4, 2, 1), Dilated(channels))
+            for step in range(steps)
+        ]
+        self.model = nn.Sequential(*halves, nn.Conv1d(channels, after, 3, 1, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (B, before, T) to (B, after, T / 2**steps)."""
+        return self.model(x)  # type: ignore[no-any-return]
+
+
+class Dilated(nn.Module):
+    """Four residual pairs of convolutions that reach 1, 3, 9 and 27 steps to either side."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.model = nn.Sequential(*(Pair(channels, 3**power) for power in range(4)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (B, channels, T) to the same."""
+        return self.model(x)  # type: ignore[no-any-return]
+
+
+class Pair(nn.Module):
+    """A dilated and a pointwise convolution, and what went in."""
+
+    def __init__(self, channels: int, dilation: int) -> None:
+        super().__init__()
+        wide = nn.Conv1d(channels, channels, 3, 1, dilation, dilation)
+        self.model = nn.Sequential(nn.ReLU(), wide, nn.ReLU(), nn.Conv1d(channels, channels, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (B, channels, T) to the same."""
+        return x + self.model(x)  # type: ignore[no-any-return]
+
+
+class Block(nn.Module):
+    """Attention, then a feed-forward net that hears it; both are added to what went in."""
+
+    def __init__(self, width: int, heads: int, block: int, pattern: int) -> None:
+        super().__init__()
+        self.ln_0, self.ln_1 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attn, self.mlp = Attention(width, heads, block, pattern), FeedForward(width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (B, T, width) to the same; norms are computed in float32."""
+        a = self.attn(self.ln_0(x.float()).to(x.dtype))
+        m = self.mlp(self.ln_1((x + a).float()).to(x.dtype))
+        return x + a + m  # type: ignore[no-any-return]
+
+
+class Attention(nn.Module):
+    """Sparse attention over blocks of tokens (Child et al. 2019, arXiv:1904.10509), in one of three patterns.
+
+    0: back within the block; 1: back over the tokens at the same place of all blocks; 2: over all of the
+    previous block, which for the first one is nothing.
+    """
+
+    def __init__(self, width: int, heads: int, block: int, pattern: int) -> None:
+        super().__init__()
+        state = width // 4
+        self.c_attn, self.c_proj = Map(width, 3 * state), Map(state, width)
+        self.heads, self.block, self.pattern = heads, block, pattern
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (B, T, width) to the same; T is a multiple of the block."""
+        # (3, B, blocks, heads, tokens of a block, width of a head), or with tokens and blocks exchanged
+        parts = self.c_attn(x).view(len(x), -1, self.block, 3, self.heads, x.shape[-1] // 4 // self.heads)
+        parts = parts.permute(3, 0, 2, 4, 1, 5) if self.pattern == 1 else parts.permute(3, 0, 1, 4, 2, 5)
+        query, key, value = parts.unbind()
+        if self.pattern == 2:
+            key, value = (fn.pad(part[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0)) for part in (key, value))
+        mixed = fn.scaled_dot_product_attention(query, key, value, is_causal=self.pattern != 2)
+        mixed = mixed.permute(0, 3, 1, 2, 4) if self.pattern == 1 else mixed.permute(0, 1, 3, 2, 4)
+        return self.c_proj(mixed.reshape(*x.shape[:2], -1))  # type: ignore[no-any-return]
+
+
+class FeedForward(nn.Module):
+    """Two maps around x sigmoid(1.702 x)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.c_fc, self.c_proj = Map(width, width), Map(width, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (B, T, width) to the same."""
+        x = self.c_fc(x)
+        return self.c_proj(x * torch.sigmoid(1.702 * x))  # type: ignore[no-any-return]
+
+
+class Map(nn.Module):
+    """A linear map whose matrix is (inputs, outputs), cast to the type of what it is given."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.w, self.b = nn.Parameter(torch.zeros(before, after)), nn.Parameter(torch.zeros(after))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (..., inputs) to (..., outputs)."""
+        return torch.addmm(self.b.to(x.dtype), x.flatten(0, -2), self.w.to(x.dtype)).view(*x.shape[:-1], -1)
