@@ -7,28 +7,39 @@ from bench.data.synthetic import WorldSize, make_plays, make_world, render
 
 
 @pytest.fixture(scope="session")
-def world_folder(tmp_path_factory):
-    """A folder with audio/, plays.csv and tracks.parquet of a world of 60 tracks of 3 s and 60 listeners."""
-    import soundfile
+def make_folder(tmp_path_factory):
+    """Write a world: a folder with audio/, plays.csv and tracks.parquet."""
 
-    folder = tmp_path_factory.mktemp("world")
-    (folder / "audio").mkdir()
-    size = WorldSize(tracks=60, artists=16, cold=14, seconds=3.0, rate=22_050, listeners=60, plays=6_000, seed=5)
-    world = make_world(size)
-    ids = [track.track_id for track in world.tracks]
-    for row, name in enumerate(ids):
-        soundfile.write(folder / "audio" / f"{name}.wav", render(world, row), size.rate, subtype="PCM_16")
-    plays = make_plays(world)
-    frame = pl.DataFrame(
-        {
-            "user": [plays.listeners[u] for u in plays.user.tolist()],
-            "item": [ids[t] for t in plays.track.tolist()],
-            "time": pl.Series(plays.time, dtype=pl.Int64),
-        }
+    def make(size):
+        import soundfile
+
+        folder = tmp_path_factory.mktemp("world")
+        (folder / "audio").mkdir()
+        world = make_world(size)
+        ids = [track.track_id for track in world.tracks]
+        for row, name in enumerate(ids):
+            soundfile.write(folder / "audio" / f"{name}.wav", render(world, row), size.rate, subtype="PCM_16")
+        plays = make_plays(world)
+        frame = pl.DataFrame(
+            {
+                "user": [plays.listeners[u] for u in plays.user.tolist()],
+                "item": [ids[t] for t in plays.track.tolist()],
+                "time": pl.Series(plays.time, dtype=pl.Int64),
+            }
+        )
+        frame.write_csv(folder / "plays.csv")
+        pl.DataFrame(world.rows()).select("track_id", "artist", "genre").write_parquet(folder / "tracks.parquet")
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def world_folder(make_folder):
+    """The folder of a world of 60 tracks of 3 s and 60 listeners."""
+    return make_folder(
+        WorldSize(tracks=60, artists=16, cold=14, seconds=3.0, rate=22_050, listeners=60, plays=6_000, seed=5)
     )
-    frame.write_csv(folder / "plays.csv")
-    pl.DataFrame(world.rows()).select("track_id", "artist", "genre").write_parquet(folder / "tracks.parquet")
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ FLOORS = [
     {"errors", "files", "hashes", "protocols", "__init__"},
     {"fit", "audio", "store", "data", "metrics", "stats", "results", "weights", "published"},
     {"specs", "registry", "treatments", "topk", "rank", "extract", "items", "report", "tasks"},
-    {"run", "testing", "probes"},
+    {"run", "testing", "probes", "recipes"},
     {"cli", "__main__"},
 ]
 # Within a floor a room may also use the rooms named here, never in a circle.
@@ -25,6 +25,7 @@ NEIGHBOURS = {
     "rank": {"topk"},
     "run": {"probes"},
     "testing": {"run"},
+    "recipes": {"run"},
     "__main__": {"cli"},
 }
 GROUND = FLOORS[0] | FLOORS[1]

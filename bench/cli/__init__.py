@@ -19,6 +19,7 @@ VERBS = {
     "export": "write stored vectors to a file (.npy with ids, .parquet, .tsv)",
     "report": "tables and figures from records: on the screen, Markdown, HTML, CSV, LaTeX",
     "leaderboard": "static pages of the records that may be published",
+    "recipe": "run a whole paper: its tables beside the printed ones, its claims held or not",
     "ls": "list the installed extractors, recommenders, tasks and datasets",
     "weights": "list, fetch, add and verify pretrained weights",
     "check": "run the contract of a plugin, in under a minute",

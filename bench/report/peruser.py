@@ -112,7 +112,7 @@ def _resampled(rows: Sequence[Row], where: str, problems: list[str]) -> list[tup
             done.append((id(row), Means(users, dict(zip(metrics, columns.T, strict=True)))))
 
     for row in rows:
-        if (found := _table(row, where, problems)) is None:
+        if (found := per_user(row, where, problems)) is None:
             continue
         users, metrics, table = found
         waiting.setdefault(users, []).append((row, metrics, table))
@@ -124,7 +124,7 @@ def _resampled(rows: Sequence[Row], where: str, problems: list[str]) -> list[tup
     return done
 
 
-def _table(row: Row, where: str, problems: list[str]) -> tuple[str, list[str], NDArray[np.float64]] | None:
+def per_user(row: Row, where: str, problems: list[str]) -> tuple[str, list[str], NDArray[np.float64]] | None:
     """Return the users' hash, metrics and values (S, U, M) of a row; None if any seed lacks them."""
     frames = [_read(path, record, where, list(row.values[where]), problems) for path, record in row.records]
     known = [frame for frame in frames if frame is not None]

@@ -1,0 +1,112 @@
+"""A recipe from its first check to its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.errors import BenchError, did_you_mean
+from bench.protocols import Lane
+from bench.recipes import RECIPES, recsys2024
+from bench.recipes.cells import Backend, backends, requests, tell
+from bench.recipes.verdicts import chapter, estimates
+from bench.report.whole import Report, report
+from bench.results import Record
+from bench.run.job import Job, Ui
+from bench.run.material import open_data
+from bench.run.probe_job import ProbeJob
+from bench.run.probe_request import ProbeRequest
+from bench.run.request import Data, Place
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is asked of a recipe.
+
+    models, embeddings : printed names; those of the paper when empty
+    mir_root : folder with the folders of Table 4's tasks
+    """
+
+    name: str
+    data: Data
+    lane: Lane = "corrected"
+    seeds: int = 1
+    models: Sequence[str] = ()
+    embeddings: Sequence[str] = ()
+    mir_root: str | None = None
+
+    def __post_init__(self) -> None:
+        """Reject names that the recipe does not know."""
+        if self.name not in RECIPES:
+            raise BenchError(f"there is no recipe {self.name!r}.{did_you_mean(self.name, RECIPES)}")
+        paper = recsys2024.published()
+        for option, names, known in (
+            ("--models", self.models, list(paper.models)),
+            ("--embeddings", self.embeddings, list(recsys2024.EMBEDDINGS)),
+        ):
+            for name in names:
+                if name not in known:
+                    raise BenchError(f"{option} {name}: the paper has no {name!r}.{did_you_mean(name, known)}")
+
+
+class Cooking:
+    """One recipe. Construct it, then `plan()`, then `do()`; each step raises BenchError on bad input."""
+
+    def __init__(self, recipe: Recipe, place: Place, ui: Ui) -> None:
+        self.recipe, self.place, self.ui = recipe, place, ui
+        self.paper = recsys2024.published()
+        opened = open_data(recipe.data, place)
+        self.builtin = bool(opened.dataset.builtin)
+        names = recipe.embeddings or recsys2024.EMBEDDINGS
+        self.backends: list[Backend] = backends(self.paper, names, opened, recipe.lane, place.cache)
+        tell(self.backends, ui.log)
+        if all(backend.missing for backend in self.backends):
+            raise BenchError("none of the paper's embeddings can be made here; the lines above say why.")
+        asked = requests(
+            self.paper,
+            self.backends,
+            data=recipe.data,
+            split=recsys2024.SPLIT,
+            k=recsys2024.K,
+            lane=recipe.lane,
+            seeds=recipe.seeds,
+            models=recipe.models or list(self.paper.models),
+            more=recsys2024.BASELINES,
+        )
+        self.jobs = [Job(request, place, ui) for request in asked]
+        self.probes = [ProbeJob(request, place, ui) for request in self._probes()]
+
+    def _probes(self) -> list[ProbeRequest]:
+        specs = tuple(backend.spec for backend in self.backends if backend.missing is None)
+        # Of all tasks those whose data is there: the catalogue's own, which need no other folder.
+        asked = [ProbeRequest(data=self.recipe.data, extractors=specs, tasks=("all",), lane=self.recipe.lane)]
+        if self.recipe.mir_root:
+            heard = tuple(spec for spec in specs if not spec.startswith("precomputed"))
+            tasks = tuple(task for task in recsys2024.TASKS if (Path(self.recipe.mir_root) / task).is_dir())
+            if not tasks:
+                raise BenchError(
+                    f"--mir-root {self.recipe.mir_root} has no folder {' or '.join(recsys2024.TASKS)}. "
+                    "`bench ls tasks` says what each must hold."
+                )
+            asked.append(replace(asked[0], extractors=heard, tasks=tasks, root=self.recipe.mir_root))
+        return asked
+
+    def plan(self) -> None:
+        """Print what every part will do."""
+        for job in self.jobs:
+            job.plan()
+        for probe in self.probes:
+            probe.plan()
+
+    def do(self) -> Report:
+        """Run what is not there yet, and return the report of all of it, claims last."""
+        records: list[tuple[Path, Record | BenchError]] = []
+        for job in self.jobs:
+            records += job.do().records
+        for probe in self.probes:
+            records += probe.do().records
+        made = report(list(dict(records).items()), [self.paper])
+        found = estimates(self.paper, self.backends, made.boards, made.probed, self.recipe.lane)
+        verdicts = chapter(self.paper, found, self.recipe.lane, self.builtin)
+        return replace(made, chapters=[*made.chapters, verdicts])

@@ -1,0 +1,60 @@
+"""A paper's recipe from the command line on a small world."""
+
+import pytest
+
+from bench.cli import main
+from bench.data.synthetic import WorldSize
+
+
+@pytest.fixture(scope="module")
+def folder(make_folder):
+    """A world with more than 50 hot tracks: the paper's lists are that long."""
+    return make_folder(
+        WorldSize(tracks=90, artists=20, cold=14, seconds=1.0, rate=22_050, listeners=60, plays=6_000, seed=5)
+    )
+
+
+@pytest.fixture
+def recipe(folder, tmp_path, capsys):
+    def call(*words):
+        data = ["--listens", folder / "plays.csv", "--audio", folder / "audio", "--meta", folder / "tracks.parquet"]
+        places = ["--cache", tmp_path / "cache", "--results", tmp_path / "results", "--device", "cpu"]
+        code = main([str(word) for word in ("recipe", *words, *data, *places)])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def test_a_paper_as_one_command(recipe, tmp_path):
+    words = ["recsys2024", "--embeddings", "MFCC,MERT", "--models", "KNN,Shallow Net"]
+    code, out, err = recipe(*words, "--out", str(tmp_path / "tables"))
+    assert code == 0, err
+    assert "MERT: not run" in err
+    assert "Rank correlation of every recommendation column" in out
+    assert "0.385" in out, "printed numbers stand beside ours"
+    assert "What the paper concludes, lane corrected" in out
+    assert "synthesised" not in out, "this log is somebody's own"
+    page = (tmp_path / "tables" / "report.md").read_text()
+    assert "A trained model beats KNN on every embedding" in page
+    assert "p, sign flips" in page
+    claims = (tmp_path / "tables" / "recsys2024-claims-corrected-claims.csv").read_text().splitlines()
+    assert len(claims) == 15
+
+    code, again, err = recipe(*words)
+    assert code == 0, err
+    assert "computing" not in err, "everything has its record"
+    assert again.split("What the paper concludes")[1] in out
+
+
+def test_wrong_words(recipe):
+    assert "no recipe 'recsys2023'. Did you mean 'recsys2024'?" in recipe("recsys2023")[2]
+    assert "the paper has no 'BERT'. Did you mean 'BERT4Rec'?" in recipe("recsys2024", "--models", "BERT")[2]
+    assert "Did you mean 'MusiCNN'" in recipe("recsys2024", "--embeddings", "MusicNN")[2]
+    assert "none of the paper's embeddings" in recipe("recsys2024", "--embeddings", "Jukebox")[2]
+
+
+def test_a_dry_run_computes_nothing(recipe, tmp_path):
+    code, _, err = recipe("recsys2024", "--embeddings", "MFCC", "--models", "KNN", "--dry-run")
+    assert code == 0, err
+    assert "to compute: mfcc x knn" in err
+    assert not list((tmp_path / "results").rglob("*.json"))
