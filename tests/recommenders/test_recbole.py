@@ -268,7 +268,7 @@ def test_five_models_run_end_to_end(tmp_path, capsys):
 
 def small_world():
     """Listeners whose taste the vectors hold, some tracks cold."""
-    made = planted(150, 200, 16, seed=2, plays=12_000)
+    made = planted(150, 200, 16, seed=2, plays=12_000, cold_share=0.3)
     return made, make(made.listens.lazy(), GlobalTemporal(cut=made.cut.isoformat()))
 
 
@@ -293,7 +293,7 @@ def fitted(world, spec, *, vectors="aligned", valid=lambda _: 0.5, **run):
 
 
 @real
-@pytest.mark.parametrize("spec", ["recbole:SASRec,epochs=6,batch=256,max_len=10", "recbole:LightGCN,epochs=6"])
+@pytest.mark.parametrize("spec", ["recbole:SASRec,epochs=3,batch=256,max_len=10", "recbole:LightGCN,epochs=4"])
 def test_vectors_belong_to_their_tracks(world, spec):
     """Planted truth: vectors of other tracks are no use, least of all for tracks that nobody heard."""
     found = {}
