@@ -73,11 +73,12 @@ class RecBole(Recommender):
     trainer and samplers, while splitting, validation and evaluation stay here. After each epoch it is asked
     for scores and told the harness's NDCG, so that early stopping is on the same value as everybody's.
 
-    Item vectors, centred and with unit variance over the training items, are put in ``item_embedding`` once
-    the model's initialiser has run; that frozen ones come back unchanged is checked by their bytes. RecBole
-    sees no track that nobody heard, so none can be a negative. While scoring, the table grows by their
-    vectors; a model whose scores of the other tracks stay the same under that scores them (a graph model:
-    without neighbours), another does not, and the log says so. Without vectors they have -inf.
+    Item vectors, centred and scaled to a root mean square length of 1 over the training items, are put in
+    ``item_embedding`` once the model's initialiser has run; that frozen ones come back unchanged is checked
+    by their bytes. RecBole sees no track that nobody heard, so none can be a negative. While scoring, the
+    table grows by their vectors; a model whose scores of the other tracks stay the same under that scores
+    them (a graph model: without neighbours), another does not, and the log says so. Without vectors they
+    have -inf.
 
     Vectors in `items` of `score` replace candidates; in a graph, where they are histories as well, both.
     There are no checkpoints: RecBole's are pickles.
@@ -183,7 +184,8 @@ class RecBole(Recommender):
     def _scaled(self, items: Items) -> NDArray[np.float32]:
         assert self._scaling is not None
         mean, scale = self._scaling
-        out: NDArray[np.float32] = (items.vectors - mean) / np.float32(scale)
+        # Softmax over products: at unit variance their spread would grow with the square root of the width.
+        out: NDArray[np.float32] = (items.vectors - mean) / np.float32(scale * items.vectors.shape[1] ** 0.5)
         out[~items.present] = 0.0
         return out
 
