@@ -59,7 +59,7 @@ def test_published_numbers_stand_apart_and_by_that_word(results, tmp_path):
     (page, *_), _ = write(found, tmp_path)
     text = page.read_text(encoding="utf-8")
     assert "Published: RecSys 2024" in text
-    assert text.index("Lane: corrected") < text.index("Published: RecSys 2024")
+    assert text.index("Lane: corrected") < text.index("<h2>Published: RecSys 2024")
 
 
 def test_nothing_publishable_is_an_error_that_says_why(results, tmp_path, capsys):
