@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from bench.data.published import PRINTED
@@ -103,7 +102,7 @@ def _record(paper: Paper, table: Table, **given: Any) -> Record:
     return Record(
         kind="imported",
         asked={"published": paper.name, "table": table.id},
-        inputs_sha256=digest([asdict(paper), table.id]),
+        inputs_sha256=digest([paper.citation, table.id, extractor["spec"], recommender["spec"], given["metrics"]]),
         data=data,
         split=split,
         extractor=extractor,
