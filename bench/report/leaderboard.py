@@ -22,8 +22,8 @@ Found = tuple[Path, Record]
 def publishable(records: Sequence[tuple[Path, Record | BenchError]], problems: list[str]) -> list[Found]:
     """Return the records that may stand on a leaderboard; why the others may not goes to `problems`, a line each.
 
-    Built-in data, random weights and mixed lanes may not (`Record.publishable`), nor figures of others:
-    those stand in reports beside ours, by the word published.
+    Built-in or incomplete data, random weights and mixed lanes may not (`Record.publishable`), nor figures
+    of others: those stand in reports beside ours, by the word published.
     """
     kept: list[Found] = []
     for path, record in records:
@@ -43,6 +43,8 @@ def _unfit(record: Record) -> str | None:
         return None
     if record.data.get("builtin"):
         return "built-in data"
+    if not record.data.get("complete", True):
+        return "items of the task are missing"
     return "mixed lanes" if record.lane == "mixed" else "random weights"
 
 

@@ -16,14 +16,21 @@ def test_what_may_not_be_published_is_left_out_with_the_reason(results):
     results.add("c", lane="mixed", **REAL)
     results.add("d")
     results.probe("a")  # built-in
+    about = {"name": "gtzan", "builtin": False, "complete": False, "fingerprint": {}, "task": {"primary": "accuracy"}}
+    results.probe("e", data=about)
     found = [*results.read(), (results.folder / "x.json", imported(paper("recsys2024"))[0])]
     problems = []
     kept = publishable(found, problems)
     assert [record.extractor["name"] for _, record in kept] == ["a"]
     reasons = sorted(problem.rpartition(": ")[2] for problem in problems)
     assert reasons == [
-        "built-in data", "built-in data", "mixed lanes", "published figures of others are no entries", "random weights",
-    ]  # fmt: skip
+        "built-in data",
+        "built-in data",
+        "items of the task are missing",
+        "mixed lanes",
+        "published figures of others are no entries",
+        "random weights",
+    ]
 
 
 def test_a_page_per_board_with_controls_and_an_index(results, tmp_path):
