@@ -82,6 +82,8 @@ class Probed:
     chance: dict[Asked, float]
     warnings: list[str]
     builtin: bool
+    conventions: list[str] = field(default_factory=list)
+    """``task: what a reader of its numbers must know``, a line each."""
 
     def find(self, extractor: str, task: str, metric: str) -> list[float]:
         """Return the values of an extractor's settings on a task (its edition is ignored: ``gtzan:...``)."""
@@ -128,7 +130,15 @@ def _lane(lane: str, records: Sequence[Record]) -> Probed:
     _tell_apart(list(rows.values()))
     columns = _editions(rows.values(), chance)
     warnings = list(dict.fromkeys(line(text) for record in records for text in record.warnings))
-    return Probed(lane, columns, rows, chance, warnings, any(record.data.get("builtin") for record in records))
+    told = {str(task["name"]): task["convention"] for r in records if (task := _task(r)).get("convention")}
+    conventions = [line(f"{name}: {text}") for name, text in sorted(told.items())]
+    builtin = any(record.data.get("builtin") for record in records)
+    return Probed(lane, columns, rows, chance, warnings, builtin, conventions)
+
+
+def _task(record: Record) -> dict[str, Any]:
+    """What a record says of its task."""
+    return dict(record.data.get("task") or {"name": record.data["name"]})
 
 
 def _editions(rows: Iterable[Embedding], chance: dict[Asked, float]) -> list[Asked]:
@@ -149,7 +159,7 @@ def _editions(rows: Iterable[Embedding], chance: dict[Asked, float]) -> list[Ask
 
 
 def _asked(record: Record) -> Asked:
-    task = record.data.get("task") or {}
+    task = _task(record)
     view = record.extractor.get("view") or {}
     return Asked(
         task=line(task.get("spec") or record.data["name"]),
@@ -225,6 +235,7 @@ def _chapter(lane: Probed) -> Chapter:
             if lane.builtin
             else []
         ),
+        *lane.conventions,
         *(f"Warning: {text}" for text in lane.warnings),
     ]
     return Chapter(

@@ -142,7 +142,14 @@ class Results:
         """A record as `bench probe` writes it, of the same extractor setting as `add` makes."""
         name = extractor.partition(":")[0]
         spec = extractor if layer is None else f"{extractor}:layer={layer}"
-        about = {"name": task, "spec": task, "kind": "classes", "primary": metric, "convention": "", "settings": {}}
+        about = {
+            "name": task,
+            "spec": task,
+            "kind": "classes",
+            "primary": metric,
+            "convention": f"how {task} counts",
+            "settings": {},
+        }
         record = Record(
             kind="probe",
             asked={},

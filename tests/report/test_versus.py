@@ -122,6 +122,7 @@ def test_tasks_have_their_own_table_with_means_over_seeds(results):
     assert rows(grid, "Chance") == [["chance", "0.1200", "0.1000"]]
     assert lane.find("a", "gtzan", "f1") == pytest.approx([0.63])
     assert any("not for leaderboards" in note for note in made.notes)
+    assert made.notes[-2:] == ["giantsteps: how giantsteps counts", "gtzan: how gtzan counts"]
 
 
 def test_other_parts_of_a_task_are_another_column(results):
