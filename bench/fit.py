@@ -1,25 +1,26 @@
 """The one training loop: seeds, mixed precision, early stopping, checkpoints, deadline, log.
 
 Every epoch draws from a generator seeded by (seed, epoch), so a resumed run equals an uninterrupted
-one without storing generator states. Checkpoints are safetensors files; nothing is pickled.
+one without storing generator states. Checkpoints are safetensors files; nothing is pickled. Curves go to
+a TensorBoard log beside them.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from bench.checkpoints import Checkpoints, state_of
 from bench.errors import BenchError
-from bench.files import whole
+from bench.history import History, Watch, curves
 from bench.protocols import RunContext
 
 if TYPE_CHECKING:
     import torch
+
+__all__ = ["History", "Schedule", "fit"]
 
 
 @dataclass(frozen=True)
@@ -45,19 +46,6 @@ class Schedule:
             raise ValueError("epochs, every and patience must be positive")
 
 
-@dataclass
-class History:
-    """What happened: one loss and one validation value an epoch (NaN where not validated)."""
-
-    loss: list[float] = field(default_factory=list)
-    valid: list[float | None] = field(default_factory=list)
-    best: float = -math.inf
-    best_epoch: int = -1
-    waited: int = 0
-    stopped: str = ""
-    """epochs | patience | deadline"""
-
-
 def fit(
     model: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -69,7 +57,12 @@ def fit(
     schedule: Schedule = Schedule(),
     after_valid: Callable[[float], None] | None = None,
 ) -> History:
-    """Train `model` and leave it in its best validated state, in eval mode.
+    """Train `model` and leave it in its best validated state, in eval mode; ``run.trained`` says how it ended.
+
+    With ``run.replay`` it trains for as many epochs, each at the rate given there, without validation, and
+    is left in its last state. At ``run.deadline`` training ends, at the earliest after one step; what was
+    reached in between two checkpoints is kept when it validates better, and another fit with more time
+    goes on from the last whole epoch.
 
     Parameters
     ----------
@@ -86,55 +79,77 @@ def fit(
     """
     import torch
 
-    store = _Checkpoints(run.folder, run.seed)
-    history, start = store.resume(model, optimizer)
-    best = _state(model) if history.best_epoch < 0 else store.best(model)
+    store = Checkpoints(run.folder, run.seed)
+    history = History(**(store.resume(model, optimizer) or {}))
+    start = len(history.loss)
+    best = state_of(model) if history.best_epoch < 0 else store.best(model)
+    epochs = schedule.epochs if run.replay is None else len(run.replay)
     autocast = torch.autocast("cuda", torch.bfloat16, enabled=schedule.amp and run.device.startswith("cuda"))
-    for epoch in range(start, schedule.epochs):
-        if history.stopped:
-            break
-        torch.manual_seed(run.seed * 1_000_003 + epoch)
-        model.train()
-        total = torch.zeros((), dtype=torch.float64, device=run.device)
-        steps = 0
-        for batch in batches(epoch):
-            optimizer.zero_grad(set_to_none=True)
-            with autocast:
-                value = loss(batch)
-            value.backward()  # type: ignore[no-untyped-call]
-            if schedule.clip is not None:
-                torch.nn.utils.clip_grad_norm_(model.parameters(), schedule.clip)
-            optimizer.step()
-            total += value.detach()
-            steps += 1
-            if run.deadline is not None and time.monotonic() > run.deadline:
-                history.stopped = "deadline"
+    watch = Watch(run, start, epochs)
+
+    def step(batch: Any) -> torch.Tensor:
+        optimizer.zero_grad(set_to_none=True)
+        with autocast:
+            value = loss(batch)
+        value.backward()  # type: ignore[no-untyped-call]
+        if schedule.clip is not None:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), schedule.clip)
+        optimizer.step()
+        return value.detach()
+
+    with curves(run, history) as write:
+        for epoch in range(start, epochs):
+            if history.stopped:
                 break
-        mean = float(total) / max(steps, 1)
-        if not math.isfinite(mean):
-            raise BenchError(f"training: the loss of epoch {epoch + 1} is {mean}. Lower the learning rate.")
-        history.loss.append(mean)
-        due = (epoch + 1) % schedule.every == 0 or epoch + 1 == schedule.epochs or bool(history.stopped)
-        history.valid.append(_validate(model, valid, epoch) if due else None)
-        score = history.valid[-1]
-        if score is not None:
-            if score > history.best:
-                history.best, history.best_epoch, history.waited = score, epoch, 0
-                best = _state(model)
-                store.save_best(model)
-            else:
-                history.waited += 1
-            if after_valid:
-                after_valid(score)
-            if schedule.patience is not None and history.waited >= schedule.patience:
-                history.stopped = history.stopped or "patience"
-        store.save(model, optimizer, history, epoch + 1)
-        shown = f", validation {score:.4f}" if score is not None else ""
-        run.log(f"epoch {epoch + 1}: loss {mean:.4f}{shown}")
+            torch.manual_seed(run.seed * 1_000_003 + epoch)
+            model.train()
+            if run.replay is not None:
+                _set_rate(optimizer, run.replay[epoch])
+            rate = float(optimizer.param_groups[0]["lr"])
+            total = torch.zeros((), dtype=torch.float64, device=run.device)
+            steps, cut = 0, False
+            for batch in batches(epoch):
+                if cut := bool(steps) and watch.expired:
+                    break
+                total += step(batch)
+                steps += 1
+            mean = float(total) / max(steps, 1)
+            if not math.isfinite(mean):
+                raise BenchError(f"training: the loss of epoch {epoch + 1} is {mean}. Lower the learning rate.")
+            due = run.replay is None and ((epoch + 1) % schedule.every == 0 or epoch + 1 == epochs)
+            score = _validate(model, valid, epoch) if due and not cut else None
+            history.note(mean, score, rate)
+            if score is not None:
+                if history.better(score, epoch):
+                    best = state_of(model)
+                    store.save_best(model)
+                if after_valid:
+                    after_valid(score)
+                if schedule.patience is not None and history.waited >= schedule.patience:
+                    history.stopped = "patience"
+            if not cut:
+                store.save(model, optimizer, asdict(history))
+            if watch.expired and not history.stopped and (cut or epoch + 1 < epochs):
+                history.stopped = "deadline"  # after the checkpoint: with more time, training goes on from it
+                if score is None and run.replay is None:
+                    history.valid[-1] = score = _validate(model, valid, epoch)
+                    if history.better(score, epoch):
+                        best = state_of(model)
+            write(epoch)
+            watch.tell(history)
     history.stopped = history.stopped or "epochs"
-    model.load_state_dict(best)
+    if run.replay is None:
+        model.load_state_dict(best)
     model.eval()
+    watch.end(history)
     return history
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the first group's rate, and the others' in proportion."""
+    factor = rate / optimizer.param_groups[0]["lr"]
+    for group in optimizer.param_groups:
+        group["lr"] *= factor
 
 
 def _validate(model: torch.nn.Module, valid: Callable[[], float], epoch: int) -> float:
@@ -146,84 +161,3 @@ def _validate(model: torch.nn.Module, valid: Callable[[], float], epoch: int) ->
     if not math.isfinite(score):
         raise BenchError(f"training: the validation value of epoch {epoch + 1} is {score}.")
     return score
-
-
-def _state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-
-
-class _Checkpoints:
-    """Two files in the run's folder: ``last`` (model, optimizer, history) and ``best`` (model)."""
-
-    def __init__(self, folder: Path | None, seed: int):
-        self._folder, self._seed = folder, seed
-
-    def resume(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> tuple[History, int]:
-        """Load the last checkpoint when there is one of this seed and shape; return its history and epoch."""
-        path = self._folder / "last.safetensors" if self._folder else None
-        if path is None or not path.exists():
-            return History(), 0
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, framework="pt") as file:
-                about = json.loads((file.metadata() or {})["bench"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            if about["seed"] != self._seed:
-                return History(), 0
-            model.load_state_dict(_part(tensors, "model."))
-            state = about["optimizer"]
-            for key, value in _part(tensors, "optimizer.").items():
-                index, _, name = key.partition(".")
-                state["state"].setdefault(index, {})[name] = value
-            state["state"] = {int(index): entry for index, entry in state["state"].items()}
-            optimizer.load_state_dict(state)
-        except (SafetensorError, KeyError, RuntimeError, ValueError, OSError) as error:
-            raise BenchError(f"{path} does not fit this model ({error}). Remove the folder to start anew.") from error
-        return History(**about["history"]), int(about["epoch"])
-
-    def best(self, model: torch.nn.Module) -> dict[str, torch.Tensor]:
-        """Read the best state saved before."""
-        from safetensors.torch import load_file
-
-        assert self._folder
-        path = self._folder / "best.safetensors"
-        return load_file(path) if path.exists() else _state(model)
-
-    def save_best(self, model: torch.nn.Module) -> None:
-        if self._folder:
-            self._write("best", {k: v.contiguous() for k, v in _state(model).items()}, {})
-
-    def save(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, history: History, epoch: int) -> None:
-        """Write everything that the next epoch needs."""
-        if not self._folder:
-            return
-        import torch
-
-        state = optimizer.state_dict()
-        plain: dict[str, dict[str, Any]] = {}
-        tensors = {f"model.{k}": v.contiguous() for k, v in _state(model).items()}
-        for index, entry in state["state"].items():
-            for name, value in entry.items():
-                if isinstance(value, torch.Tensor):
-                    tensors[f"optimizer.{index}.{name}"] = value.contiguous()
-                else:
-                    plain.setdefault(str(index), {})[name] = value
-        about = {
-            "seed": self._seed,
-            "epoch": epoch,
-            "history": asdict(history),
-            "optimizer": {"state": plain, "param_groups": state["param_groups"]},
-        }
-        self._write("last", tensors, {"bench": json.dumps(about)})
-
-    def _write(self, name: str, tensors: dict[str, torch.Tensor], about: dict[str, str]) -> None:
-        from safetensors.torch import save_file
-
-        assert self._folder
-        with whole(self._folder / f"{name}.safetensors") as temporary:
-            save_file({k: v.detach().cpu() for k, v in tensors.items()}, temporary, about)
-
-
-def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -266,11 +266,52 @@ class RunContext:
     log: Callable[[str], None] = field(default=lambda _: None)
     folder: Path | None = None
     """Where checkpoints go; None keeps none."""
+    curves: Path | None = None
+    """Where the TensorBoard log of loss, validation and rate goes; None: beside the checkpoints."""
+    replay: Sequence[float] | None = None
+    """Rates of the epochs to train, without any validation: an earlier fit found how many are best."""
+    trained: dict[str, Any] = field(default_factory=dict)
+    """How training ended, for the record: epochs, best_epoch, stopped (epochs, patience or deadline), and the
+    rates up to the best epoch. ``bench.fit.fit`` fills it in; so should a loop of a plugin's own."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """The sizes of a fit, known before it begins."""
+
+    users: int
+    items: int
+    """In the table, hot and cold."""
+    hot: int
+    """Tracks that occur in training."""
+    pairs: int
+    width: int
+    """Of the item vectors; 0 without any."""
+    lengths: NDArray[np.int64]
+    """Training tracks (users,) of each listener, or plays where the split keeps all."""
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a fit of some shape will take."""
+
+    bytes: int
+    """At the peak on its device, beside the item table."""
+    notes: Sequence[str] = ()
+    """What it will do about that, and whom it leaves out, for the plan."""
 
 
 @runtime_checkable
 class Recommender(Protocol):
-    """Learns from listening and a frozen item table; scores the whole catalogue, filters nothing."""
+    """Learns from listening and a frozen item table; scores the whole catalogue, filters nothing.
+
+    Optional: ``plan(shape: Shape) -> Estimate`` reckons before any work what `fit` will take, and raises
+    BenchError for settings that cannot be with that shape; the harness refuses what does not fit into
+    memory. ``validates = True`` says that training stops early on `valid`; a split without validation is
+    then refused. ``SPACE``, a text such as ``lr=1e-4..1e-1(log),layers=1|2|3``, is where ``bench tune``
+    searches when it is not told.
+    """
 
     Settings: ClassVar[type[Any]] = NoSettings
     name: str
@@ -289,7 +330,11 @@ class Recommender(Protocol):
         self.settings = settings
 
     def fit(self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext) -> None:
-        """Learn. `valid(model)` is the harness's validation NDCG at the run's k; never rank here."""
+        """Learn. `valid(model)` is the harness's validation NDCG at the run's k; never rank here.
+
+        The harness's `valid` also has ``held_out() -> Interactions``, the validation pairs: for the stopping
+        rules of the published lane, which look at a loss, and for nothing else.
+        """
         ...
 
     def score(self, users: NDArray[np.int32], items: Items | None = None) -> NDArray[np.float32] | torch.Tensor:

@@ -9,7 +9,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"errors", "files", "hashes", "protocols", "__init__"},
-    {"fit", "audio", "store", "data", "metrics", "stats", "results", "weights", "published"},
+    {"fit", "audio", "store", "data", "metrics", "stats", "results", "weights", "published"}
+    | {"history", "checkpoints", "events", "memory"},
     {"specs", "registry", "treatments", "topk", "rank", "extract", "items", "report", "tasks"},
     {"run", "testing", "probes", "recipes"},
     {"cli", "__main__"},
@@ -19,6 +20,9 @@ NEIGHBOURS = {
     "files": {"errors"},
     "hashes": {"errors", "files"},
     "published": {"data", "results"},
+    "fit": {"checkpoints", "history"},
+    "history": {"events"},
+    "events": {"weights"},
     "registry": {"specs"},
     "extract": {"registry"},
     "items": {"extract", "registry", "specs", "treatments"},

@@ -1,16 +1,21 @@
 import json
+import struct
+import time
 
 import numpy as np
 import pytest
 import torch
 
+import bench.history
 from bench.errors import BenchError
+from bench.events import NAME
 from bench.fit import Schedule, fit
 from bench.protocols import RunContext
+from bench.weights.crc32c import crc32c, unmasked
 
 
-def train(folder=None, *, epochs=6, patience=None, scores=None, stop_after=None, seed=0, deadline=None):
-    """Least squares on a line; `scores` replaces the validation value by a script."""
+def train(folder=None, *, epochs=6, patience=None, scores=None, stop_after=None, seed=0, rates=None, **granted):
+    """Least squares on a line; `scores` replaces the validation value by a script, `rates` the rate after it."""
     torch.manual_seed(seed)
     model = torch.nn.Linear(4, 1)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
@@ -30,9 +35,20 @@ def train(folder=None, *, epochs=6, patience=None, scores=None, stop_after=None,
     def valid():
         return scores[len(seen) - 1] if scores else -float((model(x) - y).square().mean())
 
-    run = RunContext(seed=seed, folder=folder, deadline=deadline)
+    def lower(_score):
+        if rates:
+            optimizer.param_groups[0]["lr"] = rates[len(seen) - 1]
+
+    run = RunContext(seed=seed, folder=folder, **granted)
     history = fit(
-        model, optimizer, batches=batches, loss=loss, valid=valid, run=run, schedule=Schedule(epochs, patience)
+        model,
+        optimizer,
+        batches=batches,
+        loss=loss,
+        valid=valid,
+        run=run,
+        schedule=Schedule(epochs, patience),
+        after_valid=lower,
     )
     return model.weight.detach().numpy().copy(), history, seen
 
@@ -69,8 +85,9 @@ def test_another_seed_does_not_resume_from_a_strangers_checkpoint(tmp_path):
 
 def test_checkpoints_are_not_pickles(tmp_path):
     train(tmp_path, epochs=1)
-    for path in tmp_path.iterdir():
-        assert path.suffix == ".safetensors"
+    files = [path for path in tmp_path.iterdir() if path.name != NAME]
+    assert {path.name for path in files} == {"last.safetensors", "best.safetensors"}
+    for path in files:
         header = int.from_bytes(path.read_bytes()[:8], "little")
         json.loads(path.read_bytes()[8 : 8 + header])
 
@@ -92,3 +109,100 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
     (tmp_path / "last.safetensors").write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00garbage")
     with pytest.raises(BenchError, match="does not fit this model"):
         train(tmp_path, epochs=2)
+
+
+# -- deadline, replay, curves ----------------------------------------------------------------------------
+
+
+def after(steps):
+    """A clock that passes a deadline of 0.5 at its `steps`-th look in training, and stands still before and after."""
+    looks = iter(range(10_000))
+
+    class Clock:
+        time = staticmethod(time.time)
+
+        @staticmethod
+        def monotonic():
+            return float(next(looks) >= steps)
+
+    return Clock
+
+
+def test_more_time_goes_on_from_the_last_whole_epoch(tmp_path, monkeypatch):
+    whole, history, _ = train(epochs=6)
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.history, "time", after(12))
+        trained = {}
+        _, cut, seen = train(tmp_path, epochs=6, deadline=0.5, trained=trained)
+    assert cut.stopped == trained["stopped"] == "deadline"
+    assert 1 < len(seen) < 6
+    assert len(cut.valid) == len(seen)
+    assert None not in cut.valid  # what an epoch reached before it was cut is validated, too
+    weights, resumed, again = train(tmp_path, epochs=6)
+    assert again[-1] == 5
+    assert 0 < again[0] < len(seen)
+    assert np.array_equal(weights, whole)
+    assert resumed.loss == history.loss
+
+
+def test_an_earlier_fit_can_be_replayed_without_validation():
+    trained, again = {}, {}
+    scores, rates = [0.1, 0.2, 0.5, 0.3, 0.2, 0.1], [0.05, 0.04, 0.01, 0.01, 0.01, 0.01]
+    best, history, _ = train(epochs=6, patience=2, scores=scores, rates=rates, trained=trained)
+    assert trained == {"epochs": 5, "best_epoch": 3, "stopped": "patience", "rates": [0.05, 0.05, 0.04]}
+    weights, replayed, seen = train(
+        epochs=6, patience=2, scores=[float("nan")] * 6, replay=trained["rates"], trained=again
+    )
+    assert np.array_equal(weights, best)
+    assert seen == [0, 1, 2]
+    assert replayed.loss == history.loss[:3]
+    assert again == {"epochs": 3, "best_epoch": 3, "stopped": "epochs", "rates": trained["rates"]}
+
+
+def test_each_epoch_says_what_is_left():
+    lines = []
+    train(epochs=3, log=lines.append)
+    assert lines[0].startswith("epoch 1 of at most 3: loss ")
+    assert "validation" in lines[0]
+    assert "(best), rate 0.05, " in lines[0]
+    assert lines[2].endswith(" 0 s left at most")
+    assert lines[3].startswith("trained for 3 epochs, ended by epochs: epoch 3 is kept, validation ")
+
+
+def scalars(path):
+    """Read a log as TensorBoard does: frames, checksums, events; tag -> [(step, value)]."""
+    content, at, events = path.read_bytes(), 0, []
+    while at < len(content):
+        (length,) = struct.unpack_from("<Q", content, at)
+        payload = content[at + 12 : at + 12 + length]
+        for checked, where in ((content[at : at + 8], at + 8), (payload, at + 12 + length)):
+            assert unmasked(struct.unpack_from("<I", content, where)[0]) == crc32c(checked)
+        events.append(payload)
+        at += 16 + length
+    assert events[0].endswith(b"brain.Event:2")
+    found = {}
+    for event in events[1:]:
+        assert event[0] == 1 << 3 | 1
+        assert abs(struct.unpack_from("<d", event, 1)[0] - time.time()) < 3600
+        assert event[9] == 2 << 3
+        step, rest = event[10], event[13:]  # step and length are below 128 here
+        assert event[11] == 5 << 3 | 2
+        assert event[12] == len(rest)
+        while rest:
+            tag = rest[4 : 4 + rest[3]].decode()
+            value = rest[4 + len(tag) :]
+            assert value[0] == 2 << 3 | 5
+            found.setdefault(tag, []).append((step, struct.unpack_from("<f", value, 1)[0]))
+            rest = value[5:]
+    return found
+
+
+def test_curves_are_logged_for_tensorboard(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run", epochs=5, stop_after=2, curves=tmp_path / "log")
+    _, history, _ = train(tmp_path / "run", epochs=5, curves=tmp_path / "log")
+    assert not (tmp_path / "run" / NAME).exists()
+    found = scalars(tmp_path / "log" / NAME)
+    assert set(found) == {"loss", "validation", "rate"}
+    for tag, values in (("loss", history.loss), ("validation", history.valid), ("rate", history.rate)):
+        assert found[tag] == [(step + 1, pytest.approx(value, rel=1e-6)) for step, value in enumerate(values)]

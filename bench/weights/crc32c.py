@@ -39,6 +39,11 @@ def crc32c(data: bytes) -> int:
     return register ^ 0xFFFFFFFF
 
 
+def masked(plain: int) -> int:
+    """Mask as LevelDB and TFRecord files do, whose checksums would otherwise cover checksums."""
+    return ((plain >> 15 | plain << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
 def unmasked(masked: int) -> int:
     """Undo LevelDB's masking: rotated right by 15 bits, plus a constant."""
     rotated = (masked - 0xA282EAD8) & 0xFFFFFFFF

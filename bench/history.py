@@ -1,0 +1,105 @@
+"""What a training has done so far, how it tells of it, and when it must end."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+
+from bench.events import Events
+from bench.protocols import RunContext
+
+
+@dataclass
+class History:
+    """What happened, one value an epoch: loss, validation (None where not validated), rate, and when it ended.
+
+    An epoch that a deadline cut short has its loss and its validation here, but is in no checkpoint.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    valid: list[float | None] = field(default_factory=list)
+    rate: list[float] = field(default_factory=list)
+    ended: list[float] = field(default_factory=list)
+    """Seconds since 1970."""
+    best: float = -math.inf
+    best_epoch: int = -1
+    waited: int = 0
+    stopped: str = ""
+    """epochs | patience | deadline"""
+
+    def note(self, loss: float, score: float | None, rate: float) -> None:
+        """Add an epoch that ends now."""
+        self.loss.append(loss)
+        self.valid.append(score)
+        self.rate.append(rate)
+        self.ended.append(time.time())
+
+    def better(self, score: float, epoch: int) -> bool:
+        """Note a validation value; say whether it is the best so far."""
+        if score <= self.best:
+            self.waited += 1
+            return False
+        self.best, self.best_epoch, self.waited = score, epoch, 0
+        return True
+
+
+class Watch:
+    """The clock of a training: when it must end, what it says after each epoch, and at the end."""
+
+    def __init__(self, run: RunContext, start: int, epochs: int):
+        self._run, self._start, self._epochs = run, start, epochs
+        self._began = time.monotonic()
+        if start:
+            run.log(f"training goes on after epoch {start}")
+
+    @property
+    def expired(self) -> bool:
+        """Whether the deadline has passed."""
+        return self._run.deadline is not None and time.monotonic() > self._run.deadline
+
+    def tell(self, history: History) -> None:
+        """Say what the last epoch brought, and how long the rest takes at most."""
+        done, score = len(history.loss), history.valid[-1]
+        now = time.monotonic()
+        left = (now - self._began) / (done - self._start) * (self._epochs - done)
+        if self._run.deadline is not None:
+            left = min(left, max(0.0, self._run.deadline - now))
+        shown = f", validation {score:.4f}" if score is not None else ""
+        if score is not None and history.best_epoch + 1 == done:
+            shown += " (best)"
+        self._run.log(
+            f"epoch {done} of at most {self._epochs}: loss {history.loss[-1]:.4f}{shown}, "
+            f"rate {history.rate[-1]:.3g}, {left:.0f} s left at most"
+        )
+
+    def end(self, history: History) -> None:
+        """Write into ``run.trained`` how training ended, and say so."""
+        done = len(history.loss)
+        # Without validation the last state is the one that is kept.
+        best = done if self._run.replay is not None else history.best_epoch + 1
+        self._run.trained.update(epochs=done, best_epoch=best, stopped=history.stopped, rates=history.rate[:best])
+        kept = f"epoch {best} is kept, validation {history.best:.4f}" if history.best_epoch >= 0 else "the last is kept"
+        self._run.log(f"trained for {done} epochs, ended by {history.stopped}: {kept}")
+
+
+@contextmanager
+def curves(run: RunContext, history: History) -> Iterator[Callable[[int], None]]:
+    """Yield what writes an epoch of `history` to the TensorBoard log; epochs before a resumption are in it."""
+    folder = run.curves or run.folder
+    if folder is None:
+        yield lambda _epoch: None
+        return
+    with closing(Events(folder)) as events:
+
+        def write(epoch: int) -> None:
+            values = {"loss": history.loss[epoch], "rate": history.rate[epoch]}
+            if (score := history.valid[epoch]) is not None:
+                values["validation"] = score
+            events.scalars(epoch + 1, history.ended[epoch], values)
+
+        for epoch in range(len(history.loss)):
+            write(epoch)
+        yield write
