@@ -33,7 +33,7 @@ from bench_recommenders._sequential import Sequential
 
 BLOB = "9ab8e3edb8742f8d8cc4911e3dee25e82a6fcc24"
 MODELS = {
-    "bert4rec": "bert4rec:lane=published,predict_len=200,width=64,max_len=200,patience=0,plateau=0",
+    "bert4rec": "bert4rec:lane=published,predict_len=200,width=64,max_len=200,patience=0,plateau=0,judge=ndcg",
     "sasrec": "sasrec:width=64,ffn=64,max_len=200,epochs=100,patience=10",
 }
 

@@ -95,6 +95,8 @@ class Layer(nn.Module):
             )
             x = x.transpose(1, 2).reshape(mine.sequences * mine.length, -1)
             mixed.append(x if mine.place is None else _take(x, mine.place))
+        if not mixed:  # a small batch of which nothing was hidden
+            return query
         return torch.cat(mixed) if len(mixed) != 1 else mixed[0]
 
     def _beside(self, x: torch.Tensor, group: Group, parts: int) -> torch.Tensor:

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-CHUNK = {"cpu": 192 << 20, "cuda": 1 << 30}
-"""Bytes of logits that exist at a time in `chunked`. Smaller chunks read the table more often."""
+from ._memory import CHUNK
+
 _TINY = 1e-30
 """Below this a probability has lost digits, and its logarithm is computed another way."""
 
@@ -134,8 +134,3 @@ def gbce(
     hit = drawn[None] == target[:, None]
     negative = F.softplus(others.double()).masked_fill(hit, 0.0).sum(1)
     return ((beta * F.softplus(-own.double()) + negative) / (len(drawn) + 1)).mean().float()
-
-
-def logits_bytes(states: int, competitors: int) -> int:
-    """Memory (bytes) that `full` takes for logits, probabilities and their gradient, in float32."""
-    return 3 * 4 * states * competitors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,13 +11,16 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.fit import History, Schedule, fit
-from bench.protocols import Interactions, Items, Recommender, RunContext
+from bench.protocols import Estimate, Interactions, Items, Recommender, RunContext, Shape
 
+from ._memory import encoder_bytes, loss_bytes
 from ._sequences import Batch, Histories, shuffled
+from ._settings import model_width
 
 if TYPE_CHECKING:
     import torch
 
+    from ._items import Projection
     from ._network import Network
 
 FULL_UP_TO = 1 << 30
@@ -27,6 +31,7 @@ class Sequential(Recommender):
     """A model of sequences over an item table; subclasses make its batches."""
 
     deterministic = False
+    validates = True
     needs = frozenset({"items"})
     settings: Any
     net: Network
@@ -38,6 +43,9 @@ class Sequential(Recommender):
     # -- what a subclass says --------------------------------------------------------------------------
 
     def _network(self, base: torch.Tensor) -> Network:
+        raise NotImplementedError
+
+    def _projection(self) -> Projection:
         raise NotImplementedError
 
     def _train_batch(self, users: NDArray[np.int64], device: str) -> Batch:
@@ -64,7 +72,37 @@ class Sequential(Recommender):
     shortest = 1
     """Tracks of a listener that make a training sequence."""
 
+    _cold_compete = False
+    """Whether cold tracks that have a vector are competitors in training."""
+
     # -- the protocol ----------------------------------------------------------------------------------
+
+    def plan(self, shape: Shape) -> Estimate:
+        """Reckon tables, encoder and loss of one step; say what becomes of a full loss, and of short histories.
+
+        Raises
+        ------
+        BenchError
+            When the heads do not divide the width, or no listener makes a sequence.
+
+        """
+        settings = self.settings
+        width = model_width(self.name, settings, shape.width, self._projection())
+        lengths = shape.lengths[shape.lengths >= self.shortest]
+        if not len(lengths):
+            raise BenchError(self._nobody())
+        rows = shape.items if self._cold_compete and shape.width else shape.hot
+        states = self._states(lengths)
+        notes = []
+        loss = loss_bytes(settings, states, rows, shape.device)
+        if settings.loss == "full" and loss > FULL_UP_TO:
+            notes.append(f"the full loss needs {loss / 1e9:.1f} GB, using chunked: the same numbers")
+            loss = loss_bytes(replace(settings, loss="chunked"), states, rows, shape.device)
+        if short := int((shape.lengths < self.shortest).sum()):
+            notes.append(f"{short} of {shape.users} listeners have fewer than {self.shortest} tracks: not trained on")
+        learned = not shape.width or self.settings.items in ("trainable", "delta")
+        tables = 4 * rows * width * 6 + (12 * rows * (shape.width or width) if learned else 0)
+        return Estimate(loss + tables + encoder_bytes(settings, width, states / self._picked_share, states), notes)
 
     def fit(self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext) -> None:
         """Train, stopping early on `valid`; checkpoints go to ``run.folder``."""
@@ -75,10 +113,7 @@ class Sequential(Recommender):
         self._prepare(train, items, run)
         users = np.flatnonzero(self.histories.lengths >= self.shortest)
         if not len(users):
-            raise BenchError(
-                f"{self.name}: no listener has {self.shortest} known tracks in training, so there is no sequence to "
-                "learn from. Check the split, and the coverage of the item table."
-            )
+            raise BenchError(self._nobody())
         self._check_loss(users, run)
         settings = self.settings
 
@@ -86,9 +121,11 @@ class Sequential(Recommender):
             for part in shuffled(users, settings.batch):
                 yield self._train_batch(part, run.device)
 
+        judge = self._judge(valid, run)
+
         def validate() -> float:
             self._known = None
-            return valid(self)
+            return judge()
 
         patience, wait = (
             default if asked is None else asked
@@ -124,6 +161,7 @@ class Sequential(Recommender):
         self._rows, self._strange = np.flatnonzero(known), np.flatnonzero(~known)
         vocabulary = np.full(len(known), -1, np.int64)
         vocabulary[self._rows] = np.arange(len(self._rows))
+        self._vocabulary_rows = vocabulary
         self.histories = Histories.of(train, vocabulary)
         if items.vectors.shape[1]:
             self._mean, self._scale = standardized(items.vectors, self._rows)
@@ -195,13 +233,24 @@ class Sequential(Recommender):
         rows = torch.from_numpy(self._rows).to(self._device)
         return self.net.items.catalogue(vectors.to(self._device), rows)
 
+    def _judge(self, valid: Callable[[Recommender], float], run: RunContext) -> Callable[[], float]:
+        """Return what a validation asks for: a value to maximise."""
+        return lambda: valid(self)
+
+    def _states(self, lengths: NDArray[np.int64]) -> float:
+        """Positions of a mean batch that are to be guessed, for training sequences of these lengths (B,)."""
+        mean, users = float(np.minimum(lengths, self.settings.max_len).mean()), min(self.settings.batch, len(lengths))
+        return float(users * mean * self._picked_share)
+
+    def _nobody(self) -> str:
+        return (
+            f"{self.name}: no listener has {self.shortest} known tracks in training, so there is no sequence to "
+            "learn from. Check the split, and the coverage of the item table."
+        )
+
     def _check_loss(self, users: NDArray[np.int64], run: RunContext) -> None:
         """Choose chunks when all logits together would not fit, and say so."""
-        from ._losses import logits_bytes
-
-        length = float(np.minimum(self.histories.lengths[users], self.settings.max_len).mean())
-        states = round(self.settings.batch * length * self._picked_share)
-        needed = logits_bytes(states, len(self._rows))
+        needed = loss_bytes(self.settings, self._states(self.histories.lengths[users]), len(self._rows), run.device)
         self._in_chunks = self.settings.loss == "full" and needed > FULL_UP_TO
         if self._in_chunks:
             run.log(f"{self.name}: the full loss needs {needed / 1e9:.1f} GB, using chunked: the same numbers")

@@ -48,7 +48,8 @@ class ShallowSettings:
     dim : width of the learned vectors where the table has none (``--extractor none``)
     lr, batch : Adam's rate, and pairs a step (0: a 64th of the pairs, between 256 and 10,000)
     epochs, every : at most so many; validated after every so many
-    patience : validations without a better value before training ends; none: never
+    patience : validations without a better value (published: hinge loss, else NDCG) before training ends;
+        none: never
     plateau, factor : validations without a better value before the rate is multiplied by factor
     """
 
@@ -97,6 +98,10 @@ class ShallowSettings:
             raise ValueError("hidden, batch, pool and plateau must not be negative")
         if not 0 < self.factor < 1 or not self.bound > 0:
             raise ValueError(f"factor must lie in (0, 1) and bound above 0, got {self.factor} and {self.bound}")
+
+    def chosen_batch(self, pairs: int) -> int:
+        """Return the pairs a step when training has so many."""
+        return self.chosen("batch") or min(10_000, max(256, pairs // 64))
 
     def chosen(self, name: str) -> Any:
         """Return a setting as the lane or the user chose it, never None."""

@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.protocols import Items, Lane
+from bench.errors import BenchError
+from bench.protocols import Items, Lane, Recommender, RunContext
 
-from ._sequences import Batch, cloze, final
+from ._published import held_out
+from ._sequences import Batch, Histories, cloze, final
 from ._sequential import Sequential
 from ._settings import SequentialSettings, model_width
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
 
-    from ._items import Mode
+    from ._items import Mode, Projection
     from ._network import Network
 
 
@@ -31,10 +35,12 @@ class BERT4RecSettings(SequentialSettings):
     mask_prob : share of positions that are hidden in training
     force_last : share of sequences whose last track is hidden in any case, as in prediction: published 0,
         else 0.2
+    judge : what ends training: the masked loss of validation pairs (published) or the NDCG (else, always)
+    judged : of the published lane only: fewest new tracks of the validation users whose loss ends training
     projection : auto is none when published (the model is as wide as the vectors), else linear
     items : published by `reading`, else frozen
     normalize : published no, else yes where there are vectors
-    patience, plateau : published 16 and 5, else 20 and never
+    patience, plateau : published 16 and 5 (of the masked loss), else 20 and never (of the NDCG)
     """
 
     lane: Lane = "corrected"
@@ -42,12 +48,18 @@ class BERT4RecSettings(SequentialSettings):
     predict_len: int | None = None
     mask_prob: float = 0.2
     force_last: float | None = None
+    judge: Literal["loss", "ndcg"] | None = None
+    judged: int = 10
 
     def __post_init__(self) -> None:
         """Reject what cannot be, or is not published."""
         super().__post_init__()
         if not 0 < self.mask_prob < 1 or not 0 <= (self.force_last or 0.0) <= 1:
             raise ValueError(f"mask_prob and force_last are shares, got {self.mask_prob} and {self.force_last}")
+        if self.lane != "published" and self.judge == "loss":
+            raise ValueError("judge=loss belongs to lane=published: elsewhere models see validation as an NDCG")
+        if self.judged < 2:
+            raise ValueError(f"judged must be at least 2, got {self.judged}")
         if self.predict_len is not None and self.predict_len < 2:
             raise ValueError(f"predict_len must be at least 2 (a track and the mask), got {self.predict_len}")
         if self.lane != "published" and self.reading:
@@ -61,9 +73,10 @@ class BERT4Rec(Sequential):
 
     Published (Tamm & Aljanaki, RecSys 2024, and their code): as wide as the vectors, 2 layers, 2 heads, 256
     inner units, vectors as they are, mask and padding compete in the softmax of training and are cut at
-    prediction, as are cold tracks that the table holds; prediction reads the last 49 tracks. Their
-    early stopping on the masked loss of validation users is not reproduced: models see validation as
-    an NDCG and nothing else, and both lanes stop on that.
+    prediction, as are cold tracks that the table holds; prediction reads the last 49 tracks. Training
+    ends by the masked loss over what is new in validation to users with at least 10 such tracks, masked
+    anew each time, after 16 epochs without a lower one. Theirs is a mean over batches of users whose
+    size is not known; here it is the mean over all hidden positions.
 
     Corrected (default): vectors scaled to unit variance and projected to one width, so that extractors
     of unlike widths get models of like size; input LayerNorm; competitors of length 1 with a learned
@@ -71,6 +84,7 @@ class BERT4Rec(Sequential):
     """
 
     Settings = BERT4RecSettings
+    SPACE = "rate=3e-4..3e-3(log),width=64|128|256,layers=1|2|3,dropout=0.0..0.5,mask_prob=0.1..0.6"
     name = "bert4rec"
     settings: BERT4RecSettings
     _asks_unheard = 1
@@ -79,6 +93,7 @@ class BERT4Rec(Sequential):
         super().__init__(settings)
         self._published = self._raw = settings.lane == "published"
         self._stopping = (16, 5) if self._published else (20, 0)
+        self._cold_compete = self._published
         self._picked_share = settings.mask_prob
         self._predict = settings.predict_len or (50 if self._published else settings.max_len)
         default = 0.0 if self._published else 0.2
@@ -93,9 +108,7 @@ class BERT4Rec(Sequential):
         from ._network import Network
 
         settings, vectors = self.settings, base.shape[1]
-        projection = settings.projection
-        if projection == "auto":
-            projection = "none" if self._published else "linear"
+        projection = self._projection()
         mode: Mode = "trainable" if settings.reading == "code" else settings.items or "frozen"
         normalize = settings.normalize if settings.normalize is not None else not self._published and vectors > 0
         plan = ItemPlan(
@@ -118,14 +131,46 @@ class BERT4Rec(Sequential):
             norm_inputs=not self._published and vectors > 0,
         )
 
+    def _projection(self) -> Projection:
+        if self.settings.projection == "auto":
+            return "none" if self._published else "linear"
+        return self.settings.projection
+
+    def _judge(self, valid: Callable[[Recommender], float], run: RunContext) -> Callable[[], float]:
+        """Published: the masked loss, negated, unless told otherwise. Corrected: the NDCG."""
+        if not self._published or self.settings.judge == "ndcg" or run.replay is not None:
+            return super()._judge(valid, run)
+        held = Histories.of(held_out(valid, self.name), self._vocabulary_rows)
+        users = np.flatnonzero(held.lengths >= self.settings.judged)
+        if not len(users):
+            raise BenchError(
+                f"{self.name}: the published lane ends training by validation users with at least "
+                f"{self.settings.judged} new tracks, and the split has none. Set judged= lower, or take lane=corrected."
+            )
+        return lambda: -self._masked_loss(held, users, run.device)
+
+    def _masked_loss(self, held: Histories, users: NDArray[np.int64], device: str) -> float:
+        """Mean loss at hidden positions of the sequences of `users`, which of them drawn from torch's generator."""
+        total, count = 0.0, 0
+        while not count:  # few short sequences may have nothing hidden, which is no loss of 0
+            for start in range(0, len(users), self.settings.batch):
+                part = users[start : start + self.settings.batch]
+                batch = self._cloze(held, part, device, last=0.0)
+                total += float(self.loss(batch).detach()) * len(batch.target)
+                count += len(batch.target)
+        return total / count
+
     def _train_batch(self, users: NDArray[np.int64], device: str) -> Batch:
+        return self._cloze(self.histories, users, device, last=self._force)
+
+    def _cloze(self, histories: Histories, users: NDArray[np.int64], device: str, *, last: float) -> Batch:
         return cloze(
-            self.histories,
+            histories,
             users,
             longest=self.settings.max_len,
             mask=len(self._rows),
             share=self.settings.mask_prob,
-            last=self._force,
+            last=last,
             device=device,
         )
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.fit import History, Schedule, fit
-from bench.protocols import Interactions, Items, Recommender, RunContext
+from bench.protocols import Estimate, Interactions, Items, Recommender, RunContext, Shape
 
 if TYPE_CHECKING:
     import torch
@@ -57,9 +57,11 @@ class BPR(Recommender):
     """
 
     Settings = BPRSettings
+    SPACE = "factors=16|32|64|128,lr=1e-3..3e-2(log),l2=1e-4..1e-1(log)"
     name = "bpr"
     needs = frozenset()
     deterministic = False
+    validates = True
     settings: BPRSettings
     history: History
 
@@ -116,6 +118,11 @@ class BPR(Recommender):
             run=run,
             schedule=Schedule(epochs=own.epochs, patience=own.patience, every=own.every, amp=False),
         )
+
+    def plan(self, shape: Shape) -> Estimate:
+        """Reckon the factors with gradients and Adam's moments, and pairs with their sorted keys."""
+        rows = shape.users + shape.hot
+        return Estimate(16 * rows * (self.settings.factors + 1) + 6 * 8 * shape.pairs)
 
     def score(self, users: NDArray[np.int32], items: Items | None = None) -> torch.Tensor:
         """Products of factors plus biases (B, n_items)."""

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import memory
 from bench.errors import BenchError
-from bench.protocols import Interactions, Items, Recommender, RunContext
+from bench.protocols import Estimate, Interactions, Items, Recommender, RunContext, Shape
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +46,7 @@ class EASE(Recommender):
     """
 
     Settings = EASESettings
+    SPACE = "l2=1..10000(log)"
     name = "ease"
     needs = frozenset()
     settings: EASESettings
@@ -64,7 +66,7 @@ class EASE(Recommender):
 
         self._heard = Heard(train, "ease")
         size = len(self._heard)
-        self._check(size, run)
+        self._check(size, run.device)
         weights = torch.empty((size, size), device=run.device)
         for block, together in self._heard.together(run.device):
             weights[block] = together
@@ -84,20 +86,22 @@ class EASE(Recommender):
         found = torch.nn.functional.embedding_bag(columns, self._weights, starts, mode="sum")
         return self._heard.spread(found)
 
-    def _check(self, size: int, run: RunContext) -> None:
-        """Refuse a matrix that does not fit; say what one that fits will cost."""
-        from ._counts import free_memory
+    def plan(self, shape: Shape) -> Estimate:
+        """Reckon the matrices; refuses as `fit` does."""
+        note = self._check(shape.hot, shape.device)
+        return Estimate(COPIES * 4 * shape.hot**2, [note] if note else [])
 
+    def _check(self, size: int, device: str) -> str:
+        """Refuse a matrix that does not fit; say what one that fits and takes long will cost."""
         one = 4 * size**2 / 1e9
         own = self.settings.memory
-        free = own if own is not None else free_memory(run.device) / 1e9
+        free = own if own is not None else memory.free(device) / 1e9
         need = f"{size} tracks need {COPIES} matrices of {one:.3g} GB = {COPIES * one:.3g} GB"
         if COPIES * one > free:
-            where = "memory= allows" if own is not None else f"are free on {run.device}"
+            where = "memory= allows" if own is not None else f"are free on {device}"
             fits = int((free * 1e9 / (4 * COPIES)) ** 0.5)
             raise BenchError(
                 f"ease: {need}, and {free:.3g} GB {where}, enough for {fits} tracks. Use elsa, its low-rank form, "
                 "or itemknn; or a machine with more memory."
             )
-        if one > 0.1:
-            run.log(f"ease: {need} and {2.0 * size**3:.1e} operations")
+        return f"{need} and {2.0 * size**3:.1e} operations" if one > 0.1 else ""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.fit import History, Schedule, fit
-from bench.protocols import Interactions, Items, Recommender, RunContext
+from bench.protocols import Estimate, Interactions, Items, Recommender, RunContext, Shape
 
 if TYPE_CHECKING:
     import torch
@@ -42,6 +42,10 @@ class ELSASettings:
         if min(self.factors, self.lr, self.epochs, self.every, self.patience or 1) <= 0 or self.batch < 0:
             raise ValueError("factors, lr, epochs, every and patience must be positive, batch not negative")
 
+    def chosen_batch(self, users: int) -> int:
+        """Return the users a step when so many teach anything."""
+        return self.batch or min(1024, max(32, users // 32))
+
 
 class ELSA(Recommender):
     """Scores ``x A A^T - x`` with rows of A at length 1, trained on ``|x/|x| - y/|y||^2``, y the scores.
@@ -53,9 +57,11 @@ class ELSA(Recommender):
     """
 
     Settings = ELSASettings
+    SPACE = "factors=64|128|256|512,lr=1e-3..3e-2(log)"
     name = "elsa"
     needs = frozenset()
     deterministic = False
+    validates = True
     settings: ELSASettings
     history: History
 
@@ -80,7 +86,7 @@ class ELSA(Recommender):
         torch.manual_seed(run.seed)
         start = torch.nn.init.xavier_uniform_(torch.empty(len(self._heard), own.factors))
         self._net = torch.nn.ParameterDict({"factor": start}).to(run.device)
-        size = own.batch or min(1024, max(32, len(teaching) // 32))
+        size = own.chosen_batch(len(teaching))
 
         def batches(_epoch: int) -> Iterator[Batch]:
             for rows in torch.split(torch.randperm(len(teaching)), size):
@@ -98,6 +104,14 @@ class ELSA(Recommender):
             schedule=Schedule(epochs=own.epochs, patience=own.patience, every=own.every, amp=False),
         )
         self._refresh()
+
+    def plan(self, shape: Shape) -> Estimate:
+        """Reckon six copies of A (with gradient, Adam's moments, rows at length 1) and two arrays (users a step, H)."""
+        teaching = int((shape.lengths > 1).sum())
+        dense = min(self.settings.chosen_batch(teaching), self.settings.factors) * shape.hot
+        left = shape.users - teaching
+        notes = [f"{left} of {shape.users} listeners have fewer than 2 tracks: not trained on"] if left else []
+        return Estimate(4 * (6 * shape.hot * self.settings.factors + 2 * dense), notes)
 
     def score(self, users: NDArray[np.int32], items: Items | None = None) -> torch.Tensor:
         """Scores (B, n_items)."""

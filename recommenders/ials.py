@@ -47,6 +47,7 @@ class IALS(Recommender):
     """
 
     Settings = IALSSettings
+    SPACE = "factors=32|64|128,regularization=0.1..100.0(log),alpha=0.5..50.0(log),weight=none|log"
     name = "ials"
     needs = frozenset()
     deterministic = False
@@ -90,13 +91,16 @@ class IALS(Recommender):
         )
 
         def note(iteration: int, seconds: float, _loss: float | None) -> None:
-            run.log(f"iteration {iteration + 1}: {seconds:.1f} s")
-            if run.deadline is not None and time.monotonic() > run.deadline:
+            left = seconds * (own.iterations - iteration - 1)
+            run.log(f"iteration {iteration + 1} of {own.iterations}: {seconds:.1f} s, {left:.0f} s left")
+            run.trained.update(epochs=iteration + 1, best_epoch=iteration + 1, stopped="epochs")
+            if run.deadline is not None and time.monotonic() > run.deadline and iteration + 1 < own.iterations:
                 raise _DeadlineError
 
         try:
             model.fit(matrix, show_progress=False, callback=note)
         except _DeadlineError:
+            run.trained["stopped"] = "deadline"
             run.log("ials: stopped at the deadline")
         self._users, self._items = np.asarray(model.user_factors), np.asarray(model.item_factors)
         if not (np.isfinite(self._users).all() and np.isfinite(self._items).all()):

@@ -43,6 +43,7 @@ class ItemKNN(Recommender):
     """
 
     Settings = ItemKNNSettings
+    SPACE = "neighbours=10..500(log),shrink=0..100"
     name = "itemknn"
     needs = frozenset()
     settings: ItemKNNSettings

@@ -51,6 +51,7 @@ class KNN(Recommender):
     """
 
     Settings = KNNSettings
+    SPACE = "profile=mean|mean_normalized|max,weight=none|count,half_life=none|30|90|365"
     name = "knn"
     settings: KNNSettings
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from ._items import Projection
     from ._network import Network
 
 
@@ -39,6 +40,7 @@ class SASRec(Sequential):
     """
 
     Settings = SASRecSettings
+    SPACE = "rate=3e-4..3e-3(log),width=64|128|256,layers=1|2|3,heads=1|2|4,dropout=0.0..0.5"
     name = "sasrec"
     lanes: Sequence[Lane] = ("corrected",)
     settings: SASRecSettings
@@ -49,7 +51,7 @@ class SASRec(Sequential):
         from ._network import Network
 
         settings, vectors = self.settings, base.shape[1]
-        projection = "linear" if settings.projection == "auto" else settings.projection
+        projection = self._projection()
         plan = ItemPlan(
             projection,
             settings.items or "frozen",
@@ -69,6 +71,9 @@ class SASRec(Sequential):
             dropout=settings.dropout,
             norm_inputs=vectors > 0,
         )
+
+    def _projection(self) -> Projection:
+        return "linear" if self.settings.projection == "auto" else self.settings.projection
 
     def _train_batch(self, users: NDArray[np.int64], device: str) -> Batch:
         return shifted(self.histories, users, longest=self.settings.max_len, device=device)

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.fit import History, Schedule, fit
-from bench.protocols import Interactions, Items, Recommender, RunContext
+from bench.protocols import Estimate, Interactions, Items, Recommender, RunContext, Shape
 
+from ._published import held_out
 from ._shallow import ShallowSettings
 
 if TYPE_CHECKING:
@@ -24,14 +25,13 @@ class Shallow(Recommender):
     """Cosine between ``relu(W e + b)`` of a user and of a track, trained with a hinge on negatives.
 
     Published: the paper's section 3 and its released code contradict each other on what is trained, so
-    both are readings; nobody can tell which of them made the published table. Not reproduced: there
-    training ends, and the learning rate falls, by the hinge loss of the validation pairs under fresh
-    negatives; here by validation NDCG, the one view of validation that the harness gives. A tower whose
+    both are readings; nobody can tell which of them made the published table. Training ends, and the
+    learning rate falls, by the hinge loss of the validation pairs under fresh negatives. A tower whose
     outputs are all zero has cosine 0 with everything, where the code has NaN.
 
     Corrected (default): other users alone, as negatives of a track, leave its popularity out of the
     gradient, so both kinds are drawn; a known pair is no negative; small logs get smaller steps, for
-    10,000 pairs a step may be one step an epoch.
+    10,000 pairs a step may be one step an epoch; validation NDCG ends training and lowers the rate.
 
     A track without a vector takes no part in training. A track that nobody heard is scored through its
     vector; without vectors (``--extractor none``) tracks are learned from N(0, 1) and such a track cannot
@@ -39,9 +39,11 @@ class Shallow(Recommender):
     """
 
     Settings = ShallowSettings
+    SPACE = "lr=1e-4..1e-2(log),margin=0.05..0.5,count=5|10|20|40,hidden=0|64|128|256"
     name = "shallow"
     needs = frozenset({"items"})
     deterministic = False
+    validates = True
     settings: ShallowSettings
     history: History
 
@@ -96,7 +98,7 @@ class Shallow(Recommender):
             optimizer,
             batches=self._batches(user, item),
             loss=lambda batch: self._net.loss(batch, own.chosen("margin")),
-            valid=lambda: self._refreshed(valid),
+            valid=self._judge(valid, items, run),
             run=run,
             # Sparse products know no bfloat16; the tower is a small part of the work on a GPU.
             schedule=Schedule(epochs=own.epochs, patience=own.patience, every=own.every, amp=False),
@@ -137,9 +139,46 @@ class Shallow(Recommender):
                 base += self._net.item - torch.tensor(self._table, device=base.device)
             return self._net.items(base=base)
 
-    def _refreshed(self, valid: Callable[[Recommender], float]) -> float:
-        self._refresh()
-        return valid(self)
+    def plan(self, shape: Shape) -> Estimate:
+        """Reckon the tables (trained ones with gradient and Adam's moments), and a step's towers and negatives."""
+        own = self.settings
+        width = shape.width or own.dim
+        hidden, count = own.chosen("hidden") or width, own.chosen("count")
+        pairs = own.chosen_batch(shape.pairs)
+        trained_items = not shape.width or own.chosen("items") != "frozen"
+        tables = shape.users * (4 if own.users == "trainable" else 1) + shape.items * (4 if trained_items else 1)
+        towers = min(shape.users, pairs * (count + 1)) + min(shape.hot, pairs + own.pool)
+        step = hidden * (4 * towers + 6 * pairs) + 12 * pairs * count
+        return Estimate(4 * (width * tables + step) + 24 * shape.pairs)
+
+    def _judge(self, valid: Callable[[Recommender], float], items: Items, run: RunContext) -> Callable[[], float]:
+        """Return what a validation asks for. Published: the hinge loss, negated. Corrected: the NDCG."""
+        if self.settings.lane == "published" and run.replay is None:
+            return self._hinge(held_out(valid, self.name), items, run)
+
+        def refreshed() -> float:
+            self._refresh()
+            return valid(self)
+
+        return refreshed
+
+    def _hinge(self, held: Interactions, items: Items, run: RunContext) -> Callable[[], float]:
+        import torch
+
+        known = items.present[held.item] & self._hot.cpu().numpy()[held.item]
+        if not known.any():
+            raise BenchError(
+                "shallow: the published lane ends training by the loss of validation pairs, and none of the "
+                f"{len(held)} has a track that trains. Change --split, or take lane=corrected."
+            )
+        user, item = (torch.tensor(part[known], dtype=torch.long, device=run.device) for part in (held.user, held.item))
+        batches, margin = self._batches(user, item), self.settings.chosen("margin")
+
+        def judge() -> float:
+            total = sum(float(self._net.loss(batch, margin).detach()) * len(batch.user) for batch in batches(0))
+            return -total / len(user)
+
+        return judge
 
     def _refresh(self) -> None:
         """Send everybody through the towers once, not once a block of listeners to rank."""
@@ -186,7 +225,7 @@ class Shallow(Recommender):
         from ._pairs import Known, draw
 
         own = self.settings
-        size = own.batch or min(10_000, max(256, len(user) // 64))
+        size = own.chosen_batch(len(user))
         known = Known(user, item, len(self._hot)) if own.exclude_known else None
 
         def batches(_epoch: int) -> Iterator[Batch]:

@@ -122,10 +122,17 @@ class Split:
     @cached_property
     def train(self) -> Interactions:
         """Training pairs, sorted by user, first play and item."""
-        rows = self._part == 0
-        user, item = (codes[rows] for codes in self._codes)
-        first, last, count = (self.pairs[name].to_numpy()[rows] for name in ("first", "last", "count"))
-        return Interactions(user, item, first, last, count, len(self.users), len(self.items), self.plays)
+        return self._interactions(self._part == 0, self.plays)
+
+    @cached_property
+    def held_out(self) -> Interactions:
+        """Validation pairs, hot and cold, sorted by user, first play and item."""
+        return self._interactions(self._part == _number("valid"))
+
+    @cached_property
+    def before_test(self) -> Interactions:
+        """Training and validation pairs together, sorted by user, first play and item."""
+        return self._interactions(self._part != _number("test"))
 
     def history(self) -> History:
         """Return the training items of every user, ascending: what a ranking leaves out."""
@@ -158,6 +165,11 @@ class Split:
         from bench.data.split_file import write
 
         return write(self, folder)
+
+    def _interactions(self, rows: NDArray[np.bool_], plays: Plays | None = None) -> Interactions:
+        user, item = (codes[rows] for codes in self._codes)
+        first, last, count = (self.pairs[name].to_numpy()[rows] for name in ("first", "last", "count"))
+        return Interactions(user, item, first, last, count, len(self.users), len(self.items), plays)
 
     @cached_property
     def _history(self) -> History:

@@ -10,6 +10,7 @@ from bench.protocols import Interactions, RunContext
 from bench.registry import create
 from bench.run.cell import measure
 from bench.testing import RecommenderContract
+from bench_recommenders._sequences import Batch, Group, Histories, Picked
 
 SMALL = "width=16,ffn=16,batch=32,rate=0.003"
 
@@ -19,7 +20,7 @@ class TestCorrected(RecommenderContract):
 
 
 class TestPublishedCode(RecommenderContract):
-    spec = f"bert4rec:epochs=1,reading=code,max_len=20,{SMALL}"
+    spec = f"bert4rec:epochs=1,reading=code,judged=2,max_len=20,{SMALL}"
     lane = "published"
 
 
@@ -46,7 +47,21 @@ def table(dim=8, cold=(10, 11), absent=()):
 LISTS = [[0, 1, 2, 3, 4], [5, 6, 7], [8, 9, 0, 1], [2], [4, 5, 6, 7, 8, 9, 3, 1]] * 4
 
 
-def fitted(settings="epochs=1", *, lane="corrected", items=None, lists=LISTS, run=None, valid=lambda _: 0.0):
+class Told:
+    """What the harness tells of validation: always the same NDCG, and so many new tracks of the first listener."""
+
+    def __init__(self, listeners, new=10):
+        self.listeners, self.new = listeners, new
+
+    def __call__(self, _model):
+        return 0.0
+
+    def held_out(self):
+        return log([list(range(self.new)), *[[]] * (self.listeners - 1)])
+
+
+def fitted(settings="epochs=1", *, lane="corrected", items=None, lists=LISTS, run=None, valid=None):
+    valid = valid or Told(len(lists))
     model = create("recommenders", f"bert4rec:{SMALL},{settings}", lane=lane)
     model.fit(log(lists), items or table(), valid=valid, run=run or RunContext())
     return model
@@ -89,6 +104,35 @@ def test_published_prediction_reads_49_tracks():
     short.net = long.net
     users = np.array([0], np.int32)
     assert torch.allclose(long.score(users), short.score(users), atol=1e-5)
+
+
+def test_the_published_lane_ends_by_the_masked_loss_of_users_with_ten_new_tracks():
+    model = fitted("epochs=3", lane="published")
+    assert len(set(model.history.valid)) == 3  # hidden anew each time
+    assert all(-8 < value < 0 for value in model.history.valid)
+    assert fitted("epochs=3", lane="published").history.valid == model.history.valid
+    with pytest.raises(BenchError, match="validation users with at least 10 new tracks, and the split has none"):
+        fitted(lane="published", valid=Told(len(LISTS), new=9))
+    assert fitted("epochs=1,judge=ndcg", lane="published", valid=lambda _: 0.25).history.valid == [0.25]
+    few = fitted("epochs=40,judged=2", lane="published", valid=Told(len(LISTS), new=2))
+    assert all(value < -0.1 for value in few.history.valid)  # never 0 for want of a hidden track
+
+
+def test_the_masked_loss_is_the_mean_over_hidden_tracks():
+    model = fitted("epochs=1,dropout=0", lane="published")
+    held = Histories.of(Told(len(LISTS)).held_out(), np.arange(12))
+    torch.manual_seed(4)
+    found = model._masked_loss(held, np.array([0]), "cpu")
+    torch.manual_seed(4)
+    hidden = torch.rand(10).numpy() < 0.2
+    rows = model.net.items()[0]
+    tokens = torch.where(torch.from_numpy(hidden), 12, torch.arange(10))
+    batch = model._cloze(held, np.array([0]), "cpu", last=1.0)
+    everything = Batch(tokens, torch.arange(10), batch.sizes, batch.groups,
+                       Picked(torch.arange(10), [10], [Group(1, 10, None, None)]), torch.arange(10))  # fmt: skip
+    scores = model.net.encode(everything, rows)[hidden] @ rows.T
+    expected = torch.nn.functional.cross_entropy(scores, torch.arange(10)[hidden])
+    assert found == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_a_table_of_no_columns_is_learned():
@@ -153,6 +197,8 @@ def test_no_sequence_is_refused():
     ("settings", "message"),
     [
         ("reading=text", "belongs to lane=published"),
+        ("judge=loss", "belongs to lane=published"),
+        ("judged=1", "judged must be at least 2"),
         ("mask_prob=0", "are shares"),
         ("predict_len=1", "at least 2"),
         ("bf16=true,loss=full", "goes with loss=chunked"),

@@ -191,7 +191,18 @@ def small(seed=0, width=6, absent=()):
     return train, ItemTable([f"{i:02d}" for i in range(25)], vectors, present, hot, {})
 
 
-def fitted(spec, train, items, lane="corrected", valid=lambda _: 0.5, **run):
+class Told:
+    """What the harness tells of validation: always the same NDCG, and two pairs of tracks 3 and 7."""
+
+    def __call__(self, _model):
+        return 0.5
+
+    def held_out(self):
+        return log([0, 1], [3, 7], 20, 25)
+
+
+def fitted(spec, train, items, lane="corrected", valid=None, **run):
+    valid = valid or Told()
     model = create("recommenders", spec, lane=lane)
     model.fit(train, items, valid=valid, run=RunContext(**run))
     return model
@@ -299,6 +310,34 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path):
     model.fit(train, items, valid=lambda _: next(rest), run=RunContext(folder=tmp_path / "b"))
     assert model.history.loss == straight.history.loss
     np.testing.assert_array_equal(straight.score(users), model.score(users))
+
+
+def test_the_published_lane_ends_by_the_hinge_of_validation_pairs():
+    train, items = small()
+    model = fitted("shallow:epochs=4,patience=2", train, items, lane="published")
+    assert all(-0.5 < value < 0 for value in model.history.valid)
+    assert len(set(model.history.valid)) == 4  # new negatives each time
+    same = fitted("shallow:epochs=4,patience=2", train, items, lane="published")
+    assert same.history.valid == model.history.valid
+    held = Told().held_out()
+    torch.manual_seed(0)
+    user, item = (torch.from_numpy(part.astype(np.int64)) for part in (held.user, held.item))
+    (batch,) = model._batches(user, item)(0)
+    assert batch.other_users.shape == (2, 20)
+    others = batch.other_users[:, :, None].expand(-1, -1, model._net.users().shape[1])
+    users, tracks = model._net.users(), model._net.items()
+    positive = (users[batch.user] * tracks[batch.item]).sum(1, keepdim=True)
+    negative = (users[:, None].expand(-1, 20, -1).gather(0, others) * tracks[batch.item][:, None]).sum(2)
+    expected = (0.2 - positive + negative).clamp(min=0).mean()
+    torch.testing.assert_close(model._net.loss(batch, 0.2), expected)
+
+
+def test_the_published_lane_wants_validation_pairs():
+    train, items = small()
+    with pytest.raises(BenchError, match=r"offers no valid\.held_out\(\)"):
+        fitted("shallow:epochs=1", train, items, lane="published", valid=lambda _: 0.5)
+    with pytest.raises(BenchError, match="none of the 2 has a track that trains"):
+        fitted("shallow:epochs=1", train, small(absent=(3, 7))[1], lane="published")
 
 
 # -- planted truth -------------------------------------------------------------------------------------
