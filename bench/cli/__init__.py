@@ -15,6 +15,7 @@ from bench.errors import BenchError, did_you_mean
 VERBS = {
     "run": "embed what is missing, fit, rank, and write records: the comparison itself",
     "probe": "what the vectors know of tags, genres, keys and emotion: MIR tasks, and records",
+    "tune": "search a model's settings on validation, evaluate the best on test once",
     "extract": "fill the store with an extractor's vectors of a catalogue",
     "export": "write stored vectors to a file (.npy with ids, .parquet, .tsv)",
     "report": "tables and figures from records: on the screen, Markdown, HTML, CSV, LaTeX",

@@ -1,0 +1,122 @@
+"""Search a model's settings on validation, then evaluate the best ones on test, once.
+
+  bench tune --extractor mfcc --model shallow --trials 30
+  bench tune --extractor mfcc --model bert4rec:layers=2 --max-time 2h --space "rate=1e-4..1e-2(log),width=64|128"
+
+The space is the model's own unless --space names another: key=a|b|c, key=lo..hi, key=lo..hi(log), separated
+by commas. What --model fixes is not searched. Killed, the same command goes on. The record of the best
+settings holds the whole search.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from typing import TYPE_CHECKING
+
+from bench.cli.options import add_data, add_work, cutoffs, data_of, natural, place_of, positive, seconds
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.run.search import Search
+    from bench.run.trials import Trial
+
+ALIKE = ("extractor", "data", "root", "listens", "columns", "audio", "meta", "split", "k", "lane", "treat", "reference")
+"""Options that ``bench run`` takes in the same words, and with them those of where things are."""
+PLACES = ("results", "cache", "device")
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--extractor", default="none", metavar="SPEC", help="whose vectors (default none)")
+    parser.add_argument("--model", required=True, metavar="SPEC", help="which recommender; what it fixes stays")
+    parser.add_argument("--trials", type=positive, metavar="N", help="settings to try, earlier calls included")
+    parser.add_argument("--max-time", type=seconds, metavar="MIN|Nh|Ns", help="end the search and its last trial then")
+    parser.add_argument("--space", metavar="KEY=LO..HI,KEY=A|B", help="where to search (default: the model's own)")
+    parser.add_argument("--sampler", choices=("tpe", "random"), help="(default tpe with the extra tune)")
+    parser.add_argument("--seed", type=natural, default=0, metavar="S", help="of the search and of every training")
+    parser.add_argument("--split", metavar="SPEC", help="as for bench run")
+    parser.add_argument("--k", type=cutoffs, default=(), help="cut-offs; the NDCG at the first is what counts")
+    parser.add_argument("--lane", choices=("published", "corrected"), default="corrected", help="(default corrected)")
+    parser.add_argument("--treat", default="", metavar="T", help="as for bench run")
+    parser.add_argument("--reference", default="mfcc", metavar="SPEC", help="as for bench run, or none")
+    parser.add_argument("--refit", action="store_true", help="the best: train on validation, too, before the test")
+    parser.add_argument("--results", metavar="DIR", help="where the record goes (default results)")
+    add_data(parser)
+    add_work(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Search, evaluate the best, print all trials."""
+    from bench.cli.screen import ui
+    from bench.run.job import Job
+    from bench.run.request import Request
+    from bench.run.search import Search
+
+    if args.trials is None and args.max_time is None:
+        raise BenchError("give --trials N, --max-time T, or both: a search has no end of its own.")
+    limit, args.max_time = args.max_time, None  # of the search; the final training has all the time it needs
+    request = Request(
+        data=data_of(args),
+        extractors=(args.extractor,),
+        models=(args.model,),
+        split=args.split,
+        k=args.k,
+        seeds=(args.seed,),
+        lane=args.lane,
+        treat=args.treat,
+        reference=args.reference,
+        controls=False,
+        refit=args.refit,
+    )
+    job = Job(request, place_of(args), ui(quiet=args.quiet))
+    job.plan()
+    if args.dry_run:
+        return 0
+    search = Search(job, space=args.space, sampler=args.sampler, seed=args.seed)
+    search.go(args.trials, limit)
+    path, record = search.finish()
+    _show(search)
+    from bench.report import boards, show
+
+    show(boards([(path, record)]))
+    print(f"Searched on validation alone; the test was evaluated once, and the record holds every trial: {path}")
+    print(f"The same again:    bench run --from {shlex.quote(str(path))}")
+    print(f"Beside controls:   {_command(record.recommender['spec'], args)}")
+    return 0
+
+
+def _show(search: Search) -> None:
+    """Print the trials by value, failed ones last."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("Trial", f"Validation NDCG@{search.job.k[0]}", title="Trials")
+    for name in ("Settings", "Seconds", "Ended by"):
+        table.add_column(name, overflow="fold")
+    order = sorted(search.trials, key=lambda trial: (trial.value is None, -(trial.value or 0.0), trial.number))
+    for trial in order:
+        value = "failed" if trial.value is None else f"{trial.value:.4f}"
+        table.add_row(
+            str(trial.number + 1), value, ",".join(f"{k}={v}" for k, v in trial.settings.items()),
+            f"{trial.seconds:.1f}", _ended(trial),
+        )  # fmt: skip
+    console = Console()
+    console.width = max(110, console.width)
+    console.print(table)
+
+
+def _ended(trial: Trial) -> str:
+    if trial.error:
+        return trial.error
+    return f"same as trial {trial.same_as + 1}" if trial.same_as is not None else trial.stopped
+
+
+def _command(model: str, args: argparse.Namespace) -> str:
+    """Return the ``bench run`` of the model that was found, on the same data."""
+    words = ["bench", "run", "--model", model]
+    for name in (*ALIKE, *PLACES):
+        value = getattr(args, name)
+        if value:
+            words += [f"--{name}", ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+    return shlex.join([*words, *(["--refit"] if args.refit else [])])

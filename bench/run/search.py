@@ -1,0 +1,176 @@
+"""The search behind ``bench tune``: settings tried on validation alone, the best one evaluated on test once."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from bench import results
+from bench.errors import BenchError
+from bench.files import digest
+from bench.protocols import RunContext
+from bench.registry import create, get
+from bench.results import Record
+from bench.run.entry import treat_of
+from bench.run.fitting import check
+from bench.run.job import Job
+from bench.run.space import Parameter, parse
+from bench.run.trials import Journal, Sampler, Trial, chosen_sampler, propose
+from bench.run.validation import Validation, absent
+from bench.specs import Spec
+from bench.specs import parse as parse_spec
+
+USED_UP = 20
+"""Proposals known already, one after the other, that end a search of few possibilities."""
+
+
+class Search:
+    """One search over the settings of a job's single model; construct it after ``job.plan()``.
+
+    The objective is the NDCG of validation at the run's first k. Test pairs are neither ranked nor read
+    before `finish`. Everything that decides a proposal is in the journal, so a killed search goes on as
+    if nothing had happened; a trial it was killed in goes on from its checkpoint.
+
+    Raises
+    ------
+    BenchError
+        For a space that cannot be read or whose ends the model's settings refuse, and for a split
+        without validation.
+
+    """
+
+    def __init__(self, job: Job, *, space: str | None, sampler: Sampler | None, seed: int):
+        self.job, self.cell, self.seed = job, job.cells[0], seed
+        self.base = parse_spec(self.cell.model)
+        self.space = self._space(space)
+        self.sampler = chosen_sampler(sampler)
+        if reason := absent(job.split, self.base.name):
+            raise BenchError(reason)
+        job.fill()
+        key = {"inputs": job.fingerprint(self.cell), "space": self.text, "sampler": self.sampler, "seed": seed}
+        self._id = digest(key)[:32]
+        self._journal = Journal(job.place.cache / "searches" / f"{self._id}.jsonl")
+        self.trials = self._journal.read()
+
+    @property
+    def text(self) -> str:
+        """The space, as it could be typed."""
+        return ",".join(map(str, self.space))
+
+    @property
+    def best(self) -> Trial:
+        """The first of the trials with the highest value.
+
+        Raises
+        ------
+        BenchError
+            When none succeeded.
+
+        """
+        succeeded = [trial for trial in self.trials if trial.value is not None]
+        if not succeeded:
+            errors = "".join(f"\n  trial {trial.number}: {trial.error}" for trial in self.trials[:5])
+            raise BenchError(f"none of {len(self.trials)} trials succeeded:{errors}")
+        return max(succeeded, key=lambda trial: trial.value if trial.value is not None else -1.0)
+
+    def spec(self, settings: Mapping[str, str]) -> str:
+        """Return the model's spec with a trial's settings."""
+        return str(Spec(self.base.name, {**self.base.settings, **settings}))
+
+    def go(self, trials: int | None, max_time: float | None) -> None:
+        """Try settings until there are so many trials, or for so many seconds, the last one cut short by them.
+
+        A search that finds nothing new to try ends as well.
+        """
+        say = self.job.ui.log
+        say(f"space: {self.text}; sampler {self.sampler}, seed {self.seed}")
+        if self.trials:
+            say(f"the search goes on after {len(self.trials)} trials")
+        end = None if max_time is None else time.monotonic() + max_time
+        while (trials is None or len(self.trials) < trials) and (end is None or time.monotonic() < end):
+            if len(self.trials) >= USED_UP and all(trial.same_as is not None for trial in self.trials[-USED_UP:]):
+                say(f"the last {USED_UP} proposals were known already: the space is used up")
+                break
+            settings = propose(self.space, self.trials, self.sampler, self.seed)
+            number = len(self.trials)
+            say(f"trial {number + 1}{f' of {trials}' if trials else ''}: {self.spec(settings)}")
+            same = next((trial for trial in self.trials if trial.settings == settings), None)
+            trial = self._try(number, settings, end) if same is None else _repeated(number, same)
+            self._journal.append(trial)
+            self.trials.append(trial)
+            say(f"trial {number + 1}: {trial.error or f'{trial.value:.4f}'}, {trial.seconds:.0f} s")
+
+    def finish(self) -> tuple[Path, Record]:
+        """Run the best settings, test and all, and keep the whole search in their record."""
+        best = self.best
+        job = Job(replace(self.job.request, models=(self.spec(best.settings),)), self.job.place, self.job.ui)
+        path, record = job.do().records[0]
+        record.recommender["search"] = {
+            "objective": f"validation ndcg@{job.k[0]}",
+            "base": self.cell.model,
+            "space": self.text,
+            "sampler": self.sampler,
+            "seed": self.seed,
+            "best": best.number,
+            "trials": [asdict(trial) for trial in self.trials],
+        }
+        results.write(record, job.place.results)
+        return path, record
+
+    def _try(self, number: int, settings: dict[str, str], end: float | None) -> Trial:
+        """Train with `settings` and validate; whatever goes wrong is the trial's, not the search's."""
+        job, started = self.job, time.monotonic()
+        folder = job.place.cache / "checkpoints" / f"{self._id}-{number}"
+        run = RunContext(self.seed, job.device, end, job.ui.log, folder)
+        value: float | None = None
+        error = ""
+        try:
+            value = self._value(settings, run)
+        except Exception as problem:  # a model may raise anything, and memory may run out
+            error = str(problem) if isinstance(problem, BenchError) else f"{type(problem).__name__}: {problem}"
+            error = " ".join(error.split())
+        shutil.rmtree(folder, ignore_errors=True)
+        stopped = str(run.trained.get("stopped", ""))
+        return Trial(number, settings, value, round(time.monotonic() - started, 3), stopped, error=error)
+
+    def _value(self, settings: dict[str, str], run: RunContext) -> float:
+        job, cell = self.job, self.cell
+        model = create("recommenders", self.spec(settings), lane=job.request.lane)
+        table = job.table(cell.extractor, cell.seed, treat_of(job.request, cell))
+        check(model, job.split, table.vectors.shape[1], job.device)
+        present = table.present if "items" in model.needs else None
+        valid = Validation(job.split, present, job.k[0], job.k[0], self.seed)
+        model.fit(job.split.train, table, valid=valid, run=run)
+        return valid(model)
+
+    def _space(self, given: str | None) -> tuple[Parameter, ...]:
+        """Read the space, less what the model's spec fixes already; try its ends on the settings."""
+        fixed = self.base.settings
+        text = given if given is not None else getattr(get("recommenders", self.base.name), "SPACE", "")
+        space = parse(text)
+        if given is None:  # of its own a model searches what neither spec nor lane fixes
+            space = tuple(one for one in space if one.key not in fixed and not self._refused(one))
+        elif both := [one.key for one in space if one.key in fixed]:
+            raise BenchError(f"--space varies {', '.join(both)}, which --model {self.base} fixes: drop one.")
+        elif errors := [error for one in space if (error := self._refused(one))]:
+            raise errors[0]
+        if not space:
+            raise BenchError(f"nothing to search: {self.base} offers no space. Give --space key=lo..hi,key=a|b.")
+        return space
+
+    def _refused(self, one: Parameter) -> BenchError | None:
+        """Return why the model's settings refuse an end of a range, or a choice."""
+        for end in one.ends:
+            try:
+                create("recommenders", self.spec({one.key: end}), lane=self.job.request.lane)
+            except BenchError as error:
+                return error
+        return None
+
+
+def _repeated(number: int, same: Trial) -> Trial:
+    first = same.number if same.same_as is None else same.same_as
+    return replace(same, number=number, seconds=0.0, same_as=first)

@@ -1,0 +1,190 @@
+"""``bench tune``: validation alone decides, the test is evaluated once, a killed search goes on."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+import bench.results
+from bench.data.parts import Split
+from bench.errors import BenchError
+from bench.run.job import Job, Ui
+from bench.run.request import Data, Place, Request
+from bench.run.search import Search
+
+SCHEMA = json.loads((Path(bench.results.__file__).parent / "record.schema.json").read_text())
+
+
+@pytest.fixture
+def job(world_folder, tmp_path):
+    def make(model, k=(5,), cache=tmp_path / "cache", split=None):
+        request = Request(
+            data=Data(listens=str(world_folder / "plays.csv")),
+            extractors=("none",),
+            models=(model,),
+            split=split,
+            k=k,
+            reference=None,
+            controls=False,
+        )
+        made = Job(request, Place(cache, tmp_path / "results", "cpu"), Ui(log=lambda _: None))
+        made.plan()
+        return made
+
+    return make
+
+
+def searched(job, trials=4, sampler="random", space="lr=0.001..0.1(log),factors=4|8", seed=0):
+    search = Search(job, space=space, sampler=sampler, seed=seed)
+    search.go(trials, None)
+    return search
+
+
+def test_the_test_part_is_neither_ranked_nor_read_by_the_search(job, monkeypatch):
+    search = Search(job("bpr:epochs=2"), space="lr=0.001..0.1(log)", sampler="random", seed=0)
+    real = {"truth": Split.truth, "candidates": Split.candidates}
+
+    class LookedError(Exception):
+        pass
+
+    def guarded(name):
+        def call(self, part, which):
+            if part == "test":
+                raise LookedError
+            return real[name](self, part, which)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in real:
+            patch.setattr(Split, name, guarded(name))
+        search.go(3, None)
+        assert [trial.error for trial in search.trials] == ["", "", ""]
+        with pytest.raises(LookedError):
+            search.finish()
+    _, record = search.finish()
+    assert record.metrics["hot"]["ndcg@5"] >= 0
+
+
+def test_the_record_of_the_best_holds_the_whole_search(job):
+    search = searched(job("bpr:epochs=2"))
+    path, _ = search.finish()
+    content = json.loads(path.read_text())
+    jsonschema.Draft202012Validator(SCHEMA).validate(content)
+    about = content["recommender"]["search"]
+    assert (about["sampler"], about["seed"], about["base"]) == ("random", 0, "bpr:epochs=2")
+    assert about["space"] == "lr=0.001..0.1(log),factors=4|8"
+    assert len(about["trials"]) == 4
+    best = max(about["trials"], key=lambda trial: trial["value"])
+    assert about["best"] == best["number"]
+    assert content["recommender"]["settings"]["factors"] == int(best["settings"]["factors"])
+    assert content["recommender"]["settings"]["lr"] == float(best["settings"]["lr"])
+    assert content["validation"]["hot"]["ndcg@5"] == best["value"]
+    assert bench.results.users_path(path).exists()
+    assert all(trial["seconds"] > 0 and trial["stopped"] == "epochs" for trial in about["trials"])
+
+
+def test_failing_trials_are_listed_and_do_not_stop_the_search(job):
+    search = searched(job("sasrec:epochs=1,width=8,layers=1", (5,)), 5, space="heads=1|3", seed=1)
+    failed = [trial for trial in search.trials if trial.value is None]
+    assert failed
+    assert all("heads=3 does not divide the width 8" in trial.error for trial in failed)
+    again = [trial for trial in search.trials if trial.same_as is not None]
+    assert again  # two values, five trials: nothing is computed twice
+    assert all(trial.value == search.trials[trial.same_as].value for trial in again)
+    assert search.best.settings == {"heads": "1"}
+    none = searched(job("sasrec:epochs=1,width=8,layers=1"), 2, space="heads=3|5")
+    with pytest.raises(BenchError, match="none of 2 trials succeeded"):
+        none.finish()
+
+
+def test_a_space_that_is_used_up_ends_the_search(job):
+    search = Search(job("itemknn"), space="neighbours=5|10|20", sampler="random", seed=0)
+    search.go(None, 600)
+    assert {trial.settings["neighbours"] for trial in search.trials} == {"5", "10", "20"}
+    assert len(search.trials) < 40
+    assert all(trial.same_as is not None for trial in search.trials[-20:])
+
+
+def test_the_published_lane_searches_what_it_leaves_open(job):
+    published = job("shallow:lane=published")
+    with pytest.raises(BenchError, match="nothing to search: shallow:lane=published offers no space"):
+        Search(published, space=None, sampler="random", seed=0)
+    assert Search(published, space="factor=0.1..0.5", sampler="random", seed=0).space
+    with pytest.raises(BenchError, match=r"the published lane, reading=text, has lr=0\.001"):
+        Search(published, space="lr=0.01..0.1", sampler="random", seed=0)
+
+
+def test_the_same_search_again_computes_nothing(job):
+    first = searched(job("itemknn"), 3, space="shrink=0..50")
+    before = first.trials
+    assert searched(job("itemknn"), 3, space="shrink=0..50").trials == before
+    assert searched(job("itemknn"), 4, space="shrink=0..50").trials[:3] == before
+    assert searched(job("itemknn"), 3, space="shrink=0..50", seed=1).trials != before
+
+
+@pytest.mark.parametrize(
+    ("model", "space", "words"),
+    [
+        ("bpr:lr=0.1", "lr=0.01..0.1", "--space varies lr, which --model bpr:lr=0.1 fixes"),
+        ("bpr", "rate=0.01..0.1", "bpr has no setting 'rate'"),
+        ("bpr", "factors=0..4", "must be positive"),
+        ("popularity", None, "popularity offers no space"),
+    ],
+)
+def test_a_space_that_does_not_fit_the_model_is_refused_before_training(job, model, space, words):
+    with pytest.raises(BenchError, match=words):
+        Search(job(model), space=space, sampler="random", seed=0)
+
+
+def test_what_the_model_fixes_is_not_searched(job):
+    assert Search(job("bpr:lr=0.1"), space=None, sampler="random", seed=0).text == (
+        "factors=16|32|64|128,l2=0.0001..0.1(log)"
+    )
+
+
+def test_a_search_without_validation_is_refused(job):
+    with pytest.raises(BenchError, match="leaves no validation pairs"):
+        Search(job("itemknn", split="leave_last_out:valid=none"), space=None, sampler="random", seed=0)
+
+
+def test_a_time_ends_the_search_and_its_last_trial(job):
+    search = Search(job("bpr:epochs=100000,patience=none"), space="lr=0.001..0.1(log)", sampler="random", seed=0)
+    started = time.monotonic()
+    search.go(None, 0.2)
+    assert time.monotonic() - started < 60
+    assert [trial.stopped for trial in search.trials] == ["deadline"]
+    assert search.trials[0].value > 0
+
+
+def test_a_killed_search_goes_on_as_if_nothing_had_happened(world_folder, tmp_path):
+    def words(folder):
+        return [
+            sys.executable, "-m", "bench", "tune", "--model", "bpr:epochs=6", "--trials", "5", "--sampler", "random",
+            "--listens", str(world_folder / "plays.csv"), "--reference", "none", "--k", "5", "--device", "cpu",
+            "--cache", str(tmp_path / folder / "cache"), "--results", str(tmp_path / folder / "results"),
+        ]  # fmt: skip
+
+    def trials(folder):
+        (path,) = (tmp_path / folder / "results").rglob("seed0.json")
+        found = json.loads(path.read_text())
+        kept = [{k: v for k, v in t.items() if k != "seconds"} for t in found["recommender"]["search"]["trials"]]
+        return kept, found["metrics"]
+
+    whole = subprocess.run(words("a"), capture_output=True, text=True, check=True)
+    assert "Searched on validation alone" in whole.stdout
+    killed = subprocess.Popen(words("b"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    for line in killed.stderr:
+        if line.startswith("trial 3 of 5"):
+            killed.kill()
+            break
+    assert killed.wait() == -9
+    killed.stderr.close()
+    again = subprocess.run(words("b"), capture_output=True, text=True, check=True)
+    assert "the search goes on after 2 trials" in again.stderr
+    assert "trial 2 of 5" not in again.stderr
+    assert trials("b") == trials("a")
