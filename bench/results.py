@@ -74,6 +74,8 @@ class Record:
         else:
             folder = Path(slug(self.data["name"])) / f"{slug(self.split['name'])}-{self.split['fingerprint'][:8]}"
             model |= {"k": self.k}
+        if self.recommender.get("refit"):  # another row, never to be mixed up with the one that saw less
+            model["refit"] = True
         return (
             folder
             / f"{slug(self.extractor['name'])}-{digest(view)[:8]}"

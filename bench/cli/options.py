@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 from bench.files import cache_root
@@ -67,7 +68,21 @@ def place_of(args: argparse.Namespace) -> Place:
         workers=args.workers,
         retry_failed=args.retry_failed,
         again=getattr(args, "again", False),
+        max_time=getattr(args, "max_time", None),
+        log_dir=Path(args.log_dir).expanduser() if getattr(args, "log_dir", None) else None,
     )
+
+
+def seconds(text: str) -> float:
+    """Type of a time: minutes, or with a unit: 90s, 10m, 2h."""
+    number, unit = (text[:-1], text[-1]) if text[-1:].isalpha() else (text, "m")
+    try:
+        found = float(number) * {"s": 1, "m": 60, "h": 3600}[unit]
+    except (ValueError, KeyError):
+        found = math.nan
+    if not 0 < found < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time: write minutes, or 90s, 10m, 2h")
+    return found
 
 
 def specs(text: str) -> tuple[str, ...]:

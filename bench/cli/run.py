@@ -14,13 +14,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.cli.options import add_data, add_work, cutoffs, data_of, place_of, positive, specs
+from bench.cli.options import add_data, add_work, cutoffs, data_of, place_of, positive, seconds, specs
 from bench.errors import BenchError
 
 SPLIT = (
     "global_temporal[:cut=DATE,start=DATE,end=DATE,...], recsys2024, journal2026, cold_random[:fold=N,folds=N,...], "
     "leave_last_out (default: the data's)"
 )
+REFIT = "after early stopping, train anew on training and validation for the epochs found (rows of their own)"
+MAX_TIME = "end each training then, keeping its best state; the same command with more time goes on from there"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +37,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reference", default="mfcc", metavar="SPEC", help="space for diversity in lists, or none")
     parser.add_argument("--no-controls", action="store_true", help="leave out popularity, random and shuffled rows")
     parser.add_argument("--results", metavar="DIR", help="where records go (default results)")
+    parser.add_argument("--refit", action="store_true", help=REFIT)
+    parser.add_argument("--max-time", type=seconds, metavar="MIN|Nh|Ns", help=MAX_TIME)
+    parser.add_argument("--log-dir", metavar="DIR", help="keep training curves there, for TensorBoard")
     parser.add_argument("--again", action="store_true", help="compute cells anew even if their records are there")
     parser.add_argument("--from", dest="record", type=Path, metavar="RECORD", help="repeat a record and compare")
     add_data(parser)
@@ -63,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
         treat=args.treat,
         reference=args.reference,
         controls=not args.no_controls,
+        refit=args.refit,
     )
     job = Job(request, place_of(args), ui(quiet=args.quiet))
     todo = job.plan()

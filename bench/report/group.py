@@ -92,7 +92,7 @@ def _identity(record: Record) -> str:
         {key: side.get(key) for key in ("name", "spec", "lane", "view", "settings")}
         for side in (record.extractor, record.recommender)
     ]
-    return digest([record.kind, record.control, *sides])
+    return digest([record.kind, record.control, *sides, *(["refit"] if record.recommender.get("refit") else [])])
 
 
 def _unique(same: list[Found], problems: list[str]) -> list[Found]:
@@ -151,7 +151,7 @@ def _label(rows: list[Row]) -> None:
         treat = row.first.extractor["view"].get("treat")
         spec = row.first.extractor["spec"]
         row.extractor = line(f"{spec} ({treat})" if treat and treat != "none" else spec)
-        row.model = line(row.first.recommender["spec"])
+        row.model = line(row.first.recommender["spec"] + (" (refit)" if row.first.recommender.get("refit") else ""))
     for row in _alike(rows):
         assert row.first
         layers = [layer for layer in row.first.extractor["view"].get("layers", ()) if layer]

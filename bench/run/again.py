@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench import results
 from bench.results import Record
+from bench.run.fitting import cut_short
 from bench.run.job import Job, Ui
 from bench.run.probe_job import ProbeJob
 from bench.run.probe_request import ProbeRequest
@@ -58,6 +59,8 @@ def _reasons(old: Record, new: Record) -> list[str]:
         before = old.environment.get("packages", {}).get(name)
         if before != found:
             out.append(f"{name} was {before}, is {found}")
+    if cut_short(old):
+        out.append("--max-time ended the training then, and how far it comes in a time differs")
     if old.environment.get("cpu") != new.environment.get("cpu"):
         out.append(f"the processor was {old.environment.get('cpu')}, is {new.environment.get('cpu')}")
     return out

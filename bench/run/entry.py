@@ -72,6 +72,7 @@ def inputs(record: Record, material: Material, reference: str | None, vectors: A
             "extractor": [record.extractor[key] for key in ("name", "settings", "fingerprint", "view", "lane")],
             "extractor origin": record.extractor["origin"],
             "recommender": [record.recommender[key] for key in ("name", "settings", "lane", "origin")],
+            **({"refit": True} if record.recommender.get("refit") else {}),
             "vectors": vectors,
             "reference": reference,
             "k": record.k,
@@ -125,4 +126,5 @@ def _recommender(request: Request, cell: Cell) -> dict[str, Any]:
         "settings": asdict(model.settings),
         "deterministic": model.deterministic,
         "origin": asdict(origin("recommenders", spec.name)),
+        **({"refit": True} if request.refit else {}),
     }

@@ -25,6 +25,8 @@ from bench.results import Record
 from bench.run import plan
 from bench.run.cell import measure
 from bench.run.entry import blank, inputs, treat_of
+from bench.run.estimates import estimates
+from bench.run.fitting import cut_short
 from bench.run.material import Material, open_material
 from bench.run.request import Cell, Place, Request, cells
 from bench.run.vectors import Audio, Filling
@@ -67,6 +69,8 @@ class Job:
             make_ready(plugin, place.cache)
         self.material: Material = open_material(request.data, request.split, place, ui.log)
         self.split = self.material.split
+        if request.refit and self.split.plays is not None:
+            raise BenchError("--refit knows validation pairs, not plays, and this split says sequence=all_plays.")
         self.k = list(request.k) or [self.material.opened.dataset.default_k]
         self.reference = self._reference()
         self.audio = self._audio()
@@ -97,6 +101,8 @@ class Job:
             say(f"device: {self.device}")  # one that is not there stops here, not after hours
             widest = max([sum(f.set.layers.values()) for f in self.fillings], default=128)
             say(plan.memory(len(split.items), widest))
+            for line in estimates(self.request, self.split, todo, self.device, self.table):
+                say(line)
         say(f"results: {self.place.results}")
         return todo
 
@@ -116,24 +122,34 @@ class Job:
         except BenchError as error:
             self.ui.log(f"{error} It is computed again.")
             return None
-        return (path, found) if found.inputs_sha256 == self._inputs(cell) else None
+        return (path, found) if found.inputs_sha256 == self.fingerprint(cell) and self._had_time(found) else None
+
+    def _had_time(self, record: Record) -> bool:
+        """Whether nothing cut its training short that would leave it more time now."""
+        given, wanted = record.recommender.get("training", {}).get("max_time_s"), self.place.max_time
+        return not cut_short(record) or (wanted is not None and wanted <= given)
 
     # -- do -----------------------------------------------------------------------------------------
 
-    def do(self) -> Finished:
-        """Fill the store, compute and record; finished cells stay when a later one fails."""
-        out = Finished()
+    def fill(self) -> int:
+        """Embed what is missing; return the largest number of tracks without a vector."""
+        worst = 0
         for part in self.fillings:
             if part.sources:
                 with self.ui.bar(part.extractor.name, len(part.sources)) as progress:
                     part.fill(self.device, progress, self.ui.log)
             failed = part.failures()
-            out.failed_tracks = max(out.failed_tracks, len(failed))
+            worst = max(worst, len(failed))
             if len(failed):
                 count = plan.number(len(failed), "track")
                 self.ui.log(f"{part.extractor.name}: {count} without a vector: {part.failures_path}")
                 for row in failed.head(5).iter_rows():
                     self.ui.log(f"  {row[0]}: {row[2]}")
+        return worst
+
+    def do(self) -> Finished:
+        """Fill the store, compute and record; finished cells stay when a later one fails."""
+        out = Finished(failed_tracks=self.fill())
         for cell in self.cells:
             known = None if self.place.again else self._existing(cell)
             if known is None:
@@ -147,7 +163,10 @@ class Job:
         model = create("recommenders", cell.model, lane=self.request.lane)
         table = self.table(cell.extractor, cell.seed, treat_of(self.request, cell))
         record = self._blank(cell)
-        record.inputs_sha256 = self._inputs(cell)
+        record.inputs_sha256 = self.fingerprint(cell)
+        problems = self._table_warnings(cell, table)
+        for problem in [] if cell.control else problems:
+            self.ui.log(f"note: {cell.extractor}: {problem}")
         found = measure(
             model,
             table,
@@ -158,10 +177,15 @@ class Job:
             reference=self._space(cell),
             folder=self._checkpoints(record),
             log=self.ui.log,
+            max_time=self.place.max_time,
+            curves=self.place.log_dir / record.path.with_suffix("") if self.place.log_dir else None,
+            refit=self.request.refit,
         )
         record.metrics, record.intervals, record.chance = found.metrics, found.intervals, found.chance
         record.users, record.candidates, record.beyond = found.users, found.candidates, found.beyond
         record.validation = found.validation
+        if found.training:
+            record.recommender["training"] = found.training
         record.extractor |= {
             "width": int(table.vectors.shape[1]),
             "coverage": table.coverage,
@@ -171,10 +195,11 @@ class Job:
         record.environment = results.environment(self.device)
         # That popularity says nothing of cold tracks is known; of a model it is news.
         record.warnings += [] if cell.control else found.warnings
-        record.warnings += self._table_warnings(cell, table)
+        record.warnings += problems
         per_user = pl.concat(found.per_user) if found.per_user else None
         path = results.write(record, self.place.results, per_user)
-        shutil.rmtree(self._checkpoints(record), ignore_errors=True)
+        if not cut_short(record):  # with more time, the same training goes on
+            shutil.rmtree(self._checkpoints(record), ignore_errors=True)
         return path, record
 
     def table(self, text: str, seed: int, treat: str) -> ItemTable:
@@ -201,7 +226,8 @@ class Job:
     def _blank(self, cell: Cell) -> Record:
         return blank(self.request, self.material, self.k, cell)
 
-    def _inputs(self, cell: Cell) -> str:
+    def fingerprint(self, cell: Cell) -> str:
+        """Hash everything the numbers of a cell depend on."""
         texts = [cell.extractor, *([self.reference] if self.reference else [])]
         vectors = {part.set.sha256: part.state(self.split.items) for part in self._parts(*texts)}
         plugins = extractors_behind(texts, self.request.plugin)
@@ -228,8 +254,11 @@ class Job:
         """Say what is wrong with a table, if anything."""
         out = []
         if table.coverage < 1:
-            absent = int((~table.present).sum())
-            out.append(f"{absent} of {len(table.ids)} items have no vector; they are never recommended")
+            absent, lost = int((~table.present).sum()), int((~table.present)[self.split.train.item].sum())
+            out.append(
+                f"{absent} of {len(table.ids)} items have no vector; they are never recommended, and their {lost} "
+                "training pairs teach no model of vectors"
+            )
         cost = len(table.ids) ** 2 * table.vectors.shape[1]
         if not cell.control and 0 < cost <= DUPLICATES_UP_TO:
             # Uncentred embeddings all look alike: their common part is taken off first.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.errors import BenchError
+from bench.protocols import Estimate
 from bench.run.probe_request import ProbeCell
 from bench.run.request import Cell
 from bench.run.vectors import Filling
@@ -75,6 +76,12 @@ def memory(n_items: int, width: int) -> str:
     """Return the peak this process should stay under, models' own weights apart."""
     tables = 4 * 4 * n_items * width  # the table, its normalised copy, and twice that while treating
     return f"memory: about {size(450 * 2**20 + SCORES + AHEAD + tables)}, beside the models' own weights"
+
+
+def training(model: str, width: int, found: Estimate) -> str:
+    """Return the line that says what a model's training takes, and what it will do about it."""
+    vectors = f"vectors of width {width}" if width else "vectors of its own"
+    return "; ".join([f"training: {model} on {vectors}, about {size(found.bytes)} at the peak", *found.notes])
 
 
 def number(count: int, thing: str) -> str:

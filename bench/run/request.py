@@ -40,6 +40,7 @@ class Request:
 
     k : cut-offs, the first being the one that early stopping and tables look at; empty: the dataset's
     reference : the extractor in whose space diversity within lists is measured; None: not measured
+    refit : train anew on training and validation pairs, for the epochs that validation found best
     """
 
     data: Data
@@ -52,6 +53,7 @@ class Request:
     treat: str = ""
     reference: str | None = "mfcc"
     controls: bool = True
+    refit: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values for the record."""
@@ -101,7 +103,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Place:
-    """Where and how the work is done: nothing here changes the numbers beyond a declared tolerance."""
+    """Where and how the work is done: but for `max_time` nothing here changes the numbers beyond a tolerance."""
 
     cache: Path
     results: Path = Path("results")
@@ -111,6 +113,10 @@ class Place:
     workers: int | None = None
     retry_failed: bool = False
     again: bool = False
+    max_time: float | None = None
+    """Seconds after which each training ends; what such a record says holds for this time alone."""
+    log_dir: Path | None = None
+    """Where training curves go; None: beside the checkpoints, which are removed with the record written."""
 
 
 @dataclass(frozen=True)

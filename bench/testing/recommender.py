@@ -17,7 +17,10 @@ from bench.data.synthetic import planted
 from bench.items import ItemTable
 from bench.protocols import Interactions, Lane, Recommender, RunContext
 from bench.registry import create
-from bench.run.cell import Validation
+from bench.run.fitting import check
+from bench.run.space import parse
+from bench.run.validation import Validation
+from bench.specs import Spec, settings_from
 from bench.testing.pickles import holds_pickle
 
 EXEMPT = frozenset({"order"})
@@ -59,6 +62,18 @@ class RecommenderContract:
         assert model.needs <= {"items", "vectors"}, f"needs {set(model.needs)}"
         assert is_dataclass(type(model).Settings), "Settings is no dataclass"
         assert self.exempt <= EXEMPT, f"exempt from {set(self.exempt)}, possible are {set(EXEMPT)}"
+
+    def test_what_it_reckons_and_where_to_search_can_be_used(self) -> None:
+        """`plan`, where offered, gives bytes and notes; `SPACE` holds what the settings accept."""
+        model: Any = self.make()
+        if hasattr(model, "plan"):
+            found = check(model, self._split, self.dim, "cpu")
+            assert found is not None, "plan returned nothing"
+            assert found.bytes >= 0, f"plan reckons {found.bytes} bytes"
+            assert not isinstance(found.notes, str), "notes is a text, not a list of texts"
+        for one in parse(getattr(model, "SPACE", "")):
+            for end in one.ends:
+                settings_from(type(model).Settings, Spec(model.name, {one.key: end}))
 
     def test_it_scores_the_whole_catalogue(self) -> None:
         """(B, n_items) floats without NaN: the harness alone masks history and candidates."""

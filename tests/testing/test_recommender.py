@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from bench.errors import BenchError
-from bench.protocols import Recommender
+from bench.protocols import Estimate, Recommender
 from bench.testing import RecommenderContract
 
 
@@ -271,13 +271,23 @@ class UntypedSettings(Dot):
     Settings = SimpleNamespace
 
 
+class OneNote(Dot):
+    def plan(self, shape):
+        return Estimate(4 * shape.users * shape.width, "small")
+
+
+class SearchesElsewhere(Dot):
+    SPACE = "rate=1..2"
+
+
 SAYS = "it_declares_what_it_is"
 CATALOGUE, FROZEN = "it_scores_the_whole_catalogue", "the_item_table_stays_frozen"
 ALONE, SEED = "a_listener_scores_the_same_alone", "it_is_deterministic_under_a_seed"
 MOVED, OTHER = "item_order_does_not_matter", "another_table_of_the_same_rows_can_be_scored"
 DISK, NEEDS = "it_can_be_saved_and_loaded", "what_it_does_not_need_it_can_do_without"
 EVERY = {name.removeprefix("test_") for name in dir(RecommenderContract) if name.startswith("test_")}
-SCORING = EVERY - {SAYS, DISK, NEEDS}
+PLAN = "what_it_reckons_and_where_to_search_can_be_used"
+SCORING = EVERY - {SAYS, DISK, NEEDS, PLAN}
 
 
 @pytest.mark.parametrize(
@@ -303,6 +313,8 @@ SCORING = EVERY - {SAYS, DISK, NEEDS}
         (SecretNeed, {NEEDS}, "scores with vectors and without"),
         (CannotDoWithout, {NEEDS}, "the table is empty"),
         (UnknownNeed, {SAYS, NEEDS}, "needs {'item'}"),
+        (OneNote, {PLAN}, "notes is a text"),
+        (SearchesElsewhere, {PLAN}, "dot has no setting 'rate'"),
         (UntypedSettings, {SAYS}, "Settings is no dataclass"),
         (Pickled, {DISK}, "users.pkl is, or holds, a pickle"),
         (PickledAsText, {DISK}, "users.pkl is, or holds, a pickle"),

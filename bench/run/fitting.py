@@ -1,0 +1,161 @@
+"""Training a model: what is refused before it begins, the deadline, and training anew on all but the test."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
+
+import numpy as np
+
+from bench import memory
+from bench.data.split import Split
+from bench.errors import BenchError
+from bench.items import ItemTable
+from bench.protocols import Estimate, Interactions, Recommender, RunContext, Shape
+from bench.results import Record
+from bench.run.validation import Validation, absent
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model and how it came about.
+
+    known : what the model, and so a ranking, takes for a listener's history
+    training : for the record: how training ended, empty for a model without epochs
+    validation : means of all metrics on the validation part, before any training on it
+    """
+
+    model: Recommender
+    known: Interactions
+    training: dict[str, Any]
+    validation: dict[str, dict[str, float]]
+    seconds: float
+    warnings: list[str]
+
+
+def trained(
+    model: Recommender,
+    table: ItemTable,
+    split: Split,
+    valid: Validation,
+    run: RunContext,
+    ks: Sequence[int],
+    *,
+    max_time: float | None = None,
+    refit: bool = False,
+) -> Fitted:
+    """Fit `model`; with `refit` fit a fresh one on training and validation pairs for the epochs found.
+
+    The second fit repeats the rates of the first one's epochs up to the best, and sees no validation. A
+    model without epochs is simply fitted on more. Tracks first heard in validation are then hot to the
+    model; the candidates of the test stay what they are.
+
+    Raises
+    ------
+    BenchError
+        For what `check` refuses.
+
+    """
+    check(model, split, table.vectors.shape[1], run.device)
+    fresh = copy.copy(model)  # before anything is learned
+    started = time.monotonic()
+    granted = replace(run, deadline=_deadline(max_time), trained={})
+    model.fit(split.train, table, valid=valid, run=granted)
+    spent = time.monotonic() - started
+    validation = valid.means(model, ks)
+    about = dict(granted.trained)
+    rates, known = about.pop("rates", None), split.train
+    warnings = _cut(about, "training")
+    if refit:
+        known = split.before_test
+        started = time.monotonic()
+        second = replace(
+            run,
+            deadline=_deadline(max_time),
+            folder=run.folder / "refit" if run.folder else None,
+            curves=run.curves / "refit" if run.curves else None,
+            replay=rates,
+            trained={},
+        )
+        run.log(f"training anew on {len(known)} training and validation pairs")
+        model = fresh
+        model.fit(known, _hotter(table, known), valid=_refuse, run=second)
+        spent += time.monotonic() - started
+        again = dict(second.trained)
+        again.pop("rates", None)
+        warnings += _cut(again, "training anew on training and validation")
+        about["refit"] = again
+    if max_time is not None and about:
+        about["max_time_s"] = max_time
+    return Fitted(model, known, about, validation, spent, warnings)
+
+
+def check(model: Recommender, split: Split, width: int, device: str) -> Estimate | None:
+    """Return what a model reckons to need for item vectors of `width`; None when it does not say.
+
+    Raises
+    ------
+    BenchError
+        When it stops early and the split has no validation, when its settings do not go with the shape, or
+        when it does not fit into the memory that is free on `device`.
+
+    """
+    if getattr(model, "validates", False) and (reason := absent(split, model.name)):
+        raise BenchError(reason)
+    plan = getattr(model, "plan", None)
+    if plan is None:
+        return None
+    train = split.train
+    owner = train.user if train.plays is None else train.plays.user
+    found: Estimate = plan(
+        Shape(
+            users=train.n_users,
+            items=train.n_items,
+            hot=int(split.hot.sum()),
+            pairs=len(train),
+            width=width,
+            lengths=np.bincount(owner, minlength=train.n_users),
+            device=device,
+        )
+    )
+    free = memory.free(device)
+    if found.bytes > free:
+        because = "".join(f" ({note})" for note in found.notes)
+        raise BenchError(
+            f"{model.name} needs about {found.bytes / 1e9:.3g} GB on {device}{because}, and {free / 1e9:.3g} GB are "
+            "free. Take a smaller model or batch, a loss that needs less (chunked), or another --device."
+        )
+    return found
+
+
+def cut_short(record: Record) -> bool:
+    """Whether --max-time ended a training of this record before it stopped by itself."""
+    about = record.recommender.get("training", {})
+    return "deadline" in (about.get("stopped"), about.get("refit", {}).get("stopped"))
+
+
+def _deadline(max_time: float | None) -> float | None:
+    return None if max_time is None else time.monotonic() + max_time
+
+
+def _cut(about: dict[str, Any], what: str) -> list[str]:
+    if about.get("stopped") != "deadline":
+        return []
+    return [f"--max-time ended {what} after epoch {about['epochs']}, before it stopped by itself"]
+
+
+def _refuse(model: Recommender) -> NoReturn:
+    raise BenchError(
+        f"{model.name} asks for validation while it is fitted on the validation pairs themselves. A training loop of "
+        "its own must honour run.replay (bench.fit does); without it leave out --refit."
+    )
+
+
+def _hotter(table: ItemTable, known: Interactions) -> ItemTable:
+    """Return the same vectors with all tracks of `known` marked as heard."""
+    hot = np.zeros(known.n_items, np.bool_)
+    hot[known.item] = True
+    return replace(table, hot=hot)
