@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import memory
 from bench.errors import BenchError, did_you_mean
 from bench.fit import History
 from bench.protocols import Interactions, Items, Lane, Recommender, RunContext
@@ -88,6 +89,7 @@ class RecBole(Recommender):
     name = "recbole"
     needs = frozenset({"items"})
     deterministic = False
+    validates = True
     lanes: Sequence[Lane] = ("corrected",)
     requires: Sequence[str] = ("recbole",)
     extra = "recbole"
@@ -190,8 +192,6 @@ class RecBole(Recommender):
         return out
 
     def _check_rows(self, who: str, rows: data.Rows) -> None:
-        from ._counts import free_memory
-
         if not len(rows.user):
             raise BenchError(f"{who}: no listener has a known track in training. Check the split.")
         if not self._sequential:
@@ -199,7 +199,7 @@ class RecBole(Recommender):
         if not (np.diff(rows.user) == 0).any():
             raise BenchError(f"{who}: no listener has 2 known tracks in training, so there is no sequence.")
         longest = self.settings.max_len or 50
-        needed, free = len(rows.user) * longest * 12, free_memory("cpu")
+        needed, free = len(rows.user) * longest * 12, memory.free("cpu")
         if needed > free:
             raise BenchError(
                 f"{who}: RecBole keeps {len(rows.user)} sequences of {longest} tracks in memory. That takes "
@@ -259,6 +259,7 @@ class RecBole(Recommender):
                 self._process.ask("go on", value=value)
             else:
                 history.stopped = found["stopped"]
+                run.trained.update(epochs=len(history.loss), best_epoch=history.best_epoch + 1, stopped=history.stopped)
                 sha256: str | None = found["sha256"]
                 return sha256
 
