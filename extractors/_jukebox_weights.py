@@ -50,6 +50,13 @@ class Shape:
     features: int = 64
     """Of its codes."""
 
+    def operations(self, samples: int) -> int:
+        """Return 2 * multiplications of one window in the prior, next to which the encoder is nothing."""
+        tokens, state = min(samples // HOP, self.context), self.width // 4
+        maps = self.width * 4 * state + 2 * self.width**2
+        heard = (2 * self.block + tokens // self.block) / 3  # by a token, on average over the three patterns
+        return round(2 * tokens * self.depth * (maps + 2 * state * heard))
+
 
 FULL = Shape()
 HALF = re.compile(r"^blocks\.\d+\..*\.w$")

@@ -29,6 +29,16 @@ class Shape:
     ffn: int = 4096
     kernel: int = 31
 
+    def operations(self, samples: int) -> int:
+        """Return 2 * multiplications of one window: convolutions, linear maps, attention."""
+        d, c = self.width, self.channels
+        half = -(-(samples // 240) // 2)
+        frames = -(-half // 2)
+        front = (2 + c) * half * (self.mels // 2) + 3 * c * frames * (self.mels // 4)
+        total = 9 * c * front + frames * c * (self.mels // 4) * d
+        block = 4 * d * self.ffn + 4 * d * d + 2 * frames * d + 3 * d * d + self.kernel * d
+        return 2 * (total + self.depth * frames * block)
+
 
 FULL = Shape()
 REVISION = "4513b38bc25ad1d227b1980819b9691ba97f4d87"

@@ -28,11 +28,22 @@ class Net(Protocol):
         ...
 
 
+class Shape(Protocol):
+    """Sizes of a network."""
+
+    def operations(self, samples: int) -> int:
+        """Return 2 * multiplications of one window."""
+        ...
+
+
 class Network(Pretrained):
     """An extractor of one `Net`: the names of its parameters are those of the published tensors.
 
-    A subclass says in `network` how it is built, and declares `layers` in the order of its `forward`.
+    A subclass says in `network` how it is built, keeps its sizes in `_shape`, and declares `layers` in the
+    order of its `forward`.
     """
+
+    _shape: Shape
 
     def network(self) -> nn.Module:
         """Build the network; its tensors are replaced afterwards."""
@@ -54,6 +65,10 @@ class Network(Pretrained):
     def frames(self, waves: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
         """Waves (B, N) to frames (B, F, D), layer by layer."""
         yield from zip(self.layers, self.states(waves), strict=True)
+
+    def operations(self, samples: int) -> int:
+        """Return 2 * multiplications of one window, for speed as a share of what the machine can do."""
+        return self._shape.operations(samples)
 
     def autocast(self) -> str:
         """Say in which precision torch runs the network's products of itself."""

@@ -63,6 +63,7 @@ class EncodecMAE(Network):
     parameters: int | None = 37_444_081
     weights: Sequence[Weights] = (ENCODECMAE,)
     settings: EncodecMAESettings
+    _shape: Shape
 
     def __init__(self, settings: EncodecMAESettings, shape: Shape = FULL):
         super().__init__(settings)

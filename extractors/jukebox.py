@@ -75,6 +75,7 @@ class Jukebox(Network):
     parameters: int | None = 2_539_115_296
     weights: Sequence[Weights] = (JUKEBOX,)
     settings: JukeboxSettings
+    _shape: Shape
 
     def __init__(self, settings: JukeboxSettings, shape: Shape = FULL):
         super().__init__(settings)

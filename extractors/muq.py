@@ -49,6 +49,7 @@ class MuQ(Network):
     parameters: int | None = 316_343_296
     weights: Sequence[Weights] = (MUQ,)
     settings: MuQSettings
+    _shape: Shape
 
     def __init__(self, settings: MuQSettings, shape: Shape = FULL):
         super().__init__(settings)

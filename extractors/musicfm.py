@@ -74,6 +74,7 @@ class MusicFM(Network):
     parameters: int | None = 316_343_296
     weights: Sequence[Weights] = tuple(MUSICFM.values())
     settings: MusicFMSettings
+    _shape: Shape
 
     def __init__(self, settings: MusicFMSettings, shape: Shape = FULL):
         published = settings.lane == "published"
