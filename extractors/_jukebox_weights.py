@@ -154,6 +154,6 @@ JUKEBOX = Weights(
             sha256="69745413a48e887f8a3fe91b972a6f7f434021a1ce911a99187b331eb48c059a",
         ),
     ),
-    parts=(Part("5b", ("prior_level_2.pth.tar", "vqvae.pth.tar"), trained_on=("1.2 million songs from the web",)),),
+    parts=(Part("5b", ("prior_level_2.pth.tar", "vqvae.pth.tar"), trained_on=("undisclosed (1.2 million songs)",)),),
     convert=convert,
 )

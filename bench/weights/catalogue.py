@@ -88,9 +88,8 @@ class Weights:
 
     @property
     def bytes(self) -> int | None:
-        """How much is fetched; None when unknown."""
-        sizes = [source.bytes for source in self.sources]
-        return None if None in sizes else sum(size for size in sizes if size)
+        """How much is fetched, as far as it is known; None when nothing is."""
+        return sum(source.bytes or 0 for source in self.sources) or None
 
     @property
     def terms(self) -> str:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as fn
 
+from bench import weights
 from bench.audio.windows import windows
 from bench.errors import BenchError
 from bench.registry import create, get
@@ -13,7 +14,7 @@ from bench_extractors import _encodecmae_weights as files
 from bench_extractors._encodecmae_net import EncodecMAENet, positions
 from bench_extractors._network import fill, shapes_of
 from bench_extractors._seanet import SEANet
-from bench_extractors.encodecmae import TINY
+from bench_extractors.encodecmae import TINY, EncodecMAE, EncodecMAESettings
 
 from .networks import TinyContract, apart, random_tensors
 
@@ -173,6 +174,24 @@ def test_every_tensor_arrives(published):
     wanted = v * g / v.square().sum((1, 2), keepdim=True).sqrt()
     assert torch.allclose(found["wav_encoder.0.weight"], wanted, rtol=1e-6)
     assert torch.equal(found["feed.0.weight"], state["visible_encoder.encoder_layers.1.ff_layer.0.weight"])
+
+
+def test_from_a_file_that_is_added_to_frames(published, tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    members, state = published
+    net = loaded(converted(members, state))
+    plugin = EncodecMAE(EncodecMAESettings(), TINY)
+    assert plugin.unready()
+    weights.add(files.ENCODECMAE, members["model.pt"], log=lambda _line: None)
+    assert plugin.unready() is None
+    plugin.load("cpu", "float32")
+    wave = torch.from_numpy(clip(0.5, RATE, 0))[None]
+    with torch.inference_mode():
+        found = dict(plugin.frames(wave))
+        assert all(torch.equal(a, b) for a, b in zip(found.values(), net(wave), strict=True))
+    assert len(plugin.fingerprint()["sha256"]) == 64
+    with pytest.raises(BenchError, match="does not hold the"):  # the file is of the tiny size
+        EncodecMAE(EncodecMAESettings()).load("cpu", "float32")
 
 
 @pytest.mark.parametrize("fault", ["own net", "missing", "unexpected", "second version"])

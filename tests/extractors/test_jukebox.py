@@ -279,7 +279,7 @@ def test_lanes():
 def test_without_weights_it_says_what_brings_them(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     plugin = create("extractors", "jukebox")
-    for word in ("prior_level_2.pth.tar", "Noncommercial", "openaipublic", "bench weights pull jukebox"):
+    for word in ("prior_level_2.pth.tar", "Noncommercial", "10288.7 MB", "openaipublic", "bench weights pull jukebox"):
         with pytest.raises(BenchError, match=word):
             plugin.load("cpu", "float32")
 
