@@ -170,4 +170,7 @@ class Map(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (..., inputs) to (..., outputs)."""
-        return torch.addmm(self.b.to(x.dtype), x.flatten(0, -2), self.w.to(x.dtype)).view(*x.shape[:-1], -1)
+        # A CPU multiplies halves very slowly: there their float32 product is rounded, which is what a GPU computes.
+        inner = torch.float32 if x.device.type == "cpu" else x.dtype
+        product = torch.addmm(self.b.to(x.dtype).to(inner), x.flatten(0, -2).to(inner), self.w.to(inner))
+        return product.to(x.dtype).view(*x.shape[:-1], -1)
