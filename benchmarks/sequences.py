@@ -184,7 +184,7 @@ def plain(model: Sequential, arguments: argparse.Namespace) -> float:
 
     def everywhere(dropout: float) -> torch.Tensor:
         inputs, competitors = net.items()
-        x = net.norm(F.embedding(token, inputs) + net.positions[: shape[1]])
+        x = net.norm(F.embedding(token, inputs) + net.places()[: shape[1]])
         x = F.dropout(x, dropout)
         for layer in net.encoder.layers:
             x = _plain_layer(layer, x, token == padding, dropout)

@@ -73,10 +73,13 @@ class BERT4Rec(Sequential):
 
     Published (Tamm & Aljanaki, RecSys 2024, and their code): as wide as the vectors, 2 layers, 2 heads, 256
     inner units, vectors as they are, mask and padding compete in the softmax of training and are cut at
-    prediction, as are cold tracks that the table holds; prediction reads the last 49 tracks. Training
-    ends by the masked loss over what is new in validation to users with at least 10 such tracks, masked
-    anew each time, after 16 epochs without a lower one. Theirs is a mean over batches of users whose
-    size is not known; here it is the mean over all hidden positions.
+    prediction; prediction reads the last 49 tracks. reading=code is the released script with its default
+    ``--ifreeze 1``, reading=text the same with ``--ifreeze 0``; benchmarks/bert4rec_equal.py compares both
+    with it. Training ends by the masked loss over what is new in validation to users with at least 10 such
+    tracks, masked anew each time, after 16 epochs without a lower one. Theirs is a mean over batches of 128
+    users; here it is the mean over all hidden positions. Their splits of 2024 have no cold tracks; where
+    the table holds some, they compete in training, as in the code of the paper that followed (arXiv
+    2604.23077).
 
     Corrected (default): vectors scaled to unit variance and projected to one width, so that extractors
     of unlike widths get models of like size; input LayerNorm; competitors of length 1 with a learned
@@ -129,6 +132,7 @@ class BERT4Rec(Sequential):
             ffn=settings.ffn,
             dropout=settings.dropout,
             norm_inputs=not self._published and vectors > 0,
+            token_type=self._published,
         )
 
     def _projection(self) -> Projection:

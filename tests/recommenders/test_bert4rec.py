@@ -135,6 +135,26 @@ def test_the_masked_loss_is_the_mean_over_hidden_tracks():
     assert found == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_the_published_token_type_is_added_at_every_position_and_learned():
+    model = fitted("epochs=1", lane="published")
+    users = np.arange(4, dtype=np.int32)
+    before = model.score(users)
+    with torch.no_grad():
+        moved = torch.linspace(-1, 1, 8) ** 3
+        model.net.positions.sub_(moved)
+        assert not torch.allclose(model.score(users), before, atol=1e-2)
+        model.net.token_type.add_(moved)
+    assert torch.allclose(model.score(users), before, atol=1e-5)
+    model = create("recommenders", f"bert4rec:{SMALL}", lane="published")
+    model._prepare(log(LISTS), table(), RunContext())
+    model._in_chunks = False
+    model.loss(model._train_batch(np.arange(len(LISTS)), "cpu")).backward()
+    shared, each = model.net.token_type.grad, model.net.positions.grad
+    assert shared.abs().max() > 0
+    assert torch.allclose(shared, each.sum(dim=0), atol=1e-6)
+    assert fitted().net.token_type is None
+
+
 def test_a_table_of_no_columns_is_learned():
     model = fitted(items=table(dim=0))
     scores = model.score(np.array([0, 3], np.int32))
