@@ -139,7 +139,7 @@ RUN = ["run", "--extractor", "mfcc", "--model", "knn"]
         (["leaderboard", "nowhere", "--out", "site"], "there is no results folder nowhere"),
         (["report", "nowhere"], "there is no results folder nowhere"),
         (["ls", "extractor"], "invalid choice: 'extractor'"),
-        (["check", "mfccc"], "no extractor or recommender is called 'mfccc'. Did you mean 'mfcc'"),
+        (["check", "mfccc"], "no extractor, recommender or task is called 'mfccc'. Did you mean 'mfcc'"),
         (["check", "mfcc:n_mfc=2"], "mfcc has no setting 'n_mfc'"),
     ],
 )
