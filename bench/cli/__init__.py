@@ -64,7 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             allow_abbrev=False,  # --seed 3 would be read as --seeds 3
         )
         module.add(parser)
-        return _run(module, parser.parse_args(words[1:]))
+        args = parser.parse_args(words[1:])
+        args.words = words[1:]
+        return _run(module, args)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return WRONG_INPUT

@@ -3,13 +3,17 @@
 bench extract --extractor mfcc --audio music/
 bench extract --extractor mfcc --data demo
 bench extract --extractor mfcc --audio music/ --verify
+bench extract --extractor mert --audio music/ --devices cuda:0,cuda:1      a process for each GPU
+bench extract --extractor mert --audio music/ --shard 3/16                 the third of sixteen machines
+
+Any number of processes and machines may fill one --cache at once.
 """
 
 from __future__ import annotations
 
 import argparse
 
-from bench.cli.options import add_data, add_work, data_of, place_of, specs
+from bench.cli.options import add_data, add_work, data_of, place_of, shard, specs
 from bench.errors import BenchError
 
 
@@ -18,6 +22,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--extractor", type=specs, required=True, metavar="SPECS", help="see `bench ls extractors`")
     parser.add_argument("--lane", choices=("published", "corrected"), default="corrected", help="(default corrected)")
     parser.add_argument("--verify", action="store_true", help="recompute checksums, drop what is damaged, then fill")
+    parser.add_argument("--shard", type=shard, metavar="I/N", help="take the I-th of N parts of the catalogue")
+    parser.add_argument("--devices", metavar="NAMES", help="a process for each of these, such as cuda:0,cuda:1")
     add_data(parser)
     add_work(parser)
 
@@ -28,7 +34,11 @@ def run(args: argparse.Namespace) -> int:
     from bench.run.collection import Collection
 
     voice = ui(quiet=args.quiet)
-    collection = Collection(data_of(args), args.extractor, args.lane, place_of(args), voice)
+    if args.devices and not args.dry_run:
+        from bench.run.workers import run_each
+
+        run_each("extract", args.words, args.devices.split(","), args.shard or (1, 1))
+    collection = Collection(data_of(args), args.extractor, args.lane, place_of(args), voice, args.shard)
     if not collection.fillings:
         raise BenchError(f"{', '.join(args.extractor)}: no audio is heard for these, so there is nothing to extract.")
     if args.verify:

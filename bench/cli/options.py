@@ -104,6 +104,14 @@ def natural(text: str) -> int:
     return int(text)
 
 
+def shard(text: str) -> tuple[int, int]:
+    """Type of ``--shard``: I/N, the I-th of N parts."""
+    part, slash, parts = text.partition("/")
+    if not slash or not part.isdigit() or not parts.isdigit() or not 1 <= int(part) <= int(parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is not I/N with I from 1 to N, such as 3/16")
+    return int(part), int(parts)
+
+
 def cutoffs(text: str) -> tuple[int, ...]:
     """Type of ``--k``: one or several cut-offs, the first being the main one."""
     return tuple(positive(part.strip()) for part in text.split(","))

@@ -26,9 +26,17 @@ FORMATS = (".npy", ".parquet", ".tsv")
 
 
 class Collection:
-    """A catalogue and the extractors to run over it."""
+    """A catalogue, or the `shard`-th (i, n) of n parts of it, and the extractors to run over it."""
 
-    def __init__(self, data: Data, extractors: Sequence[str], lane: Lane, place: Place, ui: Ui):
+    def __init__(
+        self,
+        data: Data,
+        extractors: Sequence[str],
+        lane: Lane,
+        place: Place,
+        ui: Ui,
+        shard: tuple[int, int] | None = None,
+    ):
         self.place, self.ui, self.lane = place, ui, lane
         check_writable(place.cache)
         plugins = audio_extractors(list(extractors), self._plugin)
@@ -46,6 +54,10 @@ class Collection:
             raise BenchError("there is no audio: give --audio DIR|LIST, or a dataset that brings some.")
         for note in notes:
             ui.log(f"note: {note}")
+        if shard is not None:  # before hashing: each machine reads its own files only
+            part, parts = shard
+            catalog = catalog.sort("track_id").gather_every(parts, part - 1)
+            ui.log(f"part {part} of {parts}: {len(catalog)} tracks")
         self.audio = Audio.of(catalog, place.cache)
         fillings = [Filling(plugin, self.audio, place) for plugin in plugins]
         self.fillings = list({part.set.sha256: part for part in fillings}.values())
