@@ -13,11 +13,12 @@ from bench.recipes.cells import Backend, backends, requests, tell
 from bench.recipes.verdicts import chapter, estimates
 from bench.report.whole import Report, report
 from bench.results import Record
-from bench.run.job import Job, Ui
+from bench.run.job import Job
 from bench.run.material import open_data
 from bench.run.probe_job import ProbeJob
 from bench.run.probe_request import ProbeRequest
 from bench.run.request import Data, Place
+from bench.run.ui import Ui
 
 
 @dataclass(frozen=True)

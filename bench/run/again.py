@@ -9,10 +9,11 @@ from pathlib import Path
 from bench import results
 from bench.results import Record
 from bench.run.fitting import cut_short
-from bench.run.job import Job, Ui
+from bench.run.job import Job
 from bench.run.probe_job import ProbeJob
 from bench.run.probe_request import ProbeRequest
 from bench.run.request import Place, Request
+from bench.run.ui import Ui
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,11 @@ from bench.items import Tables, audio_extractors
 from bench.protocols import Lane
 from bench.registry import create
 from bench.run import plan
-from bench.run.job import Ui
+from bench.run.fillings import Fillings
 from bench.run.material import catalog_of, open_data
 from bench.run.request import Data, Place
-from bench.run.vectors import Audio, Filling
+from bench.run.ui import Ui
+from bench.run.vectors import Audio
 from bench.specs import Spec
 
 FORMATS = (".npy", ".parquet", ".tsv")
@@ -59,8 +60,7 @@ class Collection:
             catalog = catalog.sort("track_id").gather_every(parts, part - 1)
             ui.log(f"part {part} of {parts}: {len(catalog)} tracks")
         self.audio = Audio.of(catalog, place.cache)
-        fillings = [Filling(plugin, self.audio, place) for plugin in plugins]
-        self.fillings = list({part.set.sha256: part for part in fillings}.values())
+        self.fillings = Fillings(plugins, self.audio, place)
 
     @property
     def tracks(self) -> int:
@@ -74,30 +74,19 @@ class Collection:
 
     def plan(self) -> None:
         """Print what is missing and what it will take."""
-        if any(f.sources for f in self.fillings):
-            for line in plan.fillings(self.fillings, self.device)[0]:
-                self.ui.log(line)
-        else:
-            for f in self.fillings:
-                self.ui.log(f.settled())
+        lines = self.fillings.plan(self.device) if self.fillings.lacking else [f.settled() for f in self.fillings]
+        for line in lines:
+            self.ui.log(line)
 
     def verify(self) -> list[tuple[str, list[str]]]:
         """Check every shard of the extractors' sets; return (extractor, removed files)."""
-        out = []
-        for at, filling in enumerate(self.fillings):
-            out.append((filling.extractor.name, filling.set.verify()))
-            self.fillings[at] = Filling(filling.extractor, self.audio, self.place)
+        out = [(part.extractor.name, part.set.verify()) for part in self.fillings]
+        self.fillings.renew()
         return out
 
     def fill(self) -> int:
         """Compute what is missing; return the largest number of tracks that an extractor could not embed."""
-        worst = 0
-        for part in self.fillings:
-            if part.sources:
-                with self.ui.bar(part.extractor.name, len(part.sources)) as progress:
-                    part.fill(self.device, progress, self.ui.log)
-            worst = max(worst, len(part.failures()))
-        return worst
+        return self.fillings.fill(lambda: self.device, self.ui)
 
     def summary(self) -> list[str]:
         """Return a line for each extractor, and its failures by reason."""

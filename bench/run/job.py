@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +14,7 @@ import polars as pl
 from bench import results
 from bench.data.leaks import near_duplicates
 from bench.errors import BenchError
-from bench.extract import make_ready, set_sha256
+from bench.extract import make_ready
 from bench.files import check_writable
 from bench.items import ItemTable, Tables, audio_extractors, extractors_behind
 from bench.protocols import TableSource
@@ -26,26 +24,16 @@ from bench.run import plan
 from bench.run.cell import measure
 from bench.run.entry import blank, inputs, treat_of
 from bench.run.estimates import estimates
+from bench.run.fillings import Fillings
 from bench.run.fitting import cut_short
 from bench.run.material import Material, open_material
 from bench.run.request import Cell, Place, Request, cells
+from bench.run.ui import Ui
 from bench.run.vectors import Audio, Filling
 from bench.specs import parse_sum
 
 DUPLICATES_UP_TO = 60_000**2 * 256
 """Products (items squared times width) that the search for near-duplicate vectors may cost: seconds."""
-
-Progress = Callable[[int, int], None]
-
-
-@dataclass
-class Ui:
-    """How a run speaks: lines, and a progress bar a step."""
-
-    log: Callable[[str], None] = lambda line: print(line, file=sys.stderr)
-    bar: Callable[[str, int], AbstractContextManager[Progress]] = lambda _title, _total: nullcontext(
-        lambda _done, _failed: None
-    )
 
 
 @dataclass
@@ -74,8 +62,7 @@ class Job:
         self.k = list(request.k) or [self.material.opened.dataset.default_k]
         self.reference = self._reference()
         self.audio = self._audio()
-        plugins = {set_sha256(plugin): plugin for plugin in self._audio_plugins()}  # two spellings, one set
-        self.fillings = [Filling(plugin, self.audio, place) for plugin in plugins.values()]
+        self.fillings = Fillings(self._audio_plugins(), self.audio, place)
         self._tables: dict[tuple[str, int], ItemTable] = {}
         self._check_k()
 
@@ -92,9 +79,8 @@ class Job:
         for note in [*self.material.notes, *self.material.leaks.warnings]:
             say(f"note: {note}")
         todo = self._todo()
-        if any(f.sources for f in self.fillings):
-            for line in plan.fillings(self.fillings, self.device)[0]:
-                say(line)
+        for line in self.fillings.plan(self.device) if self.fillings.lacking else ():
+            say(line)
         for line in plan.cells(todo, [c for c in self.cells if c not in todo]):
             say(line)
         if todo:
@@ -108,7 +94,7 @@ class Job:
 
     def _todo(self) -> list[Cell]:
         """Return the cells without a record of the same inputs; unknown inputs mean work."""
-        if self.place.again or any(f.sources for f in self.fillings):
+        if self.place.again or self.fillings.lacking:
             return list(self.cells)
         return [cell for cell in self.cells if self._existing(cell) is None]
 
@@ -133,19 +119,7 @@ class Job:
 
     def fill(self) -> int:
         """Embed what is missing; return the largest number of tracks without a vector."""
-        worst = 0
-        for part in self.fillings:
-            if part.sources:
-                with self.ui.bar(part.extractor.name, len(part.sources)) as progress:
-                    part.fill(self.device, progress, self.ui.log)
-            failed = part.failures()
-            worst = max(worst, len(failed))
-            if len(failed):
-                count = plan.number(len(failed), "track")
-                self.ui.log(f"{part.extractor.name}: {count} without a vector: {part.failures_path}")
-                for row in failed.head(5).iter_rows():
-                    self.ui.log(f"  {row[0]}: {row[2]}")
-        return worst
+        return self.fillings.fill(lambda: self.device, self.ui, examples=5)
 
     def do(self) -> Finished:
         """Fill the store, compute and record; finished cells stay when a later one fails."""
@@ -236,8 +210,7 @@ class Job:
 
     def _parts(self, *texts: str) -> list[Filling]:
         """Return the sets behind the vectors of extractor entries."""
-        wanted = {set_sha256(plugin) for plugin in audio_extractors(texts, self.request.plugin)}
-        return [part for part in self.fillings if part.set.sha256 in wanted]
+        return self.fillings.of(audio_extractors(texts, self.request.plugin))
 
     def _cost(self, cell: Cell) -> dict[str, Any]:
         """Return what embedding costs on this device, and the process's peak memory so far."""

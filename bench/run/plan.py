@@ -8,31 +8,9 @@ from bench.errors import BenchError
 from bench.protocols import Estimate
 from bench.run.probe_request import ProbeCell
 from bench.run.request import Cell
-from bench.run.vectors import Filling
 
 SCORES = 256 * 2**20
 AHEAD = 64 * 2**20
-
-
-def fillings(parts: Sequence[Filling], device: str) -> tuple[list[str], float]:
-    """Return a line for each extractor, and the seconds of them all.
-
-    The rate is what this device did before, or what a few of the missing tracks took just now.
-    """
-    lines, total = [], 0.0
-    for part in parts:
-        wanted = len(part.audio.rows)
-        if not part.sources:
-            lines.append(part.settled())
-            continue
-        disk = part.check_disk()
-        seconds = part.seconds_per_track(device) * len(part.sources)
-        total += seconds
-        lines.append(
-            f"{part.extractor.name}: {number(len(part.sources), 'recording')} of {wanted} tracks to embed on {device}, "
-            f"about {duration(seconds)}, {size(disk)} of disk"
-        )
-    return lines, total
 
 
 def device(wanted: str) -> str:

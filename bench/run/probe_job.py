@@ -15,20 +15,22 @@ from numpy.typing import NDArray
 
 from bench import results
 from bench.errors import BenchError
-from bench.extract import make_ready, set_sha256
+from bench.extract import make_ready
 from bench.files import check_writable, digest
 from bench.items import Tables, audio_extractors, extractors_behind
 from bench.probes import wants_layers
 from bench.protocols import RunContext, TableSource
 from bench.results import Record
 from bench.run import plan
-from bench.run.job import Finished, Ui
+from bench.run.fillings import Fillings
+from bench.run.job import Finished
 from bench.run.probe_cell import linked, score
 from bench.run.probe_entry import COSINE, blank, inputs, probe_settings
 from bench.run.probe_leaks import contaminated, leaks, untangle
 from bench.run.probe_request import ALL, ProbeCell, ProbeRequest, cells, layers, lines
 from bench.run.probe_tasks import FILES, Asked, open_tasks
 from bench.run.request import Place
+from bench.run.ui import Ui
 from bench.run.vectors import Audio, Filling
 
 
@@ -58,8 +60,7 @@ class ProbeJob:
         self.tasks = open_tasks(request, place, ui.log)
         self.needs_audio = bool(plugins)
         self.audio = self._audio()
-        sets = {set_sha256(plugin): plugin for plugin in plugins}  # two spellings, one set
-        self.fillings = [Filling(plugin, self.audio, place) for plugin in sets.values()]
+        self.fillings = Fillings(plugins, self.audio, place)
         self.todo = self._cells()
 
     # -- plan ---------------------------------------------------------------------------------------
@@ -73,16 +74,15 @@ class ProbeJob:
             for note in asked.notes:
                 say(f"note: {asked.name}: {note}")
         todo = [each.cell for each in self.todo if self._unknown(each)]
-        if any(f.sources for f in self.fillings):
-            for line in plan.fillings(self.fillings, self.device)[0]:
-                say(line)
+        for line in self.fillings.plan(self.device) if self.fillings.lacking else ():
+            say(line)
         for line in plan.cells(todo, [each.cell for each in self.todo if each.cell not in todo]):
             say(line)
         say(f"results: {self.place.results}")
         return todo
 
     def _unknown(self, each: _Todo) -> bool:
-        return self.place.again or any(f.sources for f in self.fillings) or self._existing(each) is None
+        return self.place.again or self.fillings.lacking or self._existing(each) is None
 
     def _existing(self, each: _Todo) -> tuple[Path, Record] | None:
         """Find the record of a cell whose inputs are what they are now."""
@@ -101,16 +101,7 @@ class ProbeJob:
 
     def do(self) -> Finished:
         """Fill the store, probe and record; finished cells stay when a later one fails."""
-        out = Finished()
-        for part in self.fillings:
-            if part.sources:
-                with self.ui.bar(part.extractor.name, len(part.sources)) as progress:
-                    part.fill(self.device, progress, self.ui.log)
-            failed = part.failures()
-            out.failed_tracks = max(out.failed_tracks, len(failed))
-            if len(failed):
-                count = plan.number(len(failed), "track")
-                self.ui.log(f"{part.extractor.name}: {count} without a vector: {part.failures_path}")
+        out = Finished(failed_tracks=self.fillings.fill(lambda: self.device, self.ui, examples=5))
         for each in self.todo:
             known = None if self.place.again else self._existing(each)
             if known is None:
@@ -199,8 +190,7 @@ class ProbeJob:
         return inputs(record, [vectors, sources])
 
     def _parts(self, texts: Sequence[str]) -> list[Filling]:
-        wanted = {set_sha256(plugin) for plugin in audio_extractors(texts, self.request.plugin)}
-        return [part for part in self.fillings if part.set.sha256 in wanted]
+        return self.fillings.of(audio_extractors(texts, self.request.plugin))
 
     def _state(self, part: Filling, asked: Asked) -> str:
         """Hash which audio of the task's items has a vector in a set."""

@@ -59,11 +59,6 @@ class Audio:
         usable = self.rows.filter(pl.col("row").is_not_null())
         return dict(zip(usable["track_id"].to_list(), usable["row"].to_list(), strict=True))
 
-    @cached_property
-    def fingerprint(self) -> str:
-        """Hash of which audio each track id has."""
-        return digest(self.rows.sort("track_id").select("track_id", "row").rows())
-
 
 @dataclass
 class Filling:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -189,11 +188,6 @@ class VectorSet:
     def bytes_per_track(self) -> int:
         """Disk a track takes: vectors and key."""
         return sum(self.layers.values()) * self.dtype.itemsize + 100
-
-    def about(self) -> dict[str, Any] | None:
-        """Return what the set's folder says of itself, or None when it is new."""
-        path = self.folder / "set.json"
-        return json.loads(path.read_text()) if path.exists() else None
 
 
 _SCHEMA = pl.Schema(

@@ -16,8 +16,9 @@ import bench.results
 from bench.errors import BenchError
 from bench.protocols import Recommender
 from bench.run.cell import measure
-from bench.run.job import Job, Ui
+from bench.run.job import Job
 from bench.run.request import Data, Place, Request
+from bench.run.ui import Ui
 from bench.testing import clips
 
 SCHEMA = json.loads((Path(bench.results.__file__).parent / "record.schema.json").read_text())

@@ -12,9 +12,10 @@ import pytest
 import bench.results
 from bench.data.parts import Split
 from bench.errors import BenchError
-from bench.run.job import Job, Ui
+from bench.run.job import Job
 from bench.run.request import Data, Place, Request
 from bench.run.search import Search
+from bench.run.ui import Ui
 
 SCHEMA = json.loads((Path(bench.results.__file__).parent / "record.schema.json").read_text())
 

@@ -1,0 +1,83 @@
+"""The sets of vectors that a command needs, each once: what they lack, and filling them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from bench.extract import set_sha256
+from bench.run import plan
+from bench.run.request import Place
+from bench.run.ui import Ui
+from bench.run.vectors import Audio, Filling
+
+
+class Fillings:
+    """One `Filling` for each set behind some extractors; two spellings of one setting share it."""
+
+    def __init__(self, plugins: Iterable[Any], audio: Audio, place: Place):
+        self._parts = {set_sha256(plugin): Filling(plugin, audio, place) for plugin in _once(plugins)}
+
+    def __iter__(self) -> Iterator[Filling]:
+        """Go through the sets."""
+        return iter(self._parts.values())
+
+    def __len__(self) -> int:
+        """Return the number of sets."""
+        return len(self._parts)
+
+    @property
+    def lacking(self) -> bool:
+        """Whether any set lacks vectors that this command wants."""
+        return any(part.sources for part in self)
+
+    def of(self, plugins: Iterable[Any]) -> list[Filling]:
+        """Return the sets of some extractors."""
+        wanted = {set_sha256(plugin) for plugin in plugins}
+        return [part for sha256, part in self._parts.items() if sha256 in wanted]
+
+    def renew(self) -> None:
+        """Look again what the sets hold."""
+        self._parts = {key: Filling(part.extractor, part.audio, part.place) for key, part in self._parts.items()}
+
+    def plan(self, device: str) -> list[str]:
+        """Return a line for each set.
+
+        The rate is what this device did before, or what a few of the missing tracks took just now.
+        """
+        lines = []
+        for part in self:
+            if not part.sources:
+                lines.append(part.settled())
+                continue
+            disk, wanted = part.check_disk(), len(part.audio.rows)
+            seconds = part.seconds_per_track(device) * len(part.sources)
+            lines.append(
+                f"{part.extractor.name}: {plan.number(len(part.sources), 'recording')} of {wanted} tracks to embed on "
+                f"{device}, about {plan.duration(seconds)}, {plan.size(disk)} of disk"
+            )
+        return lines
+
+    def fill(self, device: Callable[[], str], ui: Ui, *, examples: int = 0) -> int:
+        """Compute what is missing; return the largest number of tracks that an extractor could not embed.
+
+        `device` is asked only when there is something to compute: finding one loads torch. With `examples`,
+        failures are counted in a line, and so many of them are named.
+        """
+        worst = 0
+        for part in self:
+            if part.sources:
+                with ui.bar(part.extractor.name, len(part.sources)) as progress:
+                    part.fill(device(), progress, ui.log)
+            failed = part.failures()
+            worst = max(worst, len(failed))
+            if len(failed) and examples:
+                count = plan.number(len(failed), "track")
+                ui.log(f"{part.extractor.name}: {count} without a vector: {part.failures_path}")
+                for row in failed.head(examples).iter_rows():
+                    ui.log(f"  {row[0]}: {row[2]}")
+        return worst
+
+
+def _once(plugins: Iterable[Any]) -> list[Any]:
+    return list({set_sha256(plugin): plugin for plugin in plugins}.values())
