@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from bench import treatments
 from bench.data.split import Split
 from bench.errors import BenchError
+from bench.extract import stored_widths
 from bench.items import ItemTable, audio_extractors
 from bench.protocols import TableSource
 from bench.registry import create
@@ -55,5 +56,6 @@ def _width(request: Request, cell: Cell, table: Table) -> int | None:
         plugin = request.plugin(spec)
         if isinstance(plugin, TableSource):
             return None
-        total += plugin.layers[spec.settings.get("layer") or plugin.default_layer or list(plugin.layers)[-1]]
+        widths = stored_widths(plugin)
+        total += widths[spec.settings.get("layer") or plugin.default_layer or list(widths)[-1]]
     return total

@@ -143,6 +143,15 @@ def test_a_dry_run_shows_what_trainings_take(bench, words):
     assert not list(Path(words[-1]).rglob("*.json"))
 
 
+def test_a_dry_run_knows_the_width_that_pooling_makes(bench, small_world, tmp_path):
+    places = ["--cache", tmp_path / "cache", "--results", tmp_path / "results", "--device", "cpu", "--k", "5"]
+    said = bench(
+        "run", "--extractor", "mfcc", "--model", "shallow", "--no-controls", "--dry-run", *small_world, *places
+    )
+    assert said.code == 0, said.err
+    assert "training: shallow on vectors of width 104, about " in said.err  # 13 means and 91 covariances
+
+
 # -- refit ------------------------------------------------------------------------------------------------
 
 
