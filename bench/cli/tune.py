@@ -51,7 +51,9 @@ def run(args: argparse.Namespace) -> int:
     from bench.cli.screen import ui
     from bench.run.job import Job
     from bench.run.request import Request
-    from bench.run.search import Search
+    from bench.run.search import Search, space_of
+    from bench.run.trials import chosen_sampler
+    from bench.specs import parse
 
     if args.trials is None and args.max_time is None:
         raise BenchError("give --trials N, --max-time T, or both: a search has no end of its own.")
@@ -70,8 +72,10 @@ def run(args: argparse.Namespace) -> int:
         refit=args.refit,
     )
     job = Job(request, place_of(args), ui(quiet=args.quiet))
+    space, sampler = space_of(parse(job.cells[0].model), args.space, args.lane), chosen_sampler(args.sampler)
     job.plan()
     if args.dry_run:
+        job.ui.log(f"space: {','.join(map(str, space))}; sampler {sampler}, seed {args.seed}")
         return 0
     search = Search(job, space=args.space, sampler=args.sampler, seed=args.seed)
     search.go(args.trials, limit)

@@ -11,12 +11,13 @@ from pathlib import Path
 from bench import results
 from bench.errors import BenchError
 from bench.files import digest
-from bench.protocols import RunContext
+from bench.protocols import Lane, RunContext
 from bench.registry import create, get
 from bench.results import Record
 from bench.run.entry import treat_of
 from bench.run.fitting import check
 from bench.run.job import Job
+from bench.run.plan import number as counted
 from bench.run.space import Parameter, parse
 from bench.run.trials import Journal, Sampler, Trial, chosen_sampler, propose
 from bench.run.validation import Validation, absent
@@ -45,7 +46,7 @@ class Search:
     def __init__(self, job: Job, *, space: str | None, sampler: Sampler | None, seed: int):
         self.job, self.cell, self.seed = job, job.cells[0], seed
         self.base = parse_spec(self.cell.model)
-        self.space = self._space(space)
+        self.space = space_of(self.base, space, job.request.lane)
         self.sampler = chosen_sampler(sampler)
         if reason := absent(job.split, self.base.name):
             raise BenchError(reason)
@@ -88,7 +89,7 @@ class Search:
         say = self.job.ui.log
         say(f"space: {self.text}; sampler {self.sampler}, seed {self.seed}")
         if self.trials:
-            say(f"the search goes on after {len(self.trials)} trials")
+            say(f"the search goes on after {counted(len(self.trials), 'trial')}")
         end = None if max_time is None else time.monotonic() + max_time
         while (trials is None or len(self.trials) < trials) and (end is None or time.monotonic() < end):
             if len(self.trials) >= USED_UP and all(trial.same_as is not None for trial in self.trials[-USED_UP:]):
@@ -146,29 +147,39 @@ class Search:
         model.fit(job.split.train, table, valid=valid, run=run)
         return valid(model)
 
-    def _space(self, given: str | None) -> tuple[Parameter, ...]:
-        """Read the space, less what the model's spec fixes already; try its ends on the settings."""
-        fixed = self.base.settings
-        text = given if given is not None else getattr(get("recommenders", self.base.name), "SPACE", "")
-        space = parse(text)
-        if given is None:  # of its own a model searches what neither spec nor lane fixes
-            space = tuple(one for one in space if one.key not in fixed and not self._refused(one))
-        elif both := [one.key for one in space if one.key in fixed]:
-            raise BenchError(f"--space varies {', '.join(both)}, which --model {self.base} fixes: drop one.")
-        elif errors := [error for one in space if (error := self._refused(one))]:
-            raise errors[0]
-        if not space:
-            raise BenchError(f"nothing to search: {self.base} offers no space. Give --space key=lo..hi,key=a|b.")
-        return space
 
-    def _refused(self, one: Parameter) -> BenchError | None:
-        """Return why the model's settings refuse an end of a range, or a choice."""
-        for end in one.ends:
-            try:
-                create("recommenders", self.spec({one.key: end}), lane=self.job.request.lane)
-            except BenchError as error:
-                return error
-        return None
+def space_of(base: Spec, given: str | None, lane: Lane) -> tuple[Parameter, ...]:
+    """Return the space, less what the model's spec fixes already; its ends are tried on the settings.
+
+    Needs no data, so that a wrong space is refused before anything is read.
+
+    Raises
+    ------
+    BenchError
+        For a space that cannot be read, varies what `base` fixes, or is refused by the model's settings.
+
+    """
+    text = given if given is not None else getattr(get("recommenders", base.name), "SPACE", "")
+    space = parse(text)
+    if given is None:  # of its own a model searches what neither spec nor lane fixes
+        space = tuple(one for one in space if one.key not in base.settings and not _refused(base, one, lane))
+    elif both := [one.key for one in space if one.key in base.settings]:
+        raise BenchError(f"--space varies {', '.join(both)}, which --model {base} fixes: drop one.")
+    elif errors := [error for one in space if (error := _refused(base, one, lane))]:
+        raise errors[0]
+    if not space:
+        raise BenchError(f"nothing to search: {base} offers no space. Give --space key=lo..hi,key=a|b.")
+    return space
+
+
+def _refused(base: Spec, one: Parameter, lane: Lane) -> BenchError | None:
+    """Return why the model's settings refuse an end of a range, or a choice."""
+    for end in one.ends:
+        try:
+            create("recommenders", str(Spec(base.name, {**base.settings, one.key: end})), lane=lane)
+        except BenchError as error:
+            return error
+    return None
 
 
 def _repeated(number: int, same: Trial) -> Trial:

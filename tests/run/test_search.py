@@ -142,6 +142,27 @@ def test_a_space_that_does_not_fit_the_model_is_refused_before_training(job, mod
         Search(job(model), space=space, sampler="random", seed=0)
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ((), 0, "space: shrink="),
+        (("--space", "shrink=0..50"), 0, "space: shrink=0..50; sampler random, seed 0"),
+        (("--space", "shrnk=0..50"), 1, "itemknn has no setting 'shrnk'"),
+    ],
+)
+def test_a_dry_run_shows_the_space_and_a_wrong_one_is_refused_before_the_plan(
+    bench, world_folder, tmp_path, words, code, said
+):
+    found = bench(
+        "tune", "--model", "itemknn:neighbours=5", "--trials", "2", "--sampler", "random", "--reference", "none",
+        "--listens", world_folder / "plays.csv", "--k", "5", "--dry-run", "--device", "cpu",
+        "--cache", tmp_path / "cache", "--results", tmp_path / "results", *words,
+    )  # fmt: skip
+    assert found.code == code
+    assert said in found.err
+    assert ("to compute" in found.err) is (code == 0)
+
+
 def test_what_the_model_fixes_is_not_searched(job):
     assert Search(job("bpr:lr=0.1"), space=None, sampler="random", seed=0).text == (
         "factors=16|32|64|128,l2=0.0001..0.1(log)"
