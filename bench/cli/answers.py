@@ -7,6 +7,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from bench.cli.ls import console, table
+from bench.protocols import PARTS
 from bench.report.words import short
 from bench.results import Record
 
@@ -19,7 +20,8 @@ def show(records: Sequence[Record]) -> None:
         tasks.setdefault(record.data["task"]["spec"], []).append(record)
     for spec, found in tasks.items():
         about, counts = found[0].data["task"], found[0].split["counts"].get("used", {})
-        sizes = ", ".join(f"{n:,} {part}" for part, n in counts.items() if n)
+        parts = sorted(counts, key=lambda part: (PARTS.index(part) if part in PARTS else len(PARTS), part))
+        sizes = ", ".join(f"{counts[part]:,} {part}" for part in parts if counts[part])
         shown.print(_task(f"{spec} ({sizes})", found), highlight=False)
         spans = "; intervals: bootstrap over test tracks" if found[0].intervals["test"] else ""
         shown.print(f"{about['convention']}{spans}\n", style="dim", highlight=False)
@@ -27,9 +29,8 @@ def show(records: Sequence[Record]) -> None:
 
 def _task(title: str, records: Sequence[Record]) -> Any:
     primary = records[0].data["task"]["primary"]
-    names = dict.fromkeys(name for record in records for name in record.metrics["test"] if _macro(name))
-    names = {primary: None} | names
-    made = table(title, "Extractor", "Probe", *names, "±", "Seeds")
+    others = sorted({name for record in records for name in record.metrics["test"] if _macro(name)} - {primary})
+    made = table(title, "Extractor", "Probe", primary, "±", *others, "Seeds")
     rows: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         rows.setdefault((record.extractor["spec"], record.recommender["spec"]), []).append(record)
@@ -40,11 +41,11 @@ def _task(title: str, records: Sequence[Record]) -> Any:
             made.add_section()
             made.add_row()
             was = True
-        values = [short(_mean(found, name)) for name in names]
-        made.add_row(extractor, probe, *values, _half(found, primary), str(len(found)))
+        values = [short(_mean(found, name)) for name in others]
+        made.add_row(extractor, probe, short(_mean(found, primary)), _half(found, primary), *values, str(len(found)))
     made.add_row()
     chance = records[0].chance["test"]
-    made.add_row("without hearing", "–", *(short(chance.get(name)) for name in names), "", "")
+    made.add_row("without hearing", "–", short(chance.get(primary)), "", *(short(chance.get(n)) for n in others), "")
     return made
 
 

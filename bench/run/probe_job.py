@@ -70,7 +70,7 @@ class ProbeJob:
         say = self.ui.log
         for asked in self.tasks:
             parts = ", ".join(f"{n:,} {part}" for part, n in asked.counts()["items"].items())
-            say(f"task: {asked.spec} ({asked.task.kind}, {len(asked.data.names)} labels): {parts}")
+            say(f"task: {asked.spec} ({asked.task.kind}, {plan.number(len(asked.data.names), 'label')}): {parts}")
             for note in asked.notes:
                 say(f"note: {asked.name}: {note}")
         todo = [each.cell for each in self.todo if self._unknown(each)]

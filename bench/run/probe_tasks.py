@@ -17,6 +17,7 @@ from bench.errors import BenchError
 from bench.files import digest
 from bench.protocols import PARTS, Dataset, Task, TaskData
 from bench.registry import create, origin
+from bench.run import plan
 from bench.run.material import Opened, match, open_data
 from bench.run.probe_request import ALL, ProbeRequest
 from bench.run.request import Place
@@ -147,8 +148,12 @@ def open_tasks(request: ProbeRequest, place: Place, log: Callable[[str], None]) 
     """
     opened: Opened | None = None
     out: list[Asked] = []
+    rootless: list[str] = []
     for spec in request.task_specs():
         task: Task = create("tasks", spec, lane=request.lane)
+        if ALL in request.tasks and task.of != "data" and request.root is None:
+            rootless.append(spec)
+            continue
         try:
             if task.of == "data":
                 opened = opened or open_data(request.data, place)
@@ -162,6 +167,9 @@ def open_tasks(request: ProbeRequest, place: Place, log: Callable[[str], None]) 
             if ALL not in request.tasks:
                 raise
             log(f"left out: {error}")
+    if rootless:  # one line: what each folder must hold would bury the plan
+        count = plan.number(len(rootless), "task")
+        log(f"left out: {count} without --root DIR (`bench ls tasks` says what it must hold): {', '.join(rootless)}")
     if not out:
         raise BenchError("there is no task to do: see the lines above, and `bench ls tasks`.")
     return out
