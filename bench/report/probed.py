@@ -129,7 +129,10 @@ def _lane(lane: str, records: Sequence[Record]) -> Probed:
             rows[key].answers[asked] = answer
     _tell_apart(list(rows.values()))
     columns = _editions(rows.values(), chance)
-    warnings = list(dict.fromkeys(line(text) for record in records for text in record.warnings))
+    said = [(str(_task(record)["name"]), text) for record in records for text in record.warnings]
+    warnings = list(
+        dict.fromkeys(line(text if text.startswith(f"{name}: ") else f"{name}: {text}") for name, text in said)
+    )
     told = {str(task["name"]): task["convention"] for r in records if (task := _task(r)).get("convention")}
     conventions = [line(f"{name}: {text}") for name, text in sorted(told.items())]
     builtin = any(record.data.get("builtin") for record in records)

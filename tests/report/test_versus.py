@@ -125,6 +125,13 @@ def test_tasks_have_their_own_table_with_means_over_seeds(results):
     assert made.notes[-2:] == ["giantsteps: how giantsteps counts", "gtzan: how gtzan counts"]
 
 
+def test_a_warning_names_its_task_once(results):
+    results.probe("a", warnings=["left out: 3 rare tags"])
+    results.probe("b", warnings=["gtzan: one without audio"])
+    (lane,) = probed(results.read())
+    assert lane.warnings == ["gtzan: left out: 3 rare tags", "gtzan: one without audio"]
+
+
 def test_other_parts_of_a_task_are_another_column(results):
     for name, value in (("a", 0.6), ("b", 0.5)):
         results.probe(name, value=value)
