@@ -11,6 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from bench.errors import BenchError
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -23,7 +25,10 @@ def run(args: argparse.Namespace) -> int:
     from bench.report.leaderboard import write
     from bench.results import read_all
 
-    paths, problems = write(list(read_all(args.results)), args.out)
+    found = list(read_all(args.results))
+    if not found:
+        raise BenchError(f"{args.results} holds no result record.")
+    paths, problems = write(found, args.out)
     for problem in problems:
         print(f"left out: {problem}", file=sys.stderr)
     for path in paths:

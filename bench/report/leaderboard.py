@@ -17,6 +17,8 @@ from bench.report.words import MAIN, heading, line
 from bench.results import Record
 
 Found = tuple[Path, Record]
+SHOWN = 5
+"""Records that an error names, of those that may not stand there."""
 
 
 def publishable(records: Sequence[tuple[Path, Record | BenchError]], problems: list[str]) -> list[Found]:
@@ -67,7 +69,8 @@ def write(
     kept = publishable(records, problems)
     found = boards([(path, record) for path, record in kept if record.kind == "run"], problems)
     if not found:
-        left = "".join(f"\n  {problem}" for problem in problems[:5])
+        left = "".join(f"\n  {problem}" for problem in problems[:SHOWN])
+        left += f"\n  ... and {more} more" if (more := len(problems) - SHOWN) > 0 else ""
         raise BenchError(
             f"none of {len(records)} records may stand on a leaderboard: it takes runs on real data, with trained "
             f"weights, in one lane.{left}"

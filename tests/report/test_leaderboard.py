@@ -76,3 +76,13 @@ def test_nothing_publishable_is_an_error_that_says_why(results, tmp_path, capsys
     assert main(["leaderboard", str(results.folder), "--out", str(tmp_path / "site")]) == 1
     assert "built-in data" in capsys.readouterr().err
     assert not (tmp_path / "site").exists()
+
+
+def test_many_that_may_not_be_published_are_counted_and_none_is_said(results, tmp_path, capsys):
+    for name in "abcdefg":
+        results.add(name)
+    with pytest.raises(BenchError, match=r"none of 7 records(?s:.)*and 2 more$"):
+        write(results.read(), tmp_path / "site")
+    (tmp_path / "nothing").mkdir()
+    assert main(["leaderboard", str(tmp_path / "nothing"), "--out", str(tmp_path / "site")]) == 1
+    assert "holds no result record" in capsys.readouterr().err
