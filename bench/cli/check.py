@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     name = parse(args.spec).name
     kinds = [kind for kind in ("extractors", "recommenders", "tasks") if name in names(kind)]
     if not kinds:
-        known = names("extractors") + names("recommenders") + names("tasks")
+        known = {*names("extractors"), *names("recommenders"), *names("tasks")}  # `random` is two of them
         raise BenchError(f"no extractor, recommender or task is called {name!r}.{did_you_mean(name, known)}")
     broken = 0
     for kind in kinds:

@@ -76,11 +76,13 @@ def run(args: argparse.Namespace) -> int:
         return 0
     done = job.do()
     from bench.report import boards, show
+    from bench.run.plan import number
 
     show(boards(done.records))
     if not todo or not done.computed:
         print("Nothing was recomputed: every cell has a record of the same inputs (--again computes anew).")
-    print(f"{len(done.records)} records in {job.place.results}; tables for a paper: bench report {job.place.results}")
+    where = job.place.results
+    print(f"{number(len(done.records), 'record')} in {where}; tables for a paper: bench report {where}")
     if args.max_failed is not None and done.failed_tracks > args.max_failed:
         print(f"{done.failed_tracks} tracks failed, more than --max-failed {args.max_failed}.")
         return 2

@@ -104,11 +104,13 @@ def _parts(one: Weights) -> Iterator[str]:
 
 
 def _verify() -> int:
-    broken = 0
+    broken, seen = 0, 0
     for name, (one, _) in installed().items():
         for part, problem in weights.verify(one).items():
-            broken += problem is not None
+            broken, seen = broken + (problem is not None), seen + 1
             print(f"{name} {part}: {problem or 'intact'}")
     if broken:
         print("A damaged file is refused wherever it is needed; bench weights pull NAME brings it anew.")
+    if not seen:
+        print("No weights are here: nothing to verify. `bench weights ls` says what brings them.")
     return 1 if broken else 0

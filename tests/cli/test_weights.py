@@ -69,6 +69,12 @@ def test_an_unknown_name_is_answered_with_the_nearest(bench):
     assert bench("weights")[0] == 1
 
 
+def test_verifying_nothing_says_so(bench, tmp_path):
+    code, out, _ = bench("weights", "verify", "--cache", tmp_path)
+    assert code == 0
+    assert "No weights are here" in out
+
+
 def test_adding_something_else_is_refused(bench, tmp_path):
     (tmp_path / "musicnn-0.1.0-py3-none-any.whl").write_bytes(b"PK not really")
     code, _, err = bench("weights", "add", "musicnn", tmp_path / "musicnn-0.1.0-py3-none-any.whl", "--cache", tmp_path)
