@@ -16,7 +16,7 @@ from bench.results import Record
 from bench.run.job import Job
 from bench.run.material import open_data
 from bench.run.probe_job import ProbeJob
-from bench.run.probe_request import ProbeRequest
+from bench.run.probe_request import OWN, ProbeRequest
 from bench.run.request import Data, Place
 from bench.run.ui import Ui
 
@@ -80,8 +80,7 @@ class Cooking:
 
     def _probes(self) -> list[ProbeRequest]:
         specs = tuple(backend.spec for backend in self.backends if backend.missing is None)
-        # Of all tasks those whose data is there: the catalogue's own, which need no other folder.
-        asked = [ProbeRequest(data=self.recipe.data, extractors=specs, tasks=("all",), lane=self.recipe.lane)]
+        asked = [ProbeRequest(data=self.recipe.data, extractors=specs, tasks=(OWN,), lane=self.recipe.lane)]
         if self.recipe.mir_root:
             heard = tuple(spec for spec in specs if not spec.startswith("precomputed"))
             tasks = tuple(task for task in recsys2024.TASKS if (Path(self.recipe.mir_root) / task).is_dir())
@@ -90,6 +89,11 @@ class Cooking:
                     f"--mir-root {self.recipe.mir_root} has no folder {' or '.join(recsys2024.TASKS)}. "
                     "`bench ls tasks` says what each must hold."
                 )
+            if absent := [task for task in recsys2024.TASKS if task not in tasks]:
+                self.ui.log(f"left out: --mir-root {self.recipe.mir_root} has no folder {' and no '.join(absent)}")
+            if not heard:
+                self.ui.log(f"left out: {', '.join(tasks)}: every embedding is a file of vectors, none can hear audio")
+                return asked
             asked.append(replace(asked[0], extractors=heard, tasks=tasks, root=self.recipe.mir_root))
         return asked
 

@@ -27,7 +27,7 @@ from bench.run.job import Finished
 from bench.run.probe_cell import linked, score
 from bench.run.probe_entry import COSINE, blank, inputs, probe_settings
 from bench.run.probe_leaks import contaminated, leaks, untangle
-from bench.run.probe_request import ALL, ProbeCell, ProbeRequest, cells, layers, lines
+from bench.run.probe_request import ProbeCell, ProbeRequest, cells, layers, lines
 from bench.run.probe_tasks import FILES, Asked, open_tasks
 from bench.run.request import Place
 from bench.run.ui import Ui
@@ -234,7 +234,7 @@ class ProbeJob:
 
     def _refuse(self, asked: Asked, reason: str) -> None:
         """Stop on a task that is asked for by name; of ``all``, leave it out and say so."""
-        if ALL not in self.request.tasks:
+        if not self.request.lenient:
             raise BenchError(reason)
         self.ui.log(f"left out: {reason}")
         self.tasks.remove(asked)

@@ -11,18 +11,20 @@ from bench.errors import BenchError
 from bench.items import audio_extractors
 from bench.probes import DEFAULT
 from bench.protocols import LANES, Lane, TableSource
-from bench.registry import create, names
+from bench.registry import create, get, names
 from bench.run.request import CONTROL_EXTRACTORS, Data, check_layer
 from bench.specs import Spec, parse_sum
 
 ALL = "all"
+OWN = "own"
+"""Of all tasks those about the dataset's own tracks: what a recipe asks, whose root is the dataset's."""
 
 
 @dataclass(frozen=True)
 class ProbeRequest:
     """Everything that decides the numbers of a comparison on MIR tasks.
 
-    tasks : specs, or ``all``: those whose data is there
+    tasks : specs, or ``all``: those whose data is there; ``own``: those of them about the dataset's own tracks
     root : the folder of the tasks' data; or of several, each below it under the task's or collection's name
     probes : specs of probes
     layers : probe every layer of each extractor
@@ -74,7 +76,7 @@ class ProbeRequest:
                 raise BenchError("a probe needs vectors: give an --extractor other than none.")
             if self.layers and len(specs) > 1:
                 raise BenchError(f"--layers all: {text} joins tables; give its parts one by one.")
-        if ALL not in self.tasks:
+        if not self.lenient:
             for task in self.tasks:
                 create("tasks", task, lane=self.lane)
         return self
@@ -85,7 +87,14 @@ class ProbeRequest:
 
     def task_specs(self) -> list[str]:
         """Return the tasks that are asked for, ``all`` spelled out."""
+        if OWN in self.tasks and ALL not in self.tasks:
+            return [name for name in names("tasks") if get("tasks", name).of == "data"]
         return list(dict.fromkeys(names("tasks") if ALL in self.tasks else self.tasks))
+
+    @property
+    def lenient(self) -> bool:
+        """Whether a task whose data is not there is left out instead of refused."""
+        return ALL in self.tasks or OWN in self.tasks
 
     def vectors(self) -> list[str]:
         """Return the extractor entries, each layer by itself where all are asked for."""

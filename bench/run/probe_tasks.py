@@ -19,7 +19,7 @@ from bench.protocols import PARTS, Dataset, Task, TaskData
 from bench.registry import create, origin
 from bench.run import plan
 from bench.run.material import Opened, match, open_data
-from bench.run.probe_request import ALL, ProbeRequest
+from bench.run.probe_request import ProbeRequest
 from bench.run.request import Place
 from bench.specs import parse
 
@@ -151,7 +151,7 @@ def open_tasks(request: ProbeRequest, place: Place, log: Callable[[str], None]) 
     rootless: list[str] = []
     for spec in request.task_specs():
         task: Task = create("tasks", spec, lane=request.lane)
-        if ALL in request.tasks and task.of != "data" and request.root is None:
+        if request.lenient and task.of != "data" and request.root is None:
             rootless.append(spec)
             continue
         try:
@@ -164,7 +164,7 @@ def open_tasks(request: ProbeRequest, place: Place, log: Callable[[str], None]) 
                 out.append(Asked(spec, task, data, None, list(data.notes)))
             _check_read(out[-1])
         except BenchError as error:
-            if ALL not in request.tasks:
+            if not request.lenient:
                 raise
             log(f"left out: {error}")
     if rootless:  # one line: what each folder must hold would bury the plan

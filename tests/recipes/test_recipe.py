@@ -4,6 +4,7 @@ import pytest
 
 from bench.cli import main
 from bench.data.synthetic import WorldSize
+from bench.tasks import twins
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +59,13 @@ def test_a_dry_run_computes_nothing(recipe, tmp_path):
     assert code == 0, err
     assert "to compute: mfcc x knn" in err
     assert not list((tmp_path / "results").rglob("*.json"))
+
+
+def test_tasks_without_their_folder_are_named_and_no_others(recipe, tmp_path):
+    twins.write("gtzan", tmp_path / "mir" / "gtzan")
+    words = ["recsys2024", "--embeddings", "MFCC", "--models", "KNN", "--dry-run"]
+    code, _, err = recipe(*words, "--mir-root", tmp_path / "mir")
+    assert code == 0, err
+    assert f"left out: --mir-root {tmp_path / 'mir'} has no folder magnatagatune and no giantsteps" in err
+    assert "task: gtzan" in err
+    assert "--root DIR" not in err, "tasks that the paper does not have are not asked for"
