@@ -74,7 +74,7 @@ def write(
         if "csv" in formats:
             texts |= {f"{chapter.name}-{grid.name}.csv": tidy.grid(grid) for grid in chapter.grids}
         if "tex" in formats:
-            texts[f"{chapter.name}.tex"] = latex.tables(chapter.grids, chapter.name, chapter.notes)
+            texts[f"{chapter.name}.tex"] = latex.tables(chapter.grids, chapter.name, chapter.title, chapter.notes)
     texts |= {f"{plot.name}.svg": plot.svg for plot in plots}
     for name, text in texts.items():
         write_text(folder / name, text)

@@ -8,6 +8,7 @@ from itertools import groupby
 
 from bench.report import layout
 from bench.report.grid import Cell, Grid, Head, Section
+from bench.report.pieces import pieces, widths
 from bench.report.table import Board
 
 _ESCAPES = {
@@ -40,37 +41,50 @@ _ESCAPES = {
     "§": r"\S{}",
     "¶": r"\P{}",
 }
-WIDE = 8
-"""Columns that a column of a page can hold."""
+NARROW, WIDE, LONG = 62, 135, 45
+"""Characters that a column of a page and a whole page can hold (in small print), and lines."""
+
+_MINUS = re.compile(r"(?<![\w-])-(?=\.?\d)")
 
 _SPECIAL = re.compile("|".join(re.escape(character) for character in _ESCAPES))
 
 
 def escape(text: str) -> str:
     """Return text that LaTeX sets as it is."""
-    return _SPECIAL.sub(lambda found: _ESCAPES[found[0]], text)
+    return _MINUS.sub("$-$", _SPECIAL.sub(lambda found: _ESCAPES[found[0]], text))
 
 
 def document(board: Board, name: str, metrics: Sequence[str]) -> str:
     """Return the tables of a board, to be read with ``input``; `name` makes their labels."""
     notes = [note.text for note in board.notes]
     return _file(
-        table(
-            layout.main_grid(board, block, metrics),
-            f"{name}-{block.lane}",
-            f"{board.title}. {layout.LANE_HEADINGS[block.lane]}. {layout.LANE_NOTES.get(block.lane, '')}".strip(),
-            notes,
-        )
+        table
         for block in board.blocks
+        for table in _set(
+            layout.main_grid(board, block, metrics), name, board.title, notes, layout.LANE_NOTES.get(block.lane, "")
+        )
     )
 
 
-def tables(grids: Sequence[Grid], name: str, notes: Sequence[str]) -> str:
-    """Return some tables, to be read with ``input``; `name` makes their labels, `notes` stand below the last."""
+def tables(grids: Sequence[Grid], name: str, title: str, notes: Sequence[str]) -> str:
+    """Return some tables, to be read with ``input``.
+
+    `name` makes their labels, `title` starts their captions, and `notes` stand below the last.
+    """
     return _file(
-        table(grid, f"{name}-{grid.name}", f"{grid.title}.", [*grid.notes, *(notes if grid is grids[-1] else ())])
+        table
         for grid in grids
+        for table in _set(grid, name, title, [*grid.notes, *(notes if grid is grids[-1] else ())])
     )
+
+
+def _set(grid: Grid, name: str, title: str, notes: Sequence[str], told: str = "") -> list[list[str]]:
+    """Return a table as one float or several, the notes below the last."""
+    parts = pieces(grid, WIDE, LONG)
+    return [
+        table(part, f"{name}-{part.name}", f"{title}. {part.title}. {told}".strip(), notes if part is parts[-1] else ())
+        for part in parts
+    ]
 
 
 def _file(tables: Iterable[list[str]]) -> str:
@@ -80,13 +94,13 @@ def _file(tables: Iterable[list[str]]) -> str:
 
 def table(grid: Grid, label: str, caption: str, notes: Sequence[str]) -> list[str]:
     """Return the lines of one floating table; a wide one takes both columns of a page that has two."""
-    kind = "table*" if len(grid.heads) > WIDE else "table"
+    kind = "table*" if sum(widths(grid)) > NARROW else "table"
     out = [
         rf"\begin{{{kind}}}",
         r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
         rf"\caption{{{escape(caption)}}}",
         rf"\label{{tab:{label.replace('_', '-')}}}",
-        # Three candidate sets are wider than most pages: shrink what does not fit, and nothing else.
+        # Pages differ: shrink what does not fit, and nothing else.
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{{''.join('r' if head.right else 'l' for head in grid.heads)}}}",
         r"\toprule",

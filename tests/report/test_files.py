@@ -198,14 +198,16 @@ def test_latex_tables_are_well_formed(results):
     results.add(lane="mixed")
     text = written(results)["demo-global-ffffffff-k10-50.tex"]
     balanced(text)
-    assert text.count(r"\begin{table*}") == text.count(r"\end{table*}") == 2
+    assert text.count(r"\begin{table*}") == text.count(r"\end{table*}") >= 2
+    labels = re.findall(r"\\label\{(.*?)\}", text)
+    assert len(labels) == len(set(labels)) == text.count(r"\caption{")
     for tabular in re.findall(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end\{tabular\}", text, re.S):
         columns, body = tabular
         for row in re.findall(r"^(.*) \\\\$", body, re.M):
             spans = [int(n) - 1 for n in re.findall(r"\\multicolumn\{(\d+)\}", row)]
             assert len(re.findall(r"(?<!\\)&", row)) + 1 + sum(spans) == len(columns)
     assert "\n{[}bracket & knn" in text
-    assert re.search(r"\\cmidrule\(lr\)\{3-5\}\\cmidrule\(lr\)\{6-8\}", text)
+    assert re.search(r"\\cmidrule\(lr\)\{3-5\}", text)
 
 
 def balanced(text):
