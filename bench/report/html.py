@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
@@ -17,29 +18,47 @@ if TYPE_CHECKING:
     from bench.report.plots import Plot
 
 STYLE = """
-:root{color-scheme:light dark;--ink:#1b1f24;--soft:#57606a;--line:#d0d7de;--page:#fff;--band:#f3f5f8;--mark:#0b57a4}
+:root{color-scheme:light dark;--ink:#1b1f24;--soft:#57606a;--line:#d0d7de;--page:#fff;--band:#f3f5f8;--mark:#0b57a4;
+--shade:#1b1f2440}
 @media(prefers-color-scheme:dark){:root{--ink:#e6e8eb;--soft:#9aa4af;--line:#3a424c;--page:#14171b;--band:#1d2228;
---mark:#7cb7ff}}
+--mark:#7cb7ff;--shade:#000c}}
 *{box-sizing:border-box}
-body{margin:0 auto;padding:1rem;max-width:80rem;background:var(--page);color:var(--ink);
+body{margin:0 auto;padding:1rem;max-width:96rem;background:var(--page);color:var(--ink);
 font:1rem/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
 h1{font-size:1.6rem;line-height:1.2}h2{font-size:1.3rem;margin-top:2.5rem;border-top:2px solid var(--line);
 padding-top:1rem;line-height:1.25}h3{font-size:1.05rem;margin:1.5rem 0 .4rem}
 a{color:var(--mark)}nav ul{padding-left:1.2rem}
-.wide{overflow-x:auto;margin:.3rem 0 .8rem;border:1px solid var(--line);border-radius:6px}
-table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums;width:100%}
-th,td{padding:.3rem .55rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
-thead th{color:var(--soft);font-weight:600;vertical-align:bottom;background:var(--page)}
+.wide{overflow-x:auto;width:fit-content;max-width:100%;margin:.3rem 0 .8rem;border:1px solid var(--line);
+border-radius:6px;background:linear-gradient(90deg,var(--page) 30%,transparent) 0/3rem 100% no-repeat local,
+linear-gradient(270deg,var(--page) 30%,transparent) 100%/3rem 100% no-repeat local,
+linear-gradient(270deg,var(--shade),transparent) 100%/.8rem 100% no-repeat scroll}
+table{border-collapse:separate;border-spacing:0;font-size:.85rem;font-variant-numeric:tabular-nums}
+th,td{padding:.3rem .5rem;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line);
+overflow-wrap:break-word}
+thead th{color:var(--soft);font-weight:600;vertical-align:bottom}
 th.group{text-align:center;color:var(--ink);border-bottom:2px solid var(--soft)}
-.left{text-align:left}th[scope=row]{font-weight:400;overflow-wrap:anywhere;white-space:normal;min-width:7rem;
-max-width:14rem;position:sticky;left:0;background:var(--page);border-right:1px solid var(--line)}
-tr.title th{position:sticky;left:0;text-align:left;background:var(--band);font-weight:600}
+th.group span{position:sticky;left:10rem;right:.5rem}th.first,td.first{border-left:1px solid var(--line)}
+.left{text-align:left}th[scope=row]{font-weight:400;white-space:normal;max-width:14rem;
+border-right:1px solid var(--line)}
+th[scope=row],thead tr:last-child th:first-child{position:sticky;left:0;background:var(--page)}
+tr.title th,tr.title td{background:var(--band)}
+tr.title th{position:sticky;left:0;text-align:left;font-weight:600}
 tr.floor td,tr.floor th{color:var(--soft)}tbody tr:last-child>*{border-bottom:0}
 b{color:var(--mark)}ul.notes{font-size:.85rem;color:var(--soft);padding-left:1.2rem}ul.notes li{margin:.2rem 0}
 details{margin:.6rem 0}summary{cursor:pointer;color:var(--mark)}
-figure{margin:1rem 0}figure img{max-width:100%;height:auto}figcaption{font-size:.85rem;color:var(--soft)}
-.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(22rem,100%),1fr));gap:1rem;align-items:start}
+figure{margin:1rem 0;max-width:100%;overflow-x:auto}figure img{display:block;width:100%;height:auto}
+figure img.large{min-width:40rem}figcaption{font-size:.85rem;margin-top:.4rem;color:var(--soft);position:sticky;left:0}
+.plots{display:flex;flex-wrap:wrap;gap:1rem 2rem;align-items:start}
+@media(max-width:40rem){td.left:nth-child(2){white-space:normal}th[scope=row]{max-width:9rem}
+th.group span{left:9.5rem}}
 """.strip()
+
+_BREAKS = re.compile(r"(?<=[:,=+_/])")
+_LONG = 20
+"""Characters up to which a name stays on one line."""
+
+_SCALE = 120
+"""Pixels of the page to an inch of a figure: its small labels can then be read."""
 
 _FLOOR = ("Controls", "Chance", "Controls (ours)", "Chance (ours)")
 
@@ -95,9 +114,13 @@ def table(grid: Grid) -> list[str]:
         for group, members in groupby(grid.heads, key=lambda head: head.group):
             width = len(list(members))
             kind = ' class="group" scope="colgroup"' if group else ""
-            cells.append(f'<th colspan="{width}"{kind}>{escape(group)}</th>')
+            cells.append(f'<th colspan="{width}"{kind}><span>{escape(group)}</span></th>')
         out.append(f"<tr>{''.join(cells)}</tr>")
-    names = [f'<th scope="col"{_side(head.right)}>{escape(head.heading)}</th>' for head in grid.heads]
+    first = _first(grid)
+    names = [
+        f'<th scope="col"{_side(head.right, at in first)}>{escape(head.heading)}</th>'
+        for at, head in enumerate(grid.heads)
+    ]
     out.append(f"<tr>{''.join(names)}</tr></thead><tbody>")
     for section in grid.sections:
         if section.title and section.rows:
@@ -105,23 +128,34 @@ def table(grid: Grid) -> list[str]:
             rest = f'<td colspan="{len(grid.heads) - 1}"></td>' if len(grid.heads) > 1 else ""
             out.append(f'<tr class="title"><th scope="rowgroup">{escape(section.title)}</th>{rest}</tr>')
         kind = ' class="floor"' if section.title in _FLOOR else ""
-        out += [f"<tr{kind}>{_cells(grid, row)}</tr>" for row in section.rows]
+        out += [f"<tr{kind}>{_cells(grid, row, first)}</tr>" for row in section.rows]
     return [*out, "</tbody></table></div>"]
 
 
-def _cells(grid: Grid, row: Sequence[Cell]) -> str:
-    first, *rest = row
-    cells = [f'<th scope="row" class="left">{_text(first)}</th>']
-    cells += [f"<td{_side(head.right)}>{_text(cell)}</td>" for head, cell in zip(grid.heads[1:], rest, strict=True)]
+def _first(grid: Grid) -> set[int]:
+    """Columns that start a group, or end the last one."""
+    groups = [head.group for head in grid.heads]
+    return {at for at in range(2, len(groups)) if groups[at] != groups[at - 1]}
+
+
+def _cells(grid: Grid, row: Sequence[Cell], first: set[int]) -> str:
+    cells = [f'<th scope="row" class="left">{_text(row[0], False)}</th>']
+    for at, (head, cell) in enumerate(zip(grid.heads, row, strict=True)):
+        if at:
+            cells.append(f"<td{_side(head.right, at in first)}>{_text(cell, head.right)}</td>")
     return "".join(cells)
 
 
-def _text(cell: Cell) -> str:
-    return f"<b>{escape(cell.text)}</b>" if cell.bold else escape(cell.text)
+def _text(cell: Cell, right: bool) -> str:
+    """A cell's text; a long name may break where its parts meet, a number never."""
+    parts = [cell.text] if right or len(cell.text) <= _LONG else _BREAKS.split(cell.text)
+    text = "<wbr>".join(map(escape, parts))
+    return f"<b>{text}</b>" if cell.bold else text
 
 
-def _side(right: bool) -> str:
-    return "" if right else ' class="left"'
+def _side(right: bool, first: bool) -> str:
+    names = [*([] if right else ["left"]), *(["first"] if first else [])]
+    return f' class="{" ".join(names)}"' if names else ""
 
 
 def _board(board: Board, metrics: Sequence[str]) -> list[str]:
@@ -155,7 +189,9 @@ def _notes(texts: Iterable[str]) -> list[str]:
 def _figure(plot: Plot) -> list[str]:
     """A figure as data in the page."""
     data = "data:image/svg+xml;base64," + base64.b64encode(plot.svg.encode()).decode()
+    width = round(plot.width * _SCALE)
+    large = ' class="large"' if width > 640 else ""
     return [
-        f'<figure><img src="{data}" alt="{escape(plot.alt)}" loading="lazy">',
+        f'<figure style="width:{width}px"><img src="{data}" alt="{escape(plot.alt)}"{large} loading="lazy">',
         f"<figcaption>{escape(plot.title)}</figcaption></figure>",
     ]

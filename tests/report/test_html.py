@@ -45,7 +45,7 @@ class Reader(HTMLParser):
             assert len(set(rows)) == 1, rows
 
     def handle_data(self, data):
-        if self.open and self.open[-1] in ("td", "th", "b") and self.tables:
+        if self.open and self.open[-1] in ("td", "th", "b", "span") and self.tables:
             self.tables[-1][-1][-1] += data
 
 

@@ -29,11 +29,11 @@ def draw(board: Board, block: Block) -> Plot | None:
         return None
     rows = list(best.values())
     machines = sorted({f"{cpu}, {dev}" for row in rows for cpu in row.about("cpu") for dev in row.about("device")})
-    where_timed = machines[0] if len(machines) == 1 else "unlike machines, times not comparable"
+    where_timed = machines[0] if len(machines) == 1 else "unlike machines, not comparable"
     return render(
         slug(f"cost-{board.data}-{board.split}-{board.fingerprint[:8]}-{block.lane}"),
-        f"Cost against quality ({board.title}, lane {block.lane}): best recommender of each embedding, {where_timed}. "
-        "Dotted: chance.",
+        f"Cost against quality ({board.title}, lane {block.lane}): each embedding with its best recommender. Upright "
+        f"lines: 95 % intervals; dotted: chance. Timed on: {where_timed}.",
         f"Points of {where} {heading(metric)} over seconds per 1,000 tracks: "
         f"{', '.join(f'{row.extractor} with {row.model}' for row in rows)}.",
         lambda: _figure(rows, block, where, metric),

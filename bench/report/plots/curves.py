@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.report.plots.labels import label_ends, short
+from bench.report.plots.labels import both, label_ends
 from bench.report.plots.plot import SOFT, Plot, look, panels, render
 from bench.report.table import Block, Board, Row
 from bench.report.words import RANKED_BY, word
@@ -29,7 +29,7 @@ def draw(board: Board, block: Block) -> Plot | None:
     more = f"; the {MOST} best of {len(block.rows)} rows" if left > 0 else ""
     return render(
         slug(f"curves-{board.data}-{board.split}-{board.fingerprint[:8]}-{block.lane}"),
-        f"{word(RANKED_BY)} by k ({board.title}, lane {block.lane}{more}). Soft ink: controls; dotted: chance.",
+        f"{word(RANKED_BY)} by k ({board.title}, lane {block.lane}{more}). Grey lines: controls; dotted: chance.",
         f"Lines of {word(RANKED_BY)} at k = {', '.join(map(str, board.k))} on {', '.join(board.sets)} tracks.",
         lambda: _figure(board, block, rows, controls),
     )
@@ -42,7 +42,7 @@ def _figure(board: Board, block: Block, rows: list[Row], controls: list[Row]) ->
     drawn = [*rows, *controls, block.chance]
     labelled = []
     for place, where in zip(axes, board.sets, strict=True):
-        ends = [(values[-1], short(_name(row), 26)) for row in drawn if (values := _values(row, board, where))]
+        ends = [(values[-1], _name(row)) for row in drawn if (values := _values(row, board, where))]
         labelled.append((place, max(board.k), ends))
     label_ends(figure, labelled)
     return figure
@@ -74,4 +74,4 @@ def _values(row: Row, board: Board, where: str) -> list[float]:
 
 
 def _name(row: Row) -> str:
-    return row.extractor if not row.records else f"{row.extractor} × {row.model}"
+    return row.extractor if not row.records else both(row.extractor, row.model, 28)

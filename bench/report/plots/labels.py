@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.report.plots.plot import SOFT
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 _SMALL = 6.5
 """Points: the size of labels at lines and points."""
+
+_LINE: dict[str, Any] = {"arrowstyle": "-", "color": SOFT, "lw": 0.5, "shrinkA": 0, "shrinkB": 2}
+"""Between a label and what it names."""
 
 _REACHES = (5, 11, 18, 27, 38)
 """Points between a label and what it names, the nearest first."""
@@ -24,6 +27,13 @@ _PLACES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
 def short(label: str, most: int = 22) -> str:
     """Return a label that fits beside a point."""
     return label if len(label) <= most else f"{label[: most - 1]}…"
+
+
+def both(extractor: str, model: str, most: int) -> str:
+    """Return ``extractor × model`` in so many characters: the longer name is cut first, so that both can be told."""
+    room = most - 3
+    cut = max(room // 2, room - len(model))
+    return f"{short(extractor, cut)} × {short(model, room - min(len(extractor), cut))}"
 
 
 def spread_out(places: Sequence[float], gap: float) -> list[float]:
@@ -65,7 +75,7 @@ def label_ends(figure: Figure, panels: Sequence[tuple[Axes, float, Sequence[tupl
                 fontsize=_SMALL,
                 va="center",
                 annotation_clip=False,
-                arrowprops={"arrowstyle": "-", "color": SOFT, "lw": 0.5, "shrinkA": 0, "shrinkB": 2},
+                arrowprops=_LINE | {"relpos": (0, 0.5)},
             )
             written.set_in_layout(False)
 
@@ -105,7 +115,9 @@ def _label_panel(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None
             written.set_position(place)
         else:
             written.remove()
-            line = {"arrowstyle": "-", "color": SOFT, "lw": 0.5, "shrinkA": 0, "shrinkB": 2}
+            # From the side that faces the point: from the middle, it would run through the labels between.
+            near = (min(max((px - best[0]) / box.width, 0), 1), min(max((py - best[1]) / box.height, 0), 1))
+            line = _LINE | {"relpos": near}
             far = axes.annotate(text, (x, y), place, textcoords="offset points", fontsize=_SMALL, arrowprops=line)
             far.set_in_layout(False)
 

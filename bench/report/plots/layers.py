@@ -26,7 +26,7 @@ def draw(probed: Probed) -> Plot | None:
     names = sorted({name for lines in tasks.values() for name in lines})
     return render(
         slug(f"layers-{probed.lane}"),
-        f"MIR tasks layer by layer (lane {probed.lane}); larger: the best layer.",
+        f"MIR tasks layer by layer (lane {probed.lane}). Large mark: the best layer of an extractor.",
         f"Lines over the layers of {', '.join(names)} for {', '.join(asked.task for asked in tasks)}.",
         lambda: _figure(tasks, names, probed),
     )

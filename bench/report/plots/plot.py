@@ -65,6 +65,8 @@ class Plot:
     svg: str
     """In dark ink, or light ink where the reader prefers a dark page."""
     png: bytes
+    width: float = COLUMN
+    """Inches."""
 
 
 def render(name: str, title: str, alt: str, build: Callable[[], Figure]) -> Plot:
@@ -76,7 +78,7 @@ def render(name: str, title: str, alt: str, build: Callable[[], Figure]) -> Plot
         svg, png = io.StringIO(), io.BytesIO()
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
         figure.savefig(png, format="png", dpi=200, metadata={"Software": None})
-    return Plot(name, title, alt, _both_inks(svg.getvalue()), png.getvalue())
+    return Plot(name, title, alt, _both_inks(svg.getvalue()), png.getvalue(), figure.get_figwidth())
 
 
 def _both_inks(svg: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.report.plots.labels import short
+from bench.report.plots.labels import both
 from bench.report.plots.plot import INK, SOFT, Plot, look, panels, render
 from bench.report.table import Block, Board, Row
 from bench.report.words import heading
@@ -26,8 +26,8 @@ def draw(board: Board, block: Block) -> Plot | None:
         return None
     return render(
         slug(f"seeds-{board.data}-{board.split}-{board.fingerprint[:8]}-{block.lane}"),
-        f"Spread over seeds, {where} {heading(metric)} ({board.title}, lane {block.lane}). A dot a training; the "
-        "line is the 95 % interval of their mean over seeds and users, the bar the mean.",
+        f"Spread over seeds, {where} {heading(metric)} ({board.title}, lane {block.lane}). Dots: one training each. "
+        "Upright bar: their mean. Line: its 95 % interval over seeds and users.",
         f"Dots for each of {', '.join(str(len(row.records)) for row in rows)} trainings of {len(rows)} rows.",
         lambda: _figure(rows, where, metric),
     )
@@ -42,7 +42,7 @@ def _figure(rows: list[Row], where: str, metric: str) -> Figure:
         each = [record.metrics[where][metric] for _, record in row.records]
         axes.plot(each, [at] * len(each), linestyle="none", alpha=0.85, zorder=2, **look(0))
         axes.plot(value.mean, at, marker="|", markersize=11, markeredgewidth=1.4, color=INK, zorder=3)
-    axes.set_yticks(range(len(rows)), [short(f"{row.extractor} × {row.model}", 34) for row in rows])
+    axes.set_yticks(range(len(rows)), [both(row.extractor, row.model, 34) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel(f"{where} {heading(metric)}")
     axes.grid(True, axis="x")

@@ -30,12 +30,13 @@ def draw(comparison: Versus) -> list[Plot]:
     for at, (_, group) in enumerate(groupby(comparison.pairs, key=lambda pair: id(pair.mrs))):
         pairs = list(group)[:MOST]
         mrs = pairs[0].mrs
-        names = ", ".join(pair.mir.name for pair in pairs)
+        names = "; ".join(pair.mir.name for pair in pairs)
         told = "; ".join(f"{p.mir.name}: ρ {p.rho:+.2f}, p {p.p:.2f}" for p in pairs)
         found.append(
             render(
                 f"versus-{comparison.name}-{at + 1}",
-                f"{mrs.name} against {names} ({comparison.title}). Above: a point a model. Below: its rank on both.",
+                f"{mrs.name} (recommendation) against MIR: {names} ({comparison.title}). Above: a point for each "
+                "model, with Spearman's ρ, its p before correction, and their number n. Below: ranks on both sides.",
                 f"Scatter of {mrs.name} against MIR scores, with lines between ranks. {told}.",
                 lambda pairs=pairs: _figure(pairs),  # type: ignore[misc]
             )
