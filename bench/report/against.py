@@ -97,8 +97,8 @@ def _said(comparison: Versus) -> list[str]:
     said = []
     span = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     said.append(
-        f"{len(pairs)} pairs of columns over {span} models; a model is a point, controls are none. "
-        "p: share of all orders of the models that correlate at least as strongly, two-sided"
+        f"{len(pairs)} pairs of columns over {span} models: each model is one point, and controls are left out. "
+        "p: the share of all orders of the models that correlate at least as strongly, two-sided"
         + ("." if sizes[-1] <= EXACT else f" (drawn at random above {EXACT} models).")
     )
     said += [_reach(n) for n in sizes if n <= EXACT]
@@ -120,7 +120,8 @@ def _said(comparison: Versus) -> list[str]:
         )
     if "points" in over:
         said.append(
-            "Intervals over models (values of single users are not known): of so few they are a warning, not a bound."
+            "Intervals: models drawn anew, as the values of single users are not known. With so few models they only "
+            "show that ρ is uncertain; they do not bound it."
         )
     if comparison.varied:
         said.append(
@@ -136,4 +137,4 @@ def _reach(n: int) -> str:
     if limit is None:
         return f"With {n} models no order, not even the same one, has p below {ALPHA} (at best {smallest_p(n):.3f})."
     what = "the very same or opposite order (|ρ| = 1)" if limit == 1 else f"|ρ| of at least {limit:.3f}"
-    return f"With {n} models only {what} has p below {ALPHA}, and that before any correction."
+    return f"With {n} models, none of them tied, only {what} has p below {ALPHA}, and that before any correction."

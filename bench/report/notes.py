@@ -82,9 +82,9 @@ def _intervals(board: Board) -> list[Note]:
     if any(v.best for row in rows for values in row.values.values() for v in values.values()):
         found.append(
             Note(
-                "Bold (* on the console): cannot be told from the best of its lane, controls aside: p above 0.05 "
-                "in a paired test over the same users (and seeds, where there are several), Holm-corrected over "
-                "the rows of the lane for each metric and candidate set.",
+                "Bold (* on the console): level with the best of its lane, controls aside. Level is what a paired "
+                "test over the same users (and seeds, where there are several) cannot tell from it: p above 0.05, "
+                "Holm-corrected over the rows of the lane for each metric and candidate set.",
                 True,
             )
         )

@@ -227,7 +227,14 @@ class _Writer:
                     cells.append(_one(self.probed[lane].find(name, task, which) if lane in self.probed else []))
                 cells.append(_one(self._recommended(lane, name, self.paper.models[model], table.set, metric)))
             rows.append(cells)
-        return Grid(self._name(table), self._title(table), heads, [Section("", rows)])
+        # A lane that was never measured on these tasks is no column of dashes.
+        blank = range(1 + len(columns), len(heads))
+        empty = {heads[at].group for at in blank} - {
+            heads[at].group for at in blank for r in rows if r[at].text != NONE
+        }
+        kept = [at for at, head in enumerate(heads) if head.group not in empty]
+        section = Section("", [[row[at] for at in kept] for row in rows])
+        return Grid(self._name(table), self._title(table), [heads[at] for at in kept], [section])
 
     def _recommended(self, lane: str, extractor: str, model: str, where: str, metric: str) -> list[float]:
         rows = [row for block in self._blocks if block.lane == lane for row in block.all]

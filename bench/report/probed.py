@@ -239,7 +239,7 @@ def _chapter(lane: Probed) -> Chapter:
             else []
         ),
         *lane.conventions,
-        *(f"Warning: {text}" for text in lane.warnings),
+        *(f"Warning, {text}" for text in lane.warnings),
     ]
     return Chapter(
         f"mir-{lane.lane}",

@@ -174,7 +174,7 @@ def _of_block(board: Board, block: Block, probed: Probed, metric: str) -> Versus
         models.setdefault(key, Model(key, asked.label, asked.name, asked.control))
     axes = [axis for axis in mrs.values() if any(not models[key].control for key in axis.values)]
     for axis in axes:
-        axis.chance = block.chance.mean(axis.group.rpartition(" ")[2], metric)
+        axis.chance = block.chance.mean(axis.heading.partition(" ")[0], metric)
     mir = [
         Axis(
             heading=measure(asked.metric),
@@ -197,7 +197,7 @@ def _of_block(board: Board, block: Block, probed: Probed, metric: str) -> Versus
         models=having,
         mrs=axes,
         mir=mir,
-        notes=list(probed.warnings),
+        notes=[f"Warning, {text}" for text in probed.warnings],
     )
 
 
@@ -208,7 +208,7 @@ def _place(row: Row, key: str, where: str, metric: str, axes: dict[tuple[str, st
         return
     treat = row.first.extractor["view"].get("treat") or ""
     model = f"{row.model} ({treat})" if treat else row.model
-    axis = axes.setdefault((model, where), Axis(heading(metric), f"{model} {where}"))
+    axis = axes.setdefault((model, where), Axis(f"{where} {heading(metric)}", model))
     if key in axis.values:
         return
     axis.values[key] = value.mean

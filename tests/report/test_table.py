@@ -148,7 +148,7 @@ def test_bold_is_what_cannot_be_told_from_the_best(results):
     assert level.values["hot"]["ndcg@10"].best
     assert not worse.values["hot"]["ndcg@10"].best
     assert not any(v.best for row in board.blocks[0].controls for v in row.values["hot"].values())
-    assert "cannot be told from the best" in brief(board)
+    assert "cannot tell from it" in brief(board)
 
 
 def test_many_rows_are_corrected_for_their_number(results):

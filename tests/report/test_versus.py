@@ -79,7 +79,9 @@ def test_layers_of_one_model_are_one_point(both):
 def test_the_treatment_of_vectors_names_a_column_and_does_not_part_the_sides(both):
     both.add("a", level=0.45, table={"view": {"layers": [None], "treat": "l2"}})
     _, comparison = only(both)
-    assert [axis.group for axis in comparison.mrs] == ["knn (l2) hot", "knn (l2) cold", "knn hot", "knn cold"]
+    assert [axis.name.rpartition(" ")[0] for axis in comparison.mrs] == [
+        "knn (l2) hot", "knn (l2) cold", "knn hot", "knn cold",
+    ]  # fmt: skip
     assert len(comparison.models) == 5
 
 
@@ -104,7 +106,7 @@ def test_too_few_models_say_so(results):
 
 def test_another_metric_can_stand_for_recommendation(both):
     _, comparison = only(both, metric="hitrate")
-    assert comparison.mrs[0].heading == "HitRate@10"
+    assert comparison.mrs[0].heading == "hot HitRate@10"
 
 
 def test_tasks_have_their_own_table_with_means_over_seeds(results):
@@ -147,7 +149,7 @@ def test_other_parts_of_a_task_are_another_column(results):
 def test_models_without_vectors_are_no_recommendation_columns(both):
     both.add("none", "ease", level=0.5)
     _, comparison = only(both)
-    assert [axis.group for axis in comparison.mrs] == ["knn hot", "knn cold"]
+    assert [axis.name for axis in comparison.mrs] == ["knn hot NDCG@10", "knn cold NDCG@10"]
     assert all(model.name != "none" for model in comparison.models)
 
 
