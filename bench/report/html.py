@@ -37,7 +37,8 @@ th,td{padding:.3rem .5rem;text-align:right;white-space:nowrap;border-bottom:1px 
 overflow-wrap:break-word}
 thead th{color:var(--soft);font-weight:600;vertical-align:bottom}
 th.group{text-align:center;color:var(--ink);border-bottom:2px solid var(--soft)}
-th.group span{position:sticky;left:10rem;right:.5rem}th.first,td.first{border-left:1px solid var(--line)}
+th.group span{position:sticky;right:.5rem}.many th.group span{left:10rem}
+th.first,td.first{border-left:1px solid var(--line)}
 .left{text-align:left}th[scope=row]{font-weight:400;white-space:normal;max-width:14rem;
 border-right:1px solid var(--line)}
 th[scope=row],thead tr:last-child th:first-child{position:sticky;left:0;background:var(--page)}
@@ -49,13 +50,15 @@ details{margin:.6rem 0}summary{cursor:pointer;color:var(--mark)}
 figure{margin:1rem 0;max-width:100%;overflow-x:auto}figure img{display:block;width:100%;height:auto}
 figure img.large{min-width:40rem}figcaption{font-size:.85rem;margin-top:.4rem;color:var(--soft);position:sticky;left:0}
 .plots{display:flex;flex-wrap:wrap;gap:1rem 2rem;align-items:start}
-@media(max-width:40rem){td.left:nth-child(2){white-space:normal}th[scope=row]{max-width:9rem}
-th.group span{left:9.5rem}}
+@media(max-width:40rem){td.left:nth-child(2){white-space:normal}th[scope=row]{max-width:9.5rem}}
 """.strip()
 
-_BREAKS = re.compile(r"(?<=[:,=+_/])")
+_BREAKS = re.compile(r"(?<=[:,+/])")
 _LONG = 20
 """Characters up to which a name stays on one line."""
+
+_MANY = 8
+"""Columns that need no scrolling on most screens."""
 
 _SCALE = 120
 """Pixels of the page to an inch of a figure: its small labels can then be read."""
@@ -72,8 +75,12 @@ def page(
     problems: Sequence[str] = (),
     metrics: Sequence[str],
     lead: Sequence[str] = (),
+    links: Sequence[tuple[str, str]] = (),
 ) -> str:
-    """Return the whole page: contents, a part per board and chapter, figures, glossary, what was left out."""
+    """Return the whole page: contents, a part per board and chapter, figures, glossary, what was left out.
+
+    `links` are (text, address) of files beside the page.
+    """
     parts = [(f"board-{i}", board.title, _board(board, metrics)) for i, board in enumerate(boards)]
     parts += [(f"chapter-{i}", chapter.title, _chapter(chapter)) for i, chapter in enumerate(chapters)]
     if plots:
@@ -84,11 +91,14 @@ def page(
     if problems:
         parts.append(("left-out", "Left out", _notes(problems)))
     body = [f"<h1>{escape(title)}</h1>", *(f"<p>{escape(text)}</p>" for text in lead)]
+    if links:
+        beside = (f'<a href="{escape(address)}">{escape(text)}</a>' for text, address in links)
+        body.append(f"<p>{' · '.join(beside)}</p>")
     if not boards and not chapters:
         body.append("<p>There is no readable record.</p>")
     if len(parts) > 1:
-        links = [f'<li><a href="#{name}">{escape(text)}</a></li>' for name, text, _ in parts]
-        body += ['<nav aria-label="Contents"><ul>', *links, "</ul></nav>"]
+        listed = [f'<li><a href="#{name}">{escape(text)}</a></li>' for name, text, _ in parts]
+        body += ['<nav aria-label="Contents"><ul>', *listed, "</ul></nav>"]
     for name, text, lines in parts:
         body += [f'<section id="{name}"><h2>{escape(text)}</h2>', *lines, "</section>"]
     return document(title, body)
@@ -108,7 +118,8 @@ def document(title: str, body: Iterable[str]) -> str:
 
 def table(grid: Grid) -> list[str]:
     """Return a table that scrolls sideways by itself where it is too wide; its first column stays."""
-    out = [f'<div class="wide" role="region" aria-label="{escape(grid.title)}" tabindex="0"><table><thead>']
+    many = ' class="many"' if len(grid.heads) > _MANY else ""
+    out = [f'<div class="wide" role="region" aria-label="{escape(grid.title)}" tabindex="0"><table{many}><thead>']
     if any(head.group for head in grid.heads):
         cells = []
         for group, members in groupby(grid.heads, key=lambda head: head.group):

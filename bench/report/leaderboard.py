@@ -80,7 +80,12 @@ def write(
         own = [(path, record) for path, record in kept if record.kind == "probe" or _on(board, record)]
         made = report(own)
         texts[f"{name}.html"] = html.page(
-            f"Leaderboard: {board.title}", [board], made.chapters, metrics=metrics, lead=[_how(board)]
+            f"Leaderboard: {board.title}",
+            [board],
+            made.chapters,
+            metrics=metrics,
+            lead=[_how(board)],
+            links=[("All leaderboards", "index.html"), ("These numbers as CSV", f"{name}.csv")],
         )
         texts[f"{name}.csv"] = tidy.table(board)
     texts["index.html"] = _index(found, names(found), problems)
@@ -106,11 +111,15 @@ def _how(board: Board) -> str:
 
 
 def _index(found: Sequence[Board], pages: Sequence[str], problems: Sequence[str]) -> str:
-    body = ["<h1>Leaderboards</h1>"]
+    body = [
+        "<h1>Leaderboards</h1>",
+        "<p>Of each lane, the entries level with its best; all entries, controls and chance stand on the pages.</p>",
+    ]
     for board, page in zip(found, pages, strict=True):
         body.append(f'<h2><a href="{escape(page)}.html">{escape(board.title)}</a></h2>')
         for block in board.blocks:
-            body.append(f"<h3>{layout.LANE_HEADINGS[block.lane]}</h3><ul>")
+            entries = f"{len(block.rows)} {'entry' if len(block.rows) == 1 else 'entries'}"
+            body.append(f"<h3>{layout.LANE_HEADINGS[block.lane]}, {entries}</h3><ul>")
             body += [f"<li>{escape(text)}</li>" for text in _leaders(board, block.rows)]
             body.append("</ul>")
     if problems:

@@ -10,7 +10,7 @@ from bench.report import boards, html
 from bench.report.whole import report
 from bench.report.words import MAIN
 
-VOID = {"meta", "img", "br", "source", "link"}
+VOID = {"meta", "img", "br", "source", "link", "wbr"}
 
 
 class Reader(HTMLParser):
@@ -86,6 +86,14 @@ def test_tables_say_what_the_boards_say(full):
     assert names[:4] == ["clap", "mert:layer=7", "mfcc", "<b>&\"'x"]
     assert names[4:] == ["Controls", "none", "shuffled:of=mfcc", "Chance", "chance"]
     assert re.fullmatch(r"0\.\d{4} \[0\.\d{4}, 0\.\d{4}\]", main[2][4])
+
+
+def test_long_names_may_break_between_their_parts_and_numbers_never(results):
+    results.add("jukebox:layer=36,treat=standardize")
+    results.add("mert:layer=7")
+    text = page(results)
+    assert ">jukebox:<wbr>layer=36,<wbr>treat=standardize<" in text
+    assert ">mert:layer=7<" in text
 
 
 def test_lanes_stand_side_by_side_and_apart(full):

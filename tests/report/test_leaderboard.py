@@ -50,6 +50,9 @@ def test_a_page_per_board_with_controls_and_an_index(results, tmp_path):
         assert f">{text}<" in page
     assert "demo-only" not in page
     assert f'href="{names[0]}"' in index
+    assert 'href="index.html"' in page
+    assert f'href="{names[1]}"' in page
+    assert "Lane: corrected, 3 entries" in index
     assert index.count("clap × knn: hot NDCG@10 ") == 2
     assert "mfcc × knn" not in index
     assert "built-in data" in index

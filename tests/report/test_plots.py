@@ -8,7 +8,7 @@ import pytest
 
 from bench.report import html
 from bench.report.plots import absent, draw
-from bench.report.plots.labels import spread_out
+from bench.report.plots.labels import both, spread_out
 from bench.report.plots.plot import _DARK, INK
 from bench.report.whole import report
 from bench.report.words import MAIN
@@ -65,6 +65,21 @@ def test_labels_keep_their_distance_and_order():
     assert places == pytest.approx([0.3033, 0.5033, 0.7033, 2.0], abs=1e-3)
     assert spread_out([3.0, 1.0], 0.5) == [3.0, 1.0]
     assert spread_out([], 1.0) == []
+
+
+def test_a_label_of_two_names_keeps_something_of_both():
+    assert both("mfcc", "knn", 28) == "mfcc × knn"
+    long = [both("jukebox:layer=36,treat=standardize", model, 28) for model in ("shallow", "bert4rec:embedding=frozen")]
+    assert [len(label) for label in long] == [28, 28]
+    assert long[0] == "jukebox:layer=36,… × shallow"
+    assert long[1].partition(" × ")[2].startswith("bert4rec:")
+
+
+def test_wide_figures_are_wider_on_the_page(full):
+    plots = report(full.read()).plots()
+    text = html.page("Results", [], [], plots, metrics=MAIN)
+    for plot in plots:
+        assert f'<figure style="width:{round(plot.width * 120)}px">' in text
 
 
 def test_without_matplotlib_there_is_one_clear_line(results, tmp_path):
