@@ -61,7 +61,7 @@ def write(
             raise BenchError(f"there is no report format {name!r}.{did_you_mean(name, FORMATS)}")
     texts: dict[str, str] = {}
     if "md" in formats:
-        figures = [(f"{plot.name}.svg", plot.alt) for plot in plots]
+        figures = [(f"{plot.name}.svg", plot.alt, plot.title) for plot in plots]
         texts["report.md"] = markdown.page(boards, folder, problems, metrics, chapters, figures)
     if "html" in formats:
         texts["report.html"] = html.page("Results", boards, chapters, plots, problems=problems, metrics=metrics)

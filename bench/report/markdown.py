@@ -24,11 +24,11 @@ def page(
     problems: Sequence[str],
     metrics: Sequence[str],
     chapters: Sequence[Chapter] = (),
-    figures: Sequence[tuple[str, str]] = (),
+    figures: Sequence[tuple[str, str, str]] = (),
 ) -> str:
     """Return the whole page; paths of records are relative to `folder`, where the page will stand.
 
-    `figures` are (file name, alternative text) of images beside the page.
+    `figures` are (file name, alternative text, caption) of images beside the page.
     """
     out = ["# Results", ""]
     if not boards and not chapters:
@@ -38,7 +38,9 @@ def page(
     for chapter in chapters:
         out += _chapter(chapter)
     if figures:
-        out += ["## Figures", "", *(text for name, alt in figures for text in (f"![{escape(alt)}]({name})", ""))]
+        out += ["## Figures", ""]
+        for name, alt, caption in figures:
+            out += [f"![{escape(alt)}]({name})", "", escape(caption), ""]
     if terms := explained(boards, metrics):
         out += ["## Glossary", "", *(f"- **{escape(word)}**: {escape(meaning)}." for word, meaning in terms), ""]
     if problems:
