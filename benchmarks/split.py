@@ -77,11 +77,16 @@ def bench_split(path: Path, out: Path) -> dict[str, object]:
 
     split = make(scan(path, logs.COLUMNS), GlobalTemporal(**logs.SPLIT))
     split.write(out)
-    train = split.pairs.filter(pl.col("part") == "train")
-    held = split.pairs.filter((pl.col("part") != "train") & ~pl.col("cold"))
-    sums = [int(train[name].cast(pl.Int64).sum()) for name in ("first", "last", "count")]
-    halves = [int((held["part"] == part).sum()) for part in ("valid", "test")]
-    return {"plays": split.counts["log"]["plays"], "train": train.height, "held": held.height, "sums": sums + halves}
+    part, cold = pl.col("part"), pl.col("cold")
+    found = split.pairs.lazy().select(
+        (part == "train").sum().alias("train"),
+        ((part != "train") & ~cold).sum().alias("held"),
+        *(pl.col(name).cast(pl.Int64).filter(part == "train").sum() for name in ("first", "last", "count")),
+        *(((part == each) & ~cold).sum().alias(each) for each in ("valid", "test")),
+    )
+    row = found.collect(engine="streaming").row(0, named=True)
+    sums = [row[name] for name in ("first", "last", "count", "valid", "test")]
+    return {"plays": split.counts["log"]["plays"], "train": row["train"], "held": row["held"], "sums": sums}
 
 
 def pandas_split(path: Path, out: Path) -> dict[str, object]:

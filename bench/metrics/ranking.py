@@ -85,7 +85,7 @@ def hits(topk: NDArray[np.int32], truth: Truth) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, eq=False)
 class Ranked:
-    """Hits of every list, with the running sums that the metrics share (column k - 1 belongs to k)."""
+    """Hits of every list, and what the metrics share. Hits are few: sums run over them, not over all places."""
 
     hit: NDArray[np.bool_]
     """(U, K)"""
@@ -93,19 +93,37 @@ class Ranked:
     """(U,), the number of held-out items, all above 0."""
 
     @cached_property
-    def count(self) -> NDArray[np.int32]:
-        """Hits so far (U, K)."""
-        return np.cumsum(self.hit, axis=1, dtype=np.int32)
+    def hits(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Whose each hit is and its place from 0, (H,) each, list by list from the head."""
+        user, place = np.divmod(np.flatnonzero(self.hit), self.hit.shape[1])
+        return user, place
 
     @cached_property
-    def gain(self) -> NDArray[np.float64]:
-        """Discounted hits so far (U, K)."""
-        return np.cumsum(self.hit * discounts(self.hit.shape[1]), axis=1)
+    def gains(self) -> NDArray[np.float64]:
+        """Discount of each hit (H,)."""
+        return discounts(self.hit.shape[1])[self.hits[1]]
 
     @cached_property
     def precisions(self) -> NDArray[np.float64]:
-        """Sum, so far, of the precision at each hit (U, K)."""
-        return np.cumsum(self.hit * (self.count / np.arange(1, self.hit.shape[1] + 1)), axis=1)
+        """Precision at each hit (H,): its number in its list over its rank."""
+        user, place = self.hits
+        begins = np.searchsorted(user, np.arange(len(self.hit)))
+        found: NDArray[np.float64] = (np.arange(1, len(user) + 1) - begins[user]) / (place + 1)
+        return found
+
+    def count(self, k: int) -> NDArray[np.int64]:
+        """Return the hits in the first k (U,)."""
+        counts: NDArray[np.int64] = np.count_nonzero(self.hit[:, :k], axis=1)
+        return counts
+
+    def summed(self, values: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+        """Return the sums (U,) of values (H,) of the hits in the first k."""
+        user, place = self.hits
+        if k < self.hit.shape[1]:
+            early = place < k
+            user, values = user[early], values[early]
+        sums: NDArray[np.float64] = np.bincount(user, values, minlength=len(self.hit)).astype(np.float64, copy=False)
+        return sums
 
     @cached_property
     def first(self) -> NDArray[np.float64]:
@@ -126,22 +144,22 @@ def ideal(sizes: NDArray[np.integer], k: int) -> NDArray[np.float64]:
 
 def hitrate(ranked: Ranked, k: int) -> NDArray[np.float64]:
     """1 if any held-out item is among the first k, else 0."""
-    return (ranked.count[:, k - 1] > 0).astype(np.float64)
+    return (ranked.count(k) > 0).astype(np.float64)
 
 
 def recall(ranked: Ranked, k: int) -> NDArray[np.float64]:
     """Hits in the first k over the number of held-out items |T| (not over min(k, |T|))."""
-    return ranked.count[:, k - 1] / ranked.sizes
+    return ranked.count(k) / ranked.sizes
 
 
 def precision(ranked: Ranked, k: int) -> NDArray[np.float64]:
     """Hits in the first k over k, also when fewer than k items were returned."""
-    return ranked.count[:, k - 1] / k
+    return ranked.count(k) / k
 
 
 def ndcg(ranked: Ranked, k: int) -> NDArray[np.float64]:
     """Sum over hits of 1 / log2(rank + 1), over that of a list with min(k, |T|) hits at its head."""
-    return ranked.gain[:, k - 1] / ideal(ranked.sizes, k)
+    return ranked.summed(ranked.gains, k) / ideal(ranked.sizes, k)
 
 
 def mrr(ranked: Ranked, k: int) -> NDArray[np.float64]:
@@ -151,12 +169,12 @@ def mrr(ranked: Ranked, k: int) -> NDArray[np.float64]:
 
 def average_precision(ranked: Ranked, k: int) -> NDArray[np.float64]:
     """Sum over hits in the first k of the precision at their rank, over |T|."""
-    return ranked.precisions[:, k - 1] / ranked.sizes
+    return ranked.summed(ranked.precisions, k) / ranked.sizes
 
 
 def average_precision_min(ranked: Ranked, k: int) -> NDArray[np.float64]:
     """As `average_precision`, over min(k, |T|): a perfect list scores 1 for any k."""
-    return ranked.precisions[:, k - 1] / np.minimum(ranked.sizes, k)
+    return ranked.summed(ranked.precisions, k) / np.minimum(ranked.sizes, k)
 
 
 METRICS: dict[str, tuple[Callable[[Ranked, int], NDArray[np.float64]], str]] = {
