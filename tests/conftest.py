@@ -1,5 +1,12 @@
 """Worlds small enough for every test run: real audio, real listening, made by the project's own generator."""
 
+import os
+
+# Work this small gains nothing from threads, and on a busy machine threads wait for one another. Set before NumPy and
+# torch are imported; processes that tests start inherit it.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
 import polars as pl
 import pytest
 

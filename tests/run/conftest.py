@@ -10,17 +10,6 @@ import pytest
 from bench.cli import main
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Work this small gains nothing from threads, and on a busy machine threads wait for one another."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @dataclass
 class Said:
     code: int
