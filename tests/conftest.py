@@ -7,10 +7,10 @@ import os
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
-import polars as pl
-import pytest
+import polars as pl  # noqa: E402
+import pytest  # noqa: E402
 
-from bench.data.synthetic import WorldSize, make_plays, make_world, render
+from bench.data.synthetic import WorldSize, make_plays, make_world, render  # noqa: E402
 
 
 @pytest.fixture(scope="session")
