@@ -37,7 +37,7 @@ from bench.metrics import Truth, evaluate
 from bench.protocols import RunContext
 from bench.rank import Candidates, rank
 from bench.registry import create
-from bench.run.cell import Validation
+from bench.run.recommend.evaluate import Validation
 from bench_recommenders._sequential import Sequential
 
 USERS, ITEMS, DIM, PLAYS, LENGTH = 400, 500, 32, 24_000, 64

@@ -21,7 +21,7 @@ import soundfile
 
 from bench.cli import main
 from bench.files import TEMPORARY
-from bench.run.collection import Collection
+from bench.run.embed import Collection
 from bench.testing import clips
 
 TRACKS = 80

@@ -272,9 +272,9 @@ def validate(content):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """The results of a real run without audio: two models, two treatments of chance, all controls."""
-    from bench.run.job import Job
-    from bench.run.request import Data, Place, Request
-    from bench.run.ui import Ui
+    from bench.run.progress import Ui
+    from bench.run.recommend.experiment import Job
+    from bench.run.recommend.request import Data, Place, Request
 
     folder = tmp_path_factory.mktemp("run")
     made = planted(60, 120, 8, seed=1, plays=6_000)

@@ -27,7 +27,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Fill what is missing, then write."""
     from bench.cli.screen import ui
-    from bench.run.collection import Collection, check_format
+    from bench.run.embed import Collection, check_format
 
     if len(args.extractor) != 1:
         raise BenchError(f"export writes one table, not {len(args.extractor)}: join with A+B, or export twice.")

@@ -31,11 +31,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Plan, verify if asked, fill, list failures."""
     from bench.cli.screen import ui
-    from bench.run.collection import Collection
+    from bench.run.embed import Collection
 
     voice = ui(quiet=args.quiet)
     if args.devices and not args.dry_run:
-        from bench.run.workers import run_each
+        from bench.run.processes import run_each
 
         run_each("extract", args.words, args.devices.split(","), args.shard or (1, 1))
     collection = Collection(data_of(args), args.extractor, args.lane, place_of(args), voice, args.shard)

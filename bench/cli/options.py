@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 from bench.files import cache_root
-from bench.run.request import Data, Place
+from bench.run.recommend.request import Data, Place
 from bench.specs import parse_list
 
 

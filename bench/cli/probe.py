@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
     """Plan, and unless it is a dry run, do it and print a table a task."""
     from bench.cli.screen import ui
     from bench.probes import DEFAULT
-    from bench.run.probe_job import ProbeJob
-    from bench.run.probe_request import ProbeRequest
+    from bench.run.probe.experiment import ProbeJob
+    from bench.run.probe.request import ProbeRequest
 
     if not args.extractor or not args.task:
         raise BenchError("give --extractor and --task, such as `bench probe --extractor mfcc --task all`.")

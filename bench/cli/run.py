@@ -54,8 +54,8 @@ def run(args: argparse.Namespace) -> int:
         return _again(args)
     if not args.extractor or not args.model:
         raise BenchError("give --extractor and --model, such as `bench run --extractor mfcc --model knn`.")
-    from bench.run.job import Job
-    from bench.run.request import Request
+    from bench.run.recommend.experiment import Job
+    from bench.run.recommend.request import Request
 
     request = Request(
         data=data_of(args),
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _again(args: argparse.Namespace) -> int:
     from bench.cli.screen import ui
-    from bench.run.again import repeat
+    from bench.run.repeat import repeat
 
     if args.extractor or args.model:
         raise BenchError("--from repeats what its record asks for: leave out --extractor and --model.")

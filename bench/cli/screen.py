@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bench.run.ui import Progress, Ui
+from bench.run.progress import Progress, Ui
 
 EVERY = 15.0
 """Seconds between progress lines where there is no terminal."""

@@ -18,8 +18,8 @@ from bench.cli.options import add_data, add_work, cutoffs, data_of, natural, pla
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
-    from bench.run.search import Search
-    from bench.run.trials import Trial
+    from bench.run.tune.search import Search
+    from bench.run.tune.trials import Trial
 
 ALIKE = ("extractor", "data", "root", "listens", "columns", "audio", "meta", "split", "k", "lane", "treat", "reference")
 """Options that ``bench run`` takes in the same words, and with them those of where things are."""
@@ -49,10 +49,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Search, evaluate the best, print all trials."""
     from bench.cli.screen import ui
-    from bench.run.job import Job
-    from bench.run.request import Request
-    from bench.run.search import Search, space_of
-    from bench.run.trials import chosen_sampler
+    from bench.run.recommend.experiment import Job
+    from bench.run.recommend.request import Request
+    from bench.run.tune.search import Search, space_of
+    from bench.run.tune.trials import chosen_sampler
     from bench.specs import parse
 
     if args.trials is None and args.max_time is None:

@@ -11,8 +11,8 @@ from bench.extract import make_ready
 from bench.protocols import Lane, TableSource
 from bench.published import Paper
 from bench.registry import create
-from bench.run.material import Opened
-from bench.run.request import Data, Request
+from bench.run.inputs import Opened
+from bench.run.recommend.request import Data, Request
 from bench.specs import parse
 
 ONION_FEATURES = {"mfcc": "id_mfcc_stats.tsv.bz2"}

@@ -13,12 +13,12 @@ from bench.recipes.cells import Backend, backends, requests, tell
 from bench.recipes.verdicts import chapter, estimates
 from bench.report.whole import Report, report
 from bench.results import Record
-from bench.run.job import Job
-from bench.run.material import open_data
-from bench.run.probe_job import ProbeJob
-from bench.run.probe_request import OWN, ProbeRequest
-from bench.run.request import Data, Place
-from bench.run.ui import Ui
+from bench.run.inputs import open_data
+from bench.run.probe.experiment import ProbeJob
+from bench.run.probe.request import OWN, ProbeRequest
+from bench.run.progress import Ui
+from bench.run.recommend.experiment import Job
+from bench.run.recommend.request import Data, Place
 
 
 @dataclass(frozen=True)

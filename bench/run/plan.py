@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from bench.errors import BenchError
 from bench.protocols import Estimate
-from bench.run.probe_request import ProbeCell
-from bench.run.request import Cell
+from bench.run.probe.request import ProbeCell
+from bench.run.recommend.request import Cell
 
 SCORES = 256 * 2**20
 AHEAD = 64 * 2**20

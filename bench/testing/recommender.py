@@ -17,9 +17,9 @@ from bench.data.synthetic import planted
 from bench.items import ItemTable
 from bench.protocols import Interactions, Lane, Recommender, RunContext
 from bench.registry import create
-from bench.run.fitting import check
-from bench.run.space import parse
-from bench.run.validation import Validation
+from bench.run.recommend.fit import check
+from bench.run.recommend.validation import Validation
+from bench.run.tune.space import parse
 from bench.specs import Spec, settings_from
 from bench.testing.pickles import holds_pickle
 

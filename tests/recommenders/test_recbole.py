@@ -24,7 +24,7 @@ from bench.errors import BenchError
 from bench.items import ItemTable
 from bench.protocols import Interactions, Plays, RunContext
 from bench.registry import create, get, install_line
-from bench.run.cell import measure
+from bench.run.recommend.evaluate import measure
 from bench.testing import RecommenderContract
 from bench_recommenders import _recbole_child as child
 from bench_recommenders import _recbole_data as data

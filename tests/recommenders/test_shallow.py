@@ -13,7 +13,7 @@ from bench.errors import BenchError
 from bench.items import ItemTable
 from bench.protocols import Interactions, RunContext
 from bench.registry import create
-from bench.run.cell import measure
+from bench.run.recommend.evaluate import measure
 from bench.testing import RecommenderContract
 from bench_recommenders._hinge import Batch, Net, dots, gathered, means
 from bench_recommenders._pairs import distinct, draw

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from bench.report.group import boards
 from bench.report.notes import notes
-from bench.run.entry import _non_commercial
+from bench.run.recommend.record import _non_commercial
 
 BOUND = {"non_commercial": True, "license": "CC BY-NC 4.0"}
 

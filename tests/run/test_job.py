@@ -15,10 +15,10 @@ import soundfile
 import bench.results
 from bench.errors import BenchError
 from bench.protocols import Recommender
-from bench.run.cell import measure
-from bench.run.job import Job
-from bench.run.request import Data, Place, Request
-from bench.run.ui import Ui
+from bench.run.progress import Ui
+from bench.run.recommend.evaluate import measure
+from bench.run.recommend.experiment import Job
+from bench.run.recommend.request import Data, Place, Request
 from bench.testing import clips
 
 SCHEMA = json.loads((Path(bench.results.__file__).parent / "record.schema.json").read_text())

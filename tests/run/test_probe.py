@@ -13,12 +13,12 @@ import bench.results
 from bench.errors import BenchError
 from bench.protocols import TaskData
 from bench.registry import create, names
-from bench.run.probe_cell import fewer, rounds
-from bench.run.probe_interval import interval
-from bench.run.probe_leaks import contaminated, leaks, untangle
-from bench.run.probe_request import ProbeRequest, cells
-from bench.run.probe_tasks import Asked
-from bench.run.request import Data
+from bench.run.probe.evaluate import fewer, rounds
+from bench.run.probe.intervals import interval
+from bench.run.probe.leaks import contaminated, leaks, untangle
+from bench.run.probe.request import ProbeRequest, cells
+from bench.run.probe.tasks import Asked
+from bench.run.recommend.request import Data
 from bench.tasks import twins
 
 SCHEMA = json.loads((Path(bench.results.__file__).parent / "record.schema.json").read_text())
@@ -279,7 +279,7 @@ def test_the_interval_is_that_of_the_groups():
 
 def test_a_part_without_vectors_is_refused():
     from bench.protocols import RunContext
-    from bench.run.probe_cell import score
+    from bench.run.probe.evaluate import score
 
     data = _task()
     present = (data.items["part"] != "test").to_numpy()

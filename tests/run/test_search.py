@@ -12,10 +12,10 @@ import pytest
 import bench.results
 from bench.data.parts import Split
 from bench.errors import BenchError
-from bench.run.job import Job
-from bench.run.request import Data, Place, Request
-from bench.run.search import Search
-from bench.run.ui import Ui
+from bench.run.progress import Ui
+from bench.run.recommend.experiment import Job
+from bench.run.recommend.request import Data, Place, Request
+from bench.run.tune.search import Search
 
 SCHEMA = json.loads((Path(bench.results.__file__).parent / "record.schema.json").read_text())
 

@@ -5,8 +5,8 @@ import pytest
 
 from bench.errors import BenchError
 from bench.registry import get, names
-from bench.run.space import parse
-from bench.run.trials import Journal, Trial, propose
+from bench.run.tune.space import parse
+from bench.run.tune.trials import Journal, Trial, propose
 from bench.specs import Spec, settings_from
 
 TEXT = "rate=0.0001..0.1(log),layers=1..3,width=8..512(log),loss=full|sampled,share=-0.5..0.5"

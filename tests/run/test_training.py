@@ -21,9 +21,9 @@ from bench.protocols import Estimate, Recommender, RunContext, Shape
 from bench.registry import create
 from bench.report import boards
 from bench.results import read
-from bench.run.cell import measure
-from bench.run.fitting import check, trained
-from bench.run.validation import Validation
+from bench.run.recommend.evaluate import measure
+from bench.run.recommend.fit import check, trained
+from bench.run.recommend.validation import Validation
 
 SCHEMA = json.loads((Path(bench.results.__file__).parent / "record.schema.json").read_text())
 

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from bench.cli import main
-from bench.run.workers import _without
+from bench.run.processes import _without
 from bench.testing import clips
 
 

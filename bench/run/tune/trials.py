@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bench.errors import BenchError
-from bench.run.space import Choice, Parameter
+from bench.run.tune.space import Choice, Parameter
 
 Sampler = Literal["tpe", "random"]
 SAMPLERS: tuple[Sampler, ...] = ("tpe", "random")

@@ -16,11 +16,11 @@ from bench.items import Tables, audio_extractors
 from bench.protocols import Lane
 from bench.registry import create
 from bench.run import plan
-from bench.run.fillings import Fillings
-from bench.run.material import catalog_of, open_data
-from bench.run.request import Data, Place
-from bench.run.ui import Ui
-from bench.run.vectors import Audio
+from bench.run.extraction_plan import Fillings
+from bench.run.extraction_task import Audio
+from bench.run.inputs import catalog_of, open_data
+from bench.run.progress import Ui
+from bench.run.recommend.request import Data, Place
 from bench.specs import Spec
 
 FORMATS = (".npy", ".parquet", ".tsv")

@@ -12,7 +12,7 @@ from bench.items import audio_extractors
 from bench.probes import DEFAULT
 from bench.protocols import LANES, Lane, TableSource
 from bench.registry import create, get, names
-from bench.run.request import CONTROL_EXTRACTORS, Data, check_layer
+from bench.run.recommend.request import CONTROL_EXTRACTORS, Data, check_layer
 from bench.specs import Spec, parse_sum
 
 ALL = "all"

@@ -14,13 +14,13 @@ from bench.files import digest
 from bench.protocols import Lane, RunContext
 from bench.registry import create, get
 from bench.results import Record
-from bench.run.entry import treat_of
-from bench.run.fitting import check
-from bench.run.job import Job
 from bench.run.plan import number as counted
-from bench.run.space import Parameter, parse
-from bench.run.trials import Journal, Sampler, Trial, chosen_sampler, propose
-from bench.run.validation import Validation, absent
+from bench.run.recommend.experiment import Job
+from bench.run.recommend.fit import check
+from bench.run.recommend.record import treat_of
+from bench.run.recommend.validation import Validation, absent
+from bench.run.tune.space import Parameter, parse
+from bench.run.tune.trials import Journal, Sampler, Trial, chosen_sampler, propose
 from bench.specs import Spec
 from bench.specs import parse as parse_spec
 

@@ -16,7 +16,7 @@ from bench.errors import BenchError
 from bench.items import ItemTable
 from bench.protocols import Estimate, Interactions, Recommender, RunContext, Shape
 from bench.results import Record
-from bench.run.validation import Validation, absent
+from bench.run.recommend.validation import Validation, absent
 
 
 @dataclass(frozen=True)

@@ -22,16 +22,16 @@ from bench.probes import wants_layers
 from bench.protocols import RunContext, TableSource
 from bench.results import Record
 from bench.run import plan
-from bench.run.fillings import Fillings
-from bench.run.job import Finished
-from bench.run.probe_cell import linked, score
-from bench.run.probe_entry import COSINE, blank, inputs, probe_settings
-from bench.run.probe_leaks import contaminated, leaks, untangle
-from bench.run.probe_request import ProbeCell, ProbeRequest, cells, layers, lines
-from bench.run.probe_tasks import FILES, Asked, open_tasks
-from bench.run.request import Place
-from bench.run.ui import Ui
-from bench.run.vectors import Audio, Filling
+from bench.run.extraction_plan import Fillings
+from bench.run.extraction_task import Audio, Filling
+from bench.run.probe.evaluate import linked, score
+from bench.run.probe.leaks import contaminated, leaks, untangle
+from bench.run.probe.record import COSINE, blank, inputs, probe_settings
+from bench.run.probe.request import ProbeCell, ProbeRequest, cells, layers, lines
+from bench.run.probe.tasks import FILES, Asked, open_tasks
+from bench.run.progress import Ui
+from bench.run.recommend.experiment import Finished
+from bench.run.recommend.request import Place
 
 
 @dataclass

@@ -16,7 +16,7 @@ from bench.errors import BenchError
 from bench.metrics.keys import key_points
 from bench.probes import ProbeData, probe, subsample
 from bench.protocols import PARTS, Part, RunContext, Task, TaskData
-from bench.run.probe_interval import interval
+from bench.run.probe.intervals import interval
 
 
 @dataclass

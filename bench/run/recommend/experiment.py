@@ -21,15 +21,15 @@ from bench.protocols import TableSource
 from bench.registry import create
 from bench.results import Record
 from bench.run import plan
-from bench.run.cell import measure
-from bench.run.entry import blank, inputs, treat_of
-from bench.run.estimates import estimates
-from bench.run.fillings import Fillings
-from bench.run.fitting import cut_short
-from bench.run.material import Material, open_material
-from bench.run.request import Cell, Place, Request, cells
-from bench.run.ui import Ui
-from bench.run.vectors import Audio, Filling
+from bench.run.extraction_plan import Fillings
+from bench.run.extraction_task import Audio, Filling
+from bench.run.inputs import Material, open_material
+from bench.run.progress import Ui
+from bench.run.recommend.estimates import estimates
+from bench.run.recommend.evaluate import measure
+from bench.run.recommend.fit import cut_short
+from bench.run.recommend.record import blank, inputs, treat_of
+from bench.run.recommend.request import Cell, Place, Request, cells
 from bench.specs import parse_sum
 
 DUPLICATES_UP_TO = 60_000**2 * 256

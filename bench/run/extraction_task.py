@@ -21,7 +21,7 @@ from bench.extract.readers import Source
 from bench.files import digest, whole
 from bench.hashes import HashIndex
 from bench.registry import get
-from bench.run.request import Place
+from bench.run.recommend.request import Place
 
 UNIT = 4096
 """Tracks in one unit of an engine's work."""

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from bench import results
 from bench.results import Record
-from bench.run.fitting import cut_short
-from bench.run.job import Job
-from bench.run.probe_job import ProbeJob
-from bench.run.probe_request import ProbeRequest
-from bench.run.request import Place, Request
-from bench.run.ui import Ui
+from bench.run.probe.experiment import ProbeJob
+from bench.run.probe.request import ProbeRequest
+from bench.run.progress import Ui
+from bench.run.recommend.experiment import Job
+from bench.run.recommend.fit import cut_short
+from bench.run.recommend.request import Place, Request
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from bench.files import digest
 from bench.probes import settings_of
 from bench.registry import lane_of
 from bench.results import Record
-from bench.run.entry import about_extractor
-from bench.run.probe_request import ProbeCell, ProbeRequest, of_cell
-from bench.run.probe_tasks import Asked
+from bench.run.probe.request import ProbeCell, ProbeRequest, of_cell
+from bench.run.probe.tasks import Asked
+from bench.run.recommend.record import about_extractor
 from bench.specs import parse
 
 COSINE, WMF = "cosine", "wmf"

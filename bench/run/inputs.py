@@ -21,7 +21,7 @@ from bench.hashes import HashIndex
 from bench.protocols import Dataset, NoSettings
 from bench.registry import get
 from bench.run import splits
-from bench.run.request import Data, Place
+from bench.run.recommend.request import Data, Place
 from bench.specs import parse, settings_from
 
 META = ("artist", "album", "title", "tags", "genre")

@@ -12,9 +12,9 @@ from bench.items import ItemTable, audio_extractors
 from bench.protocols import TableSource
 from bench.registry import create
 from bench.run import plan
-from bench.run.entry import treat_of
-from bench.run.fitting import check
-from bench.run.request import Cell, Request
+from bench.run.recommend.fit import check
+from bench.run.recommend.record import treat_of
+from bench.run.recommend.request import Cell, Request
 from bench.specs import parse_sum
 
 Table = Callable[[str, int, str], ItemTable]

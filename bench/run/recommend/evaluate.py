@@ -19,9 +19,9 @@ from bench.items import ItemTable
 from bench.metrics import chance, evaluate_beyond
 from bench.metrics.beyond import PerUser
 from bench.protocols import Interactions, Recommender, RunContext
-from bench.run.fitting import trained
-from bench.run.lists import SETS, evaluated, lists
-from bench.run.validation import Validation
+from bench.run.recommend.fit import trained
+from bench.run.recommend.top_lists import SETS, evaluated, lists
+from bench.run.recommend.validation import Validation
 
 
 @dataclass

@@ -9,7 +9,7 @@ import polars as pl
 from bench.data.catalogues import same_catalogue
 from bench.protocols import PARTS
 from bench.results import Record
-from bench.run.probe_tasks import Asked
+from bench.run.probe.tasks import Asked
 
 SHOWN = 3
 """Examples in a message."""

@@ -11,8 +11,8 @@ from bench.data.catalogues import same_catalogue
 from bench.files import digest
 from bench.registry import create, lane_of, origin
 from bench.results import Record
-from bench.run.material import Material
-from bench.run.request import Cell, Request, of_cell
+from bench.run.inputs import Material
+from bench.run.recommend.request import Cell, Request, of_cell
 from bench.specs import Spec, parse, parse_sum
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from bench.extract import set_sha256
 from bench.run import plan
-from bench.run.request import Place
-from bench.run.ui import Ui
-from bench.run.vectors import Audio, Filling
+from bench.run.extraction_task import Audio, Filling
+from bench.run.progress import Ui
+from bench.run.recommend.request import Place
 
 
 class Fillings:

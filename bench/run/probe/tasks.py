@@ -18,9 +18,9 @@ from bench.files import digest
 from bench.protocols import PARTS, Dataset, Task, TaskData
 from bench.registry import create, origin
 from bench.run import plan
-from bench.run.material import Opened, match, open_data
-from bench.run.probe_request import ProbeRequest
-from bench.run.request import Place
+from bench.run.inputs import Opened, match, open_data
+from bench.run.probe.request import ProbeRequest
+from bench.run.recommend.request import Place
 from bench.specs import parse
 
 FILES = ("path", "offset", "duration")

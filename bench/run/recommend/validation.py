@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bench.data.split import Split, Which
 from bench.errors import BenchError
 from bench.protocols import Interactions, Recommender
-from bench.run.lists import SETS, evaluated, lists
+from bench.run.recommend.top_lists import SETS, evaluated, lists
 
 
 def absent(split: Split, who: str) -> str | None:

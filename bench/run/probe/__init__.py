@@ -1,0 +1,1 @@
+"""MIR tasks: fit probes on frozen vectors and score their answers."""

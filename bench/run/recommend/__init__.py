@@ -1,0 +1,1 @@
+"""Recommendation: fit a recommender on frozen item tables, rank, measure."""
