@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import treatments
+from bench.entries import Component, ExtractorEntry
 from bench.errors import BenchError
 from bench.extract import open_set
-from bench.protocols import Lane, TableSource
-from bench.registry import create
-from bench.specs import Spec, parse_sum
+from bench.protocols import TableSource
 
 Raw = tuple[NDArray[np.float32], NDArray[np.bool_]]
 """Vectors (N, D), and which rows have one (N,)."""
@@ -76,57 +75,49 @@ class Tables:
 
     cache: Path
     row_of: Mapping[str, str]
-    lane: Lane = "corrected"
     seed: int = 0
 
     def build(
         self,
-        text: str,
+        entry: ExtractorEntry,
         ids: Sequence[str],
         *,
         hot: NDArray[np.bool_],
         meta: Mapping[str, Sequence[Any]] | None = None,
-        treat: str = "",
     ) -> ItemTable:
-        """Build the table of one list entry (``A`` or ``A+B``) for sorted `ids`.
+        """Build the table of an entry for sorted `ids`, with the entry's treatment.
 
-        A sum normalises each part (l2) before joining, so that no part drowns the other by its scale;
+        A sum ``A+B`` normalises each part (l2) before joining, so that no part drowns the other by its scale;
         an item needs a vector in every part.
         """
-        vectors, present = self.joined(text, ids)
+        vectors, present = self.joined(entry, ids)
         if not present.any():
-            raise BenchError(f"{text}: none of the {len(ids)} items has a vector. Look at the failures listed.")
-        if steps := treatments.parse(treat):
+            raise BenchError(f"{entry}: none of the {len(ids)} items has a vector. Look at the failures listed.")
+        if steps := treatments.parse(entry.treat):
             vectors = treatments.apply(vectors, steps, fit=hot & present, seed=self.seed)
         vectors = np.where(present[:, None], vectors, np.float32(0.0)).astype(np.float32)
         return ItemTable(list(ids), vectors, present, hot.copy(), meta or {})
 
-    def joined(self, text: str, ids: Sequence[str]) -> Raw:
+    def joined(self, entry: ExtractorEntry, ids: Sequence[str]) -> Raw:
         """Read ``A`` as it is, or ``A+B`` with each part at length 1, side by side."""
-        parts = [self.raw(spec, ids) for spec in parse_sum(text)]
+        parts = [self.raw(component, ids) for component in entry.components]
         if len(parts) == 1:
             return parts[0]
         present = np.logical_and.reduce([there for _, there in parts])
         return np.concatenate([treatments.l2(vectors) for vectors, _ in parts], axis=1), present
 
-    def raw(self, spec: Spec, ids: Sequence[str]) -> Raw:
+    def raw(self, component: Component, ids: Sequence[str]) -> Raw:
         """Read one extractor's vectors (N, D) as they are, in the order of `ids`."""
-        layer = spec.settings.get("layer")
-        plugin = create("extractors", spec.without("layer"), lane=self.lane)
-        if isinstance(plugin, TableSource):
-            if layer:
-                raise BenchError(f"{spec}: {spec.name} has no layers.")
-            return self._source(plugin, ids)
-        known = open_set(self.cache, plugin)
-        chosen = layer or plugin.default_layer or next(reversed(list(plugin.layers)))
+        if isinstance(component.plugin, TableSource):
+            return self._source(component.plugin, component.base, ids)
         rows = [self.row_of.get(i, "") for i in ids]
-        return known.read(chosen, rows)
+        return open_set(self.cache, component.plugin).read(component.layer_used, rows)
 
-    def _source(self, plugin: TableSource, ids: Sequence[str]) -> Raw:
+    def _source(self, plugin: TableSource, of: ExtractorEntry | None, ids: Sequence[str]) -> Raw:
         base: NDArray[np.float32] | None = None
         present = np.ones(len(ids), np.bool_)
-        if plugin.of:
-            base, present = self.joined(plugin.of, ids)
+        if of is not None:
+            base, present = self.joined(of, ids)
         asked = [i for i, there in zip(ids, present, strict=True) if there]
         have = plugin.present(asked)
         rows = np.flatnonzero(present)[have]
@@ -144,21 +135,3 @@ class Tables:
         present = np.zeros(len(ids), np.bool_)
         present[rows] = True
         return vectors, present
-
-
-def extractors_behind(texts: Sequence[str], make: Callable[[Spec], Any]) -> list[Any]:
-    """Return every extractor behind list entries, once a spec, those imitated (`of`) included."""
-    found: dict[str, Any] = {}
-    todo = [spec for text in texts for spec in parse_sum(text)]
-    while todo:
-        spec = todo.pop(0).without("layer")
-        if str(spec) not in found:
-            plugin = found[str(spec)] = make(spec)
-            if isinstance(plugin, TableSource) and plugin.of:
-                todo.extend(parse_sum(plugin.of))
-    return list(found.values())
-
-
-def audio_extractors(texts: Sequence[str], make: Callable[[Spec], Any]) -> list[Any]:
-    """Return those of `extractors_behind` that hear audio."""
-    return [plugin for plugin in extractors_behind(texts, make) if not isinstance(plugin, TableSource)]

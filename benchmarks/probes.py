@@ -21,7 +21,7 @@ import numpy as np
 from about import machine
 
 from bench.metrics.labels import tag_scores
-from bench.probes import PARTS, ProbeData, probe
+from bench.probes import PARTS, ProbeData, probe, resolve_probe
 from bench.protocols import RunContext
 from bench.specs import parse_list
 
@@ -47,7 +47,7 @@ def main() -> None:
     for spec in parse_list(arguments.specs):
         run = RunContext(seed=arguments.seed, device=arguments.device, folder=arguments.folder)
         before, began = cpu(), time.perf_counter()
-        outcome = probe(data, spec, seed=arguments.seed, run=run)
+        outcome = probe(data, resolve_probe(spec), seed=arguments.seed, run=run)
         spent, wall = cpu() - before, time.perf_counter() - began
         scores = tag_scores(data.y["test"], outcome.prediction)
         auc, precision = 100 * scores["roc_auc"], 100 * scores["average_precision"]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bench import treatments
+from bench.entries import resolve
 from bench.items import Tables
 
 N, WIDTH = 120, 12
@@ -34,7 +35,7 @@ def test_cold_vectors_do_not_reach_the_treatment_of_others(tmp_path, text, joine
     for name, table in (("a", vectors), ("b", changed)):
         spec = write(tmp_path, name, table)
         spec = f"{spec}+{spec}" if joined else spec
-        built.append(Tables(tmp_path / "cache", {}).build(spec, IDS, hot=HOT, treat=typed(text)).vectors)
+        built.append(Tables(tmp_path / "cache", {}).build(resolve(spec, treat=typed(text)), IDS, hot=HOT).vectors)
     before, after = built
     np.testing.assert_array_equal(before[HOT], after[HOT])
     assert not np.array_equal(before[~HOT], after[~HOT])
@@ -49,7 +50,7 @@ def test_a_cold_track_is_treated_alone(tmp_path, text):
     cold = np.flatnonzero(~HOT)
     changed[cold[1:]] *= -7
     before, after = (
-        Tables(tmp_path / "cache", {}).build(write(tmp_path, n, v), IDS, hot=HOT, treat=typed(text)).vectors
+        Tables(tmp_path / "cache", {}).build(resolve(write(tmp_path, n, v), treat=typed(text)), IDS, hot=HOT).vectors
         for n, v in (("a", vectors), ("b", changed))
     )
     np.testing.assert_allclose(before[cold[0]], after[cold[0]], rtol=1e-6)

@@ -2,6 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from bench.entries import resolve
 from bench.errors import BenchError
 from bench.items import ItemTable, Tables
 
@@ -23,7 +24,7 @@ def vectors(tmp_path):
 
 def build(text, tmp_path, treat="", ids=IDS, seed=0):
     tables = Tables(tmp_path / "cache", {}, seed=seed)
-    return tables.build(text, ids, hot=np.arange(len(ids)) < 20, treat=treat)
+    return tables.build(resolve(text, treat=treat), ids, hot=np.arange(len(ids)) < 20)
 
 
 def test_rows_are_aligned_by_id_and_coverage_is_reported(vectors, tmp_path):
@@ -141,12 +142,14 @@ def test_onion_and_yambda_shapes_are_read(tmp_path):
 
     onion = tmp_path / "id_mfcc_stats.tsv.bz2"
     onion.write_bytes(bz2.compress(b"MFCC0\tcov_0\tid\n1.5\t2\t007\n-1\t3e-2\t0A\n"))
-    table = Tables(tmp_path, {}).build(f"precomputed:path=({onion})", ["007", "0A"], hot=np.ones(2, bool))
+    table = Tables(tmp_path, {}).build(resolve(f"precomputed:path=({onion})"), ["007", "0A"], hot=np.ones(2, bool))
     assert np.allclose(table.vectors, [[1.5, 2], [-1, 0.03]])
     yambda = tmp_path / "embeddings.parquet"
     lists = pl.Series([[1.0, 2.0], [3.0, 4.0]], dtype=pl.List(pl.Float64))
     pl.DataFrame({"item_id": [9, 10], "embed": lists, "normalized_embed": lists * 0.5}).write_parquet(yambda)
     spec = f"precomputed:path=({yambda}),column=embed"
-    assert np.allclose(Tables(tmp_path, {}).build(spec, ["10", "9"], hot=np.ones(2, bool)).vectors, [[3, 4], [1, 2]])
+    assert np.allclose(
+        Tables(tmp_path, {}).build(resolve(spec), ["10", "9"], hot=np.ones(2, bool)).vectors, [[3, 4], [1, 2]]
+    )
     with pytest.raises(BenchError, match="column= one of embed, normalized_embed"):
-        Tables(tmp_path, {}).build(f"precomputed:path=({yambda})", ["9"], hot=np.ones(1, bool))
+        Tables(tmp_path, {}).build(resolve(f"precomputed:path=({yambda})"), ["9"], hot=np.ones(1, bool))

@@ -272,16 +272,17 @@ def validate(content):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """The results of a real run without audio: two models, two treatments of chance, all controls."""
+    from bench.run.options import Data, Environment
     from bench.run.progress import Ui
-    from bench.run.recommend.experiment import Job
-    from bench.run.recommend.request import Data, Place, Request
+    from bench.run.recommend.experiment import RecommendExperiment
+    from bench.run.recommend.request import RecommendRequest
 
     folder = tmp_path_factory.mktemp("run")
     made = planted(60, 120, 8, seed=1, plays=6_000)
     made.listens.write_parquet(folder / "plays.parquet")
     np.save(folder / "v.npy", made.tables["aligned"])
     (folder / "v.ids.txt").write_text("\n".join(made.ids))
-    request = Request(
+    request = RecommendRequest(
         data=Data(listens=str(folder / "plays.parquet")),
         extractors=(f"precomputed:path=({folder}/v.npy)", "random:dim=4"),
         models=("knn", "popularity"),
@@ -291,8 +292,8 @@ def run(tmp_path_factory):
         treat="standardize",
         reference=None,
     )
-    place = Place(cache=folder / "cache", results=folder / "results", device="cpu")
-    Job(request, place, Ui(log=lambda _: None)).do()
+    place = Environment(cache=folder / "cache", results=folder / "results", device="cpu")
+    RecommendExperiment(request, place, Ui(log=lambda _: None)).open().do()
     return folder / "results"
 
 

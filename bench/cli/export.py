@@ -37,6 +37,6 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return 0
     failed = collection.fill()
-    rows, width = collection.export(args.extractor[0], args.out)
+    rows, width = collection.export(args.out)
     print(f"{args.out}: {rows} tracks x {width}" + (f"; {failed} tracks have no vector" if failed else ""))
     return 2 if args.max_failed is not None and failed > args.max_failed else 0

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
         run_each("extract", args.words, args.devices.split(","), args.shard or (1, 1))
     collection = Collection(data_of(args), args.extractor, args.lane, place_of(args), voice, args.shard)
-    if not collection.fillings:
+    if not collection.extraction:
         raise BenchError(f"{', '.join(args.extractor)}: no audio is heard for these, so there is nothing to extract.")
     if args.verify:
         for name, removed in collection.verify():

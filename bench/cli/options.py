@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 from bench.files import cache_root
-from bench.run.recommend.request import Data, Place
+from bench.run.options import Data, Environment
 from bench.specs import parse_list
 
 
@@ -58,9 +58,9 @@ def add_cache(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--cache", metavar="DIR", help=help_)
 
 
-def place_of(args: argparse.Namespace) -> Place:
+def place_of(args: argparse.Namespace) -> Environment:
     """Read where and how the work is done."""
-    return Place(
+    return Environment(
         cache=cache_root(args.cache),
         results=Path(getattr(args, "results", None) or "results"),
         device=args.device,

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
+from bench.cli.ending import carry_out
 from bench.cli.options import add_data, add_work, data_of, place_of, positive, specs
 from bench.errors import BenchError
 
@@ -42,9 +43,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plan, and unless it is a dry run, do it and print a table a task."""
+    from bench.cli.answers import show
     from bench.cli.screen import ui
     from bench.probes import DEFAULT
-    from bench.run.probe.experiment import ProbeJob
+    from bench.run.probe.experiment import ProbeExperiment
     from bench.run.probe.request import ProbeRequest
 
     if not args.extractor or not args.task:
@@ -64,19 +66,6 @@ def run(args: argparse.Namespace) -> int:
         controls=not args.no_controls,
         allow_leaks=args.allow_leaks,
     )
-    job = ProbeJob(request, place_of(args), ui(quiet=args.quiet))
-    todo = job.plan()
-    if args.dry_run:
-        return 0
-    done = job.do()
-    from bench.cli.answers import show
-    from bench.run.plan import number
-
-    show([record for _, record in done.records])
-    if not todo or not done.computed:
-        print("Nothing was recomputed: every cell has a record of the same inputs (--again computes anew).")
-    print(f"{number(len(done.records), 'record')} in {job.place.results / 'mir'}")
-    if args.max_failed is not None and done.failed_tracks > args.max_failed:
-        print(f"{done.failed_tracks} tracks failed, more than --max-failed {args.max_failed}.")
-        return 2
-    return 0
+    experiment = ProbeExperiment(request, place_of(args), ui(quiet=args.quiet))
+    where = f"{{records}} in {experiment.environment.results / 'mir'}"
+    return carry_out(experiment, args, lambda records: show([record for _, record in records]), where)

@@ -39,7 +39,7 @@ def _names(text: str) -> tuple[str, ...]:
 def run(args: argparse.Namespace) -> int:
     """Check everything, plan, and unless it is a dry run, do it and show the tables."""
     from bench.cli.screen import ui
-    from bench.recipes.run import Cooking, Recipe
+    from bench.recipes.run import Recipe, RecipeRun
 
     recipe = Recipe(
         name=args.name,
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         embeddings=args.embeddings,
         mir_root=args.mir_root,
     )
-    work = Cooking(recipe, place_of(args), ui(quiet=args.quiet))
+    work = RecipeRun(recipe, place_of(args), ui(quiet=args.quiet))
     work.plan()
     if args.dry_run:
         return 0

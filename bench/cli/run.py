@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bench.cli.ending import carry_out
 from bench.cli.options import add_data, add_work, cutoffs, data_of, place_of, positive, seconds, specs
 from bench.errors import BenchError
 
@@ -54,10 +55,11 @@ def run(args: argparse.Namespace) -> int:
         return _again(args)
     if not args.extractor or not args.model:
         raise BenchError("give --extractor and --model, such as `bench run --extractor mfcc --model knn`.")
-    from bench.run.recommend.experiment import Job
-    from bench.run.recommend.request import Request
+    from bench.report import boards, show
+    from bench.run.recommend.experiment import RecommendExperiment
+    from bench.run.recommend.request import RecommendRequest
 
-    request = Request(
+    request = RecommendRequest(
         data=data_of(args),
         extractors=args.extractor,
         models=args.model,
@@ -70,23 +72,10 @@ def run(args: argparse.Namespace) -> int:
         controls=not args.no_controls,
         refit=args.refit,
     )
-    job = Job(request, place_of(args), ui(quiet=args.quiet))
-    todo = job.plan()
-    if args.dry_run:
-        return 0
-    done = job.do()
-    from bench.report import boards, show
-    from bench.run.plan import number
-
-    show(boards(done.records))
-    if not todo or not done.computed:
-        print("Nothing was recomputed: every cell has a record of the same inputs (--again computes anew).")
-    where = job.place.results
-    print(f"{number(len(done.records), 'record')} in {where}; tables for a paper: bench report {where}")
-    if args.max_failed is not None and done.failed_tracks > args.max_failed:
-        print(f"{done.failed_tracks} tracks failed, more than --max-failed {args.max_failed}.")
-        return 2
-    return 0
+    experiment = RecommendExperiment(request, place_of(args), ui(quiet=args.quiet))
+    results = experiment.environment.results
+    where = f"{{records}} in {results}; tables for a paper: bench report {results}"
+    return carry_out(experiment, args, lambda records: show(boards(records)), where)
 
 
 def _again(args: argparse.Namespace) -> int:

@@ -49,16 +49,15 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Search, evaluate the best, print all trials."""
     from bench.cli.screen import ui
-    from bench.run.recommend.experiment import Job
-    from bench.run.recommend.request import Request
+    from bench.run.recommend.experiment import RecommendExperiment
+    from bench.run.recommend.request import RecommendRequest
     from bench.run.tune.search import Search, space_of
     from bench.run.tune.trials import chosen_sampler
-    from bench.specs import parse
 
     if args.trials is None and args.max_time is None:
         raise BenchError("give --trials N, --max-time T, or both: a search has no end of its own.")
     limit, args.max_time = args.max_time, None  # of the search; the final training has all the time it needs
-    request = Request(
+    request = RecommendRequest(
         data=data_of(args),
         extractors=(args.extractor,),
         models=(args.model,),
@@ -71,13 +70,15 @@ def run(args: argparse.Namespace) -> int:
         controls=False,
         refit=args.refit,
     )
-    job = Job(request, place_of(args), ui(quiet=args.quiet))
-    space, sampler = space_of(parse(job.cells[0].model), args.space, args.lane), chosen_sampler(args.sampler)
-    job.plan()
+    experiment = RecommendExperiment(request, place_of(args), ui(quiet=args.quiet))
+    experiment.check()
+    space = space_of(experiment.cells[0].model.spec, args.space, args.lane)
+    sampler = chosen_sampler(args.sampler)
+    experiment.open().plan()
     if args.dry_run:
-        job.ui.log(f"space: {','.join(map(str, space))}; sampler {sampler}, seed {args.seed}")
+        experiment.ui.log(f"space: {','.join(map(str, space))}; sampler {sampler}, seed {args.seed}")
         return 0
-    search = Search(job, space=args.space, sampler=args.sampler, seed=args.seed)
+    search = Search(experiment, space=args.space, sampler=args.sampler, seed=args.seed)
     search.go(args.trials, limit)
     path, record = search.finish()
     _show(search)
@@ -95,7 +96,7 @@ def _show(search: Search) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("Trial", f"Validation NDCG@{search.job.k[0]}", title="Trials")
+    table = Table("Trial", f"Validation NDCG@{search.experiment.k[0]}", title="Trials")
     for name in ("Settings", "Seconds", "Ended by"):
         table.add_column(name, overflow="fold")
     order = sorted(search.trials, key=lambda trial: (trial.value is None, -(trial.value or 0.0), trial.number))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from bench.errors import BenchError, did_you_mean
@@ -12,8 +13,26 @@ from bench.protocols import RunContext
 from bench.specs import parse, settings_from
 
 
-def settings_of(spec: str) -> tuple[str, Any]:
-    """Return a probe's name and its settings, checked: ``settings.mixture`` says whether it wants all layers.
+@dataclass(frozen=True)
+class ProbeEntry:
+    """A probe as typed, with its name and settings."""
+
+    text: str
+    name: str
+    settings: Any
+
+    def __str__(self) -> str:
+        """Return the spec as typed."""
+        return self.text
+
+    @property
+    def mixture(self) -> bool:
+        """Whether the probe learns a mixture of layers, so that its vectors must be (n, layers, D)."""
+        return bool(getattr(self.settings, "mixture", False))
+
+
+def resolve_probe(text: str) -> ProbeEntry:
+    """Resolve a probe's spec, ``NAME[:key=value,...]`` with a name of `PROBES`.
 
     Raises
     ------
@@ -21,26 +40,21 @@ def settings_of(spec: str) -> tuple[str, Any]:
         For an unknown probe or setting.
 
     """
-    asked = parse(spec)
-    if asked.name not in PROBES:
-        raise BenchError(f"there is no probe {asked.name!r}.{did_you_mean(asked.name, PROBES)}")
-    return asked.name, settings_from(PROBES[asked.name][0], asked)
+    spec = parse(text)
+    if spec.name not in PROBES:
+        raise BenchError(f"there is no probe {spec.name!r}.{did_you_mean(spec.name, PROBES)}")
+    return ProbeEntry(text, spec.name, settings_from(PROBES[spec.name][0], spec))
 
 
-def wants_layers(spec: str) -> bool:
-    """Whether the probe learns a mixture of layers, so that its vectors must be (n, layers, D)."""
-    return bool(getattr(settings_of(spec)[1], "mixture", False))
-
-
-def probe(data: ProbeData, spec: str, *, seed: int, run: RunContext) -> Outcome:
-    """Fit the probe that `spec` names on train, choose on validation, and predict test once.
+def probe(data: ProbeData, entry: ProbeEntry, *, seed: int, run: RunContext) -> Outcome:
+    """Fit a probe on train, choose on validation, and predict test once.
 
     Parameters
     ----------
     data
         Vectors and labels; see `ProbeData`.
-    spec
-        ``NAME[:key=value,...]``, a name of `PROBES`.
+    entry
+        Which probe; see `resolve_probe`.
     seed
         Of initial weights, batches and dropout.
     run
@@ -49,25 +63,24 @@ def probe(data: ProbeData, spec: str, *, seed: int, run: RunContext) -> Outcome:
     Raises
     ------
     BenchError
-        For an unknown probe or setting, or data that no probe can learn from.
+        For data that this probe cannot learn from.
 
     """
-    name, settings = settings_of(spec)
-    if wants_layers(spec) != (data.x["train"].ndim == 3):
+    if entry.mixture != (data.x["train"].ndim == 3):
         raise BenchError(
-            f"probe {spec}: a mixture of layers needs vectors of several layers (n, layers, D)."
-            if wants_layers(spec)
-            else f"probe {spec}: the vectors have several layers. Choose one with layer=, or write mixture=true."
+            f"probe {entry}: a mixture of layers needs vectors of several layers (n, layers, D)."
+            if entry.mixture
+            else f"probe {entry}: the vectors have several layers. Choose one with layer=, or write mixture=true."
         )
     notes = data.check()
     for note in notes:
         run.log(note)
     start = time.monotonic()
-    found = PROBES[name][1](data, settings, seed, run)
+    found = PROBES[entry.name][1](data, entry.settings, seed, run)
     return Outcome(
         prediction=found.prediction,
         validation=found.validation,
-        settings={"probe": name} | found.settings,
+        settings={"probe": entry.name} | found.settings,
         seconds=time.monotonic() - start,
         searched=found.searched,
         notes=notes,

@@ -12,7 +12,8 @@ from bench.protocols import Lane, TableSource
 from bench.published import Paper
 from bench.registry import create
 from bench.run.inputs import Opened
-from bench.run.recommend.request import Data, Request
+from bench.run.options import Data
+from bench.run.recommend.request import RecommendRequest
 from bench.specs import parse
 
 ONION_FEATURES = {"mfcc": "id_mfcc_stats.tsv.bz2"}
@@ -75,7 +76,7 @@ def requests(
     seeds: int,
     models: Sequence[str],
     more: Sequence[str],
-) -> list[Request]:
+) -> list[RecommendRequest]:
     """Return the runs: all embeddings with all `models` (printed) and `more`, then vectors learnt from nothing.
 
     `more` are recommenders (specs) that the paper lacks. Nothing is learnt by models that have nothing to learn.
@@ -84,11 +85,11 @@ def requests(
     named = [paper.models[model] for model in models]
     learning = tuple(name for name in named if "vectors" not in create("recommenders", name, lane=lane).needs)
     common = {"data": data, "split": split, "k": (k,), "seeds": tuple(range(seeds)), "lane": lane}
-    runs: list[Request] = []
+    runs: list[RecommendRequest] = []
     if specs:
-        runs.append(Request(extractors=specs, models=(*named, *more), **common))  # type: ignore[arg-type]
+        runs.append(RecommendRequest(extractors=specs, models=(*named, *more), **common))  # type: ignore[arg-type]
     if learning:
-        runs.append(Request(extractors=("none",), models=learning, controls=not specs, **common))  # type: ignore[arg-type]
+        runs.append(RecommendRequest(extractors=("none",), models=learning, controls=not specs, **common))  # type: ignore[arg-type]
     return runs
 
 

@@ -14,11 +14,11 @@ from bench.recipes.verdicts import chapter, estimates
 from bench.report.whole import Report, report
 from bench.results import Record
 from bench.run.inputs import open_data
-from bench.run.probe.experiment import ProbeJob
+from bench.run.options import Data, Environment
+from bench.run.probe.experiment import ProbeExperiment
 from bench.run.probe.request import OWN, ProbeRequest
 from bench.run.progress import Ui
-from bench.run.recommend.experiment import Job
-from bench.run.recommend.request import Data, Place
+from bench.run.recommend.experiment import RecommendExperiment
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,16 @@ class Recipe:
                     raise BenchError(f"{option} {name}: the paper has no {name!r}.{did_you_mean(name, known)}")
 
 
-class Cooking:
+class RecipeRun:
     """One recipe. Construct it, then `plan()`, then `do()`; each step raises BenchError on bad input."""
 
-    def __init__(self, recipe: Recipe, place: Place, ui: Ui) -> None:
-        self.recipe, self.place, self.ui = recipe, place, ui
+    def __init__(self, recipe: Recipe, environment: Environment, ui: Ui) -> None:
+        self.recipe, self.ui = recipe, ui
         self.paper = recsys2024.published()
-        opened = open_data(recipe.data, place)
+        opened = open_data(recipe.data, environment)
         self.builtin = bool(opened.dataset.builtin)
         names = recipe.embeddings or recsys2024.EMBEDDINGS
-        self.backends: list[Backend] = backends(self.paper, names, opened, recipe.lane, place.cache)
+        self.backends: list[Backend] = backends(self.paper, names, opened, recipe.lane, environment.cache)
         tell(self.backends, ui.log)
         if all(backend.missing for backend in self.backends):
             raise BenchError("none of the paper's embeddings can be made here; the lines above say why.")
@@ -75,8 +75,12 @@ class Cooking:
             models=recipe.models or list(self.paper.models),
             more=recsys2024.BASELINES,
         )
-        self.jobs = [Job(request, place, ui) for request in asked]
-        self.probes = [ProbeJob(request, place, ui) for request in self._probes()]
+        self.experiments: list[RecommendExperiment | ProbeExperiment] = [
+            *(RecommendExperiment(request, environment, ui) for request in asked),
+            *(ProbeExperiment(request, environment, ui) for request in self._probes()),
+        ]
+        for experiment in self.experiments:
+            experiment.open()
 
     def _probes(self) -> list[ProbeRequest]:
         specs = tuple(backend.spec for backend in self.backends if backend.missing is None)
@@ -99,18 +103,14 @@ class Cooking:
 
     def plan(self) -> None:
         """Print what every part will do."""
-        for job in self.jobs:
-            job.plan()
-        for probe in self.probes:
-            probe.plan()
+        for experiment in self.experiments:
+            experiment.plan()
 
     def do(self) -> Report:
         """Run what is not there yet, and return the report of all of it, claims last."""
         records: list[tuple[Path, Record | BenchError]] = []
-        for job in self.jobs:
-            records += job.do().records
-        for probe in self.probes:
-            records += probe.do().records
+        for experiment in self.experiments:
+            records += experiment.do().records
         made = report(list(dict(records).items()), [self.paper])
         found = estimates(self.paper, self.backends, made.boards, made.probed, self.recipe.lane)
         verdicts = chapter(self.paper, found, self.recipe.lane, self.builtin)

@@ -9,19 +9,18 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from bench.entries import Resolver, audio_extractors
 from bench.errors import BenchError
 from bench.extract import make_ready
 from bench.files import check_writable, whole, write_text
-from bench.items import Tables, audio_extractors
+from bench.items import Tables
 from bench.protocols import Lane
-from bench.registry import create
 from bench.run import plan
-from bench.run.extraction_plan import Fillings
+from bench.run.extraction_plan import ExtractionPlan
 from bench.run.extraction_task import Audio
 from bench.run.inputs import catalog_of, open_data
+from bench.run.options import Data, Environment
 from bench.run.progress import Ui
-from bench.run.recommend.request import Data, Place
-from bench.specs import Spec
 
 FORMATS = (".npy", ".parquet", ".tsv")
 
@@ -34,22 +33,23 @@ class Collection:
         data: Data,
         extractors: Sequence[str],
         lane: Lane,
-        place: Place,
+        environment: Environment,
         ui: Ui,
         shard: tuple[int, int] | None = None,
     ):
-        self.place, self.ui, self.lane = place, ui, lane
-        check_writable(place.cache)
-        plugins = audio_extractors(list(extractors), self._plugin)
+        self.environment, self.ui = environment, ui
+        check_writable(environment.cache)
+        self.entries = Resolver(lane).extractors(extractors)
+        plugins = audio_extractors(self.entries)
         for plugin in plugins:
-            make_ready(plugin, place.cache)
+            make_ready(plugin, environment.cache)
         if data.audio and not data.listens:
             if data.data:
                 raise BenchError("--data and --audio exclude one another: give one of them.")
             notes: list[str] = []
             catalog: pl.DataFrame | None = catalog_of(data.audio, notes)
         else:
-            opened = open_data(data, place)
+            opened = open_data(data, environment)
             catalog, notes = opened.catalog, opened.notes
         if catalog is None:
             raise BenchError("there is no audio: give --audio DIR|LIST, or a dataset that brings some.")
@@ -59,8 +59,8 @@ class Collection:
             part, parts = shard
             catalog = catalog.sort("track_id").gather_every(parts, part - 1)
             ui.log(f"part {part} of {parts}: {len(catalog)} tracks")
-        self.audio = Audio.of(catalog, place.cache)
-        self.fillings = Fillings(plugins, self.audio, place)
+        self.audio = Audio.of(catalog, environment.cache)
+        self.extraction = ExtractionPlan(plugins, self.audio, environment)
 
     @property
     def tracks(self) -> int:
@@ -70,28 +70,28 @@ class Collection:
     @cached_property
     def device(self) -> str:
         """The device in use."""
-        return plan.device(self.place.device)
+        return plan.device(self.environment.device)
 
     def plan(self) -> None:
         """Print what is missing and what it will take."""
-        lines = self.fillings.plan(self.device) if self.fillings.lacking else [f.settled() for f in self.fillings]
+        lines = self.extraction.plan(self.device) if self.extraction.lacking else [f.settled() for f in self.extraction]
         for line in lines:
             self.ui.log(line)
 
     def verify(self) -> list[tuple[str, list[str]]]:
         """Check every shard of the extractors' sets; return (extractor, removed files)."""
-        out = [(part.extractor.name, part.set.verify()) for part in self.fillings]
-        self.fillings.renew()
+        out = [(part.extractor.name, part.set.verify()) for part in self.extraction]
+        self.extraction.renew()
         return out
 
     def fill(self) -> int:
         """Compute what is missing; return the largest number of tracks that an extractor could not embed."""
-        return self.fillings.fill(lambda: self.device, self.ui)
+        return self.extraction.fill(lambda: self.device, self.ui)
 
     def summary(self) -> list[str]:
         """Return a line for each extractor, and its failures by reason."""
         lines = []
-        for part in self.fillings:
+        for part in self.extraction:
             failed = part.failures()
             widths = ", ".join(f"{name} {width}" for name, width in part.set.layers.items())
             lines.append(
@@ -105,14 +105,15 @@ class Collection:
                     lines.append(f"    ... and {len(failed) - 10} more")
         return lines
 
-    def export(self, text: str, out: Path) -> tuple[int, int]:
-        """Write the vectors of one entry to `out`; return rows and width."""
+    def export(self, out: Path) -> tuple[int, int]:
+        """Write the vectors of the first entry to `out`; return rows and width."""
+        entry = self.entries[0]
         ids = sorted(self.audio.rows["track_id"].to_list())
-        vectors, present = Tables(self.place.cache, self.audio.row_of, self.lane).joined(text, ids)
+        vectors, present = Tables(self.environment.cache, self.audio.row_of).joined(entry, ids)
         kept = [name for name, there in zip(ids, present.tolist(), strict=True) if there]
         vectors = vectors[present]
         if not kept:
-            raise BenchError(f"{text}: no track has a vector, so there is nothing to export.")
+            raise BenchError(f"{entry}: no track has a vector, so there is nothing to export.")
         if out.suffix == ".npy":
             with whole(out) as temporary:
                 np.save(temporary, vectors, allow_pickle=False)
@@ -127,9 +128,6 @@ class Collection:
                     columns = [pl.Series(f"d{i}", column) for i, column in enumerate(vectors.T)]
                     frame.with_columns(columns).write_csv(temporary, separator="\t")
         return len(kept), vectors.shape[1]
-
-    def _plugin(self, spec: Spec) -> object:
-        return create("extractors", spec.without("layer"), lane=self.lane)
 
 
 def check_format(out: Path) -> None:

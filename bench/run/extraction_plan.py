@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from dataclasses import replace
 
 from bench.extract import set_sha256
+from bench.protocols import Extractor
 from bench.run import plan
-from bench.run.extraction_task import Audio, Filling
+from bench.run.extraction_task import Audio, ExtractionTask
+from bench.run.options import Environment
 from bench.run.progress import Ui
-from bench.run.recommend.request import Place
 
 
-class Fillings:
-    """One `Filling` for each set behind some extractors; two spellings of one setting share it."""
+class ExtractionPlan:
+    """One `ExtractionTask` for each set behind some extractors; two spellings of one setting share it."""
 
-    def __init__(self, plugins: Iterable[Any], audio: Audio, place: Place):
-        self._parts = {set_sha256(plugin): Filling(plugin, audio, place) for plugin in _once(plugins)}
+    def __init__(self, plugins: Iterable[Extractor], audio: Audio, environment: Environment):
+        self._parts: dict[str, ExtractionTask] = {}
+        self._set_of: dict[int, str] = {}
+        for plugin in plugins:
+            sha256 = self._set_of[id(plugin)] = set_sha256(plugin)
+            if sha256 not in self._parts:
+                self._parts[sha256] = ExtractionTask(plugin, audio, environment)
 
-    def __iter__(self) -> Iterator[Filling]:
+    def __iter__(self) -> Iterator[ExtractionTask]:
         """Go through the sets."""
         return iter(self._parts.values())
 
@@ -31,14 +37,14 @@ class Fillings:
         """Whether any set lacks vectors that this command wants."""
         return any(part.sources for part in self)
 
-    def of(self, plugins: Iterable[Any]) -> list[Filling]:
-        """Return the sets of some extractors."""
-        wanted = {set_sha256(plugin) for plugin in plugins}
+    def of(self, plugins: Iterable[Extractor]) -> list[ExtractionTask]:
+        """Return the sets of some of the extractors."""
+        wanted = {self._set_of[id(plugin)] for plugin in plugins}
         return [part for sha256, part in self._parts.items() if sha256 in wanted]
 
     def renew(self) -> None:
         """Look again what the sets hold."""
-        self._parts = {key: Filling(part.extractor, part.audio, part.place) for key, part in self._parts.items()}
+        self._parts = {key: replace(part) for key, part in self._parts.items()}
 
     def plan(self, device: str) -> list[str]:
         """Return a line for each set.
@@ -77,7 +83,3 @@ class Fillings:
                 for row in failed.head(examples).iter_rows():
                     ui.log(f"  {row[0]}: {row[2]}")
         return worst
-
-
-def _once(plugins: Iterable[Any]) -> list[Any]:
-    return list({set_sha256(plugin): plugin for plugin in plugins}.values())

@@ -21,7 +21,7 @@ from bench.extract.readers import Source
 from bench.files import digest, whole
 from bench.hashes import HashIndex
 from bench.registry import get
-from bench.run.recommend.request import Place
+from bench.run.options import Environment
 
 UNIT = 4096
 """Tracks in one unit of an engine's work."""
@@ -61,18 +61,18 @@ class Audio:
 
 
 @dataclass
-class Filling:
+class ExtractionTask:
     """One extractor's share of a run: what its set lacks, and the means to fill it."""
 
     extractor: Any
     audio: Audio
-    place: Place
+    environment: Environment
 
     def __post_init__(self) -> None:
         """Open the set and look what is missing."""
-        self.set = open_set(self.place.cache, self.extractor)
+        self.set = open_set(self.environment.cache, self.extractor)
         usable = self.audio.rows.filter(pl.col("row").is_not_null())
-        lacking = self.set.missing(usable["row"].to_list(), retry_failed=self.place.retry_failed)
+        lacking = self.set.missing(usable["row"].to_list(), retry_failed=self.environment.retry_failed)
         part = usable.unique("row", keep="first", maintain_order=True)
         part = pl.DataFrame({"row": lacking}, schema={"row": pl.String}).join(
             part, on="row", how="left", maintain_order="left"
@@ -87,11 +87,11 @@ class Filling:
         if self._work is None:
             self._work = Extraction(
                 self.extractor,
-                self.place.cache,
+                self.environment.cache,
                 device=device,
-                dtype=self.place.dtype,
-                batch=self.place.batch,
-                workers=self.place.workers,
+                dtype=self.environment.dtype,
+                batch=self.environment.batch,
+                workers=self.environment.workers,
             )
         return self._work
 
@@ -123,7 +123,7 @@ class Filling:
 
         """
         need = len(self.sources) * self.set.bytes_per_track()
-        folder = self.place.cache
+        folder = self.environment.cache
         while not folder.exists():
             folder = folder.parent
         free = shutil.disk_usage(folder).free

@@ -21,7 +21,7 @@ from bench.hashes import HashIndex
 from bench.protocols import Dataset, NoSettings
 from bench.registry import get
 from bench.run import splits
-from bench.run.recommend.request import Data, Place
+from bench.run.options import Data, Environment
 from bench.specs import parse, settings_from
 
 META = ("artist", "album", "title", "tags", "genre")
@@ -43,7 +43,7 @@ class Opened:
 
 
 @dataclass(frozen=True)
-class Material:
+class Inputs:
     """Everything a run needs to know about its data."""
 
     opened: Opened
@@ -63,7 +63,7 @@ class Material:
         return self.opened.dataset.name
 
 
-def open_data(data: Data, place: Place) -> Opened:
+def open_data(data: Data, environment: Environment) -> Opened:
     """Find the dataset, build it if it is built in, and read its catalogue.
 
     Raises
@@ -80,12 +80,12 @@ def open_data(data: Data, place: Place) -> Opened:
         columns = parse_columns(data.columns) if data.columns else None
         meta = Path(data.meta).expanduser() if data.meta else None
         dataset: Dataset = FileDataset(Path(data.listens).expanduser(), columns, meta)
-        root = dataset.prepare(None, place.cache)
+        root = dataset.prepare(None, environment.cache)
     else:
         if data.audio or data.meta:
             raise BenchError("--audio and --meta belong to a --listens file; a dataset brings its own.")
         dataset = _dataset(data.data or "demo")
-        root = dataset.prepare(Path(data.root).expanduser() if data.root else None, place.cache)
+        root = dataset.prepare(Path(data.root).expanduser() if data.root else None, environment.cache)
     notes: list[str] = []
     catalog = dataset.catalog(root)
     if data.audio:
@@ -111,12 +111,12 @@ def catalog_of(audio: str, notes: list[str]) -> pl.DataFrame:
     return found.rows
 
 
-def open_material(data: Data, split: str | None, place: Place, log: Callable[[str], None]) -> Material:
+def open_inputs(data: Data, split: str | None, environment: Environment, log: Callable[[str], None]) -> Inputs:
     """Open the data, make or read the split, and stop on a leak."""
-    opened = open_data(data, place)
+    opened = open_data(data, environment)
     dataset = opened.dataset
     name, settings = splits.asked(split or dataset.default_split)
-    fingerprint = _fingerprint(data, opened, place)
+    fingerprint = _fingerprint(data, opened, environment)
     known_ids = None if opened.catalog is None else digest(sorted(opened.catalog["track_id"].to_list()))
     key = digest({"data": fingerprint, "split": settings.canonical(), "audio": known_ids, "version": 2})
 
@@ -124,7 +124,7 @@ def open_material(data: Data, split: str | None, place: Place, log: Callable[[st
         return match(opened, items)[0]["track_id"]
 
     heard = None if opened.catalog is None else known
-    made = splits.read_or_make(dataset, opened.root, settings, heard, place.cache / "splits", key, log)
+    made = splits.read_or_make(dataset, opened.root, settings, heard, environment.cache / "splits", key, log)
     notes = list(opened.notes)
     catalog = None
     if opened.catalog is not None:
@@ -142,7 +142,7 @@ def open_material(data: Data, split: str | None, place: Place, log: Callable[[st
     notes += splits.alike(found.numbers)
     if getattr(settings, "sequence", "") == "all_plays":
         made = with_plays(made, dataset.listens(opened.root))
-    return Material(opened, fingerprint, made, name, _meta(frame, made.items), catalog, notes, found, published)
+    return Inputs(opened, fingerprint, made, name, _meta(frame, made.items), catalog, notes, found, published)
 
 
 def match(opened: Opened, items: pl.Series) -> tuple[pl.DataFrame, str]:
@@ -176,12 +176,12 @@ def match(opened: Opened, items: pl.Series) -> tuple[pl.DataFrame, str]:
     return best, chosen
 
 
-def _fingerprint(data: Data, opened: Opened, place: Place) -> dict[str, Any]:
+def _fingerprint(data: Data, opened: Opened, environment: Environment) -> dict[str, Any]:
     """Identify the listening data; a user's files are hashed once and remembered."""
     if not data.listens:
         return opened.dataset.fingerprint(opened.root)
     files = [data.listens, *([data.meta] if data.meta else [])]
-    found = HashIndex.below(place.cache).hashes([str(Path(f).expanduser().resolve()) for f in files])
+    found = HashIndex.below(environment.cache).hashes([str(Path(f).expanduser().resolve()) for f in files])
     for file, result in zip(files, found, strict=True):
         if not isinstance(result, str):
             raise BenchError(f"{file}: {result}.")

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from bench.errors import BenchError
 from bench.protocols import Estimate
-from bench.run.probe.request import ProbeCell
-from bench.run.recommend.request import Cell
+
+
+class Planned(Protocol):
+    """A cell as a plan sees it; its text names it."""
+
+    @property
+    def control(self) -> bool:
+        """Whether it stands in the table only to be compared with."""
+
 
 SCORES = 256 * 2**20
 AHEAD = 64 * 2**20
@@ -38,7 +46,7 @@ def device(wanted: str) -> str:
     return wanted
 
 
-def cells(todo: Sequence[Cell | ProbeCell], done: Sequence[Cell | ProbeCell]) -> list[str]:
+def cells(todo: Sequence[Planned], done: Sequence[Planned]) -> list[str]:
     """Return the lines that name the cells to compute."""
     lines = []
     for control in (False, True):

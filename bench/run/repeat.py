@@ -8,12 +8,13 @@ from pathlib import Path
 
 from bench import results
 from bench.results import Record
-from bench.run.probe.experiment import ProbeJob
+from bench.run.options import Environment
+from bench.run.probe.experiment import ProbeExperiment
 from bench.run.probe.request import ProbeRequest
 from bench.run.progress import Ui
-from bench.run.recommend.experiment import Job
+from bench.run.recommend.experiment import RecommendExperiment
 from bench.run.recommend.fit import cut_short
-from bench.run.recommend.request import Place, Request
+from bench.run.recommend.request import RecommendRequest
 
 
 @dataclass(frozen=True)
@@ -27,21 +28,21 @@ class Comparison:
     """Inputs that are not what they were: the first place to look."""
 
 
-def repeat(path: Path, place: Place, ui: Ui) -> Comparison:
+def repeat(path: Path, environment: Environment, ui: Ui) -> Comparison:
     """Compute a record anew in a scratch folder (stored vectors are used) and compare every metric exactly.
 
     The old record is not touched.
     """
     old = results.read(path)
     with tempfile.TemporaryDirectory(prefix="bench-again-") as folder:
-        scratch = replace(place, results=Path(folder), again=True)
-        job: Job | ProbeJob
+        scratch = replace(environment, results=Path(folder), again=True)
+        experiment: RecommendExperiment | ProbeExperiment
         if old.kind == "probe":
-            job = ProbeJob(ProbeRequest.from_json(old.asked), scratch, ui)
+            experiment = ProbeExperiment(ProbeRequest.from_json(old.asked), scratch, ui)
         else:
-            job = Job(Request.from_json(old.asked), scratch, ui)
-        job.plan()
-        new = job.do().records[0][1]
+            experiment = RecommendExperiment(RecommendRequest.from_json(old.asked), scratch, ui)
+        experiment.open().plan()
+        new = experiment.do().records[0][1]
     return Comparison(old, new, results.differences(old.metrics, new.metrics), _reasons(old, new))
 
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from bench.errors import BenchError
-from bench.probes import KINDS, ProbeData, probe, subsample, wants_layers
+from bench.probes import KINDS, ProbeData, probe, resolve_probe, subsample
 from bench.probes.tracks import RULES, join
 from bench.protocols import RunContext
 
 
 def fit(data, spec="linear:l2=0,lr=0.03", seed=0):
-    return probe(data, spec, seed=seed, run=RunContext())
+    return probe(data, resolve_probe(spec), seed=seed, run=RunContext())
 
 
 def broken(data, part, change):
@@ -114,8 +114,8 @@ def test_wrong_specs_are_answered(planted):
     layers = replace(data, x={part: np.stack([x, x], axis=1) for part, x in data.x.items()})
     with pytest.raises(BenchError, match="have several layers"):
         fit(layers)
-    assert wants_layers("marble:mixture=true")
-    assert not wants_layers("knn")
+    assert resolve_probe("marble:mixture=true").mixture
+    assert not resolve_probe("knn").mixture
 
 
 @pytest.mark.parametrize("spec", ["linear:l2=0,lr=0.03", "mlp:hidden=16,dropout=0.25,lr=0.01"])

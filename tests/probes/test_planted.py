@@ -5,12 +5,12 @@ import pytest
 
 from bench.metrics.keys import key_scores
 from bench.metrics.labels import class_scores, tag_scores, value_scores
-from bench.probes import CHIEF, KINDS, probe
+from bench.probes import CHIEF, KINDS, probe, resolve_probe
 from bench.protocols import RunContext
 
 
 def measured(data, spec):
-    outcome = probe(data, spec, seed=0, run=RunContext())
+    outcome = probe(data, resolve_probe(spec), seed=0, run=RunContext())
     truth = data.truth("test")
     if data.kind == "keys":
         return key_scores(truth, outcome.prediction.argmax(axis=1))[CHIEF["keys"]]
@@ -83,7 +83,7 @@ def test_hidden_layers_see_what_lines_cannot(planted):
 def test_labels_only_of_test_do_not_matter(planted):
     """The prediction is the same whatever the test labels are."""
     data = planted.data("classes")
-    first = probe(data, "linear:l2=0,lr=0.03", seed=0, run=RunContext())
+    first = probe(data, resolve_probe("linear:l2=0,lr=0.03"), seed=0, run=RunContext())
     data.y["test"][:] = data.y["test"][::-1].copy()
-    again = probe(data, "linear:l2=0,lr=0.03", seed=0, run=RunContext())
+    again = probe(data, resolve_probe("linear:l2=0,lr=0.03"), seed=0, run=RunContext())
     np.testing.assert_array_equal(first.prediction, again.prediction)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.probes import probe
+from bench.probes import probe, resolve_probe
 from bench.probes.features import Features
 from bench.probes.members import Member, Schedule, stacks
 from bench.probes.recipes import grid
@@ -176,7 +176,9 @@ def test_the_grid_is_the_published_one():
 
 
 def test_the_whole_grid_runs(planted):
-    outcome = probe(planted.data("classes"), "jukemir:half=linear,validations=15", seed=0, run=RunContext())
+    outcome = probe(
+        planted.data("classes"), resolve_probe("jukemir:half=linear,validations=15"), seed=0, run=RunContext()
+    )
     assert len(outcome.searched) == 108
     assert outcome.validation == max(row["validation"] for row in outcome.searched)
     first = next(row for row in outcome.searched if row["validation"] == outcome.validation)

@@ -13,12 +13,14 @@ import pytest
 import soundfile
 
 import bench.results
+from bench.entries import resolve
 from bench.errors import BenchError
 from bench.protocols import Recommender
+from bench.run.options import Data, Environment
 from bench.run.progress import Ui
 from bench.run.recommend.evaluate import measure
-from bench.run.recommend.experiment import Job
-from bench.run.recommend.request import Data, Place, Request
+from bench.run.recommend.experiment import RecommendExperiment
+from bench.run.recommend.request import RecommendRequest
 from bench.testing import clips
 
 SCHEMA = json.loads((Path(bench.results.__file__).parent / "record.schema.json").read_text())
@@ -423,8 +425,11 @@ def test_a_model_that_writes_into_its_table_is_stopped(small_world, base):
 
     words = dict(zip(small_world[::2], small_world[1::2], strict=True))
     data = Data(listens=words["--listens"], audio=words["--audio"], meta=words["--meta"])
-    request = Request(data, ("mfcc",), ("knn",), split=words["--split"], k=(5,))
-    job = Job(request, Place(base.cache, base.results, device="cpu"), Ui(log=lambda line: None))
-    table = job.table("mfcc", 0, "l2")
+    request = RecommendRequest(data=data, extractors=("mfcc",), models=("knn",), split=words["--split"], k=(5,))
+    environment = Environment(base.cache, base.results, device="cpu")
+    experiment = RecommendExperiment(request, environment, Ui(log=lambda line: None)).open()
+    table = experiment.table(resolve("mfcc", treat="l2"), 0)
     with pytest.raises(BenchError, match="rogue changed its item table"):
-        measure(Rogue(None), table, job.split, ks=[5], seed=0, device="cpu", reference=None, folder=None, log=print)
+        measure(
+            Rogue(None), table, experiment.split, ks=[5], seed=0, device="cpu", reference=None, folder=None, log=print
+        )

@@ -10,15 +10,16 @@ import polars as pl
 import pytest
 
 import bench.results
+from bench.entries import Resolver
 from bench.errors import BenchError
 from bench.protocols import TaskData
-from bench.registry import create, names
+from bench.registry import create, get, names
+from bench.run.options import Data
 from bench.run.probe.evaluate import fewer, rounds
 from bench.run.probe.intervals import interval
 from bench.run.probe.leaks import contaminated, leaks, untangle
-from bench.run.probe.request import ProbeRequest, cells
-from bench.run.probe.tasks import Asked
-from bench.run.recommend.request import Data
+from bench.run.probe.request import ProbeRequest, resolve
+from bench.run.probe.tasks import LoadedTask
 from bench.tasks import twins
 
 SCHEMA = json.loads((Path(bench.results.__file__).parent / "record.schema.json").read_text())
@@ -181,18 +182,18 @@ def test_artists_in_two_parts_are_refused(bench, tmp_path, places):
     assert f"1 values of artist stand in two parts ({artist})" in said.err
 
 
-def test_an_extractor_that_knows_the_music_is_named(ran):
-    record = bench.results.Record(**found(ran[2], "magnatagatune")["mfcc"])
-    task = create("tasks", "magnatagatune")
-    asked = Asked("magnatagatune", task, TaskData(pl.DataFrame(), np.empty(0), []), None, [])
-    assert contaminated(record, asked) is None
-    record.extractor["trained_on"] = ["MTT"]
-    assert "was trained on MTT" in contaminated(record, asked)
+def test_an_extractor_that_knows_the_music_is_named(monkeypatch):
+    resolver = Resolver()
+    task = LoadedTask(resolver.task("magnatagatune"), TaskData(pl.DataFrame(), np.empty(0), []), None, [])
+    assert contaminated(resolver.extractor("mfcc"), task) is None
+    monkeypatch.setattr(get("extractors", "mfcc"), "trained_on", ["MTT"])
+    assert "was trained on MTT" in contaminated(resolver.extractor("mfcc"), task)
 
 
 def test_a_recording_twice_in_a_catalogue_stays_in_the_later_part():
     items = pl.DataFrame({"track_id": list("abcde"), "part": ["train", "valid", "test", "train", "train"]})
-    asked = Asked("catalog-genre", create("tasks", "catalog-genre"), TaskData(items, np.zeros(5, int), ["x"]), None, [])
+    entry = Resolver().task("catalog-genre")
+    asked = LoadedTask(entry, TaskData(items, np.zeros(5, int), ["x"]), None, [])
     asked.rows = ["one", "one", "two", "two", None]
     assert untangle(asked) == ["2 items are left out: the same recording is in a later part"]
     assert asked.heard(needs_audio=True).tolist() == [False, True, True, False, False]
@@ -218,21 +219,23 @@ def test_wrong_input_is_refused_before_any_work(bench, places):
 
 
 def test_controls_stand_in_every_table():
-    request = ProbeRequest(Data(), ("mfcc", "precomputed:path=x.npy"), ("gtzan",), seeds=(0, 1))
-    entries = {cell.extractor for cell in cells(request, "gtzan", ("linear",))}
+    request = ProbeRequest(data=Data(), extractors=("mfcc", "musicnn:weights=random"), tasks=("gtzan",))
+    entries = {entry.text for entry in resolve(request).extractors}
     assert entries == {
         "mfcc",
-        "precomputed:path=x.npy",
+        "musicnn:weights=random",
         "shuffled:of=mfcc",
-        "shuffled:of=(precomputed:path=x.npy)",
+        "shuffled:of=(musicnn:weights=random)",
         "random",
     }
 
 
 def test_every_layer_is_an_entry():
-    request = ProbeRequest(Data(), ("musicnn:weights=random", "mfcc"), ("gtzan",), layers=True)
+    extractors = ("musicnn:weights=random", "mfcc")
+    request = ProbeRequest(data=Data(), extractors=extractors, tasks=("gtzan",), layers=True)
     layers = list(create("extractors", "musicnn:weights=random").layers)
-    assert request.vectors() == [*(f"musicnn:weights=random,layer={name}" for name in layers), "mfcc"]
+    entries = [entry.text for entry in resolve(request).asked]
+    assert entries == [*(f"musicnn:weights=random,layer={name}" for name in layers), "mfcc"]
 
 
 def _task(n=40, classes=4):

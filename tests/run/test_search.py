@@ -12,9 +12,10 @@ import pytest
 import bench.results
 from bench.data.parts import Split
 from bench.errors import BenchError
+from bench.run.options import Data, Environment
 from bench.run.progress import Ui
-from bench.run.recommend.experiment import Job
-from bench.run.recommend.request import Data, Place, Request
+from bench.run.recommend.experiment import RecommendExperiment
+from bench.run.recommend.request import RecommendRequest
 from bench.run.tune.search import Search
 
 SCHEMA = json.loads((Path(bench.results.__file__).parent / "record.schema.json").read_text())
@@ -23,7 +24,7 @@ SCHEMA = json.loads((Path(bench.results.__file__).parent / "record.schema.json")
 @pytest.fixture
 def job(world_folder, tmp_path):
     def make(model, k=(5,), cache=tmp_path / "cache", split=None):
-        request = Request(
+        request = RecommendRequest(
             data=Data(listens=str(world_folder / "plays.csv")),
             extractors=("none",),
             models=(model,),
@@ -32,8 +33,8 @@ def job(world_folder, tmp_path):
             reference=None,
             controls=False,
         )
-        made = Job(request, Place(cache, tmp_path / "results", "cpu"), Ui(log=lambda _: None))
-        made.plan()
+        made = RecommendExperiment(request, Environment(cache, tmp_path / "results", "cpu"), Ui(log=lambda _: None))
+        made.open().plan()
         return made
 
     return make

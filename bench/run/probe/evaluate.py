@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench import treatments
 from bench.errors import BenchError
 from bench.metrics.keys import key_points
-from bench.probes import ProbeData, probe, subsample
+from bench.probes import ProbeData, ProbeEntry, probe, subsample
 from bench.protocols import PARTS, Part, RunContext, Task, TaskData
 from bench.run.probe.intervals import interval
 
@@ -56,14 +56,14 @@ def score(
     data: TaskData,
     vectors: NDArray[np.float32],
     present: NDArray[np.bool_],
-    spec: str,
+    entry: ProbeEntry,
     *,
     treat: str,
     fraction: float,
     seed: int,
     run: RunContext,
 ) -> Scored:
-    """Fit `spec` on the training items' vectors (N, D), or (N, layers, D), and answer the test.
+    """Fit a probe on the training items' vectors (N, D), or (N, layers, D), and answer the test.
 
     Treatments are fitted on the training items that are used. Of several rounds (folds) the answers are
     put together, so that each item has one, and the means over rounds stand for validation and cost.
@@ -89,7 +89,7 @@ def score(
         fit = np.zeros(len(parts), np.bool_)
         fit[use["train"]] = True
         seen = treated(vectors, treat, fit, seed)
-        found = probe(_asked(task, data, seen, use), spec, seed=seed, run=run)
+        found = probe(_asked(task, data, seen, use), entry, seed=seed, run=run)
         answers.append(_together(data, use["test"], found.prediction))
         constant.append(_constant(task, data.truth[use["train"]], answers[-1].prediction.shape))
         checks.append(found.validation)

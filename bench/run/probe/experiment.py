@@ -1,11 +1,10 @@
-"""A whole comparison on MIR tasks: open, plan, check, fill the store, probe what is not there yet, record."""
+"""``bench probe``: what frozen vectors tell of tags, genres, keys and emotion, one record a cell."""
 
 from __future__ import annotations
 
+import hashlib
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,120 +13,93 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bench import results
+from bench.entries import NONE, audio_extractors
 from bench.errors import BenchError
-from bench.extract import make_ready
-from bench.files import check_writable, digest
-from bench.items import Tables, audio_extractors, extractors_behind
-from bench.probes import wants_layers
-from bench.protocols import RunContext, TableSource
+from bench.files import digest
+from bench.items import Tables
+from bench.probes import ProbeEntry
+from bench.protocols import Extractor, NoSettings, RunContext
 from bench.results import Record
 from bench.run import plan
-from bench.run.extraction_plan import Fillings
-from bench.run.extraction_task import Audio, Filling
+from bench.run.experiment import Experiment
+from bench.run.extraction_plan import ExtractionPlan
+from bench.run.extraction_task import Audio, ExtractionTask
+from bench.run.options import Environment
 from bench.run.probe.evaluate import linked, score
 from bench.run.probe.leaks import contaminated, leaks, untangle
-from bench.run.probe.record import COSINE, blank, inputs, probe_settings
-from bench.run.probe.request import ProbeCell, ProbeRequest, cells, layers, lines
-from bench.run.probe.tasks import FILES, Asked, open_tasks
+from bench.run.probe.record import blank, inputs_hash
+from bench.run.probe.request import ProbeCell, ProbeRequest, ResolvedProbes, resolve
+from bench.run.probe.tasks import FILES, LoadedTask, open_tasks
 from bench.run.progress import Ui
-from bench.run.recommend.experiment import Finished
-from bench.run.recommend.request import Place
+
+COSINE = ProbeEntry("cosine", "cosine", NoSettings())
+"""What stands in a probe's place where vectors answer by themselves."""
 
 
-@dataclass
-class _Todo:
-    """One cell with its task, and what is known to leak and allowed."""
+class ProbeExperiment(Experiment[ProbeCell]):
+    """Every extractor of a request with every probe on every task, and the controls."""
 
-    asked: Asked
-    cell: ProbeCell
-    leaks: list[str]
+    resolved: ResolvedProbes
+    tasks: list[LoadedTask]
 
+    def __init__(self, request: ProbeRequest, environment: Environment, ui: Ui):
+        super().__init__(environment, ui)
+        self.request = request
+        self._allowed: dict[ProbeCell, list[str]] = {}
+        """What is known to leak, and allowed."""
 
-class ProbeJob:
-    """Construct it, then `plan()`, then `do()`; each step raises BenchError on bad input."""
+    def check(self) -> None:
+        """Resolve the request."""
+        self.resolved = resolve(self.request)
+        self.needs_audio = bool(self.needs_weights())
 
-    def __init__(self, request: ProbeRequest, place: Place, ui: Ui):
-        self.request, self.place, self.ui = request.checked(), place, ui
-        for spec in request.probes:
-            probe_settings(spec)
-        check_writable(place.cache)
-        check_writable(place.results)
-        entries = lines(request)
-        self.texts = [*entries.asked, *entries.controls]
-        plugins = audio_extractors(self.texts, request.plugin)
-        for plugin in plugins:
-            make_ready(plugin, place.cache)
-        self.tasks = open_tasks(request, place, ui.log)
-        self.needs_audio = bool(plugins)
+    def needs_weights(self) -> list[Extractor]:
+        """Return every extractor that listens to audio."""
+        return audio_extractors(self.resolved.extractors)
+
+    def read(self) -> None:
+        """Read the tasks' annotations, hash their audio, and look what the store lacks."""
+        self.tasks = open_tasks(self.request, self.resolved.tasks, self.environment, self.ui.log)
         self.audio = self._audio()
-        self.fillings = Fillings(plugins, self.audio, place)
-        self.todo = self._cells()
+        self.extraction = ExtractionPlan(self.needs_weights(), self.audio, self.environment)
+        self.cells = self._cells()
 
-    # -- plan ---------------------------------------------------------------------------------------
+    def describe(self) -> Iterable[str]:
+        """Return the sizes of the tasks, and notes about them."""
+        for task in self.tasks:
+            parts = ", ".join(f"{n:,} {part}" for part, n in task.counts()["items"].items())
+            yield f"task: {task.entry} ({task.task.kind}, {plan.number(len(task.data.names), 'label')}): {parts}"
+            for note in task.notes:
+                yield f"note: {task.name}: {note}"
 
-    def plan(self) -> list[ProbeCell]:
-        """Print what will be done, and return the cells that must be computed."""
-        say = self.ui.log
-        for asked in self.tasks:
-            parts = ", ".join(f"{n:,} {part}" for part, n in asked.counts()["items"].items())
-            say(f"task: {asked.spec} ({asked.task.kind}, {plan.number(len(asked.data.names), 'label')}): {parts}")
-            for note in asked.notes:
-                say(f"note: {asked.name}: {note}")
-        todo = [each.cell for each in self.todo if self._unknown(each)]
-        for line in self.fillings.plan(self.device) if self.fillings.lacking else ():
-            say(line)
-        for line in plan.cells(todo, [each.cell for each in self.todo if each.cell not in todo]):
-            say(line)
-        say(f"results: {self.place.results}")
-        return todo
+    # -- records ------------------------------------------------------------------------------------------
 
-    def _unknown(self, each: _Todo) -> bool:
-        return self.place.again or self.fillings.lacking or self._existing(each) is None
+    def blank(self, cell: ProbeCell) -> Record:
+        """Return the record of a cell without numbers."""
+        return blank(self.request, self._task(cell), cell, self._allowed.get(cell, []))
 
-    def _existing(self, each: _Todo) -> tuple[Path, Record] | None:
-        """Find the record of a cell whose inputs are what they are now."""
-        record = self._blank(each)
-        path = self.place.results / record.path
-        if not path.exists() or not results.rows_path(path, record.kind).exists():
-            return None
-        try:
-            found = results.read(path)
-        except BenchError as error:
-            self.ui.log(f"{error} It is computed again.")
-            return None
-        return (path, found) if found.inputs_sha256 == self._inputs(each, record) else None
+    def inputs_hash(self, cell: ProbeCell, record: Record) -> str:
+        """Hash everything the numbers of a cell depend on."""
+        task = self._task(cell)
+        vectors = {part.set.sha256: self._state(part, task) for part in self.tasks_of(cell.extractor)}
+        vectors["heard"] = digest(task.heard(needs_audio=self.needs_audio).tolist())
+        return inputs_hash(record, [vectors, self.sources(cell.extractor)])
 
-    # -- do -----------------------------------------------------------------------------------------
-
-    def do(self) -> Finished:
-        """Fill the store, probe and record; finished cells stay when a later one fails."""
-        out = Finished(failed_tracks=self.fillings.fill(lambda: self.device, self.ui, examples=5))
-        for each in self.todo:
-            known = None if self.place.again else self._existing(each)
-            if known is None:
-                out.computed += 1
-                self.ui.log(f"computing {each.cell}")
-                known = self._compute(each)
-            out.records.append(known)
-        return out
-
-    def _compute(self, each: _Todo) -> tuple[Path, Record]:
-        asked, cell = each.asked, each.cell
-        record = self._blank(each)
-        record.inputs_sha256 = self._inputs(each, record)
-        vectors, present = self._vectors(each)
-        # By inputs, so that a search that was killed continues and a changed one starts anew.
-        folder = self.place.cache / "checkpoints" / record.inputs_sha256[:32]
-        if asked.task.kind == "links":
-            found = linked(asked.task, asked.data, vectors, present, treat=self.request.treat, seed=cell.seed)
+    def compute(self, cell: ProbeCell, record: Record) -> tuple[Path, Record]:
+        """Fit, answer, score and record one cell."""
+        task = self._task(cell)
+        vectors, present = self._vectors(cell)
+        folder = self.checkpoints(record)
+        if task.task.kind == "links":
+            found = linked(task.task, task.data, vectors, present, treat=cell.extractor.treat, seed=cell.seed)
         else:
             found = score(
-                asked.task,
-                asked.data,
+                task.task,
+                task.data,
                 vectors,
                 present,
                 cell.probe,
-                treat=self.request.treat,
+                treat=cell.extractor.treat,
                 fraction=self.request.train_fraction,
                 seed=cell.seed,
                 run=RunContext(seed=cell.seed, device=self.device, log=self.ui.log, folder=folder),
@@ -135,139 +107,122 @@ class ProbeJob:
         record.metrics, record.chance = {"test": found.metrics}, {"test": found.chance}
         record.intervals = {"test": found.intervals}
         record.validation = {"valid": found.validation}
-        record.users, record.candidates = {"test": found.tested}, {"test": len(asked.data.names)}
+        record.users, record.candidates = {"test": found.tested}, {"test": len(task.data.names)}
         record.recommender |= found.probe
         record.split["counts"]["used"] = {"train": found.trained, "test": found.tested}
         record.extractor |= {
             "width": int(vectors[0].size),
             "coverage": float(present.mean()),
-            "table_sha256": digest([asked.ids, _sha256(vectors), _sha256(present)]),
+            "table_sha256": digest([task.ids, _sha256(vectors), _sha256(present)]),
         }
-        record.cost = found.cost | self._cost(cell)
+        record.cost = found.cost | self.extraction_rate(cell.extractor)
         record.environment = results.environment(self.device)
         record.warnings += found.warnings
-        path = results.write(record, self.place.results, found.answers)
+        path = results.write(record, self.environment.results, found.answers)
         shutil.rmtree(folder, ignore_errors=True)
         return path, record
 
-    def _vectors(self, each: _Todo) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def _vectors(self, cell: ProbeCell) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return the vectors (N, D) of a task's items, zero where there is none, and which have one (N,)."""
-        asked, cell = each.asked, each.cell
-        if cell.extractor == "none":
-            vectors: NDArray[np.float32] = asked.task.ceiling(asked.data, seed=cell.seed)  # type: ignore[attr-defined]
-            return vectors, asked.heard(needs_audio=self.needs_audio)
-        tables = Tables(self.place.cache, asked.row_of, self.request.lane, cell.seed)
-        if cell.probe == COSINE or not wants_layers(cell.probe):
-            vectors, present = tables.joined(cell.extractor, asked.ids)
+        task = self._task(cell)
+        if cell.extractor.empty:
+            vectors: NDArray[np.float32] = task.task.ceiling(task.data, seed=cell.seed)  # type: ignore[attr-defined]
+            return vectors, task.heard(needs_audio=self.needs_audio)
+        tables = Tables(self.environment.cache, task.row_of, cell.seed)
+        if not cell.probe.mixture:
+            vectors, present = tables.joined(cell.extractor, task.ids)
         else:
-            found = [tables.joined(text, asked.ids) for text in layers(cell.extractor, self.request.plugin)]
+            found = [tables.joined(one, task.ids) for one in self.resolved.resolver.layers(cell.extractor)]
             if len({layer.shape for layer, _ in found}) > 1:
                 widths = ", ".join(str(layer.shape[1]) for layer, _ in found)
                 raise BenchError(f"--probe {cell.probe}: the layers of {cell.extractor} have unlike widths ({widths}).")
             vectors = np.stack([layer for layer, _ in found], axis=1)
             present = np.logical_and.reduce([there for _, there in found])
         # Controls need no audio, and are asked no more than those that do.
-        present = present & asked.heard(needs_audio=self.needs_audio)
+        present = present & task.heard(needs_audio=self.needs_audio)
         absent = ~present.reshape(-1, *[1] * (vectors.ndim - 1))
         return np.where(absent, np.float32(0.0), vectors).astype(np.float32), present
 
-    @cached_property
-    def device(self) -> str:
-        """The device in use; finding out imports torch, so an unchanged run never asks."""
-        return plan.device(self.place.device)
-
-    # -- what a record says --------------------------------------------------------------------------
-
-    def _blank(self, each: _Todo) -> Record:
-        return blank(self.request, each.asked, each.cell, each.leaks)
-
-    def _inputs(self, each: _Todo, record: Record) -> str:
-        texts = [each.cell.extractor]
-        vectors = {part.set.sha256: self._state(part, each.asked) for part in self._parts(texts)}
-        vectors["heard"] = digest(each.asked.heard(needs_audio=self.needs_audio).tolist())
-        plugins = extractors_behind(texts, self.request.plugin)
-        sources = [plugin.fingerprint() for plugin in plugins if isinstance(plugin, TableSource)]
-        return inputs(record, [vectors, sources])
-
-    def _parts(self, texts: Sequence[str]) -> list[Filling]:
-        return self.fillings.of(audio_extractors(texts, self.request.plugin))
-
-    def _state(self, part: Filling, asked: Asked) -> str:
+    def _state(self, part: ExtractionTask, task: LoadedTask) -> str:
         """Hash which audio of the task's items has a vector in a set."""
         rows = part.set.rows()
         have = rows.filter(pl.col("status") != "failed")["row"]
-        wanted = pl.DataFrame({"id": asked.ids, "row": asked.rows}, schema={"id": pl.String, "row": pl.String})
+        wanted = pl.DataFrame({"id": task.ids, "row": task.rows}, schema={"id": pl.String, "row": pl.String})
         return digest(wanted.filter(pl.col("row").is_in(have.implode())).rows())
 
-    def _cost(self, cell: ProbeCell) -> dict[str, Any]:
-        """Return what embedding costs on this device."""
-        cost: dict[str, Any] = {"device": self.device}
-        rates = [part.set.rate(self.device) for part in self._parts([cell.extractor])]
-        if known := [rate for rate in rates if rate is not None]:
-            cost["extract_s_per_1000"] = 1000 * sum(known)
-        return cost
+    # -- parts --------------------------------------------------------------------------------------------
 
-    # -- parts ----------------------------------------------------------------------------------------
+    def _task(self, cell: ProbeCell) -> LoadedTask:
+        return next(task for task in self.tasks if task.entry is cell.task)
 
     def _audio(self) -> Audio:
         """Hash the audio of all tasks together: what two of them ask about is embedded once."""
-        files = [asked.data.items.select("track_id", *FILES).drop_nulls("path") for asked in self.tasks]
+        files = [task.data.items.select("track_id", *FILES).drop_nulls("path") for task in self.tasks]
         every = pl.concat(files).unique(FILES, keep="first", maintain_order=True)
         twice = pl.col("track_id").is_duplicated()
         every = every.with_columns(track_id=pl.when(twice).then(pl.col("path")).otherwise(pl.col("track_id")))
-        audio = Audio.of(every, self.place.cache)
+        audio = Audio.of(every, self.environment.cache)
         rows = audio.rows.select(*FILES, "row")
-        for asked in list(self.tasks):
-            items = asked.data.items.select(*FILES)
+        for task in list(self.tasks):
+            items = task.data.items.select(*FILES)
             found = items.join(rows, on=FILES, how="left", nulls_equal=True, maintain_order="left")
-            asked.rows = list(found["row"])
-            if self.needs_audio and not asked.row_of:
+            task.rows = list(found["row"])
+            if self.needs_audio and not task.row_of:
                 path = next(iter(items["path"].drop_nulls()), None)
                 where = f"the first was looked for at {path}" if path else "give --audio DIR|LIST"
-                self._refuse(asked, f"{asked.name}: none of its {len(asked.ids):,} items has audio; {where}.")
+                self._refuse(task, f"{task.name}: none of its {len(task.ids):,} items has audio; {where}.")
                 continue
-            asked.notes += untangle(asked)
-            lacking = asked.coverage(needs_audio=self.needs_audio)
-            asked.incomplete = bool(lacking)
-            asked.notes += lacking
+            task.notes += untangle(task)
+            lacking = task.coverage(needs_audio=self.needs_audio)
+            task.incomplete = bool(lacking)
+            task.notes += lacking
         return audio
 
-    def _refuse(self, asked: Asked, reason: str) -> None:
-        """Stop on a task that is asked for by name; of ``all``, leave it out and say so."""
+    def _refuse(self, task: LoadedTask, reason: str) -> None:
+        """Stop on a task that is task for by name; of ``all``, leave it out and say so."""
         if not self.request.lenient:
             raise BenchError(reason)
         self.ui.log(f"left out: {reason}")
-        self.tasks.remove(asked)
+        self.tasks.remove(task)
 
-    def _cells(self) -> list[_Todo]:
+    def _cells(self) -> list[ProbeCell]:
         """Return the cells of all tasks; what is known to leak is refused, or noted where it is allowed."""
-        out, refused = [], []
-        for asked in list(self.tasks):
-            found, told = leaks(asked)
-            asked.notes += told
-            if found and not self.request.allow_leaks:
-                self._refuse(asked, f"{asked.name} leaks: {'; '.join(found)}. --allow-leaks measures it all the same.")
+        out: list[ProbeCell] = []
+        refused: list[str] = []
+        allow = self.request.allow_leaks
+        for task in list(self.tasks):
+            found, told = leaks(task)
+            task.notes += told
+            if found and not allow:
+                self._refuse(task, f"{task.name} leaks: {'; '.join(found)}. --allow-leaks measures it all the same.")
                 continue
-            by_itself = asked.task.kind == "links"
-            todo = cells(self.request, asked.spec, (COSINE,) if by_itself else self.request.probes)
-            if asked.ceiling and self.request.controls:
-                todo.append(ProbeCell(asked.spec, "none", asked.ceiling, self.request.seeds[0]))
-            for cell in todo:
-                each = _Todo(asked, cell, list(found))
-                if reason := contaminated(self._blank(each), asked):
-                    if not self.request.allow_leaks:
-                        refused.append(f"{reason} (--allow-leaks measures it all the same)")
-                        continue
-                    each.leaks.append(reason)
-                out.append(each)
+            for cell in self._cells_of(task):
+                reason = contaminated(cell.extractor, task)
+                if reason and not allow:
+                    refused.append(f"{reason} (--allow-leaks measures it all the same)")
+                    continue
+                self._allowed[cell] = [*found, *([reason] if reason else [])]
+                out.append(cell)
         for line in dict.fromkeys(refused):
             self.ui.log(f"left out: {line}")
-        if not any(not each.cell.control for each in out):
+        if all(cell.control for cell in out):
             raise BenchError(f"nothing is left to do: {refused[0]}." if refused else "nothing is left to do.")
         return out
 
+    def _cells_of(self, task: LoadedTask) -> list[ProbeCell]:
+        """Return the cells of one task, the asked ones first; vectors answer for themselves what is linked."""
+        probes = [COSINE] if task.task.kind == "links" else self.resolved.probes
+        cells = [
+            ProbeCell(task.entry, extractor, probe, seed)
+            for probe in probes
+            for extractor in self.resolved.extractors
+            for seed in self.request.seeds
+        ]
+        if task.ceiling and self.request.controls:
+            truth = ProbeEntry(task.ceiling, task.ceiling, NoSettings())
+            cells.append(ProbeCell(task.entry, self.resolved.resolver.extractor(NONE), truth, self.request.seeds[0]))
+        return cells
+
 
 def _sha256(array: Any) -> str:
-    import hashlib
-
     return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()

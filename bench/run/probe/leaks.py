@@ -7,33 +7,33 @@ from collections.abc import Sequence
 import polars as pl
 
 from bench.data.catalogues import same_catalogue
+from bench.entries import ExtractorEntry
 from bench.protocols import PARTS
-from bench.results import Record
-from bench.run.probe.tasks import Asked
+from bench.run.probe.tasks import LoadedTask
 
 SHOWN = 3
 """Examples in a message."""
 
 
-def contaminated(record: Record, asked: Asked) -> str | None:
+def contaminated(extractor: ExtractorEntry, task: LoadedTask) -> str | None:
     """Say that the extractor was trained on recordings of the task's collection, if it says so itself."""
-    known = [name for name in record.extractor["trained_on"] if same_catalogue(name, asked.collection)]
+    known = [name for name in extractor.trained_on if same_catalogue(name, task.collection)]
     if not known:
         return None
-    return f"{record.extractor['spec']} was trained on {', '.join(known)}, whose recordings {asked.name} tests on"
+    return f"{extractor} was trained on {', '.join(known)}, whose recordings {task.name} tests on"
 
 
-def leaks(asked: Asked) -> tuple[list[str], list[str]]:
+def leaks(task: LoadedTask) -> tuple[list[str], list[str]]:
     """Return what leaks from training into the held-out parts, and what does so by the task's own convention.
 
     The first are artists whom the task keeps apart, and equal audio. Folds that are drawn track by track keep
     nothing apart, so their equal audio is only told.
     """
-    items = asked.data.items.with_columns(row=pl.Series(asked.rows, dtype=pl.String))
-    items = items.filter(~pl.Series(asked.repeated or [False] * items.height))
+    items = task.data.items.with_columns(row=pl.Series(task.rows, dtype=pl.String))
+    items = items.filter(~pl.Series(task.repeated or [False] * items.height))
     by = "part" if "part" in items.columns else "fold"
     found = []
-    for column in asked.data.disjoint:
+    for column in task.data.disjoint:
         shared = _shared(items, column, by)
         if shared:
             found.append(f"{len(shared)} values of {column} stand in two parts ({_some(shared)})")
@@ -44,20 +44,20 @@ def leaks(asked: Asked) -> tuple[list[str], list[str]]:
     return (found, equal) if by == "fold" else (found + equal, [])
 
 
-def untangle(asked: Asked) -> list[str]:
+def untangle(task: LoadedTask) -> list[str]:
     """Leave out of a task of a dataset what is byte for byte in a later part, too; say how much that is.
 
     Parts that are made here can be mended; those that somebody published cannot, and `leaks` refuses them.
     """
-    items = asked.data.items
-    if asked.task.of != "data" or "part" not in items.columns:
+    items = task.data.items
+    if task.task.of != "data" or "part" not in items.columns:
         return []
     place = items.select(
-        row=pl.Series(asked.rows, dtype=pl.String),
+        row=pl.Series(task.rows, dtype=pl.String),
         part=pl.col("part").replace_strict(PARTS, range(len(PARTS)), return_dtype=pl.Int8),
     )
     earlier = place["row"].is_not_null() & place.select(pl.col("part") < pl.col("part").max().over("row")).to_series()
-    asked.repeated = earlier.to_list()
+    task.repeated = earlier.to_list()
     return [f"{earlier.sum()} items are left out: the same recording is in a later part"] if earlier.any() else []
 
 

@@ -2,56 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from bench import __version__
 from bench.files import digest
-from bench.probes import settings_of
 from bench.registry import lane_of
 from bench.results import Record
-from bench.run.probe.request import ProbeCell, ProbeRequest, of_cell
-from bench.run.probe.tasks import Asked
+from bench.run.probe.request import ProbeCell, ProbeRequest
+from bench.run.probe.tasks import LoadedTask
 from bench.run.recommend.record import about_extractor
-from bench.specs import parse
-
-COSINE, WMF = "cosine", "wmf"
-"""What stands in a probe's place where vectors answer by themselves, and where the truth does."""
 
 
-def blank(request: ProbeRequest, asked: Asked, cell: ProbeCell, leaks: list[str]) -> Record:
+def blank(request: ProbeRequest, task: LoadedTask, cell: ProbeCell, leaks: Sequence[str]) -> Record:
     """Return the record of a cell without numbers; `leaks` are known and allowed."""
-    extractor, extractor_lane = about_extractor(cell.extractor, request.plugin, request.treat)
-    counts = asked.counts()
-    official = asked.data.expected
-    lane = lane_of(asked.task)
+    extractor = about_extractor(cell.extractor)
+    counts = task.counts()
+    official = task.data.expected
+    lane = lane_of(task.task)
     return Record(
         kind="probe",
-        asked=of_cell(request, cell).as_json(),
+        asked=request.of_cell(cell).as_json(),
         inputs_sha256="",
         data={
-            "name": asked.name,
-            "collection": asked.collection,
-            "builtin": asked.builtin,
-            "complete": not asked.incomplete,
-            "license": asked.dataset.license if asked.dataset else asked.task.license,
-            "fingerprint": {"task": asked.fingerprint},
-            "task": asked.about,
+            "name": task.name,
+            "collection": task.collection,
+            "builtin": task.builtin,
+            "complete": not task.incomplete,
+            "license": task.dataset.license if task.dataset else task.task.license,
+            "fingerprint": {"task": task.fingerprint},
+            "task": task.about,
         },
         split={
-            "name": "official" if official else "folds" if "fold" in asked.data.items.columns else "made",
-            "settings": asdict(asked.task.settings) | {"train_fraction": request.train_fraction},
-            "fingerprint": digest([asked.fingerprint, request.train_fraction]),
+            "name": "official" if official else "folds" if "fold" in task.data.items.columns else "made",
+            "settings": asdict(task.task.settings) | {"train_fraction": request.train_fraction},
+            "fingerprint": digest([task.fingerprint, request.train_fraction]),
             "counts": counts,
         },
         extractor=extractor,
         recommender={
-            "name": parse(cell.probe).name,
-            "spec": cell.probe,
+            "name": cell.probe.name,
+            "spec": cell.probe.text,
             "lane": lane,
-            "settings": probe_settings(cell.probe),
+            "settings": asdict(cell.probe.settings),
         },
-        lane=extractor_lane if extractor_lane == lane else "mixed",
+        lane=extractor["lane"] if extractor["lane"] == lane else "mixed",
         seed=cell.seed,
         k=[],
         control=cell.control,
@@ -60,25 +56,11 @@ def blank(request: ProbeRequest, asked: Asked, cell: ProbeCell, leaks: list[str]
         chance={},
         users={},
         candidates={},
-        warnings=[*asked.notes, *leaks],
+        warnings=[*task.notes, *leaks],
     )
 
 
-def probe_settings(spec: str) -> dict[str, Any]:
-    """Return the settings of a probe as asked for, its defaults among them.
-
-    Raises
-    ------
-    BenchError
-        For an unknown probe ("did you mean") or setting.
-
-    """
-    if spec in (COSINE, WMF):
-        return {}
-    return asdict(settings_of(spec)[1])
-
-
-def inputs(record: Record, vectors: Any) -> str:
+def inputs_hash(record: Record, vectors: Any) -> str:
     """Hash everything the numbers of a cell depend on; equal hash, nothing to recompute.
 
     `vectors` (plain JSON values) says which rows of the store the items have, and identifies the other

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,21 +13,20 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from bench.entries import TaskEntry
 from bench.errors import BenchError
 from bench.files import digest
 from bench.protocols import PARTS, Dataset, Task, TaskData
-from bench.registry import create, origin
 from bench.run import plan
 from bench.run.inputs import Opened, match, open_data
+from bench.run.options import Environment
 from bench.run.probe.request import ProbeRequest
-from bench.run.recommend.request import Place
-from bench.specs import parse
 
 FILES = ("path", "offset", "duration")
 
 
 @dataclass(eq=False)
-class Asked:
+class LoadedTask:
     """One task, read.
 
     rows : row keys (hex) of the items' audio, None where there is none; set once the audio is hashed
@@ -35,14 +34,18 @@ class Asked:
     incomplete : whether items are absent that the official parts, or the annotations, have
     """
 
-    spec: str
-    task: Task
+    entry: TaskEntry
     data: TaskData
     dataset: Dataset | None
     notes: list[str]
     rows: list[str | None] = field(default_factory=list)
     repeated: list[bool] = field(default_factory=list)
     incomplete: bool = False
+
+    @property
+    def task(self) -> Task:
+        """The plugin."""
+        return self.entry.plugin
 
     @property
     def name(self) -> str:
@@ -92,12 +95,12 @@ class Asked:
         """Return what a record says of the task."""
         return {
             "name": self.name,
-            "spec": self.spec,
+            "spec": self.entry.text,
             "kind": self.task.kind,
             "primary": self.task.primary,
             "convention": self.task.convention,
             "settings": asdict(self.task.settings),
-            "origin": asdict(origin("tasks", parse(self.spec).name)),
+            "origin": self.entry.origin,
             "labels": len(self.data.names),
         }
 
@@ -137,7 +140,9 @@ class Asked:
         return []
 
 
-def open_tasks(request: ProbeRequest, place: Place, log: Callable[[str], None]) -> list[Asked]:
+def open_tasks(
+    request: ProbeRequest, entries: Sequence[TaskEntry], environment: Environment, log: Callable[[str], None]
+) -> list[LoadedTask]:
     """Open the tasks asked for; of ``all``, those whose data is there, with a line for each of the others.
 
     Raises
@@ -147,22 +152,23 @@ def open_tasks(request: ProbeRequest, place: Place, log: Callable[[str], None]) 
 
     """
     opened: Opened | None = None
-    out: list[Asked] = []
+    out: list[LoadedTask] = []
     rootless: list[str] = []
-    for spec in request.task_specs():
-        task: Task = create("tasks", spec, lane=request.lane)
+    for entry in entries:
+        task = entry.plugin
         if request.lenient and task.of != "data" and request.root is None:
-            rootless.append(spec)
+            rootless.append(entry.text)
             continue
         try:
             if task.of == "data":
-                opened = opened or open_data(request.data, place)
-                out.append(_of_data(spec, task, opened))
+                opened = opened or open_data(request.data, environment)
+                loaded = _of_data(entry, opened)
             else:
                 root = task.prepare(_folder(request, task))
                 data = task.read(root)
-                out.append(Asked(spec, task, data, None, list(data.notes)))
-            _check_read(out[-1])
+                loaded = LoadedTask(entry, data, None, list(data.notes))
+            _check_read(loaded)
+            out.append(loaded)
         except BenchError as error:
             if not request.lenient:
                 raise
@@ -184,9 +190,9 @@ def _folder(request: ProbeRequest, task: Task) -> Path | None:
     return named[0] if named else root
 
 
-def _of_data(spec: str, task: Task, opened: Opened) -> Asked:
+def _of_data(entry: TaskEntry, opened: Opened) -> LoadedTask:
     """Read a task of a dataset, and give its items the dataset's files."""
-    data = task.read(opened.root, opened.dataset)
+    data = entry.plugin.read(opened.root, opened.dataset)
     notes = [*opened.notes, *data.notes]
     items = data.items
     if opened.catalog is None:
@@ -197,13 +203,13 @@ def _of_data(spec: str, task: Task, opened: Opened) -> Asked:
         if rule != "track_id":
             notes.append(f"audio was found by {rule}")
         items = items.join(found.select("track_id", *FILES), on="track_id", how="left", maintain_order="left")
-    return Asked(spec, task, replace(data, items=items), opened.dataset, notes)
+    return LoadedTask(entry, replace(data, items=items), opened.dataset, notes)
 
 
 _TYPES = {"path": pl.String(), "offset": pl.Float64(), "duration": pl.Float64()}
 
 
-def _check_read(asked: Asked) -> None:
+def _check_read(asked: LoadedTask) -> None:
     """Refuse what no task may hand over: it is a fault of the task, not of the data."""
     data, items = asked.data, asked.data.items
     if asked.task.kind != "links" and len(data.truth) != items.height:

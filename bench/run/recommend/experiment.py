@@ -1,11 +1,10 @@
-"""A whole run: open, plan, check, fill the store, compute the cells that are not there yet, record."""
+"""``bench run``: recommenders on frozen item tables, one record a cell."""
 
 from __future__ import annotations
 
 import shutil
 import sys
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,146 +12,126 @@ import polars as pl
 
 from bench import results
 from bench.data.leaks import near_duplicates
+from bench.data.split import Split
+from bench.entries import ExtractorEntry, audio_extractors
 from bench.errors import BenchError
-from bench.extract import make_ready
-from bench.files import check_writable
-from bench.items import ItemTable, Tables, audio_extractors, extractors_behind
-from bench.protocols import TableSource
-from bench.registry import create
+from bench.items import ItemTable, Tables
+from bench.protocols import Extractor
 from bench.results import Record
 from bench.run import plan
-from bench.run.extraction_plan import Fillings
-from bench.run.extraction_task import Audio, Filling
-from bench.run.inputs import Material, open_material
+from bench.run.experiment import Experiment
+from bench.run.extraction_plan import ExtractionPlan
+from bench.run.extraction_task import Audio
+from bench.run.inputs import Inputs, open_inputs
+from bench.run.options import Environment
 from bench.run.progress import Ui
 from bench.run.recommend.estimates import estimates
 from bench.run.recommend.evaluate import measure
 from bench.run.recommend.fit import cut_short
-from bench.run.recommend.record import blank, inputs, treat_of
-from bench.run.recommend.request import Cell, Place, Request, cells
-from bench.specs import parse_sum
+from bench.run.recommend.record import blank, inputs_hash
+from bench.run.recommend.request import Cell, RecommendRequest, Resolved, resolve
 
 DUPLICATES_UP_TO = 60_000**2 * 256
 """Products (items squared times width) that the search for near-duplicate vectors may cost: seconds."""
 
 
-@dataclass
-class Finished:
-    """What a run leaves: its records, whether it computed any, and tracks without vectors."""
+class RecommendExperiment(Experiment[Cell]):
+    """Every extractor of a request with every recommender, and their controls."""
 
-    records: list[tuple[Path, Record]] = field(default_factory=list)
-    computed: int = 0
-    failed_tracks: int = 0
+    resolved: Resolved
+    inputs: Inputs
+    k: list[int]
+    reference: ExtractorEntry | None
 
+    def __init__(self, request: RecommendRequest, environment: Environment, ui: Ui):
+        super().__init__(environment, ui)
+        self.request = request
+        self._tables: dict[tuple[ExtractorEntry, int], ItemTable] = {}
 
-class Job:
-    """One run. Construct it, then `plan()`, then `do()`; each step raises BenchError on bad input."""
+    def check(self) -> None:
+        """Resolve the request."""
+        self.resolved = resolve(self.request)
+        self.cells = self.resolved.cells
 
-    def __init__(self, request: Request, place: Place, ui: Ui):
-        self.request, self.place, self.ui = request.checked(), place, ui
-        check_writable(place.cache)
-        check_writable(place.results)
-        self.cells = cells(request)
-        for plugin in audio_extractors(request.extractors, request.plugin):
-            make_ready(plugin, place.cache)
-        self.material: Material = open_material(request.data, request.split, place, ui.log)
-        self.split = self.material.split
-        if request.refit and self.split.plays is not None:
+    def needs_weights(self) -> list[Extractor]:
+        """Return the extractors asked for; the space for diversity needs none."""
+        return audio_extractors(self.resolved.extractors)
+
+    def read(self) -> None:
+        """Read log, split, metadata and catalogue, and look what the store lacks."""
+        self.inputs = open_inputs(self.request.data, self.request.split, self.environment, self.ui.log)
+        if self.request.refit and self.split.plays is not None:
             raise BenchError("--refit knows validation pairs, not plays, and this split says sequence=all_plays.")
-        self.k = list(request.k) or [self.material.opened.dataset.default_k]
+        self.k = list(self.request.k) or [self.inputs.opened.dataset.default_k]
         self.reference = self._reference()
-        self.audio = self._audio()
-        self.fillings = Fillings(self._audio_plugins(), self.audio, place)
-        self._tables: dict[tuple[str, int], ItemTable] = {}
+        entries = [cell.extractor for cell in self.cells] + ([self.reference] if self.reference else [])
+        plugins = audio_extractors(entries)
+        self.audio = self._audio(plugins)
+        self.extraction = ExtractionPlan(plugins, self.audio, self.environment)
         self._check_k()
 
-    # -- plan ---------------------------------------------------------------------------------------
+    @property
+    def split(self) -> Split:
+        """Training, validation and test."""
+        return self.inputs.split
 
-    def plan(self) -> list[Cell]:
-        """Print what will be done, and return the cells that must be computed."""
-        say, split = self.ui.log, self.split
-        say(
-            f"data: {self.material.name}, split {self.material.split_name} {split.settings.describe()}: "
+    # -- plan ---------------------------------------------------------------------------------------------
+
+    def describe(self) -> Iterable[str]:
+        """Return the sizes of data and split, and notes about them."""
+        split = self.split
+        yield (
+            f"data: {self.inputs.name}, split {self.inputs.split_name} {split.settings.describe()}: "
             f"{len(split.users)} listeners, {int(split.hot.sum())} hot and {int((~split.hot).sum())} cold tracks, "
             f"{len(split.train)} training pairs, fingerprint {split.fingerprint[:8]}"
         )
-        for note in [*self.material.notes, *self.material.leaks.warnings]:
-            say(f"note: {note}")
-        todo = self._todo()
-        for line in self.fillings.plan(self.device) if self.fillings.lacking else ():
-            say(line)
-        for line in plan.cells(todo, [c for c in self.cells if c not in todo]):
-            say(line)
-        if todo:
-            say(f"device: {self.device}")  # one that is not there stops here, not after hours
-            widest = max([sum(f.set.layers.values()) for f in self.fillings], default=128)
-            say(plan.memory(len(split.items), widest))
-            for line in estimates(self.request, self.split, todo, self.device, self.table):
-                say(line)
-        say(f"results: {self.place.results}")
-        return todo
+        for note in [*self.inputs.notes, *self.inputs.leaks.warnings]:
+            yield f"note: {note}"
 
-    def _todo(self) -> list[Cell]:
-        """Return the cells without a record of the same inputs; unknown inputs mean work."""
-        if self.place.again or self.fillings.lacking:
-            return list(self.cells)
-        return [cell for cell in self.cells if self._existing(cell) is None]
+    def forecast(self, todo: Sequence[Cell]) -> Iterable[str]:
+        """Return device and memory; raise BenchError for a training that cannot be."""
+        yield f"device: {self.device}"  # one that is not there stops here, not after hours
+        widest = max([sum(task.set.layers.values()) for task in self.extraction], default=128)
+        yield plan.memory(len(self.split.items), widest)
+        yield from estimates(self.split, todo, self.device, self.table)
 
-    def _existing(self, cell: Cell) -> tuple[Path, Record] | None:
-        """Find the record of a cell whose inputs are what they are now."""
-        path = self.place.results / self._blank(cell).path
-        if not path.exists() or not results.users_path(path).exists():
-            return None
-        try:
-            found = results.read(path)
-        except BenchError as error:
-            self.ui.log(f"{error} It is computed again.")
-            return None
-        return (path, found) if found.inputs_sha256 == self.fingerprint(cell) and self._had_time(found) else None
+    # -- records ------------------------------------------------------------------------------------------
 
-    def _had_time(self, record: Record) -> bool:
+    def blank(self, cell: Cell) -> Record:
+        """Return the record of a cell without numbers."""
+        return blank(self.request, self.inputs, self.k, cell)
+
+    def inputs_hash(self, cell: Cell, record: Record) -> str:
+        """Hash everything the numbers of a cell depend on."""
+        entries = [cell.extractor, *([self.reference] if self.reference else [])]
+        vectors = {task.set.sha256: task.state(self.split.items) for task in self.tasks_of(*entries)}
+        reference = self.reference.text if self.reference else None
+        return inputs_hash(record, self.inputs, reference, [vectors, self.sources(*entries)])
+
+    def valid(self, record: Record) -> bool:
         """Whether nothing cut its training short that would leave it more time now."""
-        given, wanted = record.recommender.get("training", {}).get("max_time_s"), self.place.max_time
+        given, wanted = record.recommender.get("training", {}).get("max_time_s"), self.environment.max_time
         return not cut_short(record) or (wanted is not None and wanted <= given)
 
-    # -- do -----------------------------------------------------------------------------------------
-
-    def fill(self) -> int:
-        """Embed what is missing; return the largest number of tracks without a vector."""
-        return self.fillings.fill(lambda: self.device, self.ui, examples=5)
-
-    def do(self) -> Finished:
-        """Fill the store, compute and record; finished cells stay when a later one fails."""
-        out = Finished(failed_tracks=self.fill())
-        for cell in self.cells:
-            known = None if self.place.again else self._existing(cell)
-            if known is None:
-                out.computed += 1
-                self.ui.log(f"computing {cell}")
-                known = self._compute(cell)
-            out.records.append(known)
-        return out
-
-    def _compute(self, cell: Cell) -> tuple[Path, Record]:
-        model = create("recommenders", cell.model, lane=self.request.lane)
-        table = self.table(cell.extractor, cell.seed, treat_of(self.request, cell))
-        record = self._blank(cell)
-        record.inputs_sha256 = self.fingerprint(cell)
+    def compute(self, cell: Cell, record: Record) -> tuple[Path, Record]:
+        """Fit, rank, measure and record one cell."""
+        table = self.table(cell.extractor, cell.seed)
         problems = self._table_warnings(cell, table)
         for problem in [] if cell.control else problems:
             self.ui.log(f"note: {cell.extractor}: {problem}")
+        log_dir = self.environment.log_dir
         found = measure(
-            model,
+            cell.model.fresh(),
             table,
             self.split,
             ks=self.k,
             seed=cell.seed,
             device=self.device,
             reference=self._space(cell),
-            folder=self._checkpoints(record),
+            folder=self.checkpoints(record),
             log=self.ui.log,
-            max_time=self.place.max_time,
-            curves=self.place.log_dir / record.path.with_suffix("") if self.place.log_dir else None,
+            max_time=self.environment.max_time,
+            curves=log_dir / record.path.with_suffix("") if log_dir else None,
             refit=self.request.refit,
         )
         record.metrics, record.intervals, record.chance = found.metrics, found.intervals, found.chance
@@ -167,67 +146,34 @@ class Job:
         }
         record.cost = found.cost | self._cost(cell)
         record.environment = results.environment(self.device)
-        # That popularity says nothing of cold tracks is known; of a model it is news.
+        # Everybody knows that popularity says nothing of cold tracks; of a model it is worth a warning.
         record.warnings += [] if cell.control else found.warnings
         record.warnings += problems
         per_user = pl.concat(found.per_user) if found.per_user else None
-        path = results.write(record, self.place.results, per_user)
+        path = results.write(record, self.environment.results, per_user)
         if not cut_short(record):  # with more time, the same training goes on
-            shutil.rmtree(self._checkpoints(record), ignore_errors=True)
+            shutil.rmtree(self.checkpoints(record), ignore_errors=True)
         return path, record
 
-    def table(self, text: str, seed: int, treat: str) -> ItemTable:
+    def table(self, entry: ExtractorEntry, seed: int) -> ItemTable:
         """Build (once) the table of an extractor entry."""
-        key = (f"{text}|{treat}", seed)
-        if key not in self._tables:
-            tables = Tables(self.place.cache, self.audio.row_of, self.request.lane, seed)
-            self._tables[key] = tables.build(
-                text,
-                self.split.items,
-                hot=self.split.hot,
-                meta=self.material.meta,
-                treat=treat,
-            )
-        return self._tables[key]
-
-    @cached_property
-    def device(self) -> str:
-        """The device in use; finding out imports torch, so an unchanged run never asks."""
-        return plan.device(self.place.device)
-
-    # -- what a record says --------------------------------------------------------------------------
-
-    def _blank(self, cell: Cell) -> Record:
-        return blank(self.request, self.material, self.k, cell)
-
-    def fingerprint(self, cell: Cell) -> str:
-        """Hash everything the numbers of a cell depend on."""
-        texts = [cell.extractor, *([self.reference] if self.reference else [])]
-        vectors = {part.set.sha256: part.state(self.split.items) for part in self._parts(*texts)}
-        plugins = extractors_behind(texts, self.request.plugin)
-        sources = [plugin.fingerprint() for plugin in plugins if isinstance(plugin, TableSource)]
-        return inputs(self._blank(cell), self.material, self.reference, [vectors, sources])
-
-    def _parts(self, *texts: str) -> list[Filling]:
-        """Return the sets behind the vectors of extractor entries."""
-        return self.fillings.of(audio_extractors(texts, self.request.plugin))
+        if (entry, seed) not in self._tables:
+            tables = Tables(self.environment.cache, self.audio.row_of, seed)
+            self._tables[entry, seed] = tables.build(entry, self.split.items, hot=self.split.hot, meta=self.inputs.meta)
+        return self._tables[entry, seed]
 
     def _cost(self, cell: Cell) -> dict[str, Any]:
         """Return what embedding costs on this device, and the process's peak memory so far."""
         import resource
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        cost: dict[str, Any] = {"peak_memory_bytes": peak, "device": self.device}
-        rates = [part.set.rate(self.device) for part in self._parts(cell.extractor)]
-        if known := [rate for rate in rates if rate is not None]:
-            cost["extract_s_per_1000"] = 1000 * sum(known)
-        return cost
+        return {"peak_memory_bytes": peak} | self.extraction_rate(cell.extractor)
 
     def _table_warnings(self, cell: Cell, table: ItemTable) -> list[str]:
         """Say what is wrong with a table, if anything."""
         out = []
         if table.coverage < 1:
-            absent, lost = int((~table.present).sum()), int((~table.present)[self.split.train.item].sum())
+            absent, lost = int((~table.present).sum()), int((~table.present)[self.inputs.split.train.item].sum())
             out.append(
                 f"{absent} of {len(table.ids)} items have no vector; they are never recommended, and their {lost} "
                 "training pairs teach no model of vectors"
@@ -243,48 +189,33 @@ class Job:
                 out.append(f"{found.total} pairs of items have vectors of cosine above 0.999 ({pairs})")
         return out
 
-    # -- parts ----------------------------------------------------------------------------------------
+    # -- parts --------------------------------------------------------------------------------------------
 
-    def _reference(self) -> str | None:
-        """Return the spec of the space for diversity; without audio only a table of vectors can be one."""
-        text = self.request.space
-        if text is None:
-            return None
-        needs_audio = bool(audio_extractors([text], self.request.plugin))
-        return None if needs_audio and self.material.catalog is None else text
+    def _reference(self) -> ExtractorEntry | None:
+        """Return the space for diversity; without audio only a table of vectors can be one."""
+        entry = self.resolved.reference
+        return None if entry is None or (entry.audio and self.inputs.catalog is None) else entry
 
     def _space(self, cell: Cell) -> tuple[str, ItemTable] | None:
         """Return the table in which the variety of a cell's lists is measured: never the one it ranks by."""
-        if self.reference is None:
+        if self.reference is None or set(cell.extractor.names).intersection(self.reference.names):
             return None
-        names = [spec.name for spec in parse_sum(self.reference)]
-        if {spec.name for spec in parse_sum(cell.extractor)}.intersection(names):
-            return None
-        return "+".join(names), self.table(self.reference, 0, "standardize")
+        return "+".join(self.reference.names), self.table(self.reference, 0)
 
-    def _audio_plugins(self) -> list[Any]:
-        """Return every audio extractor of the run, the space for diversity included, once a set."""
-        texts = [cell.extractor for cell in self.cells] + ([self.reference] if self.reference else [])
-        return audio_extractors(list(dict.fromkeys(texts)), self.request.plugin)
-
-    def _audio(self) -> Audio:
+    def _audio(self, plugins: Sequence[Extractor]) -> Audio:
         """Return the catalogue rows of the split's items, keyed; stop when audio is needed and absent."""
-        catalog = self.material.catalog
+        catalog = self.inputs.catalog
         if catalog is None:
-            if needs := self._audio_plugins():
+            if plugins:
                 raise BenchError(
-                    f"{needs[0].name} listens to audio, and {self.material.name} brings none: give --audio DIR|LIST."
+                    f"{plugins[0].name} listens to audio, and {self.inputs.name} brings none: give --audio DIR|LIST."
                 )
             empty = {"track_id": pl.String, "path": pl.String, "offset": pl.Float64, "duration": pl.Float64}
-            return Audio.of(pl.DataFrame(schema=empty), self.place.cache)
-        return Audio.of(catalog, self.place.cache)
+            catalog = pl.DataFrame(schema=empty)
+        return Audio.of(catalog, self.environment.cache)
 
     def _check_k(self) -> None:
         """Refuse a k that every list would satisfy."""
         hot = int(self.split.hot.sum())
         if max(self.k) >= hot:
             raise BenchError(f"--k {max(self.k)}: there are only {hot} hot tracks to choose from. Take a smaller k.")
-
-    def _checkpoints(self, record: Record) -> Path:
-        """Where a trained model's checkpoints go: by inputs, so that a changed run starts anew."""
-        return self.place.cache / "checkpoints" / record.inputs_sha256[:32]

@@ -2,51 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from bench import __version__
 from bench.data.catalogues import same_catalogue
+from bench.entries import ExtractorEntry, RecommenderEntry
 from bench.files import digest
-from bench.registry import create, lane_of, origin
 from bench.results import Record
-from bench.run.inputs import Material
-from bench.run.recommend.request import Cell, Request, of_cell
-from bench.specs import Spec, parse, parse_sum
+from bench.run.inputs import Inputs
+from bench.run.recommend.request import Cell, RecommendRequest
 
 
-def blank(request: Request, material: Material, k: Sequence[int], cell: Cell) -> Record:
+def blank(request: RecommendRequest, inputs: Inputs, k: Sequence[int], cell: Cell) -> Record:
     """Return the record of a cell without numbers."""
-    dataset, split = material.opened.dataset, material.split
-    extractor, extractor_lane = about_extractor(cell.extractor, request.plugin, treat_of(request, cell))
-    recommender = _recommender(request, cell)
-    warnings = list(material.leaks.warnings)
-    if known := [name for name in extractor["trained_on"] if same_catalogue(name, material.name)]:
-        warnings.append(
-            f"{extractor['name']} was trained on {', '.join(known)}: it knows the tracks of {material.name}"
-        )
+    dataset, split = inputs.opened.dataset, inputs.split
+    extractor, recommender = about_extractor(cell.extractor), _recommender(request, cell.model)
+    warnings = list(inputs.leaks.warnings)
+    if known := [name for name in extractor["trained_on"] if same_catalogue(name, inputs.name)]:
+        warnings.append(f"{extractor['name']} was trained on {', '.join(known)}: it knows the tracks of {inputs.name}")
     return Record(
         kind="run",
-        asked=of_cell(request, cell).as_json(),
+        asked=request.of_cell(cell).as_json(),
         inputs_sha256="",
         data={
-            "name": material.name,
+            "name": inputs.name,
             "builtin": dataset.builtin,
             "license": dataset.license,
-            "fingerprint": dict(material.fingerprint),
+            "fingerprint": dict(inputs.fingerprint),
         },
         split={
-            "name": material.split_name,
+            "name": inputs.split_name,
             "settings": asdict(split.settings),
             "fingerprint": split.fingerprint,
             "counts": dict(split.counts),
-            "overlap": dict(material.leaks.numbers),
-            **({"published": material.published} if material.published else {}),
+            "overlap": dict(inputs.leaks.numbers),
+            **({"published": inputs.published} if inputs.published else {}),
         },
         extractor=extractor,
         recommender=recommender,
-        lane=extractor_lane if extractor_lane == recommender["lane"] else "mixed",
+        lane=extractor["lane"] if extractor["lane"] == recommender["lane"] else "mixed",
         seed=cell.seed,
         k=list(k),
         control=cell.control,
@@ -59,7 +55,7 @@ def blank(request: Request, material: Material, k: Sequence[int], cell: Cell) ->
     )
 
 
-def inputs(record: Record, material: Material, reference: str | None, vectors: Any) -> str:
+def inputs_hash(record: Record, inputs: Inputs, reference: str | None, vectors: Any) -> str:
     """Hash everything the numbers of a cell depend on; equal hash, nothing to recompute.
 
     `vectors` (plain JSON values) says which rows of the store the items have, and identifies the other
@@ -77,37 +73,28 @@ def inputs(record: Record, material: Material, reference: str | None, vectors: A
             "reference": reference,
             "k": record.k,
             "seed": record.seed,
-            "meta": {name: digest(list(values)) for name, values in material.meta.items()},
+            "meta": {name: digest(list(values)) for name, values in inputs.meta.items()},
         }
     )
 
 
-def treat_of(request: Request, cell: Cell) -> str:
-    """Return the treatment of a cell's table: none where there are no vectors to treat."""
-    return "" if cell.extractor == "none" else request.treat
-
-
-def about_extractor(text: str, make: Callable[[Spec], Any], treat: str) -> tuple[dict[str, Any], str]:
-    """Return what a record says of the vectors of a list entry (``A`` or ``A+B``), and its lane."""
-    parts = [(spec, make(spec)) for spec in parse_sum(text)]
-    plugins = [plugin for _, plugin in parts]
-    lanes = {lane_of(plugin) for plugin in plugins}
-    lane = lanes.pop() if len(lanes) == 1 else "mixed"
-    about = {
-        "name": "+".join(spec.name for spec, _ in parts),
-        "spec": text,
-        "lane": lane,
+def about_extractor(entry: ExtractorEntry) -> dict[str, Any]:
+    """Return what a record says of the vectors of an entry."""
+    plugins = [one.plugin for one in entry.components]
+    return {
+        "name": "+".join(entry.names),
+        "spec": entry.text,
+        "lane": entry.lane,
         "settings": [asdict(plugin.settings) for plugin in plugins],
-        "fingerprint": [plugin.fingerprint() for plugin in plugins],
-        "view": {"layers": [spec.settings.get("layer") for spec, _ in parts], "treat": treat},
+        "fingerprint": [one.fingerprint for one in entry.components],
+        "view": {"layers": [one.layer for one in entry.components], "treat": entry.treat},
         "license": " + ".join(dict.fromkeys(plugin.license for plugin in plugins if plugin.license)),
-        "trained_on": sorted({name for plugin in plugins for name in plugin.trained_on}),
+        "trained_on": entry.trained_on,
         "non_commercial": any(_non_commercial(plugin) for plugin in plugins),
         # Untrained weights make a record for trials and speed; it stays off leaderboards.
         "untrained": any(getattr(plugin.settings, "weights", None) == "random" for plugin in plugins),
-        "origin": [asdict(origin("extractors", spec.name)) for spec, _ in parts],
+        "origin": [one.origin for one in entry.components],
     }
-    return about, lane
 
 
 def _non_commercial(plugin: Any) -> bool:
@@ -116,15 +103,13 @@ def _non_commercial(plugin: Any) -> bool:
     return bool(getattr(plugin, "non_commercial", False)) or any(one.non_commercial for one in files)
 
 
-def _recommender(request: Request, cell: Cell) -> dict[str, Any]:
-    spec = parse(cell.model)
-    model = create("recommenders", spec, lane=request.lane)
+def _recommender(request: RecommendRequest, entry: RecommenderEntry) -> dict[str, Any]:
     return {
-        "name": model.name,
-        "spec": cell.model,
-        "lane": lane_of(model),
-        "settings": asdict(model.settings),
-        "deterministic": model.deterministic,
-        "origin": asdict(origin("recommenders", spec.name)),
+        "name": entry.plugin.name,
+        "spec": entry.text,
+        "lane": entry.lane,
+        "settings": asdict(entry.plugin.settings),
+        "deterministic": entry.plugin.deterministic,
+        "origin": entry.origin,
         **({"refit": True} if request.refit else {}),
     }

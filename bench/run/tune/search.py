@@ -15,21 +15,19 @@ from bench.protocols import Lane, RunContext
 from bench.registry import create, get
 from bench.results import Record
 from bench.run.plan import number as counted
-from bench.run.recommend.experiment import Job
+from bench.run.recommend.experiment import RecommendExperiment
 from bench.run.recommend.fit import check
-from bench.run.recommend.record import treat_of
 from bench.run.recommend.validation import Validation, absent
 from bench.run.tune.space import Parameter, parse
 from bench.run.tune.trials import Journal, Sampler, Trial, chosen_sampler, propose
 from bench.specs import Spec
-from bench.specs import parse as parse_spec
 
 USED_UP = 20
 """Proposals known already, one after the other, that end a search of few possibilities."""
 
 
 class Search:
-    """One search over the settings of a job's single model; construct it after ``job.plan()``.
+    """One search over the settings of the single model of an open experiment.
 
     The objective is the NDCG of validation at the run's first k. Test pairs are neither ranked nor read
     before `finish`. Everything that decides a proposal is in the journal, so a killed search goes on as
@@ -43,17 +41,22 @@ class Search:
 
     """
 
-    def __init__(self, job: Job, *, space: str | None, sampler: Sampler | None, seed: int):
-        self.job, self.cell, self.seed = job, job.cells[0], seed
-        self.base = parse_spec(self.cell.model)
-        self.space = space_of(self.base, space, job.request.lane)
+    def __init__(self, experiment: RecommendExperiment, *, space: str | None, sampler: Sampler | None, seed: int):
+        self.experiment, self.cell, self.seed = experiment, experiment.cells[0], seed
+        self.base = self.cell.model.spec
+        self.space = space_of(self.base, space, experiment.request.lane)
         self.sampler = chosen_sampler(sampler)
-        if reason := absent(job.split, self.base.name):
+        if reason := absent(experiment.split, self.base.name):
             raise BenchError(reason)
-        job.fill()
-        key = {"inputs": job.fingerprint(self.cell), "space": self.text, "sampler": self.sampler, "seed": seed}
+        experiment.fill()
+        key = {
+            "inputs": experiment.draft(self.cell).inputs_sha256,
+            "space": self.text,
+            "sampler": self.sampler,
+            "seed": seed,
+        }
         self._id = digest(key)[:32]
-        self._journal = Journal(job.place.cache / "searches" / f"{self._id}.jsonl")
+        self._journal = Journal(experiment.environment.cache / "searches" / f"{self._id}.jsonl")
         self.trials = self._journal.read()
 
     @property
@@ -86,7 +89,7 @@ class Search:
 
         A search that finds nothing new to try ends as well.
         """
-        say = self.job.ui.log
+        say = self.experiment.ui.log
         say(f"space: {self.text}; sampler {self.sampler}, seed {self.seed}")
         if self.trials:
             say(f"the search goes on after {counted(len(self.trials), 'trial')}")
@@ -107,25 +110,26 @@ class Search:
     def finish(self) -> tuple[Path, Record]:
         """Run the best settings, test and all, and keep the whole search in their record."""
         best = self.best
-        job = Job(replace(self.job.request, models=(self.spec(best.settings),)), self.job.place, self.job.ui)
-        path, record = job.do().records[0]
+        model = self.experiment.resolved.resolver.recommender(self.spec(best.settings))
+        cell = replace(self.cell, model=model)
+        path, record = self.experiment.existing(cell) or self.experiment.measure(cell)
         record.recommender["search"] = {
-            "objective": f"validation ndcg@{job.k[0]}",
-            "base": self.cell.model,
+            "objective": f"validation ndcg@{self.experiment.k[0]}",
+            "base": self.cell.model.text,
             "space": self.text,
             "sampler": self.sampler,
             "seed": self.seed,
             "best": best.number,
             "trials": [asdict(trial) for trial in self.trials],
         }
-        results.write(record, job.place.results)
+        results.write(record, self.experiment.environment.results)
         return path, record
 
     def _try(self, number: int, settings: dict[str, str], end: float | None) -> Trial:
         """Train with `settings` and validate; whatever goes wrong is the trial's, not the search's."""
-        job, started = self.job, time.monotonic()
-        folder = job.place.cache / "checkpoints" / f"{self._id}-{number}"
-        run = RunContext(self.seed, job.device, end, job.ui.log, folder)
+        experiment, started = self.experiment, time.monotonic()
+        folder = experiment.environment.cache / "checkpoints" / f"{self._id}-{number}"
+        run = RunContext(self.seed, experiment.device, end, experiment.ui.log, folder)
         value: float | None = None
         error = ""
         try:
@@ -138,13 +142,13 @@ class Search:
         return Trial(number, settings, value, round(time.monotonic() - started, 3), stopped, error=error)
 
     def _value(self, settings: dict[str, str], run: RunContext) -> float:
-        job, cell = self.job, self.cell
-        model = create("recommenders", self.spec(settings), lane=job.request.lane)
-        table = job.table(cell.extractor, cell.seed, treat_of(job.request, cell))
-        check(model, job.split, table.vectors.shape[1], job.device)
+        experiment, split = self.experiment, self.experiment.split
+        model = create("recommenders", self.spec(settings), lane=experiment.request.lane)
+        table = experiment.table(self.cell.extractor, self.cell.seed)
+        check(model, split, table.vectors.shape[1], experiment.device)
         present = table.present if "items" in model.needs else None
-        valid = Validation(job.split, present, job.k[0], job.k[0], self.seed)
-        model.fit(job.split.train, table, valid=valid, run=run)
+        valid = Validation(split, present, experiment.k[0], experiment.k[0], self.seed)
+        model.fit(split.train, table, valid=valid, run=run)
         return valid(model)
 
 

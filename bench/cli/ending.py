@@ -1,0 +1,35 @@
+"""How ``bench run`` and ``bench probe`` go on once they know what is asked: plan, do, show, exit code."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.results import Record
+    from bench.run.experiment import Experiment
+
+Show = Callable[[Sequence[tuple[Path, "Record"]]], None]
+
+
+def carry_out(experiment: Experiment[Any], args: argparse.Namespace, show: Show, where: str) -> int:
+    """Open and plan an experiment, do it unless it is a dry run, show its records; return the exit code.
+
+    `where` is the last line, with ``{records}`` for their number.
+    """
+    todo = experiment.open().plan()
+    if args.dry_run:
+        return 0
+    done = experiment.do()
+    from bench.run.plan import number
+
+    show(done.records)
+    if not todo or not done.computed:
+        print("Nothing was recomputed: every cell has a record of the same inputs (--again computes anew).")
+    print(where.format(records=number(len(done.records), "record")))
+    if args.max_failed is not None and done.failed_tracks > args.max_failed:
+        print(f"{done.failed_tracks} tracks failed, more than --max-failed {args.max_failed}.")
+        return 2
+    return 0
