@@ -57,8 +57,8 @@ def check(split: Split, meta: pl.DataFrame | None = None) -> Leaks:
     return Leaks(tuple(errors), (*_warnings(split), *too_alike(numbers)), numbers)
 
 
-def assert_sound(split: Split) -> None:
-    """Raise unless every rule holds.
+def assert_sound(split: Split, meta: pl.DataFrame | None = None) -> Leaks:
+    """Return what `check` found; raise unless every rule holds.
 
     Raises
     ------
@@ -66,8 +66,10 @@ def assert_sound(split: Split) -> None:
         It names each broken rule and up to five offending rows.
 
     """
-    if errors := check(split).errors:
-        raise BenchError("the split leaks: " + "; ".join(errors) + ". Make it anew.")
+    found = check(split, meta)
+    if found.errors:
+        raise BenchError("the split leaks: " + "; ".join(found.errors))
+    return found
 
 
 def _rules(split: Split) -> dict[str, Mask]:

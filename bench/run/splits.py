@@ -37,18 +37,26 @@ def read_or_make(
     root: Path,
     settings: SplitSettings,
     known: Callable[[pl.Series], pl.Series] | None,
+    meta: pl.DataFrame | None,
     folder: Path,
     key: str,
     log: Callable[[str], None],
-) -> Split:
-    """Read the split that belongs to `key` from `folder`, or make and write it.
+) -> tuple[Split, leaks.Leaks]:
+    """Read the split that belongs to `key` from `folder`, or make and write it; check it for leaks.
 
     `known` tells which of the log's items there is audio of; without it all of them are used.
+
+    Raises
+    ------
+    BenchError
+        When the split leaks; a new one is then not written.
+
     """
     pointer = folder / f"{key[:32]}.txt"
     if pointer.exists() and (path := folder / pointer.read_text().strip()).exists():
         try:
-            return read(path)
+            found = read(path)
+            return found, leaks.assert_sound(found, meta)
         except BenchError as error:
             log(f"{error} It is made again.")
     listens = dataset.listens(root)
@@ -56,10 +64,10 @@ def read_or_make(
     if known is not None:
         heard = known(listens.select(pl.col("item").unique()).collect().to_series().drop_nulls().sort())
     made = make(listens, settings, known_items=heard)
-    leaks.assert_sound(made)
+    sound = leaks.assert_sound(made, meta)
     path = made.write(folder)
     write_text(pointer, path.name)
-    return made
+    return made, sound
 
 
 def notes(name: str, settings: SplitSettings, split: Split, published: str | None) -> list[str]:
