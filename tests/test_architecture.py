@@ -11,7 +11,7 @@ FLOORS = [
     {"errors", "files", "hashes", "protocols", "__init__"},
     {"fit", "audio", "store", "data", "metrics", "stats", "results", "weights", "published"}
     | {"history", "checkpoints", "events", "memory"},
-    {"specs", "registry", "entries", "treatments", "topk", "rank", "extract", "items", "report", "tasks"},
+    {"specs", "registry", "entries", "resolver", "treatments", "topk", "rank", "extract", "items", "report", "tasks"},
     {"run", "testing", "probes", "recipes"},
     {"cli", "__main__"},
 ]
@@ -25,7 +25,8 @@ NEIGHBOURS = {
     "events": {"weights"},
     "registry": {"specs"},
     "extract": {"registry"},
-    "entries": {"registry", "specs", "treatments"},
+    "entries": {"registry", "specs"},
+    "resolver": {"entries", "registry", "specs", "treatments"},
     "items": {"entries", "extract", "treatments"},
     "rank": {"topk"},
     "run": {"probes"},

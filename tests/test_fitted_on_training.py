@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from bench import treatments
-from bench.entries import resolve
 from bench.items import Tables
+from bench.resolver import resolve
 
 N, WIDTH = 120, 12
 IDS = [f"t{row:03d}" for row in range(N)]

@@ -2,9 +2,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bench.entries import resolve
 from bench.errors import BenchError
 from bench.items import ItemTable, Tables
+from bench.resolver import resolve
 
 IDS = [f"t{i:02d}" for i in range(30)]
 

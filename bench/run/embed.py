@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from bench.entries import Resolver, audio_extractors
+from bench.entries import audio_extractors
 from bench.errors import BenchError
 from bench.extract import make_ready
 from bench.files import check_writable, whole, write_text
 from bench.items import Tables
 from bench.protocols import Lane
+from bench.resolver import Resolver
 from bench.run import plan
 from bench.run.extraction_plan import ExtractionPlan
 from bench.run.extraction_task import Audio

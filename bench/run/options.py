@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from bench.entries import Resolver
 from bench.errors import BenchError
 from bench.protocols import LANES, Lane
+from bench.resolver import Resolver
 
 
 @dataclass(frozen=True)

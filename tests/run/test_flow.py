@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from bench import registry
-from bench.entries import Resolver
+from bench.resolver import Resolver
 from bench.run.options import Data, Environment
 from bench.run.probe.experiment import ProbeExperiment
 from bench.run.probe.request import ProbeRequest

@@ -13,9 +13,9 @@ import pytest
 import soundfile
 
 import bench.results
-from bench.entries import resolve
 from bench.errors import BenchError
 from bench.protocols import Recommender
+from bench.resolver import resolve
 from bench.run.options import Data, Environment
 from bench.run.progress import Ui
 from bench.run.recommend.evaluate import measure

@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 
 import bench.results
-from bench.entries import Resolver
 from bench.errors import BenchError
 from bench.protocols import TaskData
 from bench.registry import create, get, names
+from bench.resolver import Resolver
 from bench.run.options import Data
 from bench.run.probe.evaluate import fewer, rounds
 from bench.run.probe.intervals import interval

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bench.entries import NONE, ExtractorEntry, Resolver, TaskEntry
+from bench.entries import NONE, ExtractorEntry, TaskEntry
 from bench.errors import BenchError
 from bench.probes import DEFAULT, ProbeEntry, resolve_probe
 from bench.registry import get, names
+from bench.resolver import Resolver
 from bench.run.options import Request
 
 ALL = "all"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bench.entries import CONTROL_MODELS, NONE, ExtractorEntry, RecommenderEntry, Resolver, audio_extractors
+from bench.entries import CONTROL_MODELS, NONE, ExtractorEntry, RecommenderEntry, audio_extractors
 from bench.errors import BenchError
 from bench.protocols import Extractor
+from bench.resolver import Resolver
 from bench.run.options import Request
 from bench.specs import parse_sum
 
