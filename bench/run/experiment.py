@@ -27,8 +27,8 @@ class AnyCell(Protocol):
     """One line of a comparison: what an experiment plans, computes and records."""
 
     @property
-    def extractor(self) -> ExtractorEntry | None:
-        """Whose vectors; None where no table is read."""
+    def extractor(self) -> ExtractorEntry:
+        """Whose vectors."""
 
     @property
     def control(self) -> bool:
