@@ -26,6 +26,13 @@ PARTS: tuple[Part, ...] = ("train", "valid", "test")
 TaskKind = Literal["tags", "classes", "keys", "values", "links"]
 
 
+NAMES = "names"
+FILE = {NAMES: "file"}
+"""Metadata of a settings field whose value names a file to read, as in ``path: str = field(metadata=FILE)``."""
+PROGRAM = {NAMES: "program"}
+"""Metadata of a settings field whose value names a program to run. Neither is taken from a record untold."""
+
+
 @dataclass(frozen=True)
 class NoSettings:
     """The settings of a plugin that has none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import BenchError
 from bench.files import file_sha256
-from bench.protocols import Extractor, Window
+from bench.protocols import FILE, Extractor, Window
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +34,7 @@ class EssentiaSettings:
     patch_hop : frames (16 ms) from one patch of 187 to the next; Essentia's default is 93
     """
 
-    path: str
+    path: str = field(metadata=FILE)
     node: Literal["dense", "penultimate", "taggram"] = "dense"
     patch_hop: int = 93
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import IO, Any, cast
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.files import file_sha256
-from bench.protocols import TableSource
+from bench.protocols import FILE, TableSource
 
 ID_NAMES = ("id", "track_id", "item_id", "trackid", "track", "item", "recording_mbid", "mbid")
 
@@ -33,8 +33,8 @@ class PrecomputedSettings:
     license : what the source says, for the report
     """
 
-    path: str
-    ids: str | None = None
+    path: str = field(metadata=FILE)
+    ids: str | None = field(default=None, metadata=FILE)
     id: str | None = None
     column: str | None = None
     license: str = "see the file's source"

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bench import memory
 from bench.errors import BenchError, did_you_mean
 from bench.fit import History
-from bench.protocols import Interactions, Items, Lane, Recommender, RunContext
+from bench.protocols import NAMES, PROGRAM, Interactions, Items, Lane, Recommender, RunContext
 
 from . import _recbole_data as data
 from ._recbole_process import Process, gpu, install_line, probe
@@ -54,8 +54,8 @@ class RecBoleSettings:
     patience: int | None = None
     every: int = 1
     max_len: int | None = None
-    params: str = ""
-    python: str | None = None
+    params: str = field(default="", metadata={NAMES: "setting of RecBole itself"})
+    python: str | None = field(default=None, metadata=PROGRAM)
 
     def __post_init__(self) -> None:
         """Reject what cannot be."""

@@ -23,6 +23,7 @@ SPLIT = (
     "leave_last_out (default: the data's)"
 )
 REFIT = "after early stopping, train anew on training and validation for the epochs found (rows of their own)"
+TRUST = "with --from: use the programs and files that the record names; they are listed first"
 MAX_TIME = "end each training then, keeping its best state; the same command with more time goes on from there"
 
 
@@ -43,6 +44,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log-dir", metavar="DIR", help="keep training curves there, for TensorBoard")
     parser.add_argument("--again", action="store_true", help="compute cells anew even if their records are there")
     parser.add_argument("--from", dest="record", type=Path, metavar="RECORD", help="repeat a record and compare")
+    parser.add_argument("--trust", action="store_true", help=TRUST)
     add_data(parser)
     add_work(parser)
 
@@ -84,7 +86,11 @@ def _again(args: argparse.Namespace) -> int:
 
     if args.extractor or args.model:
         raise BenchError("--from repeats what its record asks for: leave out --extractor and --model.")
-    found = repeat(args.record, place_of(args), ui(quiet=args.quiet))
+    found = repeat(
+        args.record, place_of(args), ui(quiet=args.quiet), data=data_of(args), trust=args.trust, dry_run=args.dry_run
+    )
+    if found is None:
+        return 0
     numbers = sum(len(values) for values in found.old.metrics.values())
     if not found.differences:
         print(f"The numbers match: all {numbers} metrics of {args.record} are the same to the last digit.")

@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import results
+from bench.errors import BenchError
 from bench.results import Record
-from bench.run.options import Environment
+from bench.run.options import Data, Environment
 from bench.run.probe.experiment import ProbeExperiment
 from bench.run.probe.request import ProbeRequest
 from bench.run.progress import Ui
 from bench.run.recommend.experiment import RecommendExperiment
 from bench.run.recommend.fit import cut_short
 from bench.run.recommend.request import RecommendRequest
+from bench.run.trust import named, with_data, without_data
 
 
 @dataclass(frozen=True)
@@ -28,20 +30,42 @@ class Comparison:
     """Inputs that are not what they were: the first place to look."""
 
 
-def repeat(path: Path, environment: Environment, ui: Ui) -> Comparison:
+def repeat(
+    path: Path, environment: Environment, ui: Ui, *, data: Data, trust: bool = False, dry_run: bool = False
+) -> Comparison | None:
     """Compute a record anew in a scratch folder (stored vectors are used) and compare every metric exactly.
 
-    The old record is not touched.
+    The old record is not touched. `data` holds the options that were typed: they replace those of the record. With
+    `dry_run` the plan is printed and None returned.
+
+    Raises
+    ------
+    BenchError
+        When the record names programs or files and `trust` is not given.
+
     """
     old = results.read(path)
+    asked: ProbeRequest | RecommendRequest
+    asked = (ProbeRequest if old.kind == "probe" else RecommendRequest).from_json(old.asked)
+    theirs = named(without_data(asked, data))
+    if theirs and not trust:
+        raise BenchError(
+            f"{path} names programs or files: {'; '.join(theirs)}. Look at them, then give --trust to use them, or "
+            "give your own data (--listens, --audio, --meta, --root)."
+        )
+    for line in theirs:
+        ui.log(f"trusted: {line}")
+    request = with_data(asked, data)
     with tempfile.TemporaryDirectory(prefix="bench-again-") as folder:
         scratch = replace(environment, results=Path(folder), again=True)
         experiment: RecommendExperiment | ProbeExperiment
-        if old.kind == "probe":
-            experiment = ProbeExperiment(ProbeRequest.from_json(old.asked), scratch, ui)
+        if isinstance(request, ProbeRequest):
+            experiment = ProbeExperiment(request, scratch, ui)
         else:
-            experiment = RecommendExperiment(RecommendRequest.from_json(old.asked), scratch, ui)
+            experiment = RecommendExperiment(request, scratch, ui)
         experiment.open().plan()
+        if dry_run:
+            return None
         new = experiment.do().records[0][1]
     return Comparison(old, new, results.differences(old.metrics, new.metrics), _reasons(old, new))
 

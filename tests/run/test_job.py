@@ -256,14 +256,16 @@ def test_changed_vectors_are_noticed_behind_a_control_too(again, world_folder, t
 def test_every_record_can_be_repeated(bench, base, results):
     for path in results.rglob("seed*.json"):
         before = path.read_bytes()
-        said = bench("run", "--from", path, "--cache", base.cache, "--device", "cpu")
+        said = bench("run", "--from", path, "--trust", "--cache", base.cache, "--device", "cpu")
         assert said.code == 0, said.out + said.err
         assert "The numbers match: all" in said.out
         assert path.read_bytes() == before
 
 
 def test_with_another_cache_it_is_embedded_anew_and_still_matches(bench, base, tmp_path):
-    said = bench("run", "--from", only(base.results, "/mfcc-"), "--cache", tmp_path / "other", "--device", "cpu")
+    said = bench(
+        "run", "--from", only(base.results, "/mfcc-"), "--trust", "--cache", tmp_path / "other", "--device", "cpu"
+    )
     assert said.code == 0, said.out + said.err
     assert "59 recordings of 59 tracks to embed" in said.err
 
@@ -275,7 +277,7 @@ def test_a_number_that_differs_is_named(bench, base, results):
     content["metrics"]["cold"]["ndcg@5"] = 0.987
     content["environment"]["packages"]["numpy"] = "0.1"
     path.write_text(json.dumps(content))
-    said = bench("run", "--from", path, "--cache", base.cache, "--device", "cpu")
+    said = bench("run", "--from", path, "--trust", "--cache", base.cache, "--device", "cpu")
     assert said.code == 2
     assert "1 of 21 metrics differ" in said.out
     assert f"cold ndcg@5: 0.987 then, {right} now" in said.out
@@ -288,7 +290,7 @@ def test_what_went_in_is_named_when_it_changed(bench, base, again, own_audio, re
     path = only(results, "/mfcc-")
     for seed in range(20):
         soundfile.write(audio / f"t{seed:04d}.wav", clips.clip(3.0, 22_050, seed), 22_050)
-    said = bench("run", "--from", path, "--cache", base.cache, "--device", "cpu")
+    said = bench("run", "--from", path, "--trust", "--cache", base.cache, "--device", "cpu")
     assert said.code == 2
     assert "because? the item table changed" in said.out
 
@@ -306,7 +308,7 @@ def test_a_record_that_cannot_be_repeated_is_wrong_input(bench, base, results, c
     content = json.loads(path.read_text())
     change(content)
     path.write_text(json.dumps(content))
-    found = bench("run", "--from", path, "--cache", base.cache)
+    found = bench("run", "--from", path, "--trust", "--cache", base.cache)
     assert found.code == 1
     assert said in found.err
 

@@ -218,7 +218,7 @@ def test_refitted_rows_stand_apart(bench, words, tmp_path):
     for path, record in records:
         jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(path.read_text()))
         assert record.asked["refit"] == bool(record.recommender.get("refit"))
-        assert bench("run", "--from", path, "--cache", tmp_path / "cache").code == 0
+        assert bench("run", "--from", path, "--trust", "--cache", tmp_path / "cache").code == 0
 
 
 # -- deadline and curves ---------------------------------------------------------------------------------
