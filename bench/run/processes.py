@@ -33,7 +33,7 @@ def run_each(verb: str, words: Sequence[str], devices: Sequence[str], shard: tup
         for at, name in enumerate(names):
             own = f"{part + parts * at}/{parts * len(names)}"
             more = ["--device", name, "--shard", own]
-            running.append(subprocess.Popen([sys.executable, "-m", "bench", verb, *common, *more]))
+            running.append(subprocess.Popen([sys.executable, "-P", "-m", "bench", verb, *common, *more]))
         codes = [process.wait() for process in running]
     except BaseException:
         for process in running:

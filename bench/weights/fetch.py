@@ -52,7 +52,7 @@ def fetch(source: Source, folder: Path, log: Log) -> Path:
 def _pip(source: Source, folder: Path) -> Path:
     """Let this Python's pip download a wheel. Wheels only: building a source package would run its code."""
     command = [
-        sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input",
+        sys.executable, "-P", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input",
         "--no-deps", "--only-binary=:all:", "--retries=1", "--timeout=15",
         "--dest", str(folder), source.origin.removeprefix(PIP),
     ]  # fmt: skip
