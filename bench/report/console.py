@@ -14,7 +14,7 @@ from rich.text import Text
 from bench.report import layout
 from bench.report.grid import Chapter, Grid, Section
 from bench.report.table import Block, Board, Row
-from bench.report.words import MAIN, NONE, RANKED_BY, checked, heading, parts, word
+from bench.report.words import MAIN, NONE, RANKED_BY, checked, heading, parts
 
 WIDTH = 110
 """Least width where nobody looks through a window: files, pipes, logs."""
@@ -185,7 +185,7 @@ def _table(board: Board, block: Block, shown: Sequence[tuple[str, str]], widths:
         style = layout.half_width if (where, metric) == board.ranked_by else layout.brief
         name, k = parts(metric)
         column = layout.metric_column(where, metric, style)
-        columns.append(replace(column, heading=word(name), group=f"{where} @{k}"))
+        columns.append(replace(column, heading=heading(name), group=f"{where} @{k}"))
     columns.append(layout.seeds())
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0, collapse_padding=True, show_edge=False)
     previous = ""
