@@ -85,8 +85,7 @@ class RandomRanking:
         """Probability of no hit in the first k (U, K)."""
         drawn = self.rank - 1
         each = np.maximum(self.total - self.found - drawn, 0) / np.maximum(self.total - drawn, 1)
-        misses: NDArray[np.float64] = np.cumprod(np.where(self.rank <= self.total, each, 1.0), axis=1)
-        return misses
+        return np.cumprod(np.where(self.rank <= self.total, each, 1.0), axis=1, dtype=np.float64)
 
     @cached_property
     def reciprocal(self) -> NDArray[np.float64]:
