@@ -9,7 +9,7 @@ from bench.metrics import BEYOND, METRICS, MIR, Metric
 
 def markdown() -> str:
     """Return both tables: metrics of top-k lists, then of MIR tasks."""
-    lists = _table("metric of lists", {f"{name}@k": each for name, each in {**METRICS, **BEYOND}.items()})
+    lists = _table("metric of top-k lists", {f"{name}@k": each for name, each in {**METRICS, **BEYOND}.items()})
     return f"{lists}\n{_table('metric of MIR tasks', MIR)}"
 
 

@@ -197,21 +197,21 @@ BEYOND = table(
         "coverage",
         "Coverage",
         "share of the candidates that are recommended to anybody",
-        function=lambda of: {"": coverage(of.topk, of.candidates)},
+        function=lambda lists: {"": coverage(lists.topk, lists.candidates)},
     ),
     BeyondMetric(
         "gini",
         "Gini",
         "inequality of how often candidates are recommended: 0 all alike, near 1 one takes everything",
         higher_is_better=False,
-        function=lambda of: {"": gini(of.topk, of.candidates)},
+        function=lambda lists: {"": gini(lists.topk, lists.candidates)},
     ),
     BeyondMetric(
         "arp",
         "ARP",
         "mean popularity of the recommended tracks, as a share of training users",
         higher_is_better=None,
-        function=lambda of: {"": arp(of.topk, of.listeners, of.n_users)},
+        function=lambda lists: {"": arp(lists.topk, lists.listeners, lists.n_users)},
     ),
     BeyondMetric(
         "lift",
@@ -219,7 +219,7 @@ BEYOND = table(
         "popularity of the list over that of the user's own history, minus 1: 0 is as mainstream",
         range=(-1.0, math.inf),
         higher_is_better=None,
-        function=lambda of: {"": lift(of.topk, of.listeners, of.profile, of.users)},
+        function=lambda lists: {"": lift(lists.topk, lists.listeners, lists.profile, lists.users)},
     ),
     BeyondMetric(
         "novelty",
@@ -227,21 +227,21 @@ BEYOND = table(
         "mean surprise, -log2 of the share of users who know a recommended track, in bits",
         range=(0.0, math.inf),
         higher_is_better=None,
-        function=lambda of: {"": novelty(of.topk, of.listeners, of.n_users)},
+        function=lambda lists: {"": novelty(lists.topk, lists.listeners, lists.n_users)},
     ),
     BeyondMetric(
         "artist_entropy",
         "Artist entropy",
         "variety of artists in a list, in bits: 0 for a single artist",
         range=(0.0, math.inf),
-        function=lambda of: {} if of.artists is None else {"": artist_entropy(of.topk, of.artists)},
+        function=lambda lists: {} if lists.artists is None else {"": artist_entropy(lists.topk, lists.artists)},
     ),
     BeyondMetric(
         "ild",
         "ILD",
         "mean cosine distance between the tracks of a list, in the named fixed space",
         range=(0.0, 2.0),
-        function=lambda of: {name: ild(of.topk, space) for name, space in of.references.items()},
+        function=lambda lists: {name: ild(lists.topk, space) for name, space in lists.references.items()},
     ),
 )
 """All metrics of this module by name, in the order of records."""
