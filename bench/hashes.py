@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 from bench.errors import BenchError, TrackError
 from bench.files import present, unreadable
+from bench.machine import cores
 
 RACY_NS = 2_000_000_000
 """A file changed so shortly before it is read may change again within the same tick of the file
@@ -71,7 +72,7 @@ class HashIndex:
         counts = Counter(paths)
         unique = list(counts)
         done = 0
-        threads = workers or min(16, 4 * (os.cpu_count() or 1))
+        threads = workers or min(16, 4 * cores())
         with _Session(self.path, self._warn) as index, ThreadPoolExecutor(threads) as pool:
             for begin in range(0, len(unique), BATCH):
                 batch = unique[begin : begin + BATCH]

@@ -1,24 +1,68 @@
-"""How much memory a device has left."""
+"""How much memory there is, how much of it is free, and how much this process has taken."""
 
 from __future__ import annotations
 
+import math
 import os
+import re
+import sys
 from pathlib import Path
 
+from bench.machine import control_groups, read
 
-def free(device: str) -> int:
-    """Return the bytes of memory that are free on `device`: on the CPU what the system calls available."""
+GB = 1e9
+_INFO = Path("/proc/meminfo")
+# Of a control group (v2, then v1): its limit, what it uses, and the part of that which the system takes back at need.
+_FILES = (
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+
+
+def total() -> float:
+    """Return the bytes of main memory that this process may use; infinity where that cannot be known."""
+    return min([_installed(), *(limit for limit, _ in _limits())])
+
+
+def free(device: str) -> float:
+    """Return the bytes that are free on a device, such as ``cpu`` or ``cuda:1``; infinity where that cannot be known.
+
+    Main memory: what the system calls available, or what the control groups of this process leave, if
+    that is less. A GPU: what its driver calls free, and what torch has reserved there but not in use.
+    """
     if device.startswith("cuda"):
         import torch
 
-        return int(torch.cuda.mem_get_info(device)[0])
-    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        for line in meminfo.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                found = min(found, int(line.split()[1]) * 1024)
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if limit.exists() and used.exists() and (text := limit.read_text().strip()) != "max":
-        found = min(found, max(0, int(text) - int(used.read_text())))
+        idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return float(torch.cuda.mem_get_info(device)[0] + idle)
+    found = re.search(r"^MemAvailable:\s+(\d+) kB", read(_INFO) or "", re.MULTILINE)
+    available = 1024.0 * int(found[1]) if found else _installed()
+    return min([available, *(max(0.0, limit - used) for limit, used in _limits())])
+
+
+def peak() -> int | None:
+    """Return the most bytes this process has held at once; None where the system does not say (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
+
+
+def _installed() -> float:
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf, other systems not these names
+        return math.inf
+
+
+def _limits() -> list[tuple[float, float]]:
+    """Return limit and use, in bytes, of every control group that limits this process."""
+    found = []
+    for folder in control_groups("memory"):
+        for limit, usage, idle in _FILES:
+            most, used = read(folder / limit) or "", read(folder / usage) or ""
+            if most.isdigit() and used.isdigit():  # without a limit, v2 says max; v1 a number beyond any memory
+                cached = re.search(rf"^{idle} (\d+)$", read(folder / "memory.stat") or "", re.MULTILINE)
+                found.append((float(most), float(used) - (float(cached[1]) if cached else 0.0)))
     return found

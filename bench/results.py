@@ -8,7 +8,6 @@ its answer on every test item) in a Parquet file beside it. Its schema is publis
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
 import subprocess
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
 from bench.files import TEMPORARY, digest, whole, write_text
+from bench.machine import cores
 
 if TYPE_CHECKING:
     import polars as pl
@@ -161,7 +161,7 @@ def environment(device: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": _cpu(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "device": device,
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "revision": _revision(),

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
+from bench.memory import GB, free
 from bench.weights import Part, Source, Weights, read_torch
 
 from ._checkpoint import Shapes, check
-from ._memory import GB, free
 
 if TYPE_CHECKING:
     import torch

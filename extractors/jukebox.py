@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from bench.errors import BenchError
+from bench.memory import GB, free
 from bench.protocols import LANES, Clip, Lane, Window
 from bench.weights import Weights
 
 from ._checkpoint import Shapes, untrained
 from ._jukebox_weights import FULL, HALF, HOP, JUKEBOX, RATE, Shape
-from ._memory import GB, free
 from ._network import Network
 from ._pretrained import RANDOM, Precision
 

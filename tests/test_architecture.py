@@ -8,9 +8,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    {"errors", "files", "hashes", "protocols", "__init__"},
+    {"errors", "files", "hashes", "machine", "memory", "protocols", "terminal", "text", "__init__"},
     {"fit", "audio", "store", "data", "metrics", "stats", "results", "weights", "published"}
-    | {"history", "checkpoints", "events", "memory"},
+    | {"history", "checkpoints", "events"},
     {"specs", "registry", "entries", "resolver", "treatments", "topk", "rank", "extract", "items", "report", "tasks"},
     {"run", "testing", "probes", "recipes"},
     {"cli", "__main__"},
@@ -18,7 +18,8 @@ FLOORS = [
 # Within a floor a room may also use the rooms named here, never in a circle.
 NEIGHBOURS = {
     "files": {"errors"},
-    "hashes": {"errors", "files"},
+    "hashes": {"errors", "files", "machine"},
+    "memory": {"machine"},
     "published": {"data", "results"},
     "fit": {"checkpoints", "history"},
     "history": {"events"},

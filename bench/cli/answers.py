@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import Any
 
-from bench.cli.ls import console, table
 from bench.protocols import PARTS
 from bench.report.words import short
 from bench.results import Record
+from bench.terminal import console, table
 
 
 def show(records: Sequence[Record]) -> None:

@@ -13,6 +13,7 @@ import argparse
 import time
 from typing import Any
 
+from bench.cli.options import add_lane
 from bench.errors import BenchError, did_you_mean
 from bench.specs import parse
 
@@ -20,7 +21,7 @@ from bench.specs import parse
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("spec", metavar="NAME", help="a plugin, with settings if you like: NAME[:key=value,...]")
-    parser.add_argument("--lane", choices=("published", "corrected"), default="corrected", help="(default corrected)")
+    add_lane(parser)
 
 
 def run(args: argparse.Namespace) -> int:

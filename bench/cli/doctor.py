@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import math
 import os
 import shutil
 import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-from bench import __version__, results
+from bench import __version__, memory, results
 from bench.files import cache_root
 from bench.registry import KINDS, catalog, missing_libraries
 
@@ -50,11 +51,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _memory() -> str:
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return "unknown"
-    return f"{total / 2**30:.1f} GiB"
+    total = memory.total()
+    return "unknown" if math.isinf(total) else f"{total / 2**30:.1f} GiB"
 
 
 def _gpu() -> str:

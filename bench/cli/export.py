@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.cli.options import add_data, add_work, data_of, place_of, specs
+from bench.cli.options import add_data, add_lane, add_work, data_of, place_of, specs
 from bench.errors import BenchError
 
 
@@ -19,7 +19,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--extractor", type=specs, required=True, metavar="SPEC", help="one extractor (A+B allowed)")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=".npy, .parquet or .tsv")
-    parser.add_argument("--lane", choices=("published", "corrected"), default="corrected", help="(default corrected)")
+    add_lane(parser)
     add_data(parser)
     add_work(parser)
 

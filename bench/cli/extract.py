@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import argparse
 
-from bench.cli.options import add_data, add_work, data_of, place_of, shard, specs
+from bench.cli.options import add_data, add_lane, add_work, data_of, place_of, shard, specs
 from bench.errors import BenchError
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--extractor", type=specs, required=True, metavar="SPECS", help="see `bench ls extractors`")
-    parser.add_argument("--lane", choices=("published", "corrected"), default="corrected", help="(default corrected)")
+    add_lane(parser)
     parser.add_argument("--verify", action="store_true", help="recompute checksums, drop what is damaged, then fill")
     parser.add_argument("--shard", type=shard, metavar="I/N", help="take the I-th of N parts of the catalogue")
     parser.add_argument("--devices", metavar="NAMES", help="a process for each of these, such as cuda:0,cuda:1")

@@ -10,6 +10,7 @@ import argparse
 from typing import Any
 
 from bench.registry import KINDS, Entry, Kind, catalog, install_line, missing_libraries
+from bench.terminal import console, table
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -29,23 +30,6 @@ def run(args: argparse.Namespace) -> int:
         if kind == "extractors":
             shown.print(models(entries))
     return 0
-
-
-def console() -> Any:
-    """Return a console as wide as the terminal, or 140 columns where there is none."""
-    from rich.console import Console
-
-    return Console(width=None if Console().is_terminal else 140)
-
-
-def table(title: str, *columns: str) -> Any:
-    """Return an empty table without lines."""
-    from rich.table import Table
-
-    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        made.add_column(column, overflow="fold")
-    return made
 
 
 def _table(kind: Kind, entries: list[Entry]) -> Any:

@@ -7,11 +7,11 @@ from dataclasses import MISSING, fields
 from itertools import groupby
 from typing import Any
 
-from bench.cli.ls import table
 from bench.errors import BenchError
 from bench.extract import stored_widths
 from bench.protocols import Window
 from bench.registry import Entry
+from bench.terminal import table
 
 
 def models(entries: Sequence[Entry]) -> Any:

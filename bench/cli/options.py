@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 from bench.files import cache_root
+from bench.protocols import LANES
 from bench.run.options import Data, Environment
 from bench.specs import parse_list
 
@@ -50,6 +51,11 @@ def add_work(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--retry-failed", action="store_true", help="try failed tracks again")
     group.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     group.add_argument("--quiet", action="store_true", help="no plan, no progress; warnings and tables only")
+
+
+def add_lane(parser: argparse.ArgumentParser) -> None:
+    """Add the lane: as the papers have it, or as sound evaluation wants it."""
+    parser.add_argument("--lane", choices=LANES, default="corrected", help="(default corrected)")
 
 
 def add_cache(parser: argparse._ActionsContainer) -> None:

@@ -15,7 +15,7 @@ import argparse
 from dataclasses import replace
 
 from bench.cli.ending import carry_out
-from bench.cli.options import add_data, add_work, data_of, place_of, positive, specs
+from bench.cli.options import add_data, add_lane, add_work, data_of, place_of, positive, specs
 from bench.errors import BenchError
 
 PROBES = "quick (default), linear, mlp, knn, jukemir, marble, mir_ref; mlp:mixture=true learns from all layers"
@@ -31,7 +31,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--train-fraction", type=float, default=1.0, metavar="F", help="share of training tracks to use"
     )
-    parser.add_argument("--lane", choices=("published", "corrected"), default="corrected", help="(default corrected)")
+    add_lane(parser)
     parser.add_argument("--treat", default="", metavar="T", help="l2+standardize+pca:k+whiten:k+random_projection:k")
     parser.add_argument("--no-controls", action="store_true", help="leave out random vectors and shuffled rows")
     parser.add_argument("--allow-leaks", action="store_true", help="measure what is known to leak; records say so")

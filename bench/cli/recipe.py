@@ -13,13 +13,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench.cli.options import add_data, add_work, data_of, place_of, positive
+from bench.cli.options import add_data, add_lane, add_work, data_of, place_of, positive
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("name", metavar="NAME", help="recsys2024")
-    parser.add_argument("--lane", choices=("published", "corrected"), default="corrected", help="(default corrected)")
+    add_lane(parser)
     parser.add_argument("--seeds", type=positive, default=1, metavar="N", help="repeat what depends on chance N times")
     parser.add_argument(
         "--models", type=_names, default=(), metavar="NAMES", help="of the paper: KNN,Shallow Net,BERT4Rec"

@@ -15,7 +15,7 @@ import argparse
 from pathlib import Path
 
 from bench.cli.ending import carry_out
-from bench.cli.options import add_data, add_work, cutoffs, data_of, place_of, positive, seconds, specs
+from bench.cli.options import add_data, add_lane, add_work, cutoffs, data_of, place_of, positive, seconds, specs
 from bench.errors import BenchError
 
 SPLIT = (
@@ -34,7 +34,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", metavar="SPEC", help=SPLIT)
     parser.add_argument("--k", type=cutoffs, default=(), help="cut-offs, main one first (default: the data's)")
     parser.add_argument("--seeds", type=positive, default=1, metavar="N", help="repeat what depends on chance N times")
-    parser.add_argument("--lane", choices=("published", "corrected"), default="corrected", help="(default corrected)")
+    add_lane(parser)
     parser.add_argument("--treat", default="", metavar="T", help="l2+standardize+pca:k+whiten:k+random_projection:k")
     parser.add_argument("--reference", default="mfcc", metavar="SPEC", help="space for diversity in lists, or none")
     parser.add_argument("--no-controls", action="store_true", help="leave out popularity, random and shuffled rows")

@@ -14,7 +14,7 @@ import argparse
 import shlex
 from typing import TYPE_CHECKING
 
-from bench.cli.options import add_data, add_work, cutoffs, data_of, natural, place_of, positive, seconds
+from bench.cli.options import add_data, add_lane, add_work, cutoffs, data_of, natural, place_of, positive, seconds
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=natural, default=0, metavar="S", help="of the search and of every training")
     parser.add_argument("--split", metavar="SPEC", help="as for bench run")
     parser.add_argument("--k", type=cutoffs, default=(), help="cut-offs; the NDCG at the first is what counts")
-    parser.add_argument("--lane", choices=("published", "corrected"), default="corrected", help="(default corrected)")
+    add_lane(parser)
     parser.add_argument("--treat", default="", metavar="T", help="as for bench run")
     parser.add_argument("--reference", default="mfcc", metavar="SPEC", help="as for bench run, or none")
     parser.add_argument("--refit", action="store_true", help="the best: train on validation, too, before the test")
@@ -93,8 +93,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _show(search: Search) -> None:
     """Print the trials by value, failed ones last."""
-    from rich.console import Console
     from rich.table import Table
+
+    from bench.terminal import console
 
     table = Table("Trial", f"Validation NDCG@{search.experiment.k[0]}", title="Trials")
     for name in ("Settings", "Seconds", "Ended by"):
@@ -106,9 +107,7 @@ def _show(search: Search) -> None:
             str(trial.number + 1), value, ",".join(f"{k}={v}" for k, v in trial.settings.items()),
             f"{trial.seconds:.1f}", _ended(trial),
         )  # fmt: skip
-    console = Console()
-    console.width = max(110, console.width)
-    console.print(table)
+    console(110).print(table)
 
 
 def _ended(trial: Trial) -> str:

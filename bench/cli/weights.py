@@ -83,7 +83,7 @@ def _known(name: str) -> Weights:
 
 
 def _list() -> int:
-    from bench.cli.ls import console, table
+    from bench.terminal import console, table
 
     rows = table("weights", "name", "for", "licence", "size", "origin", "parts here")
     rows.columns[-1].no_wrap = True  # a command can be copied

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import bz2
 import io
-import os
 import re
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -21,6 +20,8 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bench.machine import cores
 
 CHUNK = 1 << 22
 """Compressed bytes searched at a time."""
@@ -52,8 +53,7 @@ def open_bz2(path: Path, workers: int | None = None) -> IO[bytes]:
 
     Memory: the blocks in flight, some 20 MiB a thread. Errors are those of `bz2.open`, when reading.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return io.BufferedReader(_Reader(path, workers or cores), 1 << 20)
+    return io.BufferedReader(_Reader(path, workers or cores()), 1 << 20)
 
 
 class _Reader(io.RawIOBase):

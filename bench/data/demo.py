@@ -24,6 +24,7 @@ import polars as pl
 from bench.data.synthetic import DEMO, DEMO_LONG, Plays, World, WorldSize, make_plays, make_world, render
 from bench.errors import BenchError
 from bench.files import TEMPORARY, digest, sync, write_text
+from bench.machine import cores
 from bench.protocols import Dataset
 
 _MANIFEST: Final = "manifest.json"
@@ -194,7 +195,7 @@ def _write(name: str, size: WorldSize, folder: Path) -> None:
 
     # Threads: nearly all the time passes in NumPy, which lets go of the lock, and no pool of processes
     # starts from a script without a __main__ guard or from a notebook.
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, 16)) as pool:
+    with ThreadPoolExecutor(min(cores(), 16)) as pool:
         for _ in pool.map(synthesise, range(len(ids))):
             pass
     fingerprint = {"name": name, **content(world, plays), "parameters": size.parameters()}

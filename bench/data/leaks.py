@@ -16,6 +16,7 @@ from bench.data.temporal import GlobalTemporal
 from bench.data.times import iso
 from bench.data.untimed import ColdRandom, LeaveLastOut
 from bench.errors import BenchError
+from bench.text import counted
 
 __all__ = ["Leaks", "NearDuplicates", "assert_sound", "check", "near_duplicates"]
 
@@ -49,7 +50,7 @@ def check(split: Split, meta: pl.DataFrame | None = None) -> Leaks:
     for artist and title together, so one recording under two ids.
     """
     errors = [
-        f"{rule}: {number} pair{'s' if number > 1 else ''} ({_shown(split.pairs, rows)})"
+        f"{rule}: {counted(number, 'pair')} ({_shown(split.pairs, rows)})"
         for rule, rows in _rules(split).items()
         if (number := int(rows.sum()))
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from bench.errors import TrackError
 from bench.extract.batches import Batcher, Track
 from bench.extract.readers import End, Source, read_ahead
 from bench.extract.sets import open_set
+from bench.machine import cores
 from bench.protocols import Extractor
 from bench.store import Failure, Vector
 
@@ -90,7 +90,7 @@ class Extraction:
                     self._finish(track, shard, outcome)
 
         try:
-            for at, event in read_ahead(self.extractor, sources, self.workers or os.cpu_count() or 1):
+            for at, event in read_ahead(self.extractor, sources, self.workers or cores()):
                 track = tracks[at]
                 if isinstance(event, End):
                     track.ended, track.seconds, track.short = True, event.seconds, event.short

@@ -1,7 +1,55 @@
-"""Metrics of top-k lists: accuracy with its chance level, and what lies beyond accuracy."""
+"""Metrics of top-k lists and of MIR tasks; each module's table says how its metrics print, range and compare."""
 
-from bench.metrics.beyond import PerUser, evaluate_beyond
-from bench.metrics.chance import chance
-from bench.metrics.ranking import ALL, METRICS, Truth, evaluate, hits
+from collections.abc import Mapping
 
-__all__ = ["ALL", "METRICS", "PerUser", "Truth", "chance", "evaluate", "evaluate_beyond", "hits"]
+from bench.metrics.beyond import BEYOND, Lists, PerUser, evaluate_beyond
+from bench.metrics.keys import KEYS
+from bench.metrics.labels import CLASSIFICATION
+from bench.metrics.metric import RECOMMENDATION, Metric
+from bench.metrics.ranking import ALL, METRICS, chance, evaluate
+from bench.metrics.truth import Truth, hits
+
+__all__ = [
+    "ALL",
+    "BEYOND",
+    "METRICS",
+    "MIR",
+    "RECOMMENDATION",
+    "Lists",
+    "Metric",
+    "PerUser",
+    "Truth",
+    "chance",
+    "evaluate",
+    "evaluate_beyond",
+    "find",
+    "hits",
+    "range_of",
+    "versions",
+]
+
+MIR: Mapping[str, Metric] = {**CLASSIFICATION, **KEYS}
+"""Metrics of MIR tasks by name."""
+
+
+def find(metric: str) -> Metric | None:
+    """Return what is known of a metric, with or without its k and label; None for a metric of a plugin.
+
+    ``ndcg@10`` and ``ild:mfcc@10`` are metrics of lists, ``roc_auc`` and ``roc_auc:guitar`` of MIR tasks. A
+    bare name that both have, such as ``precision``, is the MIR task's.
+    """
+    name, at, _ = metric.partition(":")[0].partition("@")
+    lists: list[Mapping[str, Metric]] = [METRICS, BEYOND]
+    return next((table[name] for table in (lists if at else [MIR, *lists]) if name in table), None)
+
+
+def range_of(metric: str) -> tuple[float, float]:
+    """Return the least and greatest possible value of ``ndcg@10`` or ``roc_auc:guitar``; infinite for unknown ones."""
+    found = find(metric)
+    return found.range if found else (-float("inf"), float("inf"))
+
+
+def versions(kind: str) -> dict[str, str]:
+    """Return the version of each metric of a kind: `RECOMMENDATION`, or a kind of MIR task such as ``tags``."""
+    tables: list[Mapping[str, Metric]] = [METRICS, BEYOND, MIR]
+    return {name: metric.version for table in tables for name, metric in table.items() if kind in metric.kinds}

@@ -7,14 +7,16 @@ mean and counted, never scored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
+from bench.metrics.metric import Metric, table
 
 _BLOCK = 32 << 20
 """Bytes of vectors gathered at a time."""
@@ -157,55 +159,111 @@ def artist_entropy(topk: NDArray[np.int32], artists: NDArray[np.integer]) -> Per
     return PerUser(np.where(n > 0, np.maximum(entropy, 0), np.nan))
 
 
-def evaluate_beyond(
-    topk: NDArray[np.int32],
-    ks: Iterable[int],
-    *,
-    candidates: NDArray[np.bool_],
-    listeners: NDArray[np.integer],
-    profile: Rows,
-    users: NDArray[np.integer],
-    artists: NDArray[np.integer] | None = None,
-    references: Mapping[str, NDArray[np.float32]] | None = None,
-) -> dict[str, PerUser | float | None]:
-    """Return every value of this module at each k.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Lists:
+    """Top-k lists of some users, and what their metrics are computed from."""
 
-    One number each: ``coverage@10``, ``gini@10``; one per user: ``arp@10``, ``lift@10``, ``novelty@10``,
-    ``artist_entropy@10``, ``ild:NAME@10``.
+    topk: NDArray[np.int32]
+    """Item indexes (U, K), best first, -1 where there is none."""
+    candidates: NDArray[np.bool_]
+    """Which items (N,) could be recommended."""
+    listeners: NDArray[np.integer]
+    """Training users of each item (N,)."""
+    profile: Rows
+    """Training items in rows, one row per training user."""
+    users: NDArray[np.integer]
+    """The row of `profile` of each list (U,)."""
+    artists: NDArray[np.integer] | None = None
+    """Artist code of each item (N,), -1 unknown; None leaves the entropy out."""
+    references: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """Fixed spaces (N, D) by name, for `ild`."""
 
-    Parameters
-    ----------
-    topk
-        Item indexes (U, K), best first, -1 where there is none.
-    ks
-        List lengths, each in 1..K.
-    candidates
-        Which items (N,) could be recommended.
-    listeners
-        Training users of each item (N,).
-    profile, users
-        Training items in rows, one row per training user, and the row of each list (U,).
-    artists
-        Artist code of each item (N,), -1 unknown; None leaves the entropy out.
-    references
-        Fixed spaces (N, D) by name, for `ild`.
+    @property
+    def n_users(self) -> int:
+        """All training users."""
+        return len(self.profile.indptr) - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeyondMetric(Metric):
+    """A metric of lists alone; held-out items play no part."""
+
+    function: Callable[[Lists], Mapping[str, PerUser | float | None]]
+    """Lists -> label -> value. The label is empty except where there are several values, such as one a space."""
+
+
+BEYOND = table(
+    BeyondMetric(
+        "coverage",
+        "Coverage",
+        "share of the candidates that are recommended to anybody",
+        function=lambda lists: {"": coverage(lists.topk, lists.candidates)},
+    ),
+    BeyondMetric(
+        "gini",
+        "Gini",
+        "inequality of how often candidates are recommended: 0 all alike, near 1 one takes everything",
+        higher_is_better=False,
+        function=lambda lists: {"": gini(lists.topk, lists.candidates)},
+    ),
+    BeyondMetric(
+        "arp",
+        "ARP",
+        "mean popularity of the recommended tracks, as a share of training users",
+        higher_is_better=None,
+        function=lambda lists: {"": arp(lists.topk, lists.listeners, lists.n_users)},
+    ),
+    BeyondMetric(
+        "lift",
+        "Popularity lift",
+        "popularity of the list over that of the user's own history, minus 1: 0 is as mainstream",
+        range=(-1.0, math.inf),
+        higher_is_better=None,
+        function=lambda lists: {"": lift(lists.topk, lists.listeners, lists.profile, lists.users)},
+    ),
+    BeyondMetric(
+        "novelty",
+        "Novelty",
+        "mean surprise, -log2 of the share of users who know a recommended track, in bits",
+        range=(0.0, math.inf),
+        higher_is_better=None,
+        function=lambda lists: {"": novelty(lists.topk, lists.listeners, lists.n_users)},
+    ),
+    BeyondMetric(
+        "artist_entropy",
+        "Artist entropy",
+        "variety of artists in a list, in bits: 0 for a single artist",
+        range=(0.0, math.inf),
+        function=lambda lists: {} if lists.artists is None else {"": artist_entropy(lists.topk, lists.artists)},
+    ),
+    BeyondMetric(
+        "ild",
+        "ILD",
+        "mean cosine distance between the tracks of a list, in the named fixed space",
+        range=(0.0, 2.0),
+        function=lambda lists: {name: ild(lists.topk, space) for name, space in lists.references.items()},
+    ),
+)
+"""All metrics of this module by name, in the order of records."""
+
+
+def evaluate_beyond(lists: Lists, ks: Iterable[int]) -> dict[str, PerUser | float | None]:
+    """Return every metric of `BEYOND` at each k: ``gini@10`` is one number, ``ild:mfcc@10`` one per user.
+
+    Raises
+    ------
+    ValueError
+        For a k outside 1..K, or no candidates.
 
     """
-    n_users = len(profile.indptr) - 1
     out: dict[str, PerUser | float | None] = {}
     for k in ks:
-        if not 1 <= k <= topk.shape[1]:
-            raise ValueError(f"k = {k} is outside 1..{topk.shape[1]}, the length of the lists")
-        cut = topk[:, :k]
-        out[f"coverage@{k}"] = coverage(cut, candidates)
-        out[f"gini@{k}"] = gini(cut, candidates)
-        out[f"arp@{k}"] = arp(cut, listeners, n_users)
-        out[f"lift@{k}"] = lift(cut, listeners, profile, users)
-        out[f"novelty@{k}"] = novelty(cut, listeners, n_users)
-        if artists is not None:
-            out[f"artist_entropy@{k}"] = artist_entropy(cut, artists)
-        for name, reference in (references or {}).items():
-            out[f"ild:{name}@{k}"] = ild(cut, reference)
+        if not 1 <= k <= lists.topk.shape[1]:
+            raise ValueError(f"k = {k} is outside 1..{lists.topk.shape[1]}, the length of the lists")
+        cut = replace(lists, topk=lists.topk[:, :k])
+        for name, metric in BEYOND.items():
+            for label, value in metric.function(cut).items():
+                out[f"{name}:{label}@{k}" if label else f"{name}@{k}"] = value
     return out
 
 

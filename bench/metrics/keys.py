@@ -19,12 +19,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics.labels import confusion
+from bench.metrics.metric import Metric, table
 
 Convention = Literal["mir_eval", "either_fifth"]
 TONICS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 NAMES: tuple[str, ...] = tuple(f"{tonic} {mode}" for mode in ("major", "minor") for tonic in TONICS)
 RELATIONS = ("exact", "fifth", "relative", "parallel", "other")
 _POINTS = np.array([1.0, 0.5, 0.3, 0.2, 0.0])
+
+KEYS = table(
+    Metric(
+        "weighted",
+        "Weighted score",
+        "points per track: same key 1, fifth above .5, relative .3, parallel .2, any other 0",
+        kinds=("keys",),
+    ),
+    Metric(
+        "weighted_either_fifth",
+        "Weighted score (either fifth)",
+        "as the weighted score, but a fifth below counts .5, too",
+        kinds=("keys",),
+    ),
+    Metric(
+        "weighted_macro",
+        "Weighted score (macro)",
+        "the weighted score averaged over the keys that occur",
+        kinds=("keys",),
+    ),
+    Metric(
+        "accuracy_macro",
+        "Accuracy (macro)",
+        "share of tracks whose key is predicted, averaged over the keys that occur",
+        kinds=("keys",),
+    ),
+    Metric(
+        "share",
+        "Share",
+        "share of tracks whose predicted key stands in the named relation to the right one",
+        higher_is_better=None,
+        kinds=("keys",),
+    ),
+)
+"""Metrics of keys by name, beside those that classes have, too."""
 
 
 def relations(convention: Convention = "mir_eval") -> NDArray[np.int64]:

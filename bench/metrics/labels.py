@@ -8,11 +8,59 @@ under ``undefined``; nothing is ever NaN.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bench.metrics.metric import Metric, table
+
+CLASSIFICATION = table(
+    Metric(
+        "roc_auc",
+        "ROC-AUC",
+        "how often a track with a label is scored above one without it, averaged over labels; ties count half",
+        kinds=("tags", "classes", "links"),
+    ),
+    Metric(
+        "average_precision",
+        "AP",
+        "precision averaged over the tracks with a label, by descending score, averaged over labels",
+        kinds=("tags", "links"),
+    ),
+    Metric("accuracy", "Accuracy", "share of tracks whose class or key is predicted", kinds=("classes", "keys")),
+    Metric(
+        "precision",
+        "Precision",
+        "share of right ones among the tracks predicted as a class, averaged over classes",
+        kinds=("classes",),
+    ),
+    Metric(
+        "recall",
+        "Recall",
+        "share of a class's tracks that are predicted as it, averaged over classes",
+        kinds=("classes",),
+    ),
+    Metric("f1", "F1", "harmonic mean of a class's precision and recall, averaged over classes", kinds=("classes",)),
+    Metric(
+        "r2",
+        "R²",
+        "1 - squared error / squared deviation from the mean, averaged over values",
+        range=(-math.inf, 1.0),
+        kinds=("values",),
+    ),
+    Metric(
+        "undefined",
+        "Undefined",
+        "number of labels that the test part cannot score, left out of the averages",
+        range=(0.0, math.inf),
+        higher_is_better=None,
+        kinds=("tags", "classes", "keys", "values"),
+    ),
+)
+"""Metrics of tags, classes and values by name; `bench.metrics.keys` adds those of keys."""
 
 _BLOCK = 1 << 21
 """Scores sorted at a time: bounds the memory of the index arrays at about 100 MB."""

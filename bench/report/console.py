@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.report import layout
-from bench.report.grid import Chapter, Grid, Section
+from bench.report.grid import Chapter, Grid, Head, Section
 from bench.report.table import Block, Board, Row
-from bench.report.words import MAIN, NONE, RANKED_BY, checked, heading, parts, word
+from bench.report.words import MAIN, NONE, RANKED_BY, checked, heading, parts
 
 WIDTH = 110
 """Least width where nobody looks through a window: files, pipes, logs."""
@@ -120,17 +120,7 @@ def _columns(grid: Grid, columns: Sequence[int]) -> Grid:
 
 def _grid(grid: Grid, widest: int | None = None) -> Table:
     """Set a finished table; a number is never cut, a name may be folded."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0, collapse_padding=True, show_edge=False)
-    previous = ""
-    for head in grid.heads:
-        group = head.group if head.group != previous else ""
-        previous = head.group
-        table.add_column(
-            Text(f"{group}\n{head.heading}" if any(h.group for h in grid.heads) else head.heading),
-            justify="right" if head.right else "left",
-            overflow="fold",
-            max_width=None if head.right else widest,
-        )
+    table = _empty(grid.heads, [None if head.right else widest for head in grid.heads])
     for section in grid.sections:
         if section.title and section.rows:
             table.add_row(Text(section.title, style="italic"))
@@ -185,25 +175,30 @@ def _table(board: Board, block: Block, shown: Sequence[tuple[str, str]], widths:
         style = layout.half_width if (where, metric) == board.ranked_by else layout.brief
         name, k = parts(metric)
         column = layout.metric_column(where, metric, style)
-        columns.append(replace(column, heading=word(name), group=f"{where} @{k}"))
+        columns.append(replace(column, heading=heading(name), group=f"{where} @{k}"))
     columns.append(layout.seeds())
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0, collapse_padding=True, show_edge=False)
-    previous = ""
-    for column in columns:
-        # The set stands above the first of its columns.
-        group = column.group if column.group != previous else ""
-        previous = column.group
-        table.add_column(
-            Text(f"{group}\n{column.heading}"),
-            justify="right" if column.right else "left",
-            no_wrap=column.right,
-            overflow="fold",
-            max_width=widths.get(column.heading),
-        )
+    table = _empty(columns, [widths.get(column.heading) for column in columns], whole=True)
     for rows in (block.rows, block.controls):
         for row in rows:
             table.add_row(*_cells(row, columns), end_section=row is rows[-1])
     table.add_row(*_cells(block.chance, columns), style="dim")
+    return table
+
+
+def _empty(heads: Sequence[Head | layout.Column], widths: Sequence[int | None], *, whole: bool = False) -> Table:
+    """Return a table without rows; a group stands above the first of its columns. `whole`: no number's head wraps."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0, collapse_padding=True, show_edge=False)
+    grouped, previous = any(head.group for head in heads), ""
+    for head, width in zip(heads, widths, strict=True):
+        group = head.group if head.group != previous else ""
+        previous = head.group
+        table.add_column(
+            Text(f"{group}\n{head.heading}" if grouped else head.heading),
+            justify="right" if head.right else "left",
+            no_wrap=whole and head.right,
+            overflow="fold",
+            max_width=width,
+        )
     return table
 
 

@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from bench.report import layout
 from bench.report.grid import Cell, Chapter, Grid
 from bench.report.table import Board
-from bench.report.words import SET_GLOSSARY, glossary, parts, word
+from bench.report.words import SET_GLOSSARY, glossary, heading, parts
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$])")
 
@@ -126,7 +126,9 @@ def relative(path: Path, folder: Path) -> str:
 
 def explained(boards: Sequence[Board], metrics: Sequence[str]) -> list[tuple[str, str]]:
     """Return (word, meaning) of every metric and candidate set that some boards show."""
-    names = [name for name in metrics if any(board.metrics([name]) for board in boards)]
-    beyond = {parts(m)[0] for b in boards for row in b.rows for named in row.beyond.values() for m in named}
-    known = [(word(name), meaning) for name in [*names, *sorted(beyond)] if (meaning := glossary(name))]
-    return known + [(w, text) for w, text in SET_GLOSSARY.items() if any(w in board.sets for board in boards)]
+    shown = [m for name in metrics for board in boards for m in board.metrics([name])]
+    beyond = {m for b in boards for row in b.rows for named in row.beyond.values() for m in named}
+    known = {heading(parts(m)[0]): text for m in [*shown, *sorted(beyond, key=parts)] if (text := glossary(m))}
+    return list(known.items()) + [
+        (w, text) for w, text in SET_GLOSSARY.items() if any(w in board.sets for board in boards)
+    ]

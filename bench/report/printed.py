@@ -11,7 +11,7 @@ from bench.report.grid import Cell, Chapter, Grid, Head, Section
 from bench.report.ours import beside, embedding_of, matches, model_of
 from bench.report.probed import Probed
 from bench.report.table import Block, Board, Row
-from bench.report.words import NONE, measure, number, parts, word
+from bench.report.words import NONE, heading, number, parts
 from bench.results import Record
 
 PRINTED_GROUP = "published"
@@ -130,12 +130,12 @@ class _Writer:
         k = parts(table.metrics[0])[1]
         heads = [
             Head("Embedding", right=False),
-            *(Head(word(parts(m)[0]), f"{PRINTED_GROUP} @{k}") for m in table.metrics),
+            *(Head(heading(parts(m)[0]), f"{PRINTED_GROUP} @{k}") for m in table.metrics),
         ]
         if self._blocks:
             heads.append(Head("Ours", right=False))
         for block in self._blocks:
-            heads += [Head(word(parts(m)[0]), f"ours, {block.lane} @{k}") for m in table.metrics]
+            heads += [Head(heading(parts(m)[0]), f"ours, {block.lane} @{k}") for m in table.metrics]
         models: dict[str, list[Record]] = {}
         for record in self.records:
             if record.asked["table"] == table.id:
@@ -206,8 +206,8 @@ class _Writer:
     def _mir(self, table: Table) -> Grid:
         assert table.recommender
         model, metric = table.recommender
-        columns = [measure(name) + f", {title.lower()}" for _, name, title in table.tasks]
-        columns.append(f"{word(parts(metric)[0])}@{parts(metric)[1]}, {model}")
+        columns = [heading(name) + f", {title.lower()}" for _, name, title in table.tasks]
+        columns.append(f"{heading(metric)}, {model}")
         lanes = list(dict.fromkeys([*(b.lane for b in self._blocks), *self.probed]))
         marks = [""] * len(table.tasks) + [self._marked("", model=self.paper.models[model], set=table.set)]
         heads = [Head("Embedding", right=False)]

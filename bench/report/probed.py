@@ -11,7 +11,7 @@ from typing import Any
 from bench.files import digest
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
 from bench.report.intake import LANES, PART, incomplete
-from bench.report.words import NONE, bounds, line, measure, number
+from bench.report.words import NONE, bounds, heading, line, number
 from bench.results import Record
 
 Found = tuple[Path, Record]
@@ -209,7 +209,7 @@ def chapters(lanes: Sequence[Probed]) -> list[Chapter]:
 
 
 def _chapter(lane: Probed) -> Chapter:
-    heads = [Head("Embedding", right=False), *(Head(measure(asked.metric), asked.title) for asked in lane.columns)]
+    heads = [Head("Embedding", right=False), *(Head(heading(asked.metric), asked.title) for asked in lane.columns)]
 
     def cells(row: Embedding) -> list[Cell]:
         found = [Cell(row.label)]

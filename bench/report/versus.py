@@ -14,7 +14,7 @@ from bench.published import Paper, imported
 from bench.report.intake import PART
 from bench.report.probed import Probed, embedding
 from bench.report.table import Block, Board, Row
-from bench.report.words import RANKED_BY, heading, measure
+from bench.report.words import RANKED_BY, heading
 from bench.results import Record
 from bench.stats import RankCorrelation, holm, rank_correlation
 
@@ -177,7 +177,7 @@ def _of_block(board: Board, block: Block, probed: Probed, metric: str) -> Versus
         axis.chance = block.chance.mean(axis.heading.partition(" ")[0], metric)
     mir = [
         Axis(
-            heading=measure(asked.metric),
+            heading=heading(asked.metric),
             group=asked.title,
             values={key: row.answers[asked].mean for key, row in probed.rows.items() if asked in row.answers},
             chance=probed.chance.get(asked),
@@ -233,7 +233,7 @@ def of_paper(paper: Paper) -> list[Versus]:
             axis = mrs.setdefault(record.recommender["spec"], Axis(heading(metric), record.recommender["spec"]))
             axis.values[record.extractor["spec"]] = found[metric]
     mir = [
-        Axis(f"{measure(which)}, {title.lower()}", "", _values(probes, task, which))
+        Axis(f"{heading(which)}, {title.lower()}", "", _values(probes, task, which))
         for task, which, title in table.tasks
     ]
     return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from bench.errors import BenchError, did_you_mean
-from bench.metrics import METRICS
+from bench.metrics import METRICS, find
 
 SETS = ("hot", "cold", "mixed")
 """Candidate sets, in the order of the columns."""
@@ -19,48 +19,11 @@ RANKED_BY = "ndcg"
 NONE = "–"
 """An absent value."""
 
-HEADINGS = {
-    "hitrate": "HitRate",
-    "recall": "Recall",
-    "ndcg": "NDCG",
-    "mrr": "MRR",
-    "map": "MAP",
-    "map_min": "MAP (min)",
-    "precision": "Precision",
-}
-
-MEASURES = {
-    "roc_auc": "ROC-AUC",
-    "average_precision": "AP",
-    "accuracy": "Accuracy",
-    "weighted": "Weighted score",
-    "r2": "R²",
-    "f1": "F1",
-}
-"""Headings of the metrics of MIR tasks."""
-
 SET_GLOSSARY = {
     "hot": "tracks that were heard in training compete with each other",
     "cold": "tracks that nobody heard in training compete with each other",
     "mixed": "hot and cold tracks compete in one list",
 }
-
-BEYOND = {
-    "coverage": ("Coverage", "share of the candidates that are recommended to anybody"),
-    "gini": (
-        "Gini",
-        "inequality of how often candidates are recommended: 0 all alike, near 1 one takes everything",
-    ),
-    "arp": ("ARP", "mean popularity of the recommended tracks, as a share of training users"),
-    "lift": (
-        "Popularity lift",
-        "popularity of the list over that of the user's own history, minus 1: 0 is as mainstream",
-    ),
-    "novelty": ("Novelty", "mean surprise, -log2 of the share of users who know a recommended track, in bits"),
-    "artist_entropy": ("Artist entropy", "variety of artists in a list, in bits: 0 for a single artist"),
-    "ild": ("ILD", "mean cosine distance between the tracks of a list, in the named fixed space"),
-}
-"""Beyond accuracy: name -> (heading, one line of glossary). ``ild:NAME`` is ILD in the space NAME."""
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -91,29 +54,15 @@ def percent(share: float | None) -> str:
 
 
 def heading(metric: str) -> str:
-    """Return the heading of ``ndcg@10`` (``NDCG@10``) or ``ild:mfcc@10`` (``ILD mfcc@10``)."""
-    name, k = parts(metric)
-    return f"{word(name)}@{k}"
-
-
-def word(name: str) -> str:
-    """Return the heading of a metric without its k: ``ndcg`` (``NDCG``) or ``ild:mfcc`` (``ILD mfcc``)."""
-    base, _, space = name.partition(":")
-    known = HEADINGS.get(base) or BEYOND.get(base, (base, ""))[0]
-    return f"{known} {space}" if space else known
-
-
-def measure(metric: str) -> str:
-    """Return the heading of an MIR task's metric."""
-    return MEASURES.get(metric, metric)
+    """Return the heading of ``ndcg@10`` (``NDCG@10``), ``ild:mfcc`` (``ILD mfcc``) or ``roc_auc`` (``ROC-AUC``)."""
+    known = find(metric)
+    return known.heading + metric.removeprefix(known.name).replace(":", " ", 1) if known else metric
 
 
 def glossary(metric: str) -> str | None:
-    """Return one line that says what a metric (without its k) is; None for one from elsewhere."""
-    base = metric.partition(":")[0]
-    if base in METRICS:
-        return METRICS[base][1]
-    return BEYOND[base][1] if base in BEYOND else None
+    """Return one line that says what a metric is; None for one from elsewhere."""
+    known = find(metric)
+    return known.glossary if known else None
 
 
 def parts(metric: str) -> tuple[str, int]:

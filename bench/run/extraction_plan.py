@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from bench.extract import set_sha256
 from bench.protocols import Extractor
-from bench.run import plan
 from bench.run.extraction_task import Audio, ExtractionTask
 from bench.run.options import Environment
 from bench.run.progress import Ui
+from bench.text import counted, duration, size
 
 
 class ExtractionPlan:
@@ -59,8 +59,8 @@ class ExtractionPlan:
             disk, wanted = part.check_disk(), len(part.audio.rows)
             seconds = part.seconds_per_track(device) * len(part.sources)
             lines.append(
-                f"{part.extractor.name}: {plan.number(len(part.sources), 'recording')} of {wanted} tracks to embed on "
-                f"{device}, about {plan.duration(seconds)}, {plan.size(disk)} of disk"
+                f"{part.extractor.name}: {counted(len(part.sources), 'recording')} of {wanted} tracks to embed on "
+                f"{device}, about {duration(seconds)}, {size(disk)} of disk"
             )
         return lines
 
@@ -78,7 +78,7 @@ class ExtractionPlan:
             failed = part.failures()
             worst = max(worst, len(failed))
             if len(failed) and examples:
-                count = plan.number(len(failed), "track")
+                count = counted(len(failed), "track")
                 ui.log(f"{part.extractor.name}: {count} without a vector: {part.failures_path}")
                 for row in failed.head(examples).iter_rows():
                     ui.log(f"  {row[0]}: {row[2]}")

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from bench.errors import BenchError
 from bench.protocols import Estimate
+from bench.text import size
 
 
 class Planned(Protocol):
@@ -68,24 +69,3 @@ def training(model: str, width: int, found: Estimate) -> str:
     """Return the line that says what a model's training takes, and what it will do about it."""
     vectors = f"vectors of width {width}" if width else "vectors of its own"
     return "; ".join([f"training: {model} on {vectors}, about {size(found.bytes)} at the peak", *found.notes])
-
-
-def number(count: int, thing: str) -> str:
-    """Return ``1 track`` or ``2 tracks``."""
-    return f"{count} {thing}{'' if count == 1 else 's'}"
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as ``45 s``, ``12 min`` or ``3.5 h``."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def size(number: float) -> str:
-    """Return bytes as ``3.2 MB``."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.3g} {unit}"
-        number /= 1000
-    return f"{number:.3g} TB"

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import combinations
 from types import SimpleNamespace
 
@@ -5,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.errors import BenchError
-from bench.metrics import evaluate_beyond
+from bench.metrics import Lists, evaluate_beyond
 from bench.metrics.beyond import arp, artist_entropy, coverage, gini, ild, lift, novelty
 
 ALL = np.ones(6, bool)
@@ -97,9 +98,8 @@ def test_artist_entropy_in_bits():
 
 def test_everything_at_every_k():
     profile = SimpleNamespace(indptr=np.array([0, 2, 3, 4, 5]), item=np.array([0, 1, 2, 3, 4], np.int32))
-    got = evaluate_beyond(
-        TOPK,
-        [1, 3],
+    lists = Lists(
+        topk=TOPK,
         candidates=ALL,
         listeners=np.array([1, 1, 1, 1, 1, 0]),
         profile=profile,
@@ -107,9 +107,12 @@ def test_everything_at_every_k():
         artists=np.array([0, 1, 1, 2, 2, -1]),
         references={"mfcc": np.eye(6, dtype=np.float32)},
     )
+    got = evaluate_beyond(lists, [1, 3])
     names = ["coverage", "gini", "arp", "lift", "novelty", "artist_entropy", "ild:mfcc"]
     assert list(got) == [f"{name}@{k}" for k in (1, 3) for name in names]
     assert got["coverage@1"] == 0.5
     assert got["ild:mfcc@1"].undefined == 4
     with pytest.raises(ValueError, match="k = 4"):
-        evaluate_beyond(TOPK, [4], candidates=ALL, listeners=np.ones(6, int), profile=profile, users=np.arange(4))
+        evaluate_beyond(lists, [4])
+    plain = evaluate_beyond(replace(lists, artists=None, references={}), [3])
+    assert list(plain) == [f"{name}@3" for name in names[:5]]

@@ -72,7 +72,7 @@ def test_hits_are_set_membership(seed):
 def test_hits_are_the_same_in_any_blocks(monkeypatch):
     topk, truth = made(0)
     whole = hits(topk, truth)
-    monkeypatch.setattr("bench.metrics.ranking._MARKS", 100)
+    monkeypatch.setattr("bench.metrics.truth._MARKS", 100)
     assert (hits(topk, truth) == whole).all()
 
 

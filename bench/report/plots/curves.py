@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bench.report.plots.labels import both, label_ends
 from bench.report.plots.plot import SOFT, Plot, look, panels, render
 from bench.report.table import Block, Board, Row
-from bench.report.words import RANKED_BY, word
+from bench.report.words import RANKED_BY, heading
 from bench.results import slug
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def draw(board: Board, block: Block) -> Plot | None:
     more = f"; the {MOST} best of {len(block.rows)} rows" if left > 0 else ""
     return render(
         slug(f"curves-{board.data}-{board.split}-{board.fingerprint[:8]}-{block.lane}"),
-        f"{word(RANKED_BY)} by k ({board.title}, lane {block.lane}{more}). Grey lines: controls; dotted: chance.",
-        f"Lines of {word(RANKED_BY)} at k = {', '.join(map(str, board.k))} on {', '.join(board.sets)} tracks.",
+        f"{heading(RANKED_BY)} by k ({board.title}, lane {block.lane}{more}). Grey lines: controls; dotted: chance.",
+        f"Lines of {heading(RANKED_BY)} at k = {', '.join(map(str, board.k))} on {', '.join(board.sets)} tracks.",
         lambda: _figure(board, block, rows, controls),
     )
 
@@ -61,7 +61,7 @@ def _panel(axes: Axes, board: Board, block: Block, where: str, rows: list[Row], 
     axes.set_xticks(sorted(board.k), [str(k) for k in sorted(board.k)])
     axes.minorticks_off()
     axes.set_title(f"{where} tracks", loc="left")
-    axes.set_ylabel(f"{word(RANKED_BY)}@k")
+    axes.set_ylabel(f"{heading(RANKED_BY)}@k")
     axes.set_ylim(bottom=0)
     axes.grid(True, axis="y")
     if where == board.sets[-1]:

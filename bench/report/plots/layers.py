@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bench.report.plots.labels import label_ends, short
 from bench.report.plots.plot import Plot, look, panels, render
 from bench.report.probed import Asked, Embedding, Probed
-from bench.report.words import measure
+from bench.report.words import heading
 from bench.results import slug
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _figure(tasks: dict[Asked, dict[str, Line]], names: list[str], probed: Probe
         level = probed.chance.get(asked)
         known = "" if level is None else f" (chance {level:.2g})"
         place.set_title(f"{short(asked.title, 40)}{known}", loc="left")
-        place.set_ylabel(measure(asked.metric))
+        place.set_ylabel(heading(asked.metric))
         place.grid(True, axis="y")
         if place is axes[-1]:
             place.set_xlabel("layer")

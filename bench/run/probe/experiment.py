@@ -20,7 +20,6 @@ from bench.items import Tables
 from bench.probes import ProbeEntry
 from bench.protocols import Extractor, NoSettings, RunContext
 from bench.results import Record
-from bench.run import plan
 from bench.run.experiment import Experiment
 from bench.run.extraction_plan import ExtractionPlan
 from bench.run.extraction_task import Audio, ExtractionTask
@@ -31,6 +30,7 @@ from bench.run.probe.record import blank, inputs_hash
 from bench.run.probe.request import ProbeCell, ProbeRequest, ResolvedProbes, resolve
 from bench.run.probe.tasks import FILES, LoadedTask, open_tasks
 from bench.run.progress import Ui
+from bench.text import counted
 
 COSINE = ProbeEntry("cosine", "cosine", NoSettings())
 """What stands in a probe's place where vectors answer by themselves."""
@@ -68,7 +68,7 @@ class ProbeExperiment(Experiment[ProbeCell]):
         """Return the sizes of the tasks, and notes about them."""
         for task in self.tasks:
             parts = ", ".join(f"{n:,} {part}" for part, n in task.counts()["items"].items())
-            yield f"task: {task.entry} ({task.task.kind}, {plan.number(len(task.data.names), 'label')}): {parts}"
+            yield f"task: {task.entry} ({task.task.kind}, {counted(len(task.data.names), 'label')}): {parts}"
             for note in task.notes:
                 yield f"note: {task.name}: {note}"
 

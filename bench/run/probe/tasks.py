@@ -17,10 +17,10 @@ from bench.entries import TaskEntry
 from bench.errors import BenchError
 from bench.files import digest
 from bench.protocols import PARTS, Dataset, Task, TaskData
-from bench.run import plan
 from bench.run.inputs import Opened, match, open_data
 from bench.run.options import Environment
 from bench.run.probe.request import ProbeRequest
+from bench.text import counted
 
 FILES = ("path", "offset", "duration")
 
@@ -174,7 +174,7 @@ def open_tasks(
                 raise
             log(f"left out: {error}")
     if rootless:  # one line: what each folder must hold would bury the plan
-        count = plan.number(len(rootless), "task")
+        count = counted(len(rootless), "task")
         log(f"left out: {count} without --root DIR (`bench ls tasks` says what it must hold): {', '.join(rootless)}")
     if not out:
         raise BenchError("there is no task to do: see the lines above, and `bench ls tasks`.")

@@ -16,8 +16,7 @@ from bench import stats
 from bench.data.split import Split
 from bench.errors import BenchError
 from bench.items import ItemTable
-from bench.metrics import chance, evaluate_beyond
-from bench.metrics.beyond import PerUser
+from bench.metrics import Lists, PerUser, chance, evaluate_beyond
 from bench.protocols import Interactions, Recommender, RunContext
 from bench.run.recommend.fit import trained
 from bench.run.recommend.top_lists import SETS, evaluated, lists
@@ -84,10 +83,9 @@ def measure(
             "Item tables are frozen: copy what must be trained."
         )
     out.warnings += found.warnings
-    profile = split.train
     listeners = np.bincount(split.train.item, minlength=split.train.n_items)
     artists = _codes(table.meta.get("artist"))
-    references = {reference[0]: reference[1].vectors} if reference else None
+    references = {reference[0]: reference[1].vectors} if reference else {}
     for name, each in evaluated(found, split, "test", ks).items():
         users, truth, mask, values = each.users, each.truth, each.candidates, each.values
         out.metrics[name] = {metric: float(value.mean()) for metric, value in values.items()}
@@ -96,18 +94,17 @@ def measure(
         # That of a ranking that knows all items.
         out.chance[name] = chance(_free(fitted.known, users, mask), truth.sizes, ks)
         out.users[name], out.candidates[name] = len(users), int(mask.sum())
-        more = evaluate_beyond(
-            each.topk,
-            ks,
+        about = Lists(
+            topk=each.topk,
             candidates=mask,
             listeners=listeners,
-            profile=profile,
+            profile=split.train,
             users=users,
             artists=artists,
             references=references,
         )
         out.beyond[name] = {}
-        for metric, value in more.items():
+        for metric, value in evaluate_beyond(about, ks).items():
             mean = value.mean if isinstance(value, PerUser) else value
             if mean is not None:
                 out.beyond[name][metric] = float(mean)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from bench import results
+from bench import memory, results
 from bench.data.leaks import near_duplicates
 from bench.data.split import Split
 from bench.entries import ExtractorEntry, audio_extractors
@@ -164,10 +163,8 @@ class RecommendExperiment(Experiment[Cell]):
 
     def _cost(self, cell: Cell) -> dict[str, Any]:
         """Return what embedding costs on this device, and the process's peak memory so far."""
-        import resource
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        return {"peak_memory_bytes": peak} | self.extraction_rate(cell.extractor)
+        peak = memory.peak()
+        return ({} if peak is None else {"peak_memory_bytes": peak}) | self.extraction_rate(cell.extractor)
 
     def _table_warnings(self, cell: Cell, table: ItemTable) -> list[str]:
         """Say what is wrong with a table, if anything."""

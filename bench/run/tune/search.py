@@ -14,13 +14,13 @@ from bench.files import digest
 from bench.protocols import Lane, RunContext
 from bench.registry import create, get
 from bench.results import Record
-from bench.run.plan import number as counted
 from bench.run.recommend.experiment import RecommendExperiment
 from bench.run.recommend.fit import check
 from bench.run.recommend.validation import Validation, absent
 from bench.run.tune.space import Parameter, parse
 from bench.run.tune.trials import Journal, Sampler, Trial, chosen_sampler, propose
 from bench.specs import Spec
+from bench.text import counted
 
 USED_UP = 20
 """Proposals known already, one after the other, that end a search of few possibilities."""

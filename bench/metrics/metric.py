@@ -1,0 +1,64 @@
+"""What is known of a metric besides its formula: how to print, bound and version its values."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import KW_ONLY, dataclass
+from typing import TypeVar
+
+RECOMMENDATION = "recommendation"
+"""The kind of every metric of top-k lists."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One row of a table of metrics."""
+
+    name: str
+    """As in records, without k and label: ``ndcg`` of ``ndcg@10``, ``roc_auc`` of ``roc_auc:guitar``."""
+    heading: str
+    """As in reports."""
+    glossary: str
+    """One line that says what the value is."""
+    _: KW_ONLY
+    range: tuple[float, float] = (0.0, 1.0)
+    """Least and greatest possible value."""
+    higher_is_better: bool | None = True
+    """None where neither direction is better by itself."""
+    version: str = "1"
+    """Raise it when the numbers can change: records made with another version are computed again."""
+    kinds: tuple[str, ...] = (RECOMMENDATION,)
+    """`RECOMMENDATION`, or the kinds of MIR task (`bench.protocols.TaskKind`) that are scored by it."""
+
+    @property
+    def values(self) -> str:
+        """The range and the better direction in words, ``0 to 1, higher is better``."""
+        low, high = (f"{bound:g}" for bound in self.range)
+        span = f"{low} to {high}"
+        if math.isinf(self.range[0]):
+            span = f"at most {high}"
+        elif math.isinf(self.range[1]):
+            span = f"at least {low}"
+        if self.higher_is_better is None:
+            return span
+        return f"{span}, {'higher' if self.higher_is_better else 'lower'} is better"
+
+
+M = TypeVar("M", bound=Metric)
+
+
+def table(*rows: M) -> dict[str, M]:
+    """Return rows by name.
+
+    Raises
+    ------
+    ValueError
+        When two rows share a name.
+
+    """
+    found: dict[str, M] = {}
+    for row in rows:
+        if row.name in found:
+            raise ValueError(f"there are two metrics {row.name!r}")
+        found[row.name] = row
+    return found
