@@ -481,6 +481,13 @@ class Task(Protocol):
         """
         ...
 
+    def example(self, folder: Path) -> Path | None:
+        """Write a small made-up copy of the data into `folder` and return it; None: this task has none.
+
+        ``bench check`` runs on it.
+        """
+        return None
+
 
 Unit = TypeVar("Unit")
 Done = TypeVar("Done")

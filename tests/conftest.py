@@ -1,6 +1,9 @@
 """Worlds small enough for every test run: real audio, real listening, made by the project's own generator."""
 
 import os
+import shutil
+import subprocess
+import sys
 
 # Work this small gains nothing from threads, and on a busy machine threads wait for one another. Set before NumPy and
 # torch are imported; processes that tests start inherit it.
@@ -11,6 +14,22 @@ import polars as pl  # noqa: E402
 import pytest  # noqa: E402
 
 from bench.data.synthetic import WorldSize, make_plays, make_world, render  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def install(tmp_path_factory):
+    """Install packages from their folders as pip would, without network; return an environment that sees them."""
+
+    def run(*packages):
+        target, build = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("build")
+        # pip builds in a copy, so that the checkout stays clean.
+        copies = [shutil.copytree(package, build / package.name) for package in packages]
+        words = ["pip", "install", "-q", "--no-index", "--no-deps", "--no-build-isolation", "--target", target, *copies]
+        subprocess.run([sys.executable, "-m", *map(str, words)], check=True)
+        paths = [str(target), os.environ.get("PYTHONPATH", "")]
+        return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -37,13 +37,14 @@ class Slow(MFCC):
     def frames(self, waves):
         with open(os.environ["SLOW_COUNT"], "ab") as file:
             file.write(b".")
-        time.sleep(0.005)
+        time.sleep(0.01)
         yield from super().frames(waves)
 """
 SERVER = """
 # Imports what is slow once, then forks a process for each job; nothing with threads of its own is imported before.
-import ctypes, json, os, resource, sys, time
+import ctypes, json, os, resource, signal, sys, time
 import numpy, torch
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent may have switched it off
 
 def without_privileges():
     # Root writes where it may not; without its capabilities it is a user like any other.
@@ -90,6 +91,8 @@ for line in sys.stdin:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """A process that starts `bench` at once; it sees a package from outside with an extractor `slow`."""
+    if sys.platform != "linux":
+        pytest.skip("forks, and takes capabilities away, as Linux does")
     site = tmp_path_factory.mktemp("site")
     (site / "slow.py").write_text(PLUGIN)
     (site / "server.py").write_text(SERVER)
@@ -133,9 +136,12 @@ class Worker:
             assert time.monotonic() < until
             time.sleep(0.002)
 
-    def kill(self):
+    def signal(self, what):
         if self.running():
-            os.kill(self.pid, signal.SIGKILL)
+            os.kill(self.pid, what)
+
+    def kill(self):
+        self.signal(signal.SIGKILL)
         self.running(block=True)
 
     def end(self):
@@ -207,7 +213,21 @@ def finish(start, undisturbed, cache, *words):
     return said
 
 
-# -- kill -9, and many at once --------------------------------------------------------------------------
+# -- Ctrl-C, kill -9, and many at once ------------------------------------------------------------------
+
+
+def test_ctrl_c_keeps_what_was_done_and_the_next_run_goes_on(start, undisturbed, tmp_path):
+    first = start(shard=256)
+    first.wait_for(15)  # a trial of a few tracks, then batches of two
+    first.signal(signal.SIGINT)
+    code, said = first.end()
+    assert code == 130, said
+    assert "What was finished is kept" in said
+    kept = read(tmp_path / "cache")[0]
+    assert 10 <= len(kept) < TRACKS
+    assert not list((tmp_path / "cache").rglob(f"{TEMPORARY}*"))
+    said = finish(start, undisturbed, tmp_path / "cache")
+    assert f"slow: {TRACKS - len(kept)} recordings of {TRACKS} tracks to embed" in said
 
 
 def kill_at_random_moments(start, cache, kills, seed):
@@ -248,6 +268,15 @@ def test_eight_writers_on_one_set(start, undisturbed, tmp_path):
         assert f"{TRACKS - 1} of {TRACKS} tracks have vectors" in said
     said = finish(start, undisturbed, tmp_path / "cache", "--verify")
     assert "0 damaged or stale files removed" in said
+
+
+def test_a_writer_is_killed_while_another_goes_on(start, undisturbed, tmp_path):
+    one, other = start(), start()
+    one.wait_for(12)
+    one.kill()
+    code, said = other.end()
+    assert code == 0, said
+    finish(start, undisturbed, tmp_path / "cache", "--verify")
 
 
 # -- disks ----------------------------------------------------------------------------------------------

@@ -33,11 +33,12 @@ class TaskContract:
 
     def note(self) -> str:
         """Say what was checked."""
-        return "on the demo data" if self.make().of == "data" else "on a generated twin of its data"
+        return "on the demo data" if self.make().of == "data" else "on a small made-up copy of its data"
 
     def folder(self) -> Path:
-        """Return a folder with the task's data: of a built-in task its generated twin."""
-        return twins.write(parse(self.spec).name, Path(self._temporary.name) / "twin")
+        """Return a folder with the task's data: its own example, or of a built-in task its generated twin."""
+        folder = Path(self._temporary.name) / "data"
+        return self.make().example(folder) or twins.write(parse(self.spec).name, folder)
 
     def dataset(self) -> Dataset:
         """Return the dataset that a task `of` data is asked of."""

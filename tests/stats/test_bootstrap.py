@@ -88,6 +88,15 @@ def test_resampled_seeds_spread_as_their_variance_says():
     assert means.mean() == pytest.approx(table.mean(), abs=0.02)
 
 
+def test_every_table_draws_its_own_seeds():
+    """Between two equal tables only their seeds differ: the people are the same, the draws of seeds are not."""
+    seeds = 8
+    table = np.random.default_rng(1).normal(0, 1, (seeds, 1, 1)) + np.zeros((seeds, 50, 1))
+    first, second = two_level([table, table], [1, 2], resamples=20_000)
+    assert (first - second).var() == pytest.approx(2 * table.mean(axis=1).var() / seeds, rel=0.05)
+    assert abs(np.corrcoef(first[:, 0], second[:, 0])[0, 1]) < 0.03
+
+
 def test_resampling_refuses_different_users():
     with pytest.raises(ValueError, match="same users"):
         two_level([np.zeros((1, 3, 1)), np.zeros((1, 4, 1))], [0, 1])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.errors import BenchError, did_you_mean
+from bench.errors import BenchError
 from bench.tasks.twins import classes, tags
 from bench.tasks.twins.clips import Clips
 
@@ -45,6 +45,6 @@ def write(task: str, root: Path, seed: int = 5) -> Path:
 
     """
     if task not in WRITERS:
-        raise BenchError(f"there is no generated twin of the task {task!r}.{did_you_mean(task, WRITERS)}")
+        raise BenchError(f"the task {task!r} has no example(folder) that writes a small copy of its data for checks.")
     WRITERS[task](root, Clips(seed))
     return root

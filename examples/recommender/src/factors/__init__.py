@@ -52,7 +52,9 @@ class Factors(Recommender):
         item = torch.tensor(train.item, dtype=torch.long, device=run.device)
 
         def batches(_epoch: int) -> Iterator[tuple[torch.Tensor, ...]]:
-            for rows in torch.randperm(len(user)).split(self.settings.batch):
+            order = torch.randperm(len(user))
+            for start in range(0, len(user), self.settings.batch):
+                rows = order[start : start + self.settings.batch]
                 negative = self._hot[torch.randint(len(self._hot), (len(rows),))]
                 yield user[rows], item[rows], negative
 
@@ -77,7 +79,8 @@ class Factors(Recommender):
         vectors = self._items if items is None else torch.tensor(items.vectors, device=self._items.device)
         with torch.no_grad():
             rows = self._net["user"](torch.tensor(users, dtype=torch.long, device=vectors.device))
-            return rows @ self._net["item"](vectors).T
+            scores: torch.Tensor = rows @ self._net["item"](vectors).T
+        return scores
 
     def state(self) -> dict[str, Any]:
         return {name: tensor.clone() for name, tensor in self._net.state_dict().items()}
