@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bench.entries import CONTROL_MODELS, NONE, ExtractorEntry, RecommenderEntry, audio_extractors
+from bench.entries import CONTROL_MODELS, NONE, ExtractorEntry, RecommenderEntry
 from bench.errors import BenchError
-from bench.protocols import Extractor
 from bench.resolver import Resolver
 from bench.run.options import Request
 from bench.specs import parse_sum
@@ -64,11 +63,6 @@ class Resolved:
     models: list[RecommenderEntry]
     reference: ExtractorEntry | None
     cells: list[Cell]
-
-    @property
-    def asked_audio(self) -> list[Extractor]:
-        """The extractors of the entries asked for that listen to audio; controls need no others."""
-        return audio_extractors(self.extractors)
 
 
 def resolve(request: RecommendRequest) -> Resolved:
