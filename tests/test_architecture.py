@@ -8,8 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    {"errors", "files", "hashes", "protocols", "__init__"},
-    {"fit", "audio", "store", "data", "metrics", "stats", "results", "weights", "published"}
+    {"errors", "files", "hashes", "protocols", "weights", "__init__"},
+    {"fit", "audio", "store", "data", "metrics", "stats", "results", "published"}
     | {"history", "checkpoints", "events", "memory"},
     {"specs", "registry", "entries", "treatments", "topk", "rank", "extract", "items", "report", "tasks"},
     {"run", "testing", "probes", "recipes"},
@@ -19,10 +19,11 @@ FLOORS = [
 NEIGHBOURS = {
     "files": {"errors"},
     "hashes": {"errors", "files"},
+    "protocols": {"errors", "weights"},
+    "weights": {"errors", "files"},
     "published": {"data", "results"},
     "fit": {"checkpoints", "history"},
     "history": {"events"},
-    "events": {"weights"},
     "registry": {"specs"},
     "extract": {"registry"},
     "entries": {"registry", "specs", "treatments"},
