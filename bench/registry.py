@@ -7,17 +7,28 @@ plugin that cannot be imported is a row with its error, never a crash.
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal, cast
+from inspect import signature
+from typing import Any, Literal, TypeVar, cast
 
 from bench.errors import BenchError, did_you_mean
-from bench.protocols import LANES, Lane
+from bench.protocols import LANES, Dataset, Engine, Extractor, Lane, Plugin, Recommender, TableSource, Task
 from bench.specs import Spec, parse, settings_from
 
+P = TypeVar("P", bound=Plugin)
 Kind = Literal["extractors", "recommenders", "tasks", "datasets", "engines"]
 KINDS: tuple[Kind, ...] = ("extractors", "recommenders", "tasks", "datasets", "engines")
+BASES: Mapping[Kind, tuple[type[Plugin], ...]] = {
+    "extractors": (Extractor, TableSource),
+    "recommenders": (Recommender,),
+    "tasks": (Task,),
+    "datasets": (Dataset,),
+    "engines": (Engine,),
+}
+"""What a plugin of each kind inherits from."""
 
 
 @dataclass(frozen=True)
@@ -68,18 +79,41 @@ def get(kind: Kind, name: str) -> type[Any]:
     ------
     BenchError
         For an unknown name (with the nearest ones), a name that two packages claim, or a plugin whose
-        import fails (with the package to blame).
+        import fails, that is no class of its kind, or that leaves methods unwritten (with the package to blame).
 
     """
     point = _point(kind, name)
+    where = _origin(point)
+    who = f"the {kind[:-1]} {name!r} of {where.package} {where.version}"
     try:
-        return cast("type[Any]", point.load())
+        found: type[Any] = point.load()
     except Exception as error:  # a third party's module may raise anything
-        where = _origin(point)
+        raise BenchError(f"{who} cannot be imported from {point.value}: {type(error).__name__}: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, BASES[kind])):
+        bases = " or ".join(base.__name__ for base in BASES[kind])
+        raise BenchError(f"{who}: {point.value} does not inherit from {bases} of bench.protocols.")
+    if unwritten := sorted(cast("Any", found).__abstractmethods__):
+        raise BenchError(f"{who} lacks {_listed(unwritten)}. Write in class {point.value}: {_stubs(found, unwritten)}")
+    return found
+
+
+def make(cls: type[P], settings: Any) -> P:
+    """Make a plugin of a class that `get` returned.
+
+    Raises
+    ------
+    BenchError
+        When it lacks a declaration.
+
+    """
+    plugin = cls(settings)
+    if lacking := [name for name in cls.REQUIRED if not hasattr(plugin, name)]:
+        examples = "; ".join(f"{name} = {cls.REQUIRED[name]}" for name in lacking)
         raise BenchError(
-            f"the {kind[:-1]} {name!r} of {where.package} {where.version} cannot be imported from "
-            f"{point.value}: {type(error).__name__}: {error}"
-        ) from error
+            f"the plugin {cls.__module__}.{cls.__qualname__} does not declare {_listed(lacking)}. "
+            f"Write in the class, or set in its __init__, such as: {examples}"
+        )
+    return plugin
 
 
 def create(kind: Kind, spec: Spec | str, *, lane: Lane = "corrected") -> Any:
@@ -91,7 +125,7 @@ def create(kind: Kind, spec: Spec | str, *, lane: Lane = "corrected") -> Any:
     spec = parse(spec) if isinstance(spec, str) else spec
     cls = get(kind, spec.name)
     settings_cls = cls.Settings
-    aware = "lane" in getattr(settings_cls, "__dataclass_fields__", {})
+    aware = "lane" in (field.name for field in fields(settings_cls))
     wanted = spec.settings.get("lane", lane)
     if wanted not in LANES:
         raise BenchError(f"{spec}: lane={wanted} is not one of {', '.join(LANES)}.")
@@ -101,7 +135,7 @@ def create(kind: Kind, spec: Spec | str, *, lane: Lane = "corrected") -> Any:
             f"Leave out --lane {wanted}, or give another {kind[:-1]}."
         )
     typed = spec.with_default("lane", wanted) if aware else spec.without("lane")
-    plugin = cls(settings_from(settings_cls, typed))
+    plugin = make(cls, settings_from(settings_cls, typed))
     if missing := missing_libraries(plugin):  # of the instance: settings may spare a library
         raise BenchError(f"{spec.name} needs {', '.join(missing)}: {install_line(cls)}")
     plugin.lane = wanted
@@ -129,18 +163,27 @@ def catalog(kind: Kind) -> list[Entry]:
     return entries
 
 
-def missing_libraries(plugin: Any) -> list[str]:
+def missing_libraries(plugin: Plugin | type[Plugin]) -> list[str]:
     """Return the declared modules of a plugin, or of its class, that cannot be found; none is imported."""
     return [name for name in plugin.requires if importlib.util.find_spec(name) is None]
 
 
-def install_line(cls: type[Any]) -> str:
+def install_line(cls: type[Plugin]) -> str:
     """Return the command that brings a plugin's libraries."""
-    if install := getattr(cls, "install", None):
-        return str(install)
+    if cls.install:
+        return cls.install
     if cls.extra:
         return f"pip install 'music-embedding-bench[{cls.extra}]'"
     return f"pip install {' '.join(cls.requires)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _stubs(cls: type[Any], methods: Sequence[str]) -> str:
+    """Return the first lines of methods as the base class has them."""
+    return "; ".join(f"def {name}{signature(getattr(cls, name))}".replace("'", "") for name in methods)
 
 
 def _point(kind: Kind, name: str) -> EntryPoint:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench import weights as kept
@@ -29,8 +28,6 @@ class Pretrained(Extractor):
     A subclass calls `use` in its ``__init__``, and `tensors` in its ``load``.
     """
 
-    weights: Sequence[kept.Weights] = ()
-    non_commercial = False
     _of: tuple[kept.Weights, str] | None = None
 
     def use(self, weights: kept.Weights, part: str) -> None:
@@ -42,6 +39,11 @@ class Pretrained(Extractor):
         self.trained_on = weights.part(part).trained_on if trained else ()
         if self.settings.precision != "float32":
             self.tolerance = 2e-2  # a product's rounding depends on how a machine splits it
+
+    @property
+    def untrained(self) -> bool:
+        """Whether the settings ask for random weights."""
+        return self._of is None
 
     def fingerprint(self) -> dict[str, Any]:
         """Return the hash of the tensors, or the seed, and the precision of the products."""

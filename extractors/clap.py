@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from bench.protocols import Window
+from bench.protocols import Lane, Window
 from bench.weights import Part, Source, Weights
 
 from ._checkpoint import count, reader
@@ -76,7 +76,7 @@ class CLAP(Pretrained):
         self.use(CLAP_WEIGHTS, "music")
 
     @classmethod
-    def tiny(cls) -> CLAP:
+    def tiny(cls, lane: Lane = "corrected") -> CLAP:
         """Return few narrow blocks, untrained."""
         return cls(CLAPSettings(weights="random"), TINY)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from bench.protocols import Lane
 from bench.weights import Weights
 
 from ._musicfm_weights import FULL, MUQ, Shape
@@ -58,7 +59,7 @@ class MuQ(Network):
         self.layers = {str(number): shape.width for number in range(shape.depth + 1)}
 
     @classmethod
-    def tiny(cls) -> MuQ:
+    def tiny(cls, lane: Lane = "corrected") -> MuQ:
         """Return a small random network behind the same front end."""
         return cls(MuQSettings(weights="random"), TINY)
 

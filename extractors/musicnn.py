@@ -109,6 +109,11 @@ class MusiCNN(Extractor):
             return {"weights": "random", "seed": self.settings.seed}
         return {"weights": self.settings.weights, "sha256": kept.sha256(MUSICNN, self.settings.weights)}
 
+    @property
+    def untrained(self) -> bool:
+        """Whether the settings ask for random weights."""
+        return not self._trained
+
     def unready(self) -> str | None:
         """Say which file is absent and what brings it."""
         if not self._trained or kept.present(MUSICNN, self.settings.weights):
@@ -121,7 +126,7 @@ class MusiCNN(Extractor):
             kept.ensure(MUSICNN, self.settings.weights)
 
     @classmethod
-    def tiny(cls) -> MusiCNN:
+    def tiny(cls, lane: Lane = "corrected") -> MusiCNN:
         """Return the whole network untrained: it is small."""
         return cls(MusiCNNSettings(weights="random"))
 

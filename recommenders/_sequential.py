@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.fit import History, Schedule, fit
-from bench.protocols import Estimate, Interactions, Items, Recommender, RunContext, Shape
+from bench.protocols import Estimate, Interactions, Items, Recommender, RunContext, Shape, Validator
 
 from ._memory import encoder_bytes, loss_bytes
 from ._sequences import Batch, Histories, shuffled
@@ -104,7 +104,7 @@ class Sequential(Recommender):
         tables = 4 * rows * width * 6 + (12 * rows * (shape.width or width) if learned else 0)
         return Estimate(loss + tables + encoder_bytes(settings, width, states / self._picked_share, states), notes)
 
-    def fit(self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext) -> None:
+    def fit(self, train: Interactions, items: Items, *, valid: Validator, run: RunContext) -> None:
         """Train, stopping early on `valid`; checkpoints go to ``run.folder``."""
         import torch
 
@@ -233,7 +233,7 @@ class Sequential(Recommender):
         rows = torch.from_numpy(self._rows).to(self._device)
         return self.net.items.catalogue(vectors.to(self._device), rows)
 
-    def _judge(self, valid: Callable[[Recommender], float], run: RunContext) -> Callable[[], float]:
+    def _judge(self, valid: Validator, run: RunContext) -> Callable[[], float]:
         """Return what a validation asks for: a value to maximise."""
         return lambda: valid(self)
 

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.protocols import Items, Lane, Recommender, RunContext
+from bench.protocols import Items, Lane, RunContext, Validator
 
-from ._published import held_out
 from ._sequences import Batch, Histories, cloze, final
 from ._sequential import Sequential
 from ._settings import SequentialSettings, model_width
@@ -140,11 +139,11 @@ class BERT4Rec(Sequential):
             return "none" if self._published else "linear"
         return self.settings.projection
 
-    def _judge(self, valid: Callable[[Recommender], float], run: RunContext) -> Callable[[], float]:
+    def _judge(self, valid: Validator, run: RunContext) -> Callable[[], float]:
         """Published: the masked loss, negated, unless told otherwise. Corrected: the NDCG."""
         if not self._published or self.settings.judge == "ndcg" or run.replay is not None:
             return super()._judge(valid, run)
-        held = Histories.of(held_out(valid, self.name), self._vocabulary_rows)
+        held = Histories.of(valid.held_out(), self._vocabulary_rows)
         users = np.flatnonzero(held.lengths >= self.settings.judged)
         if not len(users):
             raise BenchError(

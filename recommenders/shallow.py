@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.fit import History, Schedule, fit
-from bench.protocols import Estimate, Interactions, Items, Recommender, RunContext, Shape
+from bench.protocols import Estimate, Interactions, Items, Recommender, RunContext, Shape, Validator
 
-from ._published import held_out
 from ._shallow import ShallowSettings
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ class Shallow(Recommender):
     settings: ShallowSettings
     history: History
 
-    def fit(self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext) -> None:
+    def fit(self, train: Interactions, items: Items, *, valid: Validator, run: RunContext) -> None:
         """Train on pairs whose track has a vector.
 
         Raises
@@ -151,10 +150,10 @@ class Shallow(Recommender):
         step = hidden * (4 * towers + 6 * pairs) + 12 * pairs * count
         return Estimate(4 * (width * tables + step) + 24 * shape.pairs)
 
-    def _judge(self, valid: Callable[[Recommender], float], items: Items, run: RunContext) -> Callable[[], float]:
+    def _judge(self, valid: Validator, items: Items, run: RunContext) -> Callable[[], float]:
         """Return what a validation asks for. Published: the hinge loss, negated. Corrected: the NDCG."""
         if self.settings.lane == "published" and run.replay is None:
-            return self._hinge(held_out(valid, self.name), items, run)
+            return self._hinge(valid.held_out(), items, run)
 
         def refreshed() -> float:
             self._refresh()

@@ -8,8 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    {"errors", "files", "hashes", "machine", "memory", "protocols", "terminal", "text", "__init__"},
-    {"fit", "audio", "store", "data", "metrics", "stats", "results", "weights", "published"}
+    {"errors", "files", "hashes", "machine", "memory", "protocols", "terminal", "text", "weights", "__init__"},
+    {"fit", "audio", "store", "data", "metrics", "stats", "results", "published"}
     | {"history", "checkpoints", "events"},
     {"specs", "registry", "entries", "resolver", "treatments", "topk", "rank", "extract", "items", "report", "tasks"},
     {"run", "testing", "probes", "recipes"},
@@ -20,10 +20,11 @@ NEIGHBOURS = {
     "files": {"errors"},
     "hashes": {"errors", "files", "machine"},
     "memory": {"machine"},
+    "protocols": {"errors", "weights"},
+    "weights": {"errors", "files"},
     "published": {"data", "results"},
     "fit": {"checkpoints", "history"},
     "history": {"events"},
-    "events": {"weights"},
     "registry": {"specs"},
     "extract": {"registry"},
     "entries": {"registry", "specs"},

@@ -42,13 +42,14 @@ def run(args: argparse.Namespace) -> int:
 def _contract(kind: str, spec: str, lane: str) -> Any:
     """Return the contract that fits the plugin."""
     from bench import testing
+    from bench.protocols import TableSource
     from bench.registry import get
 
     base: type[Any] = testing.RecommenderContract
     if kind == "tasks":
         base = testing.TaskContract
     elif kind == "extractors":
-        source = hasattr(get("extractors", parse(spec).name), "table")
+        source = issubclass(get("extractors", parse(spec).name), TableSource)
         base = testing.TableSourceContract if source else testing.ExtractorContract
     return type("Check", (base,), {"spec": spec, "lane": lane})()
 

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
             state = "ok" if entry.plugin else f"BROKEN: {entry.error}"
             if entry.error:
                 problems.append(f"the {kind[:-1]} {entry.origin.name} of {entry.origin.package} cannot be used")
-            if entry.plugin and hasattr(entry.plugin, "requires") and (lacks := missing_libraries(entry.plugin)):
+            if entry.plugin and (lacks := missing_libraries(entry.plugin)):
                 state = f"needs {', '.join(lacks)}"
             print(f"{kind[:-1]} {entry.origin.name}: {entry.origin.package} {entry.origin.version}, {state}")
     problems += _shadows()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from bench.protocols import Dataset, Plugin, Task
 from bench.registry import KINDS, Entry, Kind, catalog, install_line, missing_libraries
 from bench.terminal import console, table
 
@@ -42,19 +43,19 @@ def _table(kind: Kind, entries: list[Entry]) -> Any:
         if entry.plugin is None:
             rows.add_row(entry.origin.name, "", "", package, f"[red]broken:[/red] {escape(entry.error or '')}")
             continue
-        missing = missing_libraries(entry.plugin) if hasattr(entry.plugin, "requires") else []
+        missing = missing_libraries(entry.plugin)
         ready = f"needs {', '.join(missing)}: {escape(install_line(entry.plugin))}" if missing else "yes"
-        has = ", ".join(getattr(entry.plugin, "lanes", ())) if lanes else ""
+        has = ", ".join(entry.plugin.lanes) if lanes else ""
         rows.add_row(entry.origin.name, escape(describe(entry.plugin)), has, package, ready)
     if not entries:
         rows.add_row("none installed")
     return rows
 
 
-def describe(plugin: type[Any]) -> str:
+def describe(plugin: type[Plugin]) -> str:
     """Return the first line of a plugin's docstring, and of a dataset its source, licence and layout."""
     first = (plugin.__doc__ or "").strip().partition("\n")[0].replace("``", "")
-    if not hasattr(plugin, "layout"):
+    if not issubclass(plugin, Dataset | Task):
         return first
     known = {"From": plugin.source, "Licence": plugin.license, "Folder": plugin.layout}
     return " ".join([first, *(f"{what}: {text}." for what, text in known.items() if text)])

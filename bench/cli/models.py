@@ -9,8 +9,8 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.extract import stored_widths
-from bench.protocols import Window
-from bench.registry import Entry
+from bench.protocols import Extractor, Window
+from bench.registry import Entry, make
 from bench.terminal import table
 
 
@@ -19,26 +19,29 @@ def models(entries: Sequence[Entry]) -> Any:
     rows = table("models", "name", "Hz", "layers", "window", "parameters", "licence", "trained on", "weights")
     rows.columns[-1].no_wrap = True  # a command can be copied
     for entry in entries:
-        if entry.plugin is not None and hasattr(entry.plugin, "frames"):
+        if entry.plugin is not None and issubclass(entry.plugin, Extractor):
             rows.add_row(entry.origin.name, *_about(entry.plugin))
     return rows
 
 
-def _about(cls: type[Any]) -> tuple[str, ...]:
+def _about(cls: type[Extractor]) -> tuple[str, ...]:
     """Return the cells of one model; a plugin without usable defaults shows what its class says."""
+    plugin: Extractor | None = None
     try:
-        plugin = cls(cls.Settings())
-    except (TypeError, ValueError, BenchError):  # a setting without a default, such as the path of a file
-        plugin = None
-    known: Any = plugin or cls
+        plugin = make(cls, cls.Settings())
+    except (TypeError, ValueError):  # a setting without a default, such as the path of a file
+        lacks = f"give {_unset(cls)}"
+    except BenchError as error:
+        lacks = str(error)
+    known = plugin or cls
     return (
-        f"{getattr(known, 'sample_rate', '–')}",
+        f"{plugin.sample_rate if plugin else vars(cls).get('sample_rate', '–')}",
         _layers(stored_widths(plugin)) if plugin else "–",
         _window(plugin.window, plugin.sample_rate) if plugin else "–",
-        _count(getattr(known, "parameters", None)),
-        known.license + (" (non-commercial)" if getattr(known, "non_commercial", False) else ""),
+        _count(known.parameters),
+        known.license + (" (non-commercial)" if known.non_commercial else ""),
         ", ".join(known.trained_on) or "–",
-        _weights(plugin) if plugin else f"give {_unset(cls)}",
+        _weights(plugin) if plugin else lacks,
     )
 
 
@@ -51,7 +54,7 @@ def _layers(widths: Mapping[str, int]) -> str:
     return ", ".join(said)
 
 
-def _unset(cls: type[Any]) -> str:
+def _unset(cls: type[Extractor]) -> str:
     """Name the settings without a default."""
     wanted = (f.name for f in fields(cls.Settings) if f.default is MISSING and f.default_factory is MISSING)
     return ", ".join(f"{name}=" for name in wanted)
@@ -70,10 +73,10 @@ def _count(number: int | None) -> str:
     return f"{number / 1e9:.2f} G" if number >= 1e9 else f"{number / 1e6:.2f} M"
 
 
-def _weights(plugin: Any) -> str:
+def _weights(plugin: Extractor) -> str:
     """Say whether the weights are here, and if not, what brings them."""
-    files = getattr(plugin, "weights", ())
-    if getattr(plugin, "unready", lambda: None)() is None:
+    files = plugin.weights
+    if plugin.unready() is None:
         return "here" if files else "none needed"
     if not files:
         return "not here"

@@ -66,7 +66,7 @@ def installed() -> dict[str, tuple[Weights, list[str]]]:
     """
     out: dict[str, tuple[Weights, list[str]]] = {}
     for entry in catalog("extractors"):
-        for one in getattr(entry.plugin, "weights", ()):
+        for one in entry.plugin.weights if entry.plugin else ():
             known, users = out.setdefault(one.name, (one, []))
             if known != one:
                 other = f"{entry.origin.name} ({entry.origin.package})"

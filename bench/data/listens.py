@@ -17,6 +17,7 @@ from bench.data.tables import Damage, Table, open_table
 from bench.errors import BenchError
 from bench.files import digest, file_sha256
 from bench.hashes import HashIndex
+from bench.protocols import Dataset
 
 __all__ = ["FileDataset", "check", "fingerprint", "parse_columns", "scan"]
 
@@ -89,18 +90,17 @@ def fingerprint(path: Path) -> str:
         raise BenchError(f"cannot read {path}: {error.strerror}. Check the file's name.") from error
 
 
-class FileDataset:
+class FileDataset(Dataset):
     """A user's own log: ``--listens FILE --columns user=,item=,time= --meta FILE``; audio comes apart."""
 
-    license = ""
     source = "given on the command line"
     layout = "one CSV, TSV or Parquet file of plays"
-    builtin = False
     default_split = "global_temporal"
     default_k = 50
 
     def __init__(self, path: Path, columns: Mapping[str, str] | None = None, meta: Path | None = None) -> None:
         """Keep the names of the files; read nothing."""
+        super().__init__()
         self.path, self.columns, self.meta_path = path, dict(columns or {}), meta
         self.name = re.sub(r"[^\w.-]+", "-", _SUFFIXES.sub("", path.name)) or "log"
         self._counts: dict[str, Any] | None = None
@@ -110,10 +110,6 @@ class FileDataset:
         """Return the folder of the log; nothing is prepared yet."""
         self._cache = cache.absolute()
         return self.path.parent
-
-    def catalog(self, root: Path) -> None:
-        """None: audio is given apart, with ``--audio``."""
-        return
 
     def listens(self, root: Path) -> pl.LazyFrame:
         """Plays as `scan` returns them, after one `check` of the whole file.
@@ -140,10 +136,6 @@ class FileDataset:
     def meta(self, root: Path) -> pl.DataFrame | None:
         """Metadata from ``--meta``, or None; see `bench.data.meta.read_meta`."""
         return None if self.meta_path is None else read_meta(self.meta_path)
-
-    def labels(self, root: Path, task: str) -> None:
-        """None: a log has no labels."""
-        return
 
     def fingerprint(self, root: Path) -> dict[str, Any]:
         """Name, columns and sha256 of the log and of the metadata."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import polars as pl
 
@@ -18,11 +18,10 @@ from bench.data.split import Split
 from bench.errors import BenchError
 from bench.files import digest
 from bench.hashes import HashIndex
-from bench.protocols import Dataset, NoSettings
-from bench.registry import get
+from bench.protocols import Dataset
+from bench.registry import create
 from bench.run import splits
 from bench.run.options import Data, Environment
-from bench.specs import parse, settings_from
 
 META = ("artist", "album", "title", "tags", "genre")
 
@@ -84,22 +83,13 @@ def open_data(data: Data, environment: Environment) -> Opened:
     else:
         if data.audio or data.meta:
             raise BenchError("--audio and --meta belong to a --listens file; a dataset brings its own.")
-        dataset = _dataset(data.data or "demo")
+        dataset = create("datasets", data.data or "demo")
         root = dataset.prepare(Path(data.root).expanduser() if data.root else None, environment.cache)
     notes: list[str] = []
     catalog = dataset.catalog(root)
     if data.audio:
         catalog = catalog_of(data.audio, notes)
     return Opened(dataset, root, catalog, not data.audio, notes)
-
-
-def _dataset(text: str) -> Dataset:
-    """Make a dataset from its spec; those without a class `Settings` take none."""
-    spec = parse(text)
-    cls = get("datasets", spec.name)
-    found = getattr(cls, "Settings", None)
-    settings = settings_from(found or NoSettings, spec)
-    return cast("Dataset", cls(settings) if found else cls())
 
 
 def catalog_of(audio: str, notes: list[str]) -> pl.DataFrame:
@@ -133,8 +123,7 @@ def open_inputs(data: Data, split: str | None, environment: Environment, log: Ca
         catalog, rule = match(opened, pl.Series("item", made.items, dtype=pl.String))
         if rule != "track_id":
             notes.append(f"tracks of the log were found by {rule}")
-    if hasattr(dataset, "notes"):
-        notes += dataset.notes(opened.root)
+    notes += dataset.notes(opened.root)
     published = checked(name, settings, dataset.name, made.counts)
     notes += splits.notes(name, settings, made, published)
     notes += splits.alike(found.numbers)

@@ -15,7 +15,7 @@ import numpy as np
 from bench.errors import BenchError
 from bench.metrics.keys import key_scores
 from bench.metrics.labels import class_scores, tag_scores, value_scores
-from bench.protocols import NoSettings, Task
+from bench.protocols import Task
 
 KEY_CONVENTION = (
     "24 keys; weighted: same 1, fifth above .5, relative .3, parallel .2 (mir_eval, MIREX since 2017); "
@@ -25,12 +25,6 @@ KEY_CONVENTION = (
 
 class LabelTask(Task):
     """A task of tags, classes, keys or values: `evaluate` knows what each kind is scored by."""
-
-    Settings: ClassVar[type[Any]] = NoSettings
-
-    def __init__(self, settings: Any = None) -> None:
-        """Keep the settings; read nothing."""
-        self.settings = self.Settings() if settings is None else settings
 
     def validate(self, truth: Any, prediction: Any) -> None:
         """Refuse answers that do not fit the questions.

@@ -64,7 +64,7 @@ class Links(Task):
 
     def __init__(self, settings: Any = None) -> None:
         """Keep the settings; read nothing."""
-        self.settings = LinkSettings() if settings is None else settings
+        super().__init__(settings)
         self._graph: Graph | None = None
 
     def prepare(self, root: Path | None) -> Path:

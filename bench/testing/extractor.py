@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
-from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -45,18 +44,17 @@ class ExtractorContract:
 
     def make(self) -> Extractor:
         """Return the extractor, or its tiny random configuration when its weights are absent."""
-        plugin = create("extractors", self.spec, lane=self.lane)
-        reason = getattr(plugin, "unready", lambda: None)()
-        if reason and not hasattr(plugin, "tiny"):
-            raise BenchError(f"{self.spec} cannot be checked: {reason}; and it has no tiny() to check instead.")
+        plugin: Extractor = create("extractors", self.spec, lane=self.lane)
+        reason = plugin.unready()
         if not reason:
-            return plugin  # type: ignore[no-any-return]
-        lanes = "lane" in signature(plugin.tiny).parameters
-        return plugin.tiny(self.lane) if lanes else plugin.tiny()  # type: ignore[no-any-return]
+            return plugin
+        if (tiny := plugin.tiny(self.lane)) is None:
+            raise BenchError(f"{self.spec} cannot be checked: {reason}; and it has no tiny() to check instead.")
+        return tiny
 
     def note(self) -> str:
         """Say what was checked: the real model, or a tiny random one and why; and what was left out."""
-        reason = getattr(create("extractors", self.spec, lane=self.lane), "unready", lambda: None)()
+        reason = create("extractors", self.spec, lane=self.lane).unready()
         exempt = ", ".join(sorted(self.make().exempt))
         said = [f"tiny random configuration: {reason}" if reason else "", f"exempt: {exempt}" if exempt else ""]
         return "; ".join(filter(None, said))

@@ -20,7 +20,10 @@ def test_non_commercial_weights_are_named_below_the_table(results):
 
 
 def test_a_plugin_is_bound_by_its_weights_or_by_its_own_word():
-    assert _non_commercial(SimpleNamespace(weights=[SimpleNamespace(non_commercial=True)]))
-    assert _non_commercial(SimpleNamespace(non_commercial=True))
-    assert not _non_commercial(SimpleNamespace(weights=[SimpleNamespace(non_commercial=False)]))
-    assert not _non_commercial(SimpleNamespace())
+    def plugin(*, own=False, files=()):
+        return SimpleNamespace(non_commercial=own, weights=[SimpleNamespace(non_commercial=one) for one in files])
+
+    assert _non_commercial(plugin(files=[False, True]))
+    assert _non_commercial(plugin(own=True))
+    assert not _non_commercial(plugin(files=[False]))
+    assert not _non_commercial(plugin())

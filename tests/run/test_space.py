@@ -83,7 +83,7 @@ def test_tpe_learns_where_to_look():
     assert np.median(late) < 0.2  # uniform draws: 0.25
 
 
-SPACES = {name: cls for name in names("recommenders") if hasattr(cls := get("recommenders", name), "SPACE")}
+SPACES = {name: cls for name in names("recommenders") if (cls := get("recommenders", name)).SPACE}
 
 
 @pytest.mark.parametrize("name", SPACES)

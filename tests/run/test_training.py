@@ -95,7 +95,7 @@ def test_what_does_not_fit_is_refused_before_training(split, monkeypatch):
 
 
 def test_a_plugin_may_refuse_a_shape_and_is_told_all_of_it(split):
-    class Planned(Recommender):
+    class Planned(create("recommenders", "popularity").__class__):
         name = "planned"
 
         def plan(self, shape: Shape):

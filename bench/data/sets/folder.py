@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import polars as pl
 
@@ -13,7 +13,7 @@ from bench.data import convert
 from bench.errors import BenchError
 from bench.files import digest
 from bench.hashes import HashIndex
-from bench.protocols import Dataset, NoSettings
+from bench.protocols import Dataset
 
 PACKED = ("", ".bz2", ".gz", ".xz", ".zst")
 """What may follow the name of a text file."""
@@ -28,14 +28,12 @@ class FolderDataset(Dataset):
     converted or hashed once, and kept below the cache.
     """
 
-    Settings: ClassVar[type[Any]] = NoSettings
-    builtin: bool = False
     default_split: str = "global_temporal"
     default_k: int = 50
 
     def __init__(self, settings: Any = None) -> None:
         """Keep the settings; look at nothing."""
-        self.settings = self.Settings() if settings is None else settings
+        super().__init__(settings)
         self._cache: Path | None = None
 
     def prepare(self, root: Path | None, cache: Path) -> Path:
@@ -71,22 +69,6 @@ class FolderDataset(Dataset):
         """Name, settings and sha256 of the files; each is read once and remembered by size and time."""
         files = {str(path.relative_to(root)): self.sha256(path) for path in self.sources(root)}
         return {"name": self.name, "settings": dict(vars(self.settings)), "files": files}
-
-    def catalog(self, root: Path) -> pl.DataFrame | None:
-        """None: the set has no audio."""
-        return None
-
-    def meta(self, root: Path) -> pl.DataFrame | None:
-        """None: nothing is known about its items."""
-        return None
-
-    def labels(self, root: Path, task: str) -> pl.DataFrame | None:
-        """None: the set has no labels."""
-        return None
-
-    def notes(self, root: Path) -> list[str]:
-        """Return what was left out of the log, and what the folder lacks: lines for the plan."""
-        return []
 
     def folder(self, key: Any) -> Path:
         """Return the folder of the cache for what depends on `key` (plain JSON values) alone."""

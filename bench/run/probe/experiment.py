@@ -126,7 +126,7 @@ class ProbeExperiment(Experiment[ProbeCell]):
         """Return the vectors (N, D) of a task's items, zero where there is none, and which have one (N,)."""
         task = self._task(cell)
         if cell.extractor.empty:
-            vectors: NDArray[np.float32] = task.task.ceiling(task.data, seed=cell.seed)  # type: ignore[attr-defined]
+            vectors: NDArray[np.float32] = task.task.ceiling(task.data, seed=cell.seed)
             return vectors, task.heard(needs_audio=self.needs_audio)
         tables = Tables(self.environment.cache, task.row_of, cell.seed)
         if not cell.probe.mixture:

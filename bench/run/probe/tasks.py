@@ -65,7 +65,7 @@ class LoadedTask:
     @property
     def ceiling(self) -> str | None:
         """The name of an answer that knows the truth, if the task offers one that can be had."""
-        return getattr(self.task, "ceiling_name", None)
+        return self.task.ceiling_name
 
     @cached_property
     def ids(self) -> list[str]:

@@ -82,7 +82,7 @@ def trained(
         )
         run.log(f"training anew on {len(known)} training and validation pairs")
         model = fresh
-        model.fit(known, _hotter(table, known), valid=_refuse, run=second)
+        model.fit(known, _hotter(table, known), valid=_NoValidation(), run=second)
         spent += time.monotonic() - started
         again = dict(second.trained)
         again.pop("rates", None)
@@ -103,14 +103,11 @@ def check(model: Recommender, split: Split, width: int, device: str) -> Estimate
         when it does not fit into the memory that is free on `device`.
 
     """
-    if getattr(model, "validates", False) and (reason := absent(split, model.name)):
+    if model.validates and (reason := absent(split, model.name)):
         raise BenchError(reason)
-    plan = getattr(model, "plan", None)
-    if plan is None:
-        return None
     train = split.train
     owner = train.user if train.plays is None else train.plays.user
-    found: Estimate = plan(
+    found = model.plan(
         Shape(
             users=train.n_users,
             items=train.n_items,
@@ -121,6 +118,8 @@ def check(model: Recommender, split: Split, width: int, device: str) -> Estimate
             device=device,
         )
     )
+    if found is None:
+        return None
     free = memory.free(device)
     if found.bytes > free:
         because = "".join(f" ({note})" for note in found.notes)
@@ -147,11 +146,17 @@ def _cut(about: dict[str, Any], what: str) -> list[str]:
     return [f"--max-time ended {what} after epoch {about['epochs']}, before it stopped by itself"]
 
 
-def _refuse(model: Recommender) -> NoReturn:
-    raise BenchError(
-        f"{model.name} asks for validation while it is fitted on the validation pairs themselves. A training loop of "
-        "its own must honour run.replay (bench.fit does); without it leave out --refit."
-    )
+class _NoValidation:
+    """The validation of a second fit: its pairs are among those it trains on."""
+
+    def __call__(self, model: Recommender) -> float:
+        raise BenchError(
+            f"{model.name} asks for validation while it is fitted on the validation pairs themselves. A training loop "
+            "of its own must honour run.replay (bench.fit does); without it leave out --refit."
+        )
+
+    def held_out(self) -> NoReturn:
+        raise BenchError("a model asks for validation pairs while it is fitted on them. Leave out --refit.")
 
 
 def _hotter(table: ItemTable, known: Interactions) -> ItemTable:

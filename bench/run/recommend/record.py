@@ -10,6 +10,7 @@ from bench import __version__
 from bench.data.catalogues import same_catalogue
 from bench.entries import ExtractorEntry, RecommenderEntry
 from bench.files import digest
+from bench.protocols import VectorSource
 from bench.results import Record
 from bench.run.inputs import Inputs
 from bench.run.recommend.request import Cell, RecommendRequest
@@ -92,15 +93,14 @@ def about_extractor(entry: ExtractorEntry) -> dict[str, Any]:
         "trained_on": entry.trained_on,
         "non_commercial": any(_non_commercial(plugin) for plugin in plugins),
         # Untrained weights make a record for trials and speed; it stays off leaderboards.
-        "untrained": any(getattr(plugin.settings, "weights", None) == "random" for plugin in plugins),
+        "untrained": any(plugin.untrained for plugin in plugins),
         "origin": [one.origin for one in entry.components],
     }
 
 
-def _non_commercial(plugin: Any) -> bool:
+def _non_commercial(plugin: VectorSource) -> bool:
     """Whether a licence forbids commercial use of the vectors' model."""
-    files = getattr(plugin, "weights", ())
-    return bool(getattr(plugin, "non_commercial", False)) or any(one.non_commercial for one in files)
+    return plugin.non_commercial or any(one.non_commercial for one in plugin.weights)
 
 
 def _recommender(request: RecommendRequest, entry: RecommenderEntry) -> dict[str, Any]:

@@ -163,7 +163,7 @@ def space_of(base: Spec, given: str | None, lane: Lane) -> tuple[Parameter, ...]
         For a space that cannot be read, varies what `base` fixes, or is refused by the model's settings.
 
     """
-    text = given if given is not None else getattr(get("recommenders", base.name), "SPACE", "")
+    text = given if given is not None else get("recommenders", base.name).SPACE
     space = parse(text)
     if given is None:  # of its own a model searches what neither spec nor lane fixes
         space = tuple(one for one in space if one.key not in base.settings and not _refused(base, one, lane))

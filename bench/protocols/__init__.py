@@ -1,0 +1,58 @@
+"""The contracts between the harness and its plugins: abstract base classes, and what is handed over.
+
+A plugin inherits from one of them, writes the abstract methods and sets the declarations without a default.
+Every other method and declaration has a default, documented where it stands.
+Nothing heavy is imported: arrays are NumPy, batches of audio and frames are torch tensors, frames
+of rows are polars, all named for the type checker alone.
+"""
+
+from bench.protocols.common import FILE, LANES, NAMES, PARTS, PROGRAM, Lane, NoSettings, Part, Plugin
+from bench.protocols.dataset import Dataset
+from bench.protocols.engine import Done, Engine, Unit, Work
+from bench.protocols.extractor import Clip, Extractor, TableSource, VectorSource, Window
+from bench.protocols.recommender import (
+    Estimate,
+    Interactions,
+    Items,
+    Plays,
+    Recommender,
+    RunContext,
+    Shape,
+    Trainable,
+    Validator,
+)
+from bench.protocols.task import Task, TaskData, TaskKind
+
+__all__ = [
+    "FILE",
+    "LANES",
+    "NAMES",
+    "PARTS",
+    "PROGRAM",
+    "Clip",
+    "Dataset",
+    "Done",
+    "Engine",
+    "Estimate",
+    "Extractor",
+    "Interactions",
+    "Items",
+    "Lane",
+    "NoSettings",
+    "Part",
+    "Plays",
+    "Plugin",
+    "Recommender",
+    "RunContext",
+    "Shape",
+    "TableSource",
+    "Task",
+    "TaskData",
+    "TaskKind",
+    "Trainable",
+    "Unit",
+    "Validator",
+    "VectorSource",
+    "Window",
+    "Work",
+]

@@ -1,0 +1,163 @@
+"""Extractors: models that hear audio, and sources of vectors that are ready."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from bench.errors import BenchError
+from bench.protocols.common import Lane, Plugin
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from bench.weights import Weights
+
+
+@dataclass(frozen=True)
+class Window:
+    """How the harness cuts a track; every figure in samples at the extractor's rate.
+
+    Windows start at 0, hop, 2 hop, ... and hold `length` samples, with `left` and `right` samples of
+    real audio around them (zeros only beyond the track's ends). For a centred spectrogram of K frames
+    per window choose ``length=(K-1)*frame_hop, hop=K*frame_hop, left=right=n_fft//2``: the frames of
+    all windows together are then exactly those of the whole track.
+
+    ``length=None`` hands over the whole track as one window. What is left after the last full window
+    is kept as a shorter window when it has at least `shortest_tail` samples, dropped, or replaced by a
+    full window that ends at the track's end (`overlap`). A track shorter than `shortest` fails.
+    """
+
+    length: int | None
+    hop: int = 0
+    left: int = 0
+    right: int = 0
+    tail: Literal["keep", "drop", "overlap"] = "keep"
+    shortest: int = 1
+    shortest_tail: int | None = None
+
+    def __post_init__(self) -> None:
+        """Reject windows that cannot cut a track."""
+        if self.length is not None and (self.length < 1 or self.hop < 1):
+            raise ValueError(f"window length and hop must be positive, got {self.length} and {self.hop}")
+        if min(self.left, self.right, self.shortest) < 0:
+            raise ValueError("window context and shortest clip must not be negative")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Which part of a track is heard: the first `seconds` (None: all); `pad` fills up with zeros.
+
+    Padding exists for the published lane only; zeros shift the mean of a short track.
+    """
+
+    seconds: float | None = None
+    pad: bool = False
+
+
+class VectorSource(Plugin, ABC):
+    """What `Extractor` and `TableSource` share: whose vectors these are, and who may use them."""
+
+    license: str = ""
+    trained_on: Sequence[str] = ()
+    """Names of the data sets that the model was trained on."""
+    weights: Sequence[Weights] = ()
+    """Pretrained files, for ``bench weights``; an instance may narrow them to what its settings need."""
+    non_commercial: bool = False
+    """Whether a licence forbids commercial use; `weights` say so for themselves."""
+
+    @property
+    def untrained(self) -> bool:
+        """Whether the weights are random. Such records serve trials and speed and stay off leaderboards."""
+        return False
+
+    @abstractmethod
+    def fingerprint(self) -> dict[str, Any]:
+        """Everything that changes the numbers, as JSON values: weights' sha256, revision. Loads no model."""
+
+
+class Extractor(VectorSource):
+    """Audio in, frame features out. The harness decodes, cuts, batches, averages, stores.
+
+    Declared figures must be set when ``__init__(settings)`` returns and need no weights: `layers` maps
+    a layer's id to the width D of its frames.
+    """
+
+    REQUIRED: ClassVar[Mapping[str, str]] = {
+        **Plugin.REQUIRED,
+        "sample_rate": "16_000",
+        "layers": '{"last": 768}',
+        "window": "Window(length=16_000, hop=16_000)",
+    }
+    lanes: Sequence[Lane] = ("corrected",)
+    sample_rate: int
+    layers: Mapping[str, int]
+    default_layer: str | None = None
+    """The layer an item table takes when the spec names none; None: the last of `layers`."""
+    window: Window
+    clip: Clip = Clip()
+    normalize: Literal["none", "zscore", "peak"] = "none"
+    pooling: Literal["mean", "mean_cov", "own"] = "mean"
+    stored: Literal["float32", "float16"] = "float32"
+    tolerance: float = 1e-4
+    """Largest relative difference of a vector over batch sizes and machines."""
+    exempt: frozenset[str] = frozenset()
+    """Names of contract checks that a published reading breaks on purpose."""
+    parameters: int | None = None
+    """How many the model has; None: unknown, or none."""
+
+    @abstractmethod
+    def load(self, device: str, dtype: str) -> None:
+        """Bring the model to `device`; the only place that imports the heavy library."""
+
+    @abstractmethod
+    def frames(self, waves: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
+        """Map waves (B, T) float32 to (layer id, frames (B, F, D)), one layer at a time.
+
+        With ``pooling="own"`` F is 1: the plugin has already pooled its window.
+        """
+
+    def unready(self) -> str | None:
+        """Say which weights are absent and what brings them; None (the default) when nothing is."""
+        return None
+
+    def prepare(self) -> None:
+        """Bring what `unready` says is absent, before anything that takes long.
+
+        Raises
+        ------
+        BenchError
+            When it cannot be brought. The default brings nothing: it raises what `unready` says.
+
+        """
+        if reason := self.unready():
+            raise BenchError(reason)
+
+    @classmethod
+    def tiny(cls, lane: Lane = "corrected") -> Extractor | None:
+        """Return the same code with a small random configuration, whose contract can be checked without weights.
+
+        None, the default, when there is none.
+        """
+        return None
+
+
+class TableSource(VectorSource):
+    """The other kind of extractor: vectors without audio (files of vectors, controls)."""
+
+    @property
+    def of(self) -> str | None:
+        """The spec of the extractor whose vectors arrive as `base`, or None."""
+        return None
+
+    @abstractmethod
+    def present(self, ids: Sequence[str]) -> NDArray[np.bool_]:
+        """Which of `ids` (N,) have a vector."""
+
+    @abstractmethod
+    def table(self, ids: Sequence[str], *, base: NDArray[np.float32] | None, seed: int) -> NDArray[np.float32]:
+        """Vectors (N, D) for sorted `ids` that are all present; `base` (N, D') is the table of `of`."""
