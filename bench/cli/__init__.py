@@ -65,7 +65,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         module.add(parser)
         args = parser.parse_args(words[1:])
-        args.words = words[1:]
         return _run(module, args)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)

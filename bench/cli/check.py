@@ -15,7 +15,11 @@ from typing import Any
 
 from bench.cli.options import add_lane
 from bench.errors import BenchError, did_you_mean
+from bench.registry import Kind
 from bench.specs import parse
+
+KINDS: tuple[Kind, ...] = ("extractors", "recommenders", "tasks", "engines")
+"""The kinds of plugin that have a contract."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -29,10 +33,10 @@ def run(args: argparse.Namespace) -> int:
     from bench.registry import names
 
     name = parse(args.spec).name
-    kinds = [kind for kind in ("extractors", "recommenders", "tasks") if name in names(kind)]
+    kinds = [kind for kind in KINDS if name in names(kind)]
     if not kinds:
-        known = {*names("extractors"), *names("recommenders"), *names("tasks")}  # `random` is two of them
-        raise BenchError(f"no extractor, recommender or task is called {name!r}.{did_you_mean(name, known)}")
+        known = {known for kind in KINDS for known in names(kind)}  # `random` is two of them
+        raise BenchError(f"no extractor, recommender, task or engine is called {name!r}.{did_you_mean(name, known)}")
     broken = 0
     for kind in kinds:
         broken += _check(_contract(kind, args.spec, args.lane), f"{kind[:-1]} {args.spec}")
@@ -48,6 +52,8 @@ def _contract(kind: str, spec: str, lane: str) -> Any:
     base: type[Any] = testing.RecommenderContract
     if kind == "tasks":
         base = testing.TaskContract
+    elif kind == "engines":
+        base = testing.EngineContract
     elif kind == "extractors":
         source = issubclass(get("extractors", parse(spec).name), TableSource)
         base = testing.TableSourceContract if source else testing.ExtractorContract

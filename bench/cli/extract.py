@@ -23,7 +23,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_lane(parser)
     parser.add_argument("--verify", action="store_true", help="recompute checksums, drop what is damaged, then fill")
     parser.add_argument("--shard", type=shard, metavar="I/N", help="take the I-th of N parts of the catalogue")
-    parser.add_argument("--devices", metavar="NAMES", help="a process for each of these, such as cuda:0,cuda:1")
+    parser.add_argument(
+        "--devices",
+        metavar="NAMES",
+        help="a process for each, such as cuda:0,cuda:1 (--engine processes)",
+    )
     add_data(parser)
     add_work(parser)
 
@@ -34,10 +38,6 @@ def run(args: argparse.Namespace) -> int:
     from bench.run.embed import Collection
 
     voice = ui(quiet=args.quiet)
-    if args.devices and not args.dry_run:
-        from bench.run.processes import run_each
-
-        run_each("extract", args.words, args.devices.split(","), args.shard or (1, 1))
     collection = Collection(data_of(args), args.extractor, args.lane, place_of(args), voice, args.shard)
     if not collection.extraction:
         raise BenchError(f"{', '.join(args.extractor)}: no audio is heard for these, so there is nothing to extract.")

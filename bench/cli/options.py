@@ -6,10 +6,14 @@ import argparse
 import math
 from pathlib import Path
 
+from bench.errors import BenchError
 from bench.files import cache_root
 from bench.protocols import LANES
+from bench.registry import create
 from bench.run.options import Data, Environment
-from bench.specs import parse_list
+from bench.specs import Spec, parse_list
+
+ENGINE = "where extraction runs: see `bench ls engines`; such as processes:devices=cuda:0|cuda:1 (default local)"
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +49,7 @@ def add_work(parser: argparse.ArgumentParser) -> None:
     add_cache(group)
     group.add_argument("--offline", action="store_true", help="fetch no weights (also $BENCH_OFFLINE=1)")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default auto)")
+    group.add_argument("--engine", default="local", metavar="SPEC", help=ENGINE)
     group.add_argument("--batch", type=positive, default=16, help="windows in a batch (default 16; halves by itself)")
     group.add_argument("--workers", type=positive, help="decoding threads (default: one a core)")
     group.add_argument("--max-failed", type=natural, metavar="N", help="exit with 2 when more tracks fail than N")
@@ -75,8 +80,20 @@ def place_of(args: argparse.Namespace) -> Environment:
         retry_failed=args.retry_failed,
         again=getattr(args, "again", False),
         max_time=getattr(args, "max_time", None),
+        engine=_engine(args),
         log_dir=Path(args.log_dir).expanduser() if getattr(args, "log_dir", None) else None,
     )
+
+
+def _engine(args: argparse.Namespace) -> str:
+    """Return the spec of the engine, tried before any work; ``--devices A,B`` is short for one."""
+    engine: str = args.engine
+    if devices := getattr(args, "devices", None):
+        if engine != "local":
+            raise BenchError(f"--devices starts processes of its own: leave it out, or --engine {engine}.")
+        engine = str(Spec("processes", {"devices": devices.replace(",", "|")}))
+    create("engines", engine)
+    return engine
 
 
 def seconds(text: str) -> float:

@@ -1,10 +1,10 @@
-"""Where extraction runs. The local engine is this process; a cluster's engine is a plugin."""
+"""The engine `local`: this process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
-from bench.protocols import Done, Engine, Unit
+from bench.protocols import Done, Engine, Unit, Work
 
 
 class Local(Engine):
@@ -12,6 +12,6 @@ class Local(Engine):
 
     name = "local"
 
-    def map(self, work: Callable[[Unit], Done], units: Iterable[Unit]) -> Iterator[Done]:
+    def map(self, work: Work[Unit, Done], units: Iterable[Unit]) -> Iterator[Done]:
         """Yield ``work(unit)`` for each unit, in order."""
         return map(work, units)

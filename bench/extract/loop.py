@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -38,7 +40,8 @@ class Outcome:
 class Extraction:
     """One worker's work: call it with sources, it fills the extractor's set and returns the outcome.
 
-    It can be pickled before its first call, so that an engine may send it to another machine.
+    It can be pickled at any time, so that an engine may send it to another process or machine; a loaded model
+    stays behind. See `bench.protocols.Work`.
 
     Parameters
     ----------
@@ -58,17 +61,29 @@ class Extraction:
     proven: bool = False
     progress: Callable[[int, int], None] | None = None
     log: Callable[[str], None] = print
-    _loaded: bool = False
+    _made: Extractor | None = None
+    """The extractor without its model, once `extractor` has one."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave behind what belongs to this process."""
-        return {**self.__dict__, "progress": None, "log": print, "_loaded": False}
+        made = self._made or self.extractor
+        return {**self.__dict__, "extractor": made, "progress": None, "log": _to_stderr, "_made": None}
 
     def load(self) -> None:
-        """Bring the model to the device, once."""
-        if not self._loaded:
-            self.extractor.load(self.device, self.dtype)
-            self._loaded = True
+        """Bring the model to the device, once; the extractor that was given stays without one."""
+        if self._made is None:
+            loaded = copy.copy(self.extractor)
+            loaded.load(self.device, self.dtype)
+            self._made, self.extractor = self.extractor, loaded
+
+    def unload(self) -> None:
+        """Let the model go, and the memory of its device."""
+        if self._made is not None:
+            import torch
+
+            self.extractor, self._made = self._made, None
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
 
     def __call__(self, sources: Sequence[Source]) -> Outcome:
         """Compute `sources` (tracks not yet in the set) and store them.
@@ -153,3 +168,7 @@ class _Shard:
             notes = {"device": self._device, "seconds": f"{spent:.6f}", "tracks": str(tracks)}
             self._append(self.vectors, self.failures, notes)
         self.vectors, self.failures, self._since = [], [], time.monotonic()
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr)

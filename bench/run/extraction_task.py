@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 import time
@@ -20,11 +21,14 @@ from bench.extract import Extraction, open_set
 from bench.extract.readers import Source
 from bench.files import digest, whole
 from bench.hashes import HashIndex
-from bench.registry import get
+from bench.protocols import Engine
+from bench.registry import create
 from bench.run.options import Environment
 
 UNIT = 4096
-"""Tracks in one unit of an engine's work."""
+"""The most tracks in one unit of an engine's work."""
+SHARES = 8
+"""Units for each worker of an engine that has several: so that a slow one holds nobody up."""
 TRIAL = 3
 """Tracks that are timed when this device never ran this extractor."""
 
@@ -134,8 +138,13 @@ class ExtractionTask:
             )
         return need
 
+    @cached_property
+    def engine(self) -> Engine:
+        """Where the work is done."""
+        return create("engines", self.environment.engine)  # type: ignore[no-any-return]
+
     def fill(self, device: str, progress: Callable[[int, int], None] | None, log: Callable[[str], None]) -> None:
-        """Compute what is missing, through the local engine, unit by unit."""
+        """Compute what is missing through the engine, unit by unit."""
         work = self.work(device)
         work.log = log
         before = [0, 0]
@@ -145,11 +154,17 @@ class ExtractionTask:
                 progress(before[0] + done, before[1] + failed)
 
         work.progress = tell
-        units = [self.sources[i : i + UNIT] for i in range(0, len(self.sources), UNIT)]
-        for outcome in get("engines", "local")().map(work, units):
+        size = UNIT
+        if self.engine.workers > 1:
+            work.unload()  # the model of a trial would take memory from theirs
+            size = min(UNIT, math.ceil(len(self.sources) / (SHARES * self.engine.workers)))
+        units = (self.sources[i : i + size] for i in range(0, len(self.sources), size))
+        for outcome in self.engine.map(work, units):
             before[0] += outcome.done
             before[1] += len(outcome.failed)
             self._failed.update(outcome.failed)
+            if progress:
+                progress(*before)
         self.sources = []
 
     def failures(self) -> pl.DataFrame:

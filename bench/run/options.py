@@ -41,6 +41,8 @@ class Environment:
     again: bool = False
     max_time: float | None = None
     """Seconds after which each training ends; what such a record says holds for this time alone."""
+    engine: str = "local"
+    """The spec of the engine that extraction runs on."""
     log_dir: Path | None = None
     """Where training curves go; None: beside the checkpoints, which are removed with the record written."""
 

@@ -1,0 +1,185 @@
+"""The engine `processes`: a process for each of several devices of this machine."""
+
+from __future__ import annotations
+
+import copy
+import os
+import signal
+import sys
+import traceback
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import connection, get_context
+from multiprocessing.connection import Connection
+from pickle import PicklingError
+from typing import Any, ClassVar, NoReturn
+
+from bench.errors import BenchError
+from bench.protocols import Done, Engine, Unit, Work
+
+PATIENCE = 60.0
+"""Seconds that an interrupted process has to write what it finished."""
+SPAWN = get_context("spawn")  # a forked process could not use CUDA
+
+
+@dataclass(frozen=True)
+class ProcessesSettings:
+    """Which devices.
+
+    devices : names of torch devices, joined by bars, such as ``cuda:0|cuda:1``; only ``cpu`` may occur twice
+    """
+
+    devices: str
+
+    def __post_init__(self) -> None:
+        """Refuse no devices, and one that two processes would share."""
+        if not self.names:
+            raise ValueError("devices names none: give some, such as cuda:0|cuda:1")
+        if len(set(self.names)) < len(self.names) and set(self.names) != {"cpu"}:
+            raise ValueError("a device is named twice")
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The devices."""
+        return [name.strip() for name in self.devices.split("|") if name.strip()]
+
+
+class Processes(Engine):
+    """A process for each of ``devices=cuda:0|cuda:1``; what one of them fails on is given to the others."""
+
+    Settings: ClassVar[type[Any]] = ProcessesSettings
+    name = "processes"
+    settings: ProcessesSettings
+
+    def __init__(self, settings: ProcessesSettings):
+        super().__init__(settings)
+        self.workers = len(settings.names)
+
+    def map(self, work: Work[Unit, Done], units: Iterable[Unit]) -> Iterator[Done]:
+        """Yield the results in the order in which they come.
+
+        A process that fails, or dies, is not asked again, and its unit is given to another one. When the
+        iteration ends early, all processes are interrupted as by Ctrl-C and waited for.
+
+        Raises
+        ------
+        BenchError
+            When every process failed; the reason of each is printed.
+
+        """
+        todo = deque(units)
+        alive = [_Process(work, device) for device in self.settings.names[: len(todo)]]
+        started = list(alive)
+        try:
+            for process in started:
+                process.start()
+            while todo or any(process.busy for process in alive):
+                for process in alive:
+                    if todo and not process.busy:
+                        process.give(todo.popleft())
+                ready = connection.wait([process.pipe for process in alive if process.busy])
+                for process in [each for each in alive if each.pipe in ready]:
+                    unit = process.unit
+                    fine, answer = process.answer()
+                    if fine:
+                        yield answer
+                        continue
+                    print(f"the worker of {process.device} failed: {answer}", file=sys.stderr)
+                    alive.remove(process)
+                    todo.append(unit)
+                    if not alive:
+                        devices = ", ".join(each.device for each in started)
+                        raise BenchError(f"every worker failed ({devices}); the last of them: {answer}")
+        finally:
+            for process in started:
+                process.end()
+
+
+class _Process:
+    """A process with a model on one device, and the unit it is at."""
+
+    def __init__(self, work: Any, device: str):
+        self.device, self.busy = device, False
+        self.unit: Any = None
+        self._work = copy.copy(work)
+        self._work.device = device
+        self.pipe, self._theirs = SPAWN.Pipe()
+        self._process = SPAWN.Process(target=_serve, args=(self._theirs, self._work), daemon=True)
+
+    def start(self) -> None:
+        """Start it; the model is loaded with the first unit."""
+        try:
+            with _interrupts_held_back():  # until it is ready to end in order; the process inherits this
+                self._process.start()
+        except (PicklingError, TypeError, AttributeError) as error:
+            raise BenchError(f"the extractor cannot be sent to another process: {error}") from error
+        self._theirs.close()  # so that each side sees the end of the other
+
+    def give(self, unit: Any) -> None:
+        """Hand over a unit."""
+        self.unit, self.busy = unit, True
+        with suppress(OSError):  # it is dead: `answer` says so
+            self.pipe.send(unit)
+
+    def answer(self) -> tuple[bool, Any]:
+        """Return True and the result of the unit, or False and why there is none."""
+        self.busy = False
+        try:
+            fine, answer = self.pipe.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            return False, f"its process ended with exit code {self._process.exitcode}"
+        return fine, answer
+
+    def end(self) -> None:
+        """Interrupt it if it is at work, and wait until it has ended."""
+        self.pipe.close()
+        if self._process.pid is None:
+            return
+        if self.busy and self._process.is_alive():
+            if sys.platform == "win32":
+                self._process.terminate()
+            else:
+                os.kill(self._process.pid, signal.SIGINT)
+        self._process.join(PATIENCE)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+
+def _serve(pipe: Connection, work: Any) -> None:
+    """Answer units until the other side has no more, or has ended."""
+    signal.signal(signal.SIGINT, _interrupt)
+    with suppress(EOFError, OSError, KeyboardInterrupt):
+        if sys.platform != "win32":
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        while True:
+            unit = pipe.recv()
+            try:
+                answer: tuple[bool, Any] = True, work(unit)
+            except BenchError as error:
+                answer = False, str(error)
+            except Exception as error:  # a plugin may raise anything
+                traceback.print_exc()
+                answer = False, f"{type(error).__name__}: {error}"
+            pipe.send(answer)
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _interrupt(_signal: int, _frame: Any) -> NoReturn:
+    """Raise KeyboardInterrupt once: a terminal and the parent both send it, and writing must not be interrupted."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
