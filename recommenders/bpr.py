@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.fit import History, Schedule, fit
-from bench.protocols import Estimate, Interactions, Items, Recommender, RunContext, Shape
+from bench.protocols import Estimate, Interactions, Items, Recommender, RunContext, Shape, Validator
 
 if TYPE_CHECKING:
     import torch
@@ -65,7 +65,7 @@ class BPR(Recommender):
     settings: BPRSettings
     history: History
 
-    def fit(self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext) -> None:
+    def fit(self, train: Interactions, items: Items, *, valid: Validator, run: RunContext) -> None:
         """Train the factors.
 
         Raises

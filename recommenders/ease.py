@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench import memory
 from bench.errors import BenchError
-from bench.protocols import Estimate, Interactions, Items, Recommender, RunContext, Shape
+from bench.protocols import Estimate, Interactions, Items, Recommender, RunContext, Shape, Validator
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +50,7 @@ class EASE(Recommender):
     needs = frozenset()
     settings: EASESettings
 
-    def fit(self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext) -> None:
+    def fit(self, train: Interactions, items: Items, *, valid: Validator, run: RunContext) -> None:
         """Count, invert, divide.
 
         Raises

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.fit import History, Schedule, fit
-from bench.protocols import Estimate, Interactions, Items, Recommender, RunContext, Shape
+from bench.protocols import Estimate, Interactions, Items, Recommender, RunContext, Shape, Validator
 
 if TYPE_CHECKING:
     import torch
@@ -65,7 +65,7 @@ class ELSA(Recommender):
     settings: ELSASettings
     history: History
 
-    def fit(self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext) -> None:
+    def fit(self, train: Interactions, items: Items, *, valid: Validator, run: RunContext) -> None:
         """Train A (H, factors).
 
         Raises
@@ -128,7 +128,7 @@ class ELSA(Recommender):
 
         return torch.nn.functional.normalize(self._net["factor"], dim=1)
 
-    def _refreshed(self, valid: Callable[[Recommender], float]) -> float:
+    def _refreshed(self, valid: Validator) -> float:
         self._refresh()
         return valid(self)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.protocols import Interactions, Items, Recommender, RunContext
+from bench.protocols import Interactions, Items, Recommender, RunContext, Validator
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class IALS(Recommender):
     extra = "cf"
     settings: IALSSettings
 
-    def fit(self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext) -> None:
+    def fit(self, train: Interactions, items: Items, *, valid: Validator, run: RunContext) -> None:
         """Learn factors; at the deadline keep those of the last whole iteration.
 
         Raises

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.protocols import Interactions, Items, Recommender, RunContext
+from bench.protocols import Interactions, Items, Recommender, RunContext, Validator
 
 if TYPE_CHECKING:
     import torch
@@ -48,7 +47,7 @@ class ItemKNN(Recommender):
     needs = frozenset()
     settings: ItemKNNSettings
 
-    def fit(self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext) -> None:
+    def fit(self, train: Interactions, items: Items, *, valid: Validator, run: RunContext) -> None:
         """Keep each track's neighbours."""
         import torch
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.protocols import Interactions, Items, Lane, Recommender, RunContext
+from bench.protocols import Interactions, Items, Lane, Recommender, RunContext, Validator
 
 BLOCK = 4096
 """Pairs whose vectors are gathered at once: 80 MB at width 4800."""
@@ -55,7 +54,7 @@ class KNN(Recommender):
     name = "knn"
     settings: KNNSettings
 
-    def fit(self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext) -> None:
+    def fit(self, train: Interactions, items: Items, *, valid: Validator, run: RunContext) -> None:
         """Keep the histories, and make every listener's profile."""
         if not items.vectors.shape[1]:
             raise BenchError("knn needs item vectors: give an --extractor other than none.")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.protocols import Interactions, Items, Recommender, RunContext
+from bench.protocols import Interactions, Items, Recommender, RunContext, Validator
 
 
 class Popularity(Recommender):
@@ -16,7 +14,7 @@ class Popularity(Recommender):
     name = "popularity"
     needs = frozenset()
 
-    def fit(self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext) -> None:
+    def fit(self, train: Interactions, items: Items, *, valid: Validator, run: RunContext) -> None:
         """Count listeners."""
         self._scores = np.bincount(train.item, minlength=train.n_items).astype(np.float32)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.protocols import Interactions, Items, Recommender, RunContext
+from bench.protocols import Interactions, Items, Recommender, RunContext, Validator
 
 
 class Random(Recommender):
@@ -18,7 +17,7 @@ class Random(Recommender):
     needs = frozenset()
     deterministic = False
 
-    def fit(self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext) -> None:
+    def fit(self, train: Interactions, items: Items, *, valid: Validator, run: RunContext) -> None:
         """Keep the shape and the seed."""
         self._n_items, self._seed = train.n_items, run.seed
 

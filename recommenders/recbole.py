@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bench import memory
 from bench.errors import BenchError, did_you_mean
 from bench.fit import History
-from bench.protocols import NAMES, PROGRAM, Interactions, Items, Lane, Recommender, RunContext
+from bench.protocols import NAMES, PROGRAM, Interactions, Items, Lane, Recommender, RunContext, Validator
 
 from . import _recbole_data as data
 from ._recbole_process import Process, gpu, install_line, probe
@@ -138,7 +138,7 @@ class RecBole(Recommender):
 
     # -- training --------------------------------------------------------------------------------------
 
-    def fit(self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext) -> None:
+    def fit(self, train: Interactions, items: Items, *, valid: Validator, run: RunContext) -> None:
         """Train in another process, stopping early on `valid`.
 
         Raises
@@ -233,7 +233,7 @@ class RecBole(Recommender):
             "config": {k: v for k, v in given.items() if v is not None} | fixed | self._params,
         }
 
-    def _follow(self, valid: Callable[[Recommender], float], run: RunContext) -> str | None:
+    def _follow(self, valid: Validator, run: RunContext) -> str | None:
         """Log epochs and answer requests for validation until training ends; return the vectors' sha256."""
         self.history = history = History()
         while True:

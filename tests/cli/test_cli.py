@@ -139,9 +139,9 @@ RUN = ["run", "--extractor", "mfcc", "--model", "knn"]
         (["leaderboard", "nowhere", "--out", "site"], "there is no results folder nowhere"),
         (["report", "nowhere"], "there is no results folder nowhere"),
         (["ls", "extractor"], "invalid choice: 'extractor'"),
-        (["check", "mfccc"], "no extractor, recommender or task is called 'mfccc'. Did you mean 'mfcc'"),
+        (["check", "mfccc"], "no extractor, recommender, task or engine is called 'mfccc'. Did you mean 'mfcc'"),
         (["check", "mfcc:n_mfc=2"], "mfcc has no setting 'n_mfc'"),
-        (["check", "xyz"], "precomputed, random, recbole"),  # an extractor and a recommender: named once
+        (["check", "xyz"], "processes, random, recbole"),  # an extractor and a recommender: named once
     ],
 )
 def test_wrong_words_name_the_value_and_the_remedy(bench, tmp_path, monkeypatch, words, said):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.fit import Schedule, fit
-from bench.protocols import Interactions, Items, Recommender, RunContext
+from bench.protocols import Interactions, Items, Recommender, RunContext, Validator
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +36,7 @@ class Factors(Recommender):
     deterministic = False
     settings: FactorsSettings
 
-    def fit(self, train: Interactions, items: Items, *, valid: Callable[[Recommender], float], run: RunContext) -> None:
+    def fit(self, train: Interactions, items: Items, *, valid: Validator, run: RunContext) -> None:
         import torch
 
         torch.manual_seed(run.seed)
