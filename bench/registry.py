@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from inspect import signature
@@ -94,6 +94,8 @@ def get(kind: Kind, name: str) -> type[Any]:
         raise BenchError(f"{who}: {point.value} does not inherit from {bases} of bench.protocols.")
     if unwritten := sorted(cast("Any", found).__abstractmethods__):
         raise BenchError(f"{who} lacks {_listed(unwritten)}. Write in class {point.value}: {_stubs(found, unwritten)}")
+    if not is_dataclass(found.Settings):
+        raise BenchError(f"{who}: Settings of {point.value} is no dataclass.")
     return found
 
 
@@ -103,14 +105,19 @@ def make(cls: type[P], settings: Any) -> P:
     Raises
     ------
     BenchError
-        When it lacks a declaration.
+        When it takes no settings, or lacks a declaration.
 
     """
+    who = f"the plugin {cls.__module__}.{cls.__qualname__}"
+    try:
+        signature(cls).bind(settings)
+    except TypeError as error:
+        raise BenchError(f"{who} takes no settings ({error}). Write: def __init__(self, settings)") from error
     plugin = cls(settings)
     if lacking := [name for name in cls.REQUIRED if not hasattr(plugin, name)]:
         examples = "; ".join(f"{name} = {cls.REQUIRED[name]}" for name in lacking)
         raise BenchError(
-            f"the plugin {cls.__module__}.{cls.__qualname__} does not declare {_listed(lacking)}. "
+            f"{who} does not declare {_listed(lacking)}. "
             f"Write in the class, or set in its __init__, such as: {examples}"
         )
     return plugin

@@ -154,6 +154,14 @@ def test_declarations_can_be_made_by_the_instance(fresh, kind, name):
     assert getattr(made, name) == Sound.DECLARED[kind][name]
 
 
+@pytest.mark.parametrize("kind", Sound.METHODS)
+def test_settings_must_be_a_dataclass_and_be_taken(fresh, kind):
+    with pytest.raises(BenchError, match=r"Settings of .* is no dataclass"):
+        registry.create(offer(fresh, kind, Settings=dict), "mine")
+    with pytest.raises(BenchError, match=r"Mine takes no settings .* def __init__\(self, settings\)"):
+        registry.create(offer(fresh, kind, __init__=lambda self: None), "mine")
+
+
 @pytest.mark.parametrize("kind", registry.KINDS)
 @pytest.mark.parametrize("thing", ["Alike", "function"])
 def test_what_inherits_from_no_contract_is_refused(fresh, kind, thing):

@@ -35,7 +35,7 @@ def _about(cls: type[Extractor]) -> tuple[str, ...]:
         lacks = str(error)
     known = plugin or cls
     return (
-        f"{plugin.sample_rate if plugin else vars(cls).get('sample_rate', '–')}",
+        f"{getattr(known, 'sample_rate', '–')}",  # a class may leave it to its instances
         _layers(stored_widths(plugin)) if plugin else "–",
         _window(plugin.window, plugin.sample_rate) if plugin else "–",
         _count(known.parameters),
