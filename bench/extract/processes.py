@@ -111,7 +111,7 @@ class _Process:
     def start(self) -> None:
         """Start it; the model is loaded with the first unit."""
         try:
-            with _interrupts_held_back():  # until it is ready to end in order; the process inherits this
+            with _interrupts_held_back(), _current_folder_left_out():  # the process inherits both
                 self._process.start()
         except (PicklingError, TypeError, AttributeError) as error:
             raise BenchError(f"the extractor cannot be sent to another process: {error}") from error
@@ -168,7 +168,22 @@ def _serve(pipe: Connection, work: Any) -> None:
 
 
 @contextmanager
+def _current_folder_left_out() -> Iterator[None]:
+    """Keep a package in the current folder from standing in for one of Python's while the process starts."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
+
+
+@contextmanager
 def _interrupts_held_back() -> Iterator[None]:
+    """Keep Ctrl-C waiting until the process is ready to end in order."""
     if sys.platform == "win32":
         yield
         return

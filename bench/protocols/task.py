@@ -87,6 +87,13 @@ class Task(Plugin, ABC):
         vectors (n, D) of the rows that `truth` pairs.
         """
 
+    def example(self, folder: Path) -> Path | None:
+        """Write a small made-up copy of the data into `folder` and return it; None (the default): there is none.
+
+        ``bench check`` runs on it.
+        """
+        return None
+
     @property
     def ceiling_name(self) -> str | None:
         """What tables call `ceiling`; None (the default) where there is none or it cannot be computed here."""
@@ -95,10 +102,3 @@ class Task(Plugin, ABC):
     def ceiling(self, data: TaskData, *, seed: int) -> NDArray[np.float32]:
         """Return vectors (N, D) that know the truth, a bound for those of extractors; asked with `ceiling_name`."""
         raise NotImplementedError
-
-    def example(self, folder: Path) -> Path | None:
-        """Write a small made-up copy of the data into `folder` and return it; None: this task has none.
-
-        ``bench check`` runs on it.
-        """
-        return None
