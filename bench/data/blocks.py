@@ -13,6 +13,8 @@ from typing import IO, Any
 
 import polars as pl
 
+from bench.machine import cores
+
 BLOCK = 1 << 26
 """Bytes of decompressed text that are parsed at a time."""
 
@@ -86,7 +88,7 @@ def _parallel_bz2(path: Path) -> Iterator[bytes]:
     """Decompress bz2 on all cores of this process; errors are those of `bz2.open`."""
     from rapidgzip import IndexedBzip2File
 
-    with IndexedBzip2File(str(path), parallelization=0) as stream:
+    with IndexedBzip2File(str(path), parallelization=cores()) as stream:
         try:
             while block := stream.read(BLOCK):
                 yield block

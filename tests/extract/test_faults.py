@@ -19,6 +19,8 @@ from bench.files import TEMPORARY
 from bench.registry import create
 from bench.testing import clips
 
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked and killed")
+
 SLOW = """
 import os, time
 from bench_extractors.mfcc import MFCC
