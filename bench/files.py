@@ -59,7 +59,10 @@ def check_writable(folder: Path) -> None:
 
 def sync(path: Path) -> None:
     """Flush a file or folder to disk, so that a rename survives a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
+    windows = os.name == "nt"
+    if windows and path.is_dir():
+        return  # Windows opens no folder
+    descriptor = os.open(path, os.O_RDWR if windows else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -69,7 +72,7 @@ def sync(path: Path) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write `text` (UTF-8) atomically."""
     with whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def present(path: str) -> os.stat_result:

@@ -1,5 +1,7 @@
 """The k best of masked scores, exactly, with seeded ties: the inner loop of `bench.rank`.
 
+`numpy.argpartition` and `torch.topk` break ties by no stated rule, so neither can draw them by a seed.
+
 How it is fast and still exact: the columns of a row are dealt into G groups and the maximum of each
 group is taken in one pass. The k-th largest of these maxima bounds the k-th largest score from below,
 for k items reach it. So only groups whose maximum reaches the bound can hold one of the k best or an

@@ -1,8 +1,8 @@
 """Reading a bz2 log: the rate as a share of what the bare decompressor of the standard library reaches.
 
 The log is made, packed, and read in turn by ``bz2.open(...).read`` alone and by ``bench.data.listens.scan``
-down to counted users, items and times; each in a process of its own. With ``--workers 1`` both have one
-thread; otherwise bench unpacks on all cores, and the CPU seconds tell what that costs.
+down to counted users, items and times; each in a process of its own. With rapidgzip (extra ``bz2``) bench reads on
+one core, then on all; the CPU seconds tell what that costs.
 
     python benchmarks/bzip.py
     python benchmarks/bzip.py --plays 5000000 --rounds 5

@@ -6,13 +6,15 @@ A script hands itself to `run` with a hidden option ``--child WHO FILE``, and ca
 from __future__ import annotations
 
 import json
+import math
 import os
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from bench import memory
 
 ONE = dict.fromkeys(("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """One thread, whichever library has pools of its own."""
@@ -34,11 +36,12 @@ def report(work: Callable[[], Mapping[str, Any]]) -> None:
     Imports done before the call count in ``cpu`` and ``peak`` of neither half: import in `work` what is
     part of the price.
     """
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    cpu, before = used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20
-    began = time.perf_counter()
+    cpu, before, began = time.process_time(), peak(), time.perf_counter()
     row = dict(work())
-    wall = time.perf_counter() - began
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    row |= {"cpu": used.ru_utime + used.ru_stime - cpu, "wall": wall, "before": before}
-    print(json.dumps(row | {"peak": used.ru_maxrss / 2**20}))
+    row |= {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - began, "before": before}
+    print(json.dumps(row | {"peak": peak()}))
+
+
+def peak() -> float:
+    """Return the most memory that this process has used, in GiB; NaN on Windows, which does not say."""
+    return (memory.peak() or math.nan) / 2**30

@@ -11,7 +11,6 @@ Memory is that of child processes that hear an hour of MP3, less what they had b
 from __future__ import annotations
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from child import peak
 
 from bench.audio.decode import stream
 
@@ -117,9 +117,9 @@ def growth(who: str, path: str) -> None:
     short = str(Path(path).parent / "short.wav")
     soundfile.write(short, np.full(RATE, 0.1), RATE)
     work(short, 16000)  # imports and tables are not what an hour costs
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak()
     cpu, wall = best(lambda: work(path, 16000))
-    more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    more = (peak() - before) * 1024
     print(f"an hour of MP3 to 16000 Hz, {who:8}: {more:8.1f} MiB more, {cpu:6.1f} CPU s, {wall:6.1f} s wall")
 
 

@@ -12,13 +12,13 @@ control; where that package is absent there is no ratio. Clips are made up: ster
 from __future__ import annotations
 
 import argparse
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import child
 import numpy as np
 import soundfile
 import soxr
@@ -148,4 +148,4 @@ def peak(device: str) -> float:
     """Return the most memory used so far, in GiB: of the GPU, or of the process."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 2**30
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return child.peak()

@@ -10,12 +10,12 @@ are of CPU seconds, the least of several rounds. Ranking works on made-up vector
 from __future__ import annotations
 
 import argparse
-import resource
 import time
 from collections.abc import Callable
 
 import numpy as np
 import torch
+from child import peak
 from numpy.typing import NDArray
 
 from bench.metrics import Truth, evaluate
@@ -36,7 +36,7 @@ def main() -> None:
     for dim in arguments.dims:
         ranking(arguments, dim)
     metrics(arguments)
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB, whole process")
+    print(f"peak memory {peak():.2f} GiB, whole process")
 
 
 def ranking(arguments: argparse.Namespace, dim: int) -> None:

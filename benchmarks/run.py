@@ -10,7 +10,7 @@ they say more on a busy machine. The ratio is to a Python that starts and does n
 from __future__ import annotations
 
 import argparse
-import resource
+import os
 import subprocess
 import sys
 import tempfile
@@ -54,14 +54,15 @@ def best(commands: list[list[str]]) -> tuple[float, float]:
 
 
 def timed(command: list[str]) -> tuple[float, float]:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = os.times()
     began = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True)
     wall = time.perf_counter() - began
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    after = os.times()
+    before_s, after_s = (times.children_user + times.children_system for times in (before, after))
+    return wall, after_s - before_s
 
 
 def show(what: str, found: tuple[float, float], bare: tuple[float, float]) -> None:

@@ -15,7 +15,6 @@ that small batch, without dropout.
 from __future__ import annotations
 
 import argparse
-import resource
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from child import peak
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -56,7 +56,7 @@ def main() -> None:
     torch.set_num_threads(1)
     model = made(arguments)
     each = step(model, arguments) if arguments.only == "step" else plain(model, arguments)
-    print(f"  peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB, whole process")
+    print(f"  peak memory {peak():.2f} GiB, whole process")
     print(each)
 
 
@@ -102,7 +102,7 @@ def step(model: Sequential, arguments: argparse.Namespace) -> float:
         model.loss(batch).backward()
         optimizer.step()
         times.append(time.process_time() - started)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    most = peak()
     optimizer.zero_grad(set_to_none=True)
     for _ in users:
         states, table = model.net(batch)
@@ -119,7 +119,7 @@ def step(model: Sequential, arguments: argparse.Namespace) -> float:
         f"BERT4Rec step, d = {arguments.dim}, batch {arguments.batch}, length {arguments.length}, "
         f"{arguments.items} items, reading={arguments.reading}{', bfloat16 logits' * arguments.bf16}"
     )
-    print(f"  {len(batch)} positions, {len(batch.target)} hidden; peak memory {peak:.2f} GiB after the steps alone")
+    print(f"  {len(batch)} positions, {len(batch.target)} hidden; peak memory {most:.2f} GiB after the steps alone")
     print(f"  step    {whole:7.2f} s   float32 products, all      {product:7.2f} s   share {product / whole:.3f}")
     print(f"  loss    {loss:7.2f} s   float32 products, the loss {head:7.2f} s   share {head / loss:.3f}")
     macs = len(batch.target) * len(model.net.items()[1]) * arguments.dim * (3 if arguments.reading == "code" else 2)

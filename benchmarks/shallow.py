@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from child import peak
 from torch import nn
 
 MARGIN, NEGATIVES = 0.2, 20
@@ -100,8 +100,8 @@ def side(arguments: argparse.Namespace) -> None:
         loss(found).backward()
         optimizer.step()
         data, step = data + loaded - start, step + time.process_time() - loaded
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    report = {"data": data / count, "step": step / count, "peak": peak}
+    most = peak()
+    report = {"data": data / count, "step": step / count, "peak": most}
     (arguments.folder / f"{arguments.side}.json").write_text(json.dumps(report))
 
 

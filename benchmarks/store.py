@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import shutil
 import tempfile
 import time
@@ -23,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from about import machine
+from child import peak
 from numpy.typing import NDArray
 
 from bench.extract.loop import SHARD_TRACKS
@@ -61,7 +61,7 @@ def main() -> None:
         if np.isfinite(plain[0]):
             line += f"{plain[0]:10.2f} /{plain[1]:8.2f}{ours[0] / plain[0]:8.2f} /{ours[1] / plain[1]:6.2f}"
         print(line)
-    print(f"peak memory of all {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+    print(f"peak memory of all {peak():.2f} GiB")
 
 
 def turn(arguments: argparse.Namespace, folder: Path) -> list[tuple[str, Pair]]:

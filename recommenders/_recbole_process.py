@@ -102,7 +102,7 @@ class Process:
             if body is not None:
                 pipe.write(np.ascontiguousarray(body).data)
             pipe.flush()
-        except BrokenPipeError:
+        except OSError:  # BrokenPipeError, on Windows another one
             raise self._dead() from None
 
     def answer(self) -> dict[str, Any]:

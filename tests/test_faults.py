@@ -24,6 +24,8 @@ from bench.files import TEMPORARY
 from bench.run.embed import Collection
 from bench.testing import clips
 
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked and killed")
+
 TRACKS = 80
 YEAR = 365 * 86_400
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 
 from bench.errors import BenchError
@@ -88,7 +87,13 @@ def write(
             links=[("All leaderboards", "index.html"), ("These numbers as CSV", f"{name}.csv")],
         )
         texts[f"{name}.csv"] = tidy.table(board)
-    texts["index.html"] = _index(found, names(found), problems)
+    texts["index.html"] = html.render(
+        "leaderboard.html",
+        title="Leaderboards",
+        boards=list(zip(found, names(found), strict=True)),
+        leaders=_leaders,
+        problems=problems,
+    )
     for name, text in texts.items():
         write_text(folder / name, text)
     return [folder / name for name in texts], problems
@@ -108,23 +113,6 @@ def _how(board: Board) -> str:
         f"Entries: {entries}, in tables by lane. Every candidate is ranked; controls and chance are always in; "
         "entries level with the best of their lane are bold together."
     )
-
-
-def _index(found: Sequence[Board], pages: Sequence[str], problems: Sequence[str]) -> str:
-    body = [
-        "<h1>Leaderboards</h1>",
-        "<p>Of each lane, the entries level with its best; all entries, controls and chance stand on the pages.</p>",
-    ]
-    for board, page in zip(found, pages, strict=True):
-        body.append(f'<h2><a href="{escape(page)}.html">{escape(board.title)}</a></h2>')
-        for block in board.blocks:
-            entries = f"{len(block.rows)} {'entry' if len(block.rows) == 1 else 'entries'}"
-            body.append(f"<h3>{layout.LANE_HEADINGS[block.lane]}, {entries}</h3><ul>")
-            body += [f"<li>{escape(text)}</li>" for text in _leaders(board, block.rows)]
-            body.append("</ul>")
-    if problems:
-        body += ["<h2>Left out</h2>", '<ul class="notes">', *(f"<li>{escape(p)}</li>" for p in problems), "</ul>"]
-    return html.document("Leaderboards", body)
 
 
 def _leaders(board: Board, rows: Sequence[Row]) -> list[str]:

@@ -1,4 +1,7 @@
-"""A table too wide or too long for a printed page, in pieces that are not."""
+"""A table too wide or too long for a printed page, in pieces that are not.
+
+LaTeX's longtable breaks between rows only, and LaTeX has nothing for columns that do not fit.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Uncertainty over users: bootstrap intervals of means and of paired differences."""
+"""Uncertainty over users: bootstrap intervals of means and of paired differences.
+
+`scipy.stats.bootstrap` draws other resamples, so recorded intervals would change, and cannot draw seeds beside users.
+"""
 
 from __future__ import annotations
 

@@ -214,7 +214,8 @@ def _abandoned(temporary: Path) -> bool:
     try:
         if time.time() - temporary.stat().st_mtime > STALE:
             return True
-        os.kill(int(temporary.name.removeprefix(TEMPORARY).split("-")[0]), 0)
+        if os.name == "posix":  # on Windows the signal 0 is Ctrl-C
+            os.kill(int(temporary.name.removeprefix(TEMPORARY).split("-")[0]), 0)
     except (ProcessLookupError, ValueError):
         return True
     except OSError:

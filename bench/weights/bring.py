@@ -7,8 +7,8 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ def pull(weights: Weights, log: Log = say) -> None:
 
     """
     check_writable(folder(weights))
-    with _alone(folder(weights)):
+    with _lock(weights):
         if present(weights) and not any(verify(weights).values()):
             log(f"{weights.name}: is in {folder(weights)}, and intact")
             return
@@ -105,21 +105,15 @@ def add(weights: Weights, path: Path, *, accept: str | None = None, log: Log = s
             elif path.is_dir():
                 members |= {m: found for m, sha in source.members.items() if (found := _somewhere(path, m, sha))}
         check_writable(folder(weights))
-        with _alone(folder(weights)):
+        with _lock(weights):
             return _settle(weights, members, str(path.resolve()), log, accept)
 
 
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """Keep other processes from bringing the same weights at the same time."""
-    try:
-        import fcntl
-    except ImportError:  # not on Windows; there two at once may fail, and a second try succeeds
-        yield
-        return
-    with open(home / "lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _lock(weights: Weights) -> AbstractContextManager[object]:
+    """Return the lock that keeps other processes from bringing the same weights at the same time."""
+    from filelock import FileLock
+
+    return FileLock(folder(weights) / "lock")
 
 
 def _members(source: Source, path: Path, into: Path) -> dict[str, Path]:

@@ -1,4 +1,7 @@
-"""CRC-32C (Castagnoli), vectorised: the checksum inside TensorFlow's and LevelDB's files."""
+"""CRC-32C (Castagnoli), vectorised: the checksum inside TensorFlow's and LevelDB's files.
+
+Written here because the standard library has CRC-32 only, and one checkpoint is no reason for a compiled dependency.
+"""
 
 from __future__ import annotations
 

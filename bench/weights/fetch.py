@@ -1,4 +1,7 @@
-"""Fetching files: wheels through pip's own client, the rest over https with resuming."""
+"""Fetching files: wheels through pip's own client, the rest over https with resuming.
+
+The standard library suffices: one range request resumes a download, and no HTTP client need be installed.
+"""
 
 from __future__ import annotations
 

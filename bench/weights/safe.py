@@ -1,4 +1,8 @@
-"""Write safetensors so that equal tensors make equal bytes, and read a torch checkpoint without its code."""
+"""Write safetensors so that equal tensors make equal bytes, and read a torch checkpoint without its code.
+
+The writer of the safetensors library does not promise the same bytes for the same tensors; converted weights are
+checked by their sha256.
+"""
 
 from __future__ import annotations
 

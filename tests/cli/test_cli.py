@@ -70,7 +70,7 @@ def test_both_ways_to_start_it(tmp_path):
         (["run", "--help"], {"torch"}),
         (["ls"], {"torch"}),
         (["doctor"], {"torch"}),
-        (["report", "--published", "recsys2024"], {"torch", "matplotlib", "scipy"}),
+        (["report", "--published", "recsys2024"], {"torch", "matplotlib", "scipy", "jinja2"}),
     ],
 )
 def test_nothing_heavy_is_imported_for_little(words, absent, tmp_path):

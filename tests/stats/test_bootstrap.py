@@ -69,6 +69,16 @@ def test_bad_values_are_refused():
     assert bootstrap({}) == {}
 
 
+def test_every_table_draws_its_own_seeds_of_the_same_users():
+    table = np.random.default_rng(6).random((4, 50, 1))
+    first, second, third = two_level([table, table, table], [1, 2, 1], resamples=300)
+    assert np.array_equal(first, third)
+    by_seed = np.repeat(table.mean(axis=1, keepdims=True), 50, axis=1)  # users are alike: only seeds make a difference
+    one, other = two_level([by_seed, by_seed], [1, 2], resamples=2000)
+    assert abs(np.corrcoef(one[:, 0], other[:, 0])[0, 1]) < 0.1
+    assert not np.array_equal(first, second)
+
+
 def test_with_one_seed_resampling_is_the_bootstrap_of_stats():
     rng = np.random.default_rng(0)
     a, b = rng.random(700), rng.random(700)

@@ -5,6 +5,7 @@ import os
 import pickle
 import socket
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -44,6 +45,13 @@ def test_pull_converts_once_and_records(published, server, cache):
     assert about["parts"]["whole"]["values"] == 50_000
     weights.pull(published, quiet)
     assert len(server.asked) == 1
+
+
+def test_several_that_pull_at_once_fetch_once(published, server):
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: weights.pull(published, quiet), range(4)))
+    assert len(server.asked) == 1
+    assert weights.verify(published) == {"whole": None}
 
 
 def test_once_present_no_network_is_touched(published, monkeypatch):
