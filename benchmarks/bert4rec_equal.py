@@ -38,7 +38,7 @@ from bench.protocols import RunContext
 from bench.rank import Candidates, rank
 from bench.registry import create
 from bench.run.recommend.evaluate import Validation
-from bench_recommenders._sequential import Sequential
+from bench_recommenders.sequential.base import SequentialRecommender
 
 USERS, ITEMS, DIM, PLAYS, LENGTH = 400, 500, 32, 24_000, 64
 FREEZE = {"text": 0, "code": 1}
@@ -90,10 +90,10 @@ def same_split(work: Path, split: Split) -> None:
     print(f"split: equal, {len(split.users)} users, {len(split.items)} items, pairs {numbers}\n", flush=True)
 
 
-def prepared(reading: str, split: Split, table: ItemTable, more: str = "") -> Sequential:
+def prepared(reading: str, split: Split, table: ItemTable, more: str = "") -> SequentialRecommender:
     """Return our model with its network made, untrained."""
     model = create("recommenders", f"bert4rec:lane=published,reading={reading},max_len={LENGTH}{more}")
-    assert isinstance(model, Sequential)
+    assert isinstance(model, SequentialRecommender)
     model._prepare(split.train, table, RunContext())
     model._check_loss(np.arange(len(split.users)), RunContext())
     return model
@@ -221,7 +221,7 @@ def apart(clone: Path, work: Path, split: Split, table: ItemTable, reading: str,
     print(flush=True)
 
 
-def lists(model: Sequential, split: Split) -> NDArray[np.int32]:
+def lists(model: SequentialRecommender, split: Split) -> NDArray[np.int32]:
     """Rank everything unheard for the test users (U, 50)."""
     candidates = [Candidates("hot", split.candidates("test", "hot"))]
     users = split.truth("test", "hot").users

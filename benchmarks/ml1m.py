@@ -28,8 +28,8 @@ from bench.metrics import Truth, evaluate
 from bench.protocols import Interactions, RunContext
 from bench.rank import Candidates, rank
 from bench.registry import create
-from bench_recommenders._sequences import Histories
-from bench_recommenders._sequential import Sequential
+from bench_recommenders.sequential.base import SequentialRecommender
+from bench_recommenders.sequential.batches import Histories
 
 BLOB = "9ab8e3edb8742f8d8cc4911e3dee25e82a6fcc24"
 MODELS = {
@@ -66,7 +66,7 @@ def main() -> None:
     )
     spec = ",".join(filter(None, [MODELS[arguments.model], arguments.set]))
     model = create("recommenders", spec)
-    assert isinstance(model, Sequential)
+    assert isinstance(model, SequentialRecommender)
     spent, started, epoch = 0.0, time.process_time(), 0
 
     def measure(part: str) -> dict[str, float]:

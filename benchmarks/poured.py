@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from bench_recommenders._sequences import Batch, _batch
-from bench_recommenders._sequential import Sequential
+from bench_recommenders.sequential.base import SequentialRecommender
+from bench_recommenders.sequential.batches import SequenceBatch, collate
 
 
-def pour(theirs: torch.nn.Module, model: Sequential) -> None:
+def pour(theirs: torch.nn.Module, model: SequentialRecommender) -> None:
     """Copy the weights of the released model into ours."""
     state = {name: tensor.detach().clone() for name, tensor in theirs.state_dict().items()}
     body = "transformer_model"
@@ -38,10 +38,10 @@ def pour(theirs: torch.nn.Module, model: Sequential) -> None:
                 [state[f"{there}.attention.self.{part}.{kind}"] for part in ("key", "value")]
             )
     model.net.load_state_dict(new)
-    model._known = None
+    model._candidates = None
 
 
-def gradients(theirs: torch.nn.Module, model: Sequential) -> float:
+def gradients(theirs: torch.nn.Module, model: SequentialRecommender) -> float:
     """Largest relative difference of a parameter's gradient, of those that both sides name alike."""
     body = theirs.transformer_model
     pairs = [
@@ -63,7 +63,7 @@ def gradients(theirs: torch.nn.Module, model: Sequential) -> float:
     return max(float((a - b).norm() / a.norm()) for a, b in pairs)
 
 
-def pack(batch: Mapping[str, torch.Tensor], padding: int) -> tuple[Batch, torch.Tensor, torch.Tensor]:
+def pack(batch: Mapping[str, torch.Tensor], padding: int) -> tuple[SequenceBatch, torch.Tensor, torch.Tensor]:
     """Return a padded batch as ours, the order (B,) of its sequences there, and its hidden places in that order."""
     length = (batch["input_ids"] != padding).sum(1)
     order = torch.argsort(-length, stable=True)
@@ -72,7 +72,7 @@ def pack(batch: Mapping[str, torch.Tensor], padding: int) -> tuple[Batch, torch.
     position = torch.arange(token.shape[1]).expand_as(token)
     hidden = label != -100
     rows = np.flatnonzero(hidden[real].numpy())
-    packed = _batch(
+    packed = collate(
         token[real].numpy(), position[real].numpy(), length[order].numpy(), rows, label[hidden].numpy(), "cpu"
     )
     return packed, order, hidden

@@ -29,9 +29,9 @@ from torch.nn import functional as F  # noqa: N812
 from bench.items import ItemTable
 from bench.protocols import Interactions, RunContext
 from bench.registry import create
-from bench_recommenders._losses import chunked
-from bench_recommenders._sequences import Batch
-from bench_recommenders._sequential import Sequential
+from bench_recommenders.sequential.base import SequentialRecommender
+from bench_recommenders.sequential.batches import SequenceBatch
+from bench_recommenders.sequential.losses import chunked
 
 
 def main() -> None:
@@ -67,7 +67,7 @@ def _child(side: str) -> str:
     return value
 
 
-def made(arguments: argparse.Namespace) -> Sequential:
+def made(arguments: argparse.Namespace) -> SequentialRecommender:
     """Make the model with made-up histories: lognormal lengths of median 156, as in the study; nothing is learned."""
     rng = np.random.default_rng(0)
     n_users, n_items, dim = arguments.users, arguments.items, arguments.dim
@@ -81,12 +81,12 @@ def made(arguments: argparse.Namespace) -> Sequential:
     table = ItemTable([f"{i:06d}" for i in range(n_items)], vectors, there.copy(), there, {})
     spec = f"bert4rec:lane=published,reading={arguments.reading},max_len={arguments.length},bf16={arguments.bf16}"
     model = create("recommenders", spec)
-    assert isinstance(model, Sequential)
+    assert isinstance(model, SequentialRecommender)
     model._prepare(train, table, RunContext())
     return model
 
 
-def step(model: Sequential, arguments: argparse.Namespace) -> float:
+def step(model: SequentialRecommender, arguments: argparse.Namespace) -> float:
     """Time whole training steps, and the bare products; return CPU seconds a listener."""
     rng = np.random.default_rng(1)
     users = [rng.choice(arguments.users, arguments.batch, replace=False) for _ in range(arguments.rounds + 1)]
@@ -127,7 +127,7 @@ def step(model: Sequential, arguments: argparse.Namespace) -> float:
     return whole / arguments.batch
 
 
-def bare(model: Sequential, batch: Batch, arguments: argparse.Namespace) -> tuple[float, float]:
+def bare(model: SequentialRecommender, batch: SequenceBatch, arguments: argparse.Namespace) -> tuple[float, float]:
     """CPU seconds of the products of the loss and of the encoder, each at its own shape, with its gradients."""
     d, ffn, heads = arguments.dim, model.settings.ffn, model.settings.heads
     competitors, hidden, positions = len(model.net.items()[1]), len(batch.target), len(batch)
@@ -161,7 +161,7 @@ def _cpu(job: Callable[[], object]) -> float:
     return time.process_time() - started
 
 
-def plain(model: Sequential, arguments: argparse.Namespace) -> float:
+def plain(model: SequentialRecommender, arguments: argparse.Namespace) -> float:
     """Time the plain implementation on a small batch, and compare losses and gradients with ours."""
     rng = np.random.default_rng(2)
     # As full as an average batch: its padding is part of what is compared.
@@ -176,7 +176,7 @@ def plain(model: Sequential, arguments: argparse.Namespace) -> float:
     position = batch.position.numpy()
     sequence = np.cumsum(position == 0) - 1
     shape = (len(users), arguments.length)
-    padding = len(model._rows) + 1
+    padding = len(model.vocabulary) + 1
     token, target = torch.full(shape, padding), torch.full(shape, -100)
     token[sequence, position] = batch.token
     rows = batch.picked.row.numpy()
@@ -184,7 +184,7 @@ def plain(model: Sequential, arguments: argparse.Namespace) -> float:
 
     def everywhere(dropout: float) -> torch.Tensor:
         inputs, competitors = net.items()
-        x = net.norm(F.embedding(token, inputs) + net.places()[: shape[1]])
+        x = net.norm(F.embedding(token, inputs) + net.position_rows()[: shape[1]])
         x = F.dropout(x, dropout)
         for layer in net.encoder.layers:
             x = _plain_layer(layer, x, token == padding, dropout)

@@ -14,7 +14,6 @@ baseline needs about 8.5 GiB at d = 1024 and 5,000 pairs a step, and twice that 
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import subprocess
 import sys
@@ -27,6 +26,10 @@ import numpy as np
 import torch
 from child import peak
 from torch import nn
+
+from bench_recommenders._negatives import sample_negatives
+from bench_recommenders._plateau import Plateau
+from bench_recommenders._shallow_net import PairBatch, ShallowNet
 
 MARGIN, NEGATIVES = 0.2, 20
 
@@ -154,8 +157,7 @@ def bench(
     arguments: argparse.Namespace, user: np.ndarray, item: np.ndarray, users: torch.Tensor, items: torch.Tensor
 ) -> Side:
     """Each distinct row once, through the model's own parts."""
-    hinge, pairs, plateau = (importlib.import_module(f"bench_recommenders._{n}") for n in ("hinge", "pairs", "plateau"))
-    module = hinge.Net(
+    module = ShallowNet(
         users,
         items,
         hidden=0,
@@ -163,18 +165,18 @@ def bench(
         train_users=arguments.reading == "text",
         train_items="frozen" if arguments.reading == "text" else "trainable",
         bound=1.0,
-        plateau=plateau.Plateau(0.1, 5),
+        plateau=Plateau(0.1, 5),
     )
     all_users, all_items = torch.from_numpy(user), torch.from_numpy(item)
     pool = torch.arange(arguments.users)
 
     def loss(batch: Batch) -> torch.Tensor:
-        return module.loss(hinge.Batch(*batch, None), MARGIN)
+        return module.loss(PairBatch(*batch, None), MARGIN)
 
     def batches() -> Iterator[Batch]:
         for rows in torch.randperm(len(all_users)).split(arguments.batch):
             u, i = all_users[rows], all_items[rows]
-            yield u, i, pairs.draw(u, pool, NEGATIVES)
+            yield u, i, sample_negatives(u, pool, NEGATIVES)
 
     return module, loss, batches
 

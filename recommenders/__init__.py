@@ -1,1 +1,1 @@
-"""Imported as `bench_recommenders`: the folder name alone would collide with other packages."""
+"""The recommenders, imported as `bench_recommenders`: `recommenders` is the name of another package."""

@@ -1,69 +1,58 @@
-"""BPR: matrix factorisation that ranks what was heard above what was not (Rendle et al. 2009)."""
+"""BPR: matrix factorisation that ranks played tracks above others (Rendle et al. 2009)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.fit import History, Schedule, fit
-from bench.protocols import Estimate, Interactions, Items, Recommender, RunContext, Shape, Validator
+from bench.protocols import Estimate, Interactions, Items, RunContext, Shape, Validator
+
+from ._factors import FactorModel, FactorSettings
 
 if TYPE_CHECKING:
     import torch
 
-    from ._pairs import Known
-
-Batch = tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]
-"""Users, tracks heard and tracks not heard, (P,) each."""
+Triples = tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]
+"""Users, tracks they played and tracks they did not play, (P,) each."""
 
 
 @dataclass(frozen=True)
-class BPRSettings:
-    """How large the factors are, and how they are trained.
+class BPRSettings(FactorSettings):
+    """Settings of BPR.
 
-    factors : width of users' and tracks' factors; each track has a bias besides
+    factors : width of the factors of users and tracks; each track also has a bias
     l2 : weight of the squared length of the factors of a pair
     lr, batch : rate of Adam, and pairs a step (0: a 64th of the pairs, between 256 and 10,000)
     epochs, patience : at most so many; stop after so many validations without a better value (none: never)
-    every : validate after every so many epochs
+    every : epochs between validations
     """
 
     factors: int = 64
-    l2: float = 0.01
     lr: float = 0.005
-    batch: int = 0
-    epochs: int = 100
-    patience: int | None = 10
-    every: int = 1
+    l2: float = 0.01
 
     def __post_init__(self) -> None:
-        """Reject empty factors and trainings."""
-        if min(self.factors, self.lr, self.epochs, self.every, self.patience or 1) <= 0:
-            raise ValueError("factors, lr, epochs, every and patience must be positive")
-        if min(self.l2, self.batch) < 0:
-            raise ValueError("l2 and batch must not be negative")
+        """Reject what a training cannot use."""
+        super().__post_init__()
+        if self.l2 < 0:
+            raise ValueError(f"l2 must not be negative, got {self.l2}")
 
 
-class BPR(Recommender):
-    """``u . i + b_i``, trained on ``-log sigmoid`` of the difference between a heard track and another.
+class BPR(FactorModel):
+    """``u . i + b_i``, trained on ``-log sigmoid`` of the difference between a played track and another.
 
-    The other track is drawn uniformly among heard tracks that the user does not know. No vectors; tracks
-    that nobody heard score -inf.
+    The other track is drawn uniformly among played tracks that the user does not know. BPR uses no item
+    vectors; tracks not played in training score -inf.
     """
 
     Settings = BPRSettings
     SPACE = "factors=16|32|64|128,lr=1e-3..3e-2(log),l2=1e-4..1e-1(log)"
     name = "bpr"
-    needs = frozenset()
-    deterministic = False
-    validates = True
     settings: BPRSettings
-    history: History
 
     def fit(self, train: Interactions, items: Items, *, valid: Validator, run: RunContext) -> None:
         """Train the factors.
@@ -77,62 +66,49 @@ class BPR(Recommender):
         import torch
         from torch.nn import functional
 
-        from ._counts import Heard
-        from ._pairs import Known, draw
+        from ._cooccurrence import InteractionMatrix
+        from ._negatives import KnownPairs, sample_negatives
 
-        own = self.settings
-        self._heard = Heard(train, "bpr")
+        settings = self.settings
+        self._matrix = matrix = InteractionMatrix(train, self.name)
         torch.manual_seed(run.seed)
         net = {
-            "user": 0.1 * torch.randn(train.n_users, own.factors),
-            "item": 0.1 * torch.randn(len(self._heard), own.factors),
-            "bias": torch.zeros(len(self._heard), 1),
+            "user": 0.1 * torch.randn(train.n_users, settings.factors),
+            "item": 0.1 * torch.randn(len(matrix), settings.factors),
+            "bias": torch.zeros(len(matrix), 1),
         }
         self._net = torch.nn.ParameterDict(net).to(run.device)
-        user = torch.from_numpy(self._heard.user).to(run.device)
-        item = torch.from_numpy(self._heard.item).to(run.device)
-        pool = torch.arange(len(self._heard), device=run.device)
-        known = Known(user, item, len(self._heard))
-        size = own.batch or min(10_000, max(256, len(user) // 64))
+        user = torch.from_numpy(matrix.user).to(run.device)
+        item = torch.from_numpy(matrix.item).to(run.device)
+        pool = torch.arange(len(matrix), device=run.device)
+        known = KnownPairs(user, item, len(matrix))
+        size = settings.batch or min(10_000, max(256, len(user) // 64))
 
-        def batches(_epoch: int) -> Iterator[Batch]:
+        def batches(_epoch: int) -> Iterator[Triples]:
             for rows in torch.split(torch.randperm(len(user), device=run.device), size):
                 u, i = user[rows], item[rows]
-                yield u, i, draw(i, pool, 1, partial(_heard, known, u)).squeeze(1)
+                yield u, i, sample_negatives(i, pool, 1, known.of_users(u)).squeeze(1)
 
-        def loss(batch: Batch) -> torch.Tensor:
+        def loss(batch: Triples) -> torch.Tensor:
             u, i, j = (
                 functional.embedding(r, self._net[n]) for r, n in zip(batch, ("user", "item", "item"), strict=True)
             )
             bias = (functional.embedding(rows, self._net["bias"]).squeeze(1) for rows in batch[1:])
-            ahead = (u * (i - j)).sum(dim=1) + next(bias) - next(bias)
+            difference = (u * (i - j)).sum(dim=1) + next(bias) - next(bias)
             lengths = (u.square() + i.square() + j.square()).sum(dim=1)
-            return (own.l2 * lengths - functional.logsigmoid(ahead)).mean()
+            return (settings.l2 * lengths - functional.logsigmoid(difference)).mean()
 
-        self.history = fit(
-            self._net,
-            torch.optim.Adam(self._net.parameters(), lr=own.lr, fused=True),
-            batches=batches,
-            loss=loss,
-            valid=lambda: valid(self),
-            run=run,
-            schedule=Schedule(epochs=own.epochs, patience=own.patience, every=own.every, amp=False),
-        )
+        self._train(batches, loss, lambda: valid(self), run)
 
     def plan(self, shape: Shape) -> Estimate:
-        """Reckon the factors with gradients and Adam's moments, and pairs with their sorted keys."""
+        """Estimate the factors with gradients and Adam's moments, and the pairs with their sorted keys."""
         rows = shape.users + shape.hot
         return Estimate(16 * rows * (self.settings.factors + 1) + 6 * 8 * shape.pairs)
 
     def score(self, users: NDArray[np.int32], items: Items | None = None) -> torch.Tensor:
-        """Products of factors plus biases (B, n_items)."""
+        """Return products of factors plus biases (B, n_items)."""
         import torch
 
         with torch.no_grad():
             rows = torch.as_tensor(users, dtype=torch.long, device=self._net["user"].device)
-            return self._heard.spread(self._net["user"][rows] @ self._net["item"].T + self._net["bias"].T)
-
-
-def _heard(known: Known, user: torch.Tensor, pair: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
-    """Which of `item` (n,), drawn for the pairs `pair` (n,) of `user` (P,), are known."""
-    return known(user[pair], item)
+            return self._matrix.to_catalog(self._net["user"][rows] @ self._net["item"].T + self._net["bias"].T)

@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     import torch
 
 COPIES = 2
-"""H x H float32 matrices alive at once: the Gram matrix, in whose place it is inverted, and LAPACK's copy."""
+"""H x H float32 matrices in memory at once: the Gram matrix, which is inverted in place, and LAPACK's copy."""
 
 
 @dataclass(frozen=True)
 class EASESettings:
-    """How the matrix is inverted.
+    """Settings of EASE.
 
     l2 : regularisation, added to the diagonal
-    memory : most GB that the inverse may take; none: what is free when training begins
+    memory : most GB that the inversion may use; none: what is free when training begins
     """
 
     l2: float = 500.0
     memory: float | None = None
 
     def __post_init__(self) -> None:
-        """Reject what makes the matrix singular, and no memory at all."""
+        """Reject a singular matrix and an empty memory."""
         if self.l2 <= 0 or (self.memory is not None and self.memory <= 0):
             raise ValueError(f"l2 and memory must be positive, got {self.l2} and {self.memory}")
 
@@ -39,9 +39,9 @@ class EASESettings:
 class EASE(Recommender):
     """Scores x B, where P = (X^T X + l2 I)^-1, B = -P / diag(P) by column, and diag(B) = 0.
 
-    X is binary. Exact, and cubic: with H heard tracks it takes 2 H^3 operations and 8 H^2 bytes
-    (56,193 tracks: 3.5e14 and 25 GB), and refuses beforehand what does not fit. ELSA is its low-rank
-    sibling for larger catalogues. Uses no vectors; tracks that nobody heard score -inf.
+    X is binary. The solution is exact; with H played tracks it takes 2 H^3 operations and 8 H^2 bytes (56,193
+    tracks: 3.5e14 and 25 GB). A matrix that does not fit into memory is refused before any work. ELSA is its
+    low-rank form for larger catalogues. EASE uses no item vectors; tracks not played in training score -inf.
     """
 
     Settings = EASESettings
@@ -51,7 +51,7 @@ class EASE(Recommender):
     settings: EASESettings
 
     def fit(self, train: Interactions, items: Items, *, valid: Validator, run: RunContext) -> None:
-        """Count, invert, divide.
+        """Compute B (H, H).
 
         Raises
         ------
@@ -61,14 +61,14 @@ class EASE(Recommender):
         """
         import torch
 
-        from ._counts import Heard
+        from ._cooccurrence import InteractionMatrix
 
-        self._heard = Heard(train, "ease")
-        size = len(self._heard)
+        self._matrix = InteractionMatrix(train, self.name)
+        size = len(self._matrix)
         self._check(size, run.device)
         weights = torch.empty((size, size), device=run.device)
-        for block, together in self._heard.together(run.device):
-            weights[block] = together
+        for block, counts in self._matrix.cooccurrences(run.device):
+            weights[block] = counts
         weights.diagonal().add_(self.settings.l2)
         torch.linalg.cholesky(weights, out=weights)
         torch.cholesky_inverse(weights, out=weights)
@@ -77,21 +77,23 @@ class EASE(Recommender):
         self._weights = weights
 
     def score(self, users: NDArray[np.int32], items: Items | None = None) -> torch.Tensor:
-        """Sums of the rows of B (B, n_items) that belong to each user's tracks."""
-        import torch
-
-        device = self._weights.device
-        columns, starts = (torch.from_numpy(part).to(device) for part in self._heard.rows(users))
-        found = torch.nn.functional.embedding_bag(columns, self._weights, starts, mode="sum")
-        return self._heard.spread(found)
+        """Return the sums (B, n_items) of the rows of B that belong to each user's tracks."""
+        return self._matrix.to_catalog(self._matrix.sum_rows(users, self._weights))
 
     def plan(self, shape: Shape) -> Estimate:
-        """Reckon the matrices; refuses as `fit` does."""
+        """Estimate the matrices.
+
+        Raises
+        ------
+        BenchError
+            When there are more tracks than memory allows.
+
+        """
         note = self._check(shape.hot, shape.device)
         return Estimate(COPIES * 4 * shape.hot**2, [note] if note else [])
 
     def _check(self, size: int, device: str) -> str:
-        """Refuse a matrix that does not fit; say what one that fits and takes long will cost."""
+        """Refuse a matrix that does not fit; describe the cost of one above 0.1 GB, else return an empty text."""
         one = 4 * size**2 / 1e9
         own = self.settings.memory
         free = own if own is not None else memory.free(device) / 1e9

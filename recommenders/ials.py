@@ -19,9 +19,9 @@ class IALSSettings:
 
     factors : width of users' and tracks' factors
     regularization : of both
-    alpha : confidence of a pair is alpha times its weight; of anything else it is 1
-    weight : every pair 1, or 1 + log(plays), or plays
-    iterations : alternations
+    alpha : the confidence of a pair is alpha times its weight; that of all other cells is 1
+    weight : of a pair: 1 (none), 1 + log(plays) (log), or plays (count)
+    iterations : how often users and tracks are solved for
     threads : 0: all cores
     """
 
@@ -33,7 +33,7 @@ class IALSSettings:
     threads: int = 0
 
     def __post_init__(self) -> None:
-        """Reject empty factors and trainings."""
+        """Reject values that ``implicit`` cannot use."""
         if min(self.factors, self.iterations, self.alpha) <= 0 or min(self.regularization, self.threads) < 0:
             raise ValueError("factors, iterations and alpha must be positive, regularization and threads not negative")
 
@@ -41,8 +41,8 @@ class IALSSettings:
 class IALS(Recommender):
     """Products of factors that ``implicit`` learns (MIT licence; ``pip install`` the extra ``cf``).
 
-    Uses no vectors, so it runs once for all extractors; tracks that nobody heard score -inf. On the CPU
-    whatever the device: its own GPU build is another package.
+    It uses no item vectors, so it runs once for all extractors; tracks not played in training score -inf. It
+    runs on the CPU for every device: the GPU build of ``implicit`` is another package.
     """
 
     Settings = IALSSettings
@@ -55,7 +55,7 @@ class IALS(Recommender):
     settings: IALSSettings
 
     def fit(self, train: Interactions, items: Items, *, valid: Validator, run: RunContext) -> None:
-        """Learn factors; at the deadline keep those of the last whole iteration.
+        """Learn the factors; at the deadline keep those of the last complete iteration.
 
         Raises
         ------
@@ -67,16 +67,14 @@ class IALS(Recommender):
         from scipy.sparse import csr_matrix
         from threadpoolctl import threadpool_limits
 
-        from ._counts import Heard
+        from ._cooccurrence import InteractionMatrix
 
         own = self.settings
-        self._heard = heard = Heard(train, "ials")
+        self._matrix = matrix = InteractionMatrix(train, self.name)
         weights = {"none": np.ones(len(train)), "log": 1 + np.log(train.count), "count": train.count}[own.weight]
-        matrix = csr_matrix(
-            (weights[heard.order].astype(np.float32), heard.item, heard.indptr), (heard.n_users, len(heard))
-        )
-        with threadpool_limits(1, "blas"):  # its own threads are faster when BLAS adds none
-            self._learn(AlternatingLeastSquares, matrix, run)
+        cells = weights[matrix.order].astype(np.float32), matrix.item, matrix.indptr
+        with threadpool_limits(1, "blas"):  # implicit's own threads are faster when BLAS adds none
+            self._learn(AlternatingLeastSquares, csr_matrix(cells, (matrix.n_users, len(matrix))), run)
 
     def _learn(self, make: Any, matrix: Any, run: RunContext) -> None:
         own = self.settings
@@ -94,11 +92,11 @@ class IALS(Recommender):
             run.log(f"iteration {iteration + 1} of {own.iterations}: {seconds:.1f} s, {left:.0f} s left")
             run.trained.update(epochs=iteration + 1, best_epoch=iteration + 1, stopped="epochs")
             if run.deadline is not None and time.monotonic() > run.deadline and iteration + 1 < own.iterations:
-                raise _DeadlineError
+                raise _DeadlineReached
 
         try:
             model.fit(matrix, show_progress=False, callback=note)
-        except _DeadlineError:
+        except _DeadlineReached:
             run.trained["stopped"] = "deadline"
             run.log("ials: stopped at the deadline")
         self._users, self._items = np.asarray(model.user_factors), np.asarray(model.item_factors)
@@ -106,14 +104,11 @@ class IALS(Recommender):
             raise BenchError("ials: the factors are not finite. Raise regularization.")
 
     def score(self, users: NDArray[np.int32], items: Items | None = None) -> NDArray[np.float32]:
-        """Products of factors (B, n_items)."""
-        scores: NDArray[np.float32] = self._users[users] @ self._items.T
-        if len(self._heard) == self._heard.n_items:
-            return scores
-        out = np.full((len(users), self._heard.n_items), -np.inf, np.float32)
-        out[:, self._heard.columns] = scores
-        return out
+        """Return products of factors (B, n_items)."""
+        import torch
+
+        return self._matrix.to_catalog(torch.from_numpy(self._users[users] @ self._items.T)).numpy()
 
 
-class _DeadlineError(Exception):
+class _DeadlineReached(Exception):  # noqa: N818 - not an error
     """Ends ``implicit``'s loop between two iterations."""

@@ -1,4 +1,4 @@
-"""ItemKNN: the tracks most often heard by the same listeners (Sarwar et al. 2001; Dacrema et al. 2019)."""
+"""ItemKNN: the tracks most often played by the same listeners (Sarwar et al. 2001; Dacrema et al. 2019)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ItemKNNSettings:
-    """What makes two tracks alike.
+    """Settings of ItemKNN.
 
-    neighbours : most alike tracks kept for each track; those tied with the last are kept as well, so
-        that the order of the items decides nothing
-    shrink : added to the denominator of the cosine, against tracks alike by chance
+    neighbours : how many similar tracks are kept for each track; tracks tied with the last are kept as well,
+        so that the order of the items has no effect
+    shrink : added to the denominator of the cosine, so that tracks with few listeners are less similar
     """
 
     neighbours: int = 100
@@ -37,8 +37,8 @@ class ItemKNNSettings:
 class ItemKNN(Recommender):
     """Score of track j: sum over the user's tracks i among the neighbours of j of their similarity.
 
-    ``c_ij / (sqrt(c_i c_j) + shrink)``, with c_i listeners of i and c_ij of both. Counted in sparse
-    products, a dense block of similarities at a time. No vectors; tracks that nobody heard score -inf.
+    ``c_ij / (sqrt(c_i c_j) + shrink)``, with c_i the listeners of i and c_ij those of both, computed a dense
+    block at a time. ItemKNN uses no item vectors; tracks not played in training score -inf.
     """
 
     Settings = ItemKNNSettings
@@ -48,34 +48,41 @@ class ItemKNN(Recommender):
     settings: ItemKNNSettings
 
     def fit(self, train: Interactions, items: Items, *, valid: Validator, run: RunContext) -> None:
-        """Keep each track's neighbours."""
+        """Find the neighbours of each track.
+
+        Raises
+        ------
+        BenchError
+            When there are no pairs.
+
+        """
         import torch
 
-        from ._counts import Heard, sparse
+        from ._cooccurrence import InteractionMatrix, sparse_matrix
 
-        self._heard = Heard(train, "itemknn")
-        size = len(self._heard)
-        self._device = run.device
-        root = torch.tensor(self._heard.listeners, dtype=torch.float64, device=run.device).sqrt().float()
+        self._matrix = InteractionMatrix(train, self.name)
+        size = len(self._matrix)
+        self._device = torch.device(run.device)
+        root = torch.tensor(self._matrix.listeners, dtype=torch.float64, device=run.device).sqrt().float()
         count = min(self.settings.neighbours, size)
         targets, sources, values = [], [], []
-        for block, together in self._heard.together(run.device):
+        for block, similarity in self._matrix.cooccurrences(run.device):
             rows = torch.arange(block.start, block.stop, device=run.device)
-            together /= root[block, None] * root + self.settings.shrink
-            together[rows - block.start, rows] = 0.0
-            least = together.topk(count, dim=1, sorted=False).values.min(dim=1, keepdim=True).values
-            target, source = torch.nonzero((together >= least) & (together > 0), as_tuple=True)
-            values.append(together[target, source])
+            similarity /= root[block, None] * root + self.settings.shrink
+            similarity[rows - block.start, rows] = 0.0
+            least = similarity.topk(count, dim=1, sorted=False).values.min(dim=1, keepdim=True).values
+            target, source = torch.nonzero((similarity >= least) & (similarity > 0), as_tuple=True)
+            values.append(similarity[target, source])
             targets.append(target + block.start)
             sources.append(source)
         target, source, value = torch.cat(targets), torch.cat(sources), torch.cat(values)
-        order = source.argsort(stable=True)  # by source, then target: a row for each track heard
-        heard, like = source[order].cpu().numpy(), target[order].cpu().numpy()
-        self._alike = sparse(heard, like, (size, size), device=torch.device(run.device), values=value[order])
+        order = source.argsort(stable=True)  # by source, then target: a row for each track of a history
+        row, column = source[order].cpu().numpy(), target[order].cpu().numpy()
+        self._similarity = sparse_matrix(row, column, (size, size), device=self._device, values=value[order])
 
     def score(self, users: NDArray[np.int32], items: Items | None = None) -> torch.Tensor:
-        """Sums of similarities (B, n_items)."""
-        from ._counts import product
+        """Return sums of similarities (B, n_items)."""
+        from ._cooccurrence import sparse_product
 
-        histories = self._heard.histories(users, self._device)
-        return self._heard.spread(product(histories, self._alike))
+        histories = self._matrix.sparse_rows(users, self._device)
+        return self._matrix.to_catalog(sparse_product(histories, self._similarity))

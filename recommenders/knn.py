@@ -1,4 +1,4 @@
-"""Nearest tracks to what a listener has heard: the model that is nothing but its vectors."""
+"""KNN: the tracks nearest to a user's history. It learns nothing, so it measures the item vectors themselves."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from bench.errors import BenchError
 from bench.protocols import Interactions, Items, Lane, Recommender, RunContext, Validator
 
 BLOCK = 4096
-"""Pairs whose vectors are gathered at once: 80 MB at width 4800."""
+"""Pairs whose vectors are copied at once: 80 MB at width 4800."""
 
 
 @dataclass(frozen=True)
 class KNNSettings:
-    """How a listener's profile is made.
+    """Settings of the user profile.
 
-    profile : mean of the vectors as they are (Tamm & Aljanaki 2024), mean of vectors of length 1, or
-        no mean at all: each track scored by its nearest neighbour in the history (max)
-    weight : every track once, or by log(1 + plays)
-    half_life : days after which a track counts half in the profile; none: age does not matter
+    profile : mean of the vectors as they are (Tamm & Aljanaki 2024), mean of the vectors scaled to length 1,
+        or max: no mean, each track is scored by its nearest neighbour in the history
+    weight : of a track in the profile: 1 (none) or log(1 + plays) (count)
+    half_life : days after which a track has half its weight in the profile; none: age has no effect
     """
 
     lane: Lane = "corrected"
@@ -31,22 +31,20 @@ class KNNSettings:
     half_life: float | None = None
 
     def __post_init__(self) -> None:
-        """Reject what the published lane does not have, and impossible half-lives."""
+        """Reject settings that the published lane does not have, and a half-life that is not positive."""
         if self.half_life is not None and self.half_life <= 0:
             raise ValueError(f"half_life must be a positive number of days, got {self.half_life}")
         changed = self.profile not in (None, "mean") or self.weight != "none" or self.half_life is not None
         if self.lane == "published" and changed:
-            raise ValueError(
-                "the published KNN is the cosine to the plain mean of raw vectors: leave its settings alone"
-            )
+            raise ValueError("the published KNN is the cosine to the plain mean of raw vectors and has no settings")
 
 
 class KNN(Recommender):
-    """Cosine between a track and the listener's profile.
+    """Cosine between a track and the user's profile.
 
-    Published (Tamm & Aljanaki, RecSys 2024, section 3): the mean of the raw vectors of the listener's
-    training tracks, then the cosine. Corrected (default): vectors are scaled to length 1 before the
-    mean, so that no track counts more for its norm.
+    Published (Tamm & Aljanaki, RecSys 2024, section 3): the mean of the raw vectors of the user's
+    training tracks, then the cosine. Corrected (default): vectors are scaled to length 1 before the mean, so
+    that the norm of a vector is no weight.
     """
 
     Settings = KNNSettings
@@ -55,25 +53,31 @@ class KNN(Recommender):
     settings: KNNSettings
 
     def fit(self, train: Interactions, items: Items, *, valid: Validator, run: RunContext) -> None:
-        """Keep the histories, and make every listener's profile."""
+        """Compute the profile of every user.
+
+        Raises
+        ------
+        BenchError
+            When the item table has no vectors.
+
+        """
         if not items.vectors.shape[1]:
             raise BenchError("knn needs item vectors: give an --extractor other than none.")
         self._train, self._indptr = train, train.indptr
         self._weights = self._weigh(train)
         self._unit = _normalized(items.vectors)
-        default = "mean" if self.settings.lane == "published" else "mean_normalized"
-        self._profile = self.settings.profile or default
+        self._profile = self.settings.profile or ("mean" if self.settings.lane == "published" else "mean_normalized")
         if self._profile != "max":
             source = items.vectors if self._profile == "mean" else self._unit
             self._users = _normalized(self._means(source))
 
     def score(self, users: NDArray[np.int32], items: Items | None = None) -> NDArray[np.float32]:
-        """Cosines (B, n_items); with `items`, profiles stay and the candidates change."""
+        """Return cosines (B, n_items); `items` replaces the candidates, not the profiles."""
         unit = self._unit if items is None else _normalized(items.vectors)
         if self._profile != "max":
             return self._users[users] @ unit.T
         out = np.full((len(users), len(unit)), -np.inf, np.float32)
-        for row, user in enumerate(users):  # one product a listener: their histories differ in length
+        for row, user in enumerate(users):  # one product a user, as histories differ in length
             part = slice(self._indptr[user], self._indptr[user + 1])
             near = self._unit[self._train.item[part]] @ unit.T
             if len(near):
@@ -81,11 +85,11 @@ class KNN(Recommender):
         return out
 
     def _weigh(self, train: Interactions) -> NDArray[np.float32]:
-        """One weight a pair."""
+        """Return the weights (P,) of the pairs."""
         weights = np.log1p(train.count) if self.settings.weight == "count" else np.ones(len(train))
         if self.settings.half_life and len(train):
-            # Age counts from each listener's own newest play: the profile's direction is the same, and the
-            # weights of somebody who stopped long ago do not all fade to zero.
+            # Age is measured from the user's own newest play. That leaves the direction of the profile as it
+            # is, and the weights of a user who stopped long ago do not underflow.
             filled = np.diff(self._indptr) > 0
             newest = np.maximum.reduceat(train.last, self._indptr[:-1][filled])
             age = (np.repeat(newest, np.diff(self._indptr)[filled]) - train.last) / 86_400
@@ -93,7 +97,7 @@ class KNN(Recommender):
         return weights.astype(np.float32)
 
     def _means(self, source: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Weighted mean over each listener's tracks (n_users, D), gathered in blocks of whole listeners."""
+        """Return the weighted mean over each user's tracks (n_users, D), computed in blocks of whole histories."""
         out = np.zeros((self._train.n_users, source.shape[1]), np.float32)
         user = 0
         while user < self._train.n_users:
@@ -111,6 +115,6 @@ class KNN(Recommender):
 
 
 def _normalized(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows of length 1; a zero row stays zero."""
+    """Return rows scaled to length 1; a zero row stays zero."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True).astype(np.float32)
     return np.asarray(vectors / np.where(norms > 0, norms, np.float32(1.0)), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Most listeners first: the baseline that every comparison carries."""
+"""Popularity: tracks with the most listeners first, the baseline of every comparison."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bench.protocols import Interactions, Items, Recommender, RunContext, Valida
 
 
 class Popularity(Recommender):
-    """Score = number of training listeners; a cold track has none, so among cold tracks ties decide."""
+    """Scores a track by its number of training listeners; cold tracks have none, so all of them tie."""
 
     name = "popularity"
     needs = frozenset()
@@ -19,5 +19,5 @@ class Popularity(Recommender):
         self._scores = np.bincount(train.item, minlength=train.n_items).astype(np.float32)
 
     def score(self, users: NDArray[np.int32], items: Items | None = None) -> NDArray[np.float32]:
-        """Return the same row (n_items,) for everybody, as a read-only view (B, n_items)."""
+        """Return the same row (n_items,) for every user, as a read-only view (B, n_items)."""
         return np.broadcast_to(self._scores, (len(users), len(self._scores)))

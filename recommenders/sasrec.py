@@ -1,4 +1,4 @@
-"""SASRec: each track of a listener's sequence is guessed from those before it."""
+"""SASRec: each track of a user's sequence is predicted from those before it."""
 
 from __future__ import annotations
 
@@ -10,33 +10,29 @@ from numpy.typing import NDArray
 
 from bench.protocols import Lane
 
-from ._sequences import Batch, final, shifted
-from ._sequential import Sequential
-from ._settings import SequentialSettings, model_width
+from .sequential.base import SequentialRecommender
+from .sequential.batches import SequenceBatch, final, shifted
+from .sequential.settings import SequentialSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import torch
-
-    from ._items import Projection
-    from ._network import Network
-
 
 @dataclass(frozen=True, kw_only=True)
 class SASRecSettings(SequentialSettings):
-    """Settings of SASRec; where there are vectors they are frozen and normalized unless said otherwise."""
+    """Settings of SASRec; item vectors are frozen and normalized by default."""
 
     heads: int = 1
     ffn: int = 128
 
 
-class SASRec(Sequential):
+class SASRec(SequentialRecommender):
     """Causal encoder with a tied head (Kang & McAuley, ICDM 2018), every position a training example.
 
-    The default loss is the full softmax, with which it beats BERT4Rec in fewer epochs on most public sets
-    (Klenitskiy & Vasilev, RecSys 2023); ``loss=gbce`` is gSASRec (Petrov & Macdonald, RecSys 2023). Not
-    part of the paper: there is no published lane. Item vectors are treated as in the corrected BERT4Rec.
+    The default loss is the full softmax, with which SASRec outperforms BERT4Rec in fewer epochs on most public
+    sets (Klenitskiy & Vasilev, RecSys 2023); ``loss=gbce`` is gSASRec (Petrov & Macdonald, RecSys 2023). The
+    study of Tamm & Aljanaki does not contain SASRec, so there is no published lane. Item vectors are used as in
+    the corrected BERT4Rec.
     """
 
     Settings = SASRecSettings
@@ -44,39 +40,11 @@ class SASRec(Sequential):
     name = "sasrec"
     lanes: Sequence[Lane] = ("corrected",)
     settings: SASRecSettings
+    style = "sasrec"
     shortest = 2
 
-    def _network(self, base: torch.Tensor) -> Network:
-        from ._items import ItemPlan
-        from ._network import Network
-
-        settings, vectors = self.settings, base.shape[1]
-        projection = self._projection()
-        plan = ItemPlan(
-            projection,
-            settings.items or "frozen",
-            width=model_width(self.name, settings, vectors, projection),
-            normalize=vectors > 0 if settings.normalize is None else settings.normalize,
-            bound=settings.bound,
-            extra=0,
-        )
-        return Network(
-            base,
-            plan,
-            "sasrec",
-            positions=settings.max_len,
-            layers=settings.layers,
-            heads=settings.heads,
-            ffn=settings.ffn,
-            dropout=settings.dropout,
-            norm_inputs=vectors > 0,
-        )
-
-    def _projection(self) -> Projection:
-        return "linear" if self.settings.projection == "auto" else self.settings.projection
-
-    def _train_batch(self, users: NDArray[np.int64], device: str) -> Batch:
+    def _train_batch(self, users: NDArray[np.int64], device: str) -> SequenceBatch:
         return shifted(self.histories, users, longest=self.settings.max_len, device=device)
 
-    def _last_batch(self, users: NDArray[np.int64], device: str) -> tuple[Batch, NDArray[np.int64]]:
+    def _last_batch(self, users: NDArray[np.int64], device: str) -> tuple[SequenceBatch, NDArray[np.int64]]:
         return final(self.histories, users, longest=self.settings.max_len, mask=None, device=device)

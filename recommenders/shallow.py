@@ -1,4 +1,4 @@
-"""Shallow Net: one linear layer over users and items, trained by contrast (Tamm & Aljanaki, RecSys 2024)."""
+"""Shallow Net: one linear layer over users and items, trained against negatives (Tamm & Aljanaki, RecSys 2024)."""
 
 from __future__ import annotations
 
@@ -12,29 +12,28 @@ from bench.errors import BenchError
 from bench.fit import History, Schedule, fit
 from bench.protocols import Estimate, Interactions, Items, Recommender, RunContext, Shape, Validator
 
-from ._shallow import ShallowSettings
+from ._shallow_settings import ShallowSettings
 
 if TYPE_CHECKING:
     import torch
 
-    from ._hinge import Batch
+    from ._shallow_net import PairBatch
 
 
 class Shallow(Recommender):
     """Cosine between ``relu(W e + b)`` of a user and of a track, trained with a hinge on negatives.
 
-    Published: the paper's section 3 and its released code contradict each other on what is trained, so
-    both are readings; nobody can tell which of them made the published table. Training ends, and the
-    learning rate falls, by the hinge loss of the validation pairs under fresh negatives. A tower whose
-    outputs are all zero has cosine 0 with everything, where the code has NaN.
+    Published: section 3 of the paper and the released code contradict each other on what is trained, so there
+    is a reading for each; which of them the published table used is unknown. The hinge loss of the validation
+    pairs, with new negatives each time, ends training and lowers the learning rate. A tower whose outputs are
+    all zero has cosine 0 with everything, where the released code gives NaN.
 
-    Corrected (default): other users alone, as negatives of a track, leave its popularity out of the
-    gradient, so both kinds are drawn; a known pair is no negative; small logs get smaller steps, for
-    10,000 pairs a step may be one step an epoch; validation NDCG ends training and lowers the rate.
+    Corrected (default): with other users as the only negatives of a track, its popularity has no gradient, so
+    negatives of both kinds are drawn. A known pair is no negative. Small logs have smaller steps, as 10,000
+    pairs may be a whole epoch. The validation NDCG ends training and lowers the rate.
 
-    A track without a vector takes no part in training. A track that nobody heard is scored through its
-    vector; without vectors (``--extractor none``) tracks are learned from N(0, 1) and such a track cannot
-    be scored: -inf, so that it is never listed.
+    Tracks without a vector take no part in training. Cold tracks are scored by their vectors; without vectors
+    (``--extractor none``) tracks are learned from N(0, 1), and cold tracks score -inf.
     """
 
     Settings = ShallowSettings
@@ -47,18 +46,18 @@ class Shallow(Recommender):
     history: History
 
     def fit(self, train: Interactions, items: Items, *, valid: Validator, run: RunContext) -> None:
-        """Train on pairs whose track has a vector.
+        """Train on the pairs whose track has a vector.
 
         Raises
         ------
         BenchError
-            When no pair, or only one user or track to contrast, is left.
+            When no such pair is left, or fewer than two users or tracks to draw negatives from.
 
         """
         import torch
 
-        from ._hinge import Net, means, start
         from ._plateau import Plateau
+        from ._shallow_net import ShallowNet, means, random_table
 
         own = self.settings
         torch.manual_seed(run.seed)
@@ -73,14 +72,14 @@ class Shallow(Recommender):
 
         table = torch.tensor(items.vectors, device=run.device)
         if self._learned:
-            table = start(train.n_items, own.dim, run.device)
+            table = random_table(train.n_items, own.dim, run.device)
         # The released code cannot average vectors that are still to be learned.
         if own.user_init == "random" or (self._learned and own.lane == "published"):
-            users = start(train.n_users, table.shape[1], run.device)
+            users = random_table(train.n_users, table.shape[1], run.device)
         else:
             indptr = torch.searchsorted(user, torch.arange(train.n_users + 1, device=run.device))
             users = means(table, item, indptr)
-        self._net = Net(
+        self._net = ShallowNet(
             users,
             table,
             hidden=own.chosen("hidden"),
@@ -90,23 +89,23 @@ class Shallow(Recommender):
             bound=own.bound,
             plateau=Plateau(own.factor, own.plateau),
         ).to(run.device)
-        # Fused: one pass over the tables a step, where plain Adam makes a dozen.
+        # Fused: one pass over the tables a step instead of a dozen.
         optimizer = torch.optim.Adam(self._net.parameters(), lr=own.chosen("lr"), fused=True)
         self.history = fit(
             self._net,
             optimizer,
             batches=self._batches(user, item),
             loss=lambda batch: self._net.loss(batch, own.chosen("margin")),
-            valid=self._judge(valid, items, run),
+            valid=self._validation(valid, items, run),
             run=run,
-            # Sparse products know no bfloat16; the tower is a small part of the work on a GPU.
+            # Sparse products have no bfloat16, and the tower is a small part of the work on a GPU.
             schedule=Schedule(epochs=own.epochs, patience=own.patience, every=own.every, amp=False),
             after_valid=lambda value: self._net.plateau.step(value, optimizer),
         )
         self._refresh()
 
     def score(self, users: NDArray[np.int32], items: Items | None = None) -> torch.Tensor:
-        """Cosines (B, n_items) of tower outputs; what training changed in `items` stays added to them.
+        """Return cosines (B, n_items) of tower outputs; learned changes are added to the vectors of `items`.
 
         Raises
         ------
@@ -122,7 +121,7 @@ class Shallow(Recommender):
         return scores.masked_fill_(~self._hot, -torch.inf) if self._learned else scores
 
     def _outputs(self, items: Items) -> torch.Tensor:
-        """Tower outputs (N, H) of another table."""
+        """Return the tower outputs (N, H) of another table."""
         import torch
 
         if items.vectors.shape != self._table.shape:
@@ -139,7 +138,7 @@ class Shallow(Recommender):
             return self._net.items(base=base)
 
     def plan(self, shape: Shape) -> Estimate:
-        """Reckon the tables (trained ones with gradient and Adam's moments), and a step's towers and negatives."""
+        """Estimate the tables (trained ones with gradient and Adam's moments), and towers and negatives of a step."""
         own = self.settings
         width = shape.width or own.dim
         hidden, count = own.chosen("hidden") or width, own.chosen("count")
@@ -150,18 +149,18 @@ class Shallow(Recommender):
         step = hidden * (4 * towers + 6 * pairs) + 12 * pairs * count
         return Estimate(4 * (width * tables + step) + 24 * shape.pairs)
 
-    def _judge(self, valid: Validator, items: Items, run: RunContext) -> Callable[[], float]:
-        """Return what a validation asks for. Published: the hinge loss, negated. Corrected: the NDCG."""
+    def _validation(self, valid: Validator, items: Items, run: RunContext) -> Callable[[], float]:
+        """Return the function of the validation value: when published the negative hinge loss, else the NDCG."""
         if self.settings.lane == "published" and run.replay is None:
-            return self._hinge(valid.held_out(), items, run)
+            return self._hinge_validation(valid.held_out(), items, run)
 
-        def refreshed() -> float:
+        def validate() -> float:
             self._refresh()
             return valid(self)
 
-        return refreshed
+        return validate
 
-    def _hinge(self, held: Interactions, items: Items, run: RunContext) -> Callable[[], float]:
+    def _hinge_validation(self, held: Interactions, items: Items, run: RunContext) -> Callable[[], float]:
         import torch
 
         known = items.present[held.item] & self._hot.cpu().numpy()[held.item]
@@ -173,21 +172,21 @@ class Shallow(Recommender):
         user, item = (torch.tensor(part[known], dtype=torch.long, device=run.device) for part in (held.user, held.item))
         batches, margin = self._batches(user, item), self.settings.chosen("margin")
 
-        def judge() -> float:
+        def validate() -> float:
             total = sum(float(self._net.loss(batch, margin).detach()) * len(batch.user) for batch in batches(0))
             return -total / len(user)
 
-        return judge
+        return validate
 
     def _refresh(self) -> None:
-        """Send everybody through the towers once, not once a block of listeners to rank."""
+        """Compute all tower outputs once, for all blocks of users that are ranked."""
         import torch
 
         with torch.no_grad():
             self._users, self._items = self._net.users(), self._net.items()
 
     def _usable(self, train: Interactions, items: Items, run: RunContext) -> NDArray[np.bool_]:
-        """Which pairs (P,) have a track with a vector."""
+        """Return which pairs (P,) have a track with a vector."""
         rows = items.present[train.item]
         if not rows.any():
             raise BenchError(
@@ -200,46 +199,46 @@ class Shallow(Recommender):
         return rows
 
     def _pools(self, user: torch.Tensor, n_users: int) -> None:
-        """Who, and what, may be a negative."""
+        """Collect the users and items that negatives are drawn from."""
         import torch
 
         self._user_pool = torch.arange(n_users, device=user.device)
         if self.settings.exclude_known:
-            self._user_pool = torch.unique(user)  # somebody without pairs has nothing to be told apart by
+            self._user_pool = torch.unique(user)  # a user without pairs is never a positive
         if self.settings.drawn == "all_but_last":
             self._user_pool = self._user_pool[:-1]
         self._item_pool = torch.nonzero(self._hot).squeeze(1)
         for kind, pool in (("users", self._user_pool), ("items", self._item_pool)):
             if self.settings.negatives in (kind, "both") and len(pool) < 2:
                 raise BenchError(
-                    f"shallow: negatives={self.settings.negatives} needs two {kind} to tell apart, and training has "
+                    f"shallow: negatives={self.settings.negatives} needs at least two {kind}, and training has "
                     f"{len(pool)}. Choose other negatives, or an earlier start of the split."
                 )
 
-    def _batches(self, user: torch.Tensor, item: torch.Tensor) -> Callable[[int], Iterator[Batch]]:
-        """Return epoch -> batches, in an order and with negatives drawn from torch's generator."""
+    def _batches(self, user: torch.Tensor, item: torch.Tensor) -> Callable[[int], Iterator[PairBatch]]:
+        """Return epoch -> batches; their order and negatives come from torch's generator."""
         import torch
 
-        from ._hinge import Batch
-        from ._pairs import Known, draw
+        from ._negatives import KnownPairs, sample_negatives
+        from ._shallow_net import PairBatch
 
         own = self.settings
         size = own.chosen_batch(len(user))
-        known = Known(user, item, len(self._hot)) if own.exclude_known else None
+        known = KnownPairs(user, item, len(self._hot)) if own.exclude_known else None
 
-        def batches(_epoch: int) -> Iterator[Batch]:
+        def batches(_epoch: int) -> Iterator[PairBatch]:
             for rows in torch.split(torch.randperm(len(user), device=user.device), size):
                 u, i = user[rows], item[rows]
                 others: dict[str, torch.Tensor | None] = {"users": None, "items": None}
                 if own.negatives in ("users", "both"):
-                    seen = None if known is None else lambda pair, other, i=i: known(other, i[pair])
-                    others["users"] = draw(u, self._user_pool, own.chosen("count"), seen)
+                    seen = None if known is None else known.of_items(i)
+                    others["users"] = sample_negatives(u, self._user_pool, own.chosen("count"), seen)
                 if own.negatives in ("items", "both"):
-                    seen = None if known is None else lambda pair, other, u=u: known(u[pair], other)
+                    seen = None if known is None else known.of_users(u)
                     pool = self._item_pool
                     if 0 < own.pool < len(pool):
                         pool = pool[torch.randperm(len(pool), device=pool.device)[: own.pool]]
-                    others["items"] = draw(i, pool, own.chosen("count"), seen)
-                yield Batch(u, i, others["users"], others["items"])
+                    others["items"] = sample_negatives(i, pool, own.chosen("count"), seen)
+                yield PairBatch(u, i, others["users"], others["items"])
 
         return batches

@@ -94,5 +94,9 @@ def test_imports_go_down(path):
 
 def test_every_package_folder_is_shipped():
     listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
-    folders = {".".join(p.parent.relative_to(ROOT).parts) for p in (ROOT / "bench").rglob("__init__.py")}
-    assert folders | {"bench_extractors", "bench_recommenders"} == listed
+    folders = {
+        ".".join((prefix + top, *path.parent.relative_to(ROOT / top).parts))
+        for top, prefix in (("bench", ""), ("extractors", "bench_"), ("recommenders", "bench_"))
+        for path in (ROOT / top).rglob("__init__.py")
+    }
+    assert folders == listed

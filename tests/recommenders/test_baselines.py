@@ -1,63 +1,20 @@
 import numpy as np
 import pytest
 
-from bench.items import ItemTable
-from bench.protocols import Interactions, RunContext
 from bench.rank import Candidates, rank
-from bench.registry import create
-from bench.testing import RecommenderContract
 
-
-class TestPopularity(RecommenderContract):
-    spec = "popularity"
-
-
-class TestRandom(RecommenderContract):
-    spec = "random"
-
-
-class TestKNN(RecommenderContract):
-    spec = "knn"
-
-
-class TestPublishedKNN(RecommenderContract):
-    spec = "knn"
-    lane = "published"
-
-
-class TestNearestKNN(RecommenderContract):
-    spec = "knn:profile=max,weight=count,half_life=90"
-
-
-def pairs(user, item, n_users, n_items, count=None):
-    times = np.arange(len(user), dtype=np.int64)
-    count = np.ones(len(user)) if count is None else np.array(count)
-    return Interactions(
-        np.array(user, np.int32), np.array(item, np.int32), times, times, count.astype(np.int32), n_users, n_items
-    )
-
-
-def nothing(n_items):
-    """The table of `--extractor none`."""
-    every = np.ones(n_items, np.bool_)
-    return ItemTable([f"{i:06d}" for i in range(n_items)], np.zeros((n_items, 0), np.float32), every, every.copy(), {})
-
-
-def fitted(name, train, seed=0):
-    model = create("recommenders", name)
-    model.fit(train, nothing(train.n_items), valid=lambda _: 0.0, run=RunContext(seed=seed))
-    return model
+from .conftest import fit, interactions
 
 
 def test_popularity_counts_listeners_not_plays():
-    train = pairs([0, 0, 1, 2, 2], [1, 3, 1, 1, 0], 3, 5, count=[1, 900, 1, 1, 1])
-    scores = fitted("popularity", train).score(np.array([2, 0], np.int32))
+    train = interactions([0, 0, 1, 2, 2], [1, 3, 1, 1, 0], 3, 5, count=[1, 900, 1, 1, 1])
+    scores = fit("popularity", train).score(np.array([2, 0], np.int32))
     assert scores.tolist() == [[1, 3, 0, 1, 0]] * 2  # tracks without listeners, cold ones among them: 0
 
 
-def test_popularity_of_a_large_catalogue_takes_no_room():
-    train = pairs([0], [5], 1, 200_000)
-    scores = fitted("popularity", train).score(np.zeros(20_000, np.int32))
+def test_popularity_of_a_large_catalogue_needs_no_memory():
+    train = interactions([0], [5], 1, 200_000)
+    scores = fit("popularity", train).score(np.zeros(20_000, np.int32))
     assert scores.shape == (20_000, 200_000)
     assert scores.strides[0] == 0
     assert not scores.flags.writeable
@@ -65,9 +22,9 @@ def test_popularity_of_a_large_catalogue_takes_no_room():
 
 def test_popularity_ranks_cold_tracks_by_the_seed_alone():
     """The chance level of cold tracks, by the same code as every model."""
-    train = pairs([0, 1, 1], [0, 0, 1], 2, 60)
+    train = interactions([0, 1, 1], [0, 0, 1], 2, 60)
     cold = Candidates("cold", np.arange(60) >= 2)
-    model, users = fitted("popularity", train), np.array([0, 1], np.int32)
+    model, users = fit("popularity", train), np.array([0, 1], np.int32)
     lists = [rank(model.score, users, history=train, candidates=[cold], k=10, seed=s).topk["cold"] for s in (0, 1)]
     assert (lists[0][0] == lists[0][1]).all()
     assert (lists[0] != lists[1]).any()
@@ -75,7 +32,7 @@ def test_popularity_ranks_cold_tracks_by_the_seed_alone():
 
 @pytest.fixture(scope="module")
 def random():
-    return fitted("random", pairs([0], [0], 300, 2_000))
+    return fit("random", interactions([0], [0], 300, 2_000))
 
 
 USERS = np.arange(300, dtype=np.int32)
@@ -92,9 +49,9 @@ def test_random_scores_are_uniform(random):
     assert ((counts - n / 64) ** 2 / (n / 64)).sum() < 63 + 5 * np.sqrt(2 * 63)
 
 
-def test_random_rows_columns_and_seeds_know_nothing_of_each_other(random):
+def test_random_rows_columns_and_seeds_are_independent(random):
     scores = random.score(USERS).astype(np.float64)
-    other = fitted("random", pairs([0], [0], 300, 2_000), seed=1).score(USERS)
+    other = fit("random", interactions([0], [0], 300, 2_000), seed=1).score(USERS)
     by_row = np.corrcoef(scores)
     assert np.abs(by_row[np.triu_indices(300, 1)]).max() < 6 / np.sqrt(2_000)
     for left, right in ((scores[:, 1:], scores[:, :-1]), (scores[1:], scores[:-1]), (scores, other)):
@@ -103,7 +60,9 @@ def test_random_rows_columns_and_seeds_know_nothing_of_each_other(random):
 
 
 def test_each_track_comes_first_equally_often(random):
-    first = np.bincount(fitted("random", pairs([0], [0], 6_000, 20)).score(np.arange(6_000)).argmax(1), minlength=20)
+    first = np.bincount(
+        fit("random", interactions([0], [0], 6_000, 20)).score(np.arange(6_000)).argmax(1), minlength=20
+    )
     assert ((first - 300) ** 2 / 300).sum() < 19 + 5 * np.sqrt(2 * 19)
 
 
@@ -112,9 +71,9 @@ def test_a_random_row_depends_on_seed_and_listener_alone(random):
     some = np.array([271, 3, 3, 0], np.int32)
     assert np.array_equal(random.score(some), every[some])
     assert np.array_equal(np.concatenate([random.score(USERS[i : i + 1]) for i in range(5)]), every[:5])
-    more = pairs([0, 299, 299], [5, 6, 7], 300, 2_000, count=[3, 1, 2])
-    assert np.array_equal(fitted("random", more).score(USERS), every)
-    assert not np.array_equal(fitted("random", more, seed=1).score(USERS), every)
+    more = interactions([0, 299, 299], [5, 6, 7], 300, 2_000, count=[3, 1, 2])
+    assert np.array_equal(fit("random", more).score(USERS), every)
+    assert not np.array_equal(fit("random", more, seed=1).score(USERS), every)
 
 
 def mix(x):
@@ -126,7 +85,7 @@ def mix(x):
 
 
 def test_random_numbers_are_the_same_everywhere():
-    scores = fitted("random", pairs([0], [0], 9, 5), seed=42).score(np.array([0, 8], np.int32))
+    scores = fit("random", interactions([0], [0], 9, 5), seed=42).score(np.array([0, 8], np.int32))
     expected = [[(mix(mix(user * 5 + item) ^ mix(42)) >> 40) / 2**24 for item in range(5)] for user in (0, 8)]
     assert scores.tolist() == expected
     assert mix(0) == 0xE220A8397B1DCDAF  # the first number of the published generator from state 0

@@ -7,10 +7,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from bench.protocols import Interactions, Plays
-from bench_recommenders._items import ItemPlan
-from bench_recommenders._losses import chunked
-from bench_recommenders._network import Network
-from bench_recommenders._sequences import Histories, cloze, final, shifted
+from bench_recommenders.sequential.batches import Histories, cloze, final, shifted
+from bench_recommenders.sequential.encoder import SequenceNetwork
+from bench_recommenders.sequential.item_encoder import ItemEncoder, ItemEncoderConfig
+from bench_recommenders.sequential.losses import chunked
 
 V, D, LONGEST = 60, 16, 40
 
@@ -24,9 +24,17 @@ def histories(n=24, seed=0):
 
 def network(style, mode="trainable"):
     torch.manual_seed(0)
-    plan = ItemPlan("none", mode, D, normalize=False, bound=0.5, extra=2 if style == "bert" else 0)
-    net = Network(
-        torch.randn(V, D), plan, style, positions=LONGEST + 1, layers=2, heads=2, ffn=24, dropout=0.1, norm_inputs=False
+    config = ItemEncoderConfig("none", mode, D, normalize=False, bound=0.5, extra=2 if style == "bert" else 0)
+    net = SequenceNetwork(
+        torch.randn(V, D),
+        config,
+        style,
+        positions=LONGEST + 1,
+        layers=2,
+        heads=2,
+        ffn=24,
+        dropout=0.1,
+        norm_inputs=False,
     )
     for parameter in net.parameters():  # nothing stays at 0 or 1, so nothing can be left out
         nn.init.normal_(parameter, mean=0.1, std=0.3)
@@ -149,7 +157,7 @@ def test_all_plays_are_the_sequence_where_the_split_keeps_them():
         assert found.token.tolist() == token
 
 
-def test_hidden_shares_are_as_asked():
+def test_masked_shares_are_those_of_the_settings():
     lengths = np.full(400, 25)
     data = Histories(np.concatenate([[0], np.cumsum(lengths)]), np.arange(lengths.sum()) % V)
     torch.manual_seed(0)
@@ -163,10 +171,8 @@ def test_hidden_shares_are_as_asked():
 
 
 def test_delta_stays_within_its_bound():
-    from bench_recommenders._items import ItemSide
-
     base = torch.randn(V, D)
-    side = ItemSide(base, ItemPlan("none", "delta", D, normalize=False, bound=0.25, extra=0))
+    side = ItemEncoder(base, ItemEncoderConfig("none", "delta", D, normalize=False, bound=0.25, extra=0))
     assert torch.equal(side()[1], base)
     with torch.no_grad():
         side.free.normal_(std=10.0)

@@ -1,17 +1,11 @@
-from functools import cache
-
 import numpy as np
 import pytest
 
 import bench_recommenders.knn as module
-from bench.data.split import GlobalTemporal, make
-from bench.data.synthetic import planted
 from bench.errors import BenchError
-from bench.items import ItemTable
-from bench.metrics import Truth, chance, evaluate
-from bench.protocols import Interactions, RunContext
-from bench.rank import Candidates, rank
-from bench.registry import create
+from bench.protocols import Interactions
+
+from .conftest import PlantedWorld, fit, item_table
 
 DAY = 86_400
 
@@ -29,24 +23,12 @@ def history(lengths, n_items, seed=0):
     return Interactions(user, item, first, last, count, len(lengths), n_items)
 
 
-def table(vectors, ids=None):
-    n = len(vectors)
-    hot = np.ones(n, np.bool_)
-    return ItemTable(ids or [f"{i:05d}" for i in range(n)], np.array(vectors, np.float32), hot.copy(), hot, {})
-
-
 def vectors(n, dim, seed=1):
     """Vectors of unlike length around a common centre, two of them zero."""
     rng = np.random.default_rng(seed)
     found = (rng.standard_normal((n, dim)) + 0.3) * rng.lognormal(0, 1, (n, 1))
     found[[2, 5]] = 0
     return found.astype(np.float32)
-
-
-def fitted(spec, train, items, lane="corrected"):
-    model = create("recommenders", spec, lane=lane)
-    model.fit(train, items, valid=lambda _: 0.0, run=RunContext())
-    return model
 
 
 def cosine(a, b):
@@ -90,7 +72,7 @@ def test_it_equals_brute_force(monkeypatch, profile, weight, half_life, block):
     monkeypatch.setattr(module, "BLOCK", block)  # also smaller than a listener's history
     train, x = history(LENGTHS, 40), vectors(40, 6)
     spec = f"knn:profile={profile},weight={weight},half_life={half_life}"
-    scores = fitted(spec, train, table(x)).score(np.arange(train.n_users, dtype=np.int32))
+    scores = fit(spec, train, item_table(x)).score(np.arange(train.n_users, dtype=np.int32))
     expected = brute(train, x, profile=profile, weight=weight, half_life=half_life)
     assert scores.dtype == np.float32
     np.testing.assert_allclose(scores, expected, atol=3e-6)
@@ -99,14 +81,14 @@ def test_it_equals_brute_force(monkeypatch, profile, weight, half_life, block):
 @pytest.mark.parametrize("profile", ["mean", "mean_normalized", "max"])
 def test_other_vectors_are_scored_against_the_profiles_of_the_first(profile):
     train, x, other = history(LENGTHS, 40), vectors(40, 6), vectors(40, 6, seed=9)
-    model = fitted(f"knn:profile={profile}", train, table(x))
-    scores = model.score(np.arange(train.n_users, dtype=np.int32), table(other))
+    model = fit(f"knn:profile={profile}", train, item_table(x))
+    scores = model.score(np.arange(train.n_users, dtype=np.int32), item_table(other))
     np.testing.assert_allclose(scores, brute(train, x, profile=profile, other=other), atol=3e-6)
 
 
 def test_listeners_in_any_order_and_number():
     train, x = history(LENGTHS, 40), vectors(40, 6)
-    model = fitted("knn", train, table(x))
+    model = fit("knn", train, item_table(x))
     every = model.score(np.arange(train.n_users, dtype=np.int32))
     some = np.array([7, 0, 4], np.int32)
     np.testing.assert_allclose(model.score(some), every[some], atol=1e-6)
@@ -116,28 +98,15 @@ def test_listeners_in_any_order_and_number():
 def test_published_is_the_cosine_to_the_mean_of_raw_vectors():
     """Tamm & Aljanaki 2024: the loudest vectors count most."""
     train, x = history(LENGTHS, 40), vectors(40, 6)
-    scores = fitted("knn", train, table(x), lane="published").score(np.arange(train.n_users, dtype=np.int32))
-    assert np.array_equal(scores, fitted("knn:profile=mean", train, table(x)).score(np.arange(9, dtype=np.int32)))
+    scores = fit("knn", train, item_table(x), lane="published").score(np.arange(train.n_users, dtype=np.int32))
+    assert np.array_equal(scores, fit("knn:profile=mean", train, item_table(x)).score(np.arange(9, dtype=np.int32)))
     for user in (0, 1, 4, 7):
         mean = x[train.item[train.user == user]].mean(axis=0)
         norms = np.linalg.norm(x, axis=1)
         expected = x @ mean / np.where(norms == 0, 1, norms) / np.linalg.norm(mean)
         np.testing.assert_allclose(scores[user], expected, atol=1e-6)
-    corrected = fitted("knn", train, table(x)).score(np.arange(9, dtype=np.int32))
+    corrected = fit("knn", train, item_table(x)).score(np.arange(9, dtype=np.int32))
     assert np.abs(scores[4] - corrected[4]).max() > 0.1  # it is another model
-
-
-@pytest.mark.parametrize("setting", ["profile=max", "profile=mean_normalized", "weight=count", "half_life=30"])
-def test_the_published_lane_has_no_settings(setting):
-    with pytest.raises(BenchError, match="the published KNN is the cosine to the plain mean"):
-        create("recommenders", f"knn:{setting}", lane="published")
-    create("recommenders", "knn:profile=mean", lane="published")
-
-
-@pytest.mark.parametrize("days", ["0", "-3"])
-def test_a_half_life_is_positive(days):
-    with pytest.raises(BenchError, match="half_life must be a positive number of days"):
-        create("recommenders", f"knn:half_life={days}")
 
 
 def test_a_half_life_halves():
@@ -145,7 +114,7 @@ def test_a_half_life_halves():
     x = np.eye(3, dtype=np.float32)
     last = np.array([0, 10 * DAY])
     train = Interactions(np.zeros(2, np.int32), np.array([0, 1], np.int32), last, last, np.ones(2, np.int32), 1, 3)
-    scores = fitted("knn:half_life=10", train, table(x)).score(np.zeros(1, np.int32))[0]
+    scores = fit("knn:half_life=10", train, item_table(x)).score(np.zeros(1, np.int32))[0]
     assert scores[1] == pytest.approx(2 * scores[0])
     assert scores[2] == 0
 
@@ -155,13 +124,13 @@ def test_a_listener_who_stopped_long_ago_still_has_a_profile():
     last = np.array([0, 10 * DAY, 400 * DAY])
     user, item = np.array([0, 0, 1], np.int32), np.array([0, 1, 2], np.int32)
     train = Interactions(user, item, last, last, np.ones(3, np.int32), 2, 3)
-    scores = fitted("knn:half_life=2", train, table(x)).score(np.zeros(1, np.int32))[0]
+    scores = fit("knn:half_life=2", train, item_table(x)).score(np.zeros(1, np.int32))[0]
     assert scores[1] > scores[0] > scores[2]
 
 
 def test_a_table_of_no_columns_is_refused():
     with pytest.raises(BenchError, match="knn needs item vectors: give an --extractor other than none"):
-        fitted("knn", history(LENGTHS, 40), table(np.zeros((40, 0))))
+        fit("knn", history(LENGTHS, 40), item_table(np.zeros((40, 0))))
 
 
 def test_permuted_ids_give_permuted_scores():
@@ -171,40 +140,29 @@ def test_permuted_ids_give_permuted_scores():
     moved = Interactions(train.user, place[train.item], train.first, train.last, train.count, 30, 40)
     users = np.arange(30, dtype=np.int32)
     for spec in ("knn", "knn:profile=max", "knn:profile=mean,weight=count"):
-        straight = fitted(spec, train, table(x)).score(users)
-        np.testing.assert_allclose(fitted(spec, moved, table(x[order])).score(users), straight[:, order], atol=2e-6)
+        straight = fit(spec, train, item_table(x)).score(users)
+        np.testing.assert_allclose(fit(spec, moved, item_table(x[order])).score(users), straight[:, order], atol=2e-6)
 
 
-@cache
-def world():
-    made = planted(400, 600, 16, seed=4, plays=40_000)
-    return made, make(made.listens.lazy(), GlobalTemporal(cut=made.cut.isoformat()))
+@pytest.fixture(scope="module")
+def found():
+    """NDCG@10 of each planted table and of a random order, by candidate set."""
+    world = PlantedWorld(400, 600, 16, seed=4, plays=40_000)
+    measured = {name: world.measure("knn", name, 10) for name in ("oracle", "aligned", "noisy", "shuffled")}
+    values = {
+        name: {which: each.metrics[which]["ndcg@10"] for which in ("hot", "cold")} for name, each in measured.items()
+    }
+    return values | {"chance": {which: measured["aligned"].chance[which]["ndcg@10"] for which in ("hot", "cold")}}
 
 
-def ndcg(name, where):
-    """NDCG@10 over test users on a planted table, and that of a random order."""
-    made, split = world()
-    rows = np.searchsorted(np.array(made.ids), np.array(split.items))
-    model = fitted("knn", split.train, table(made.tables[name][rows], split.items))
-    users, indptr, item = split.truth("test", where)
-    mask = split.candidates("test", where)
-    ranking = rank(model.score, users, history=split.train, candidates=[Candidates(where, mask)], k=10, seed=0)
-    truth = Truth(indptr, item)
-    seen = [int(mask[split.train.item[split.train.user == u]].sum()) for u in users]
-    level = chance(int(mask.sum()) - np.array(seen), truth.sizes, (10,))["ndcg@10"]
-    return float(evaluate(ranking.topk[where], truth, (10,))["ndcg@10"].mean()), level
+@pytest.mark.parametrize("which", ["hot", "cold"])
+def test_planted_truth_is_found_in_the_order_of_its_merit(found, which):
+    assert found["oracle"][which] > found["aligned"][which] > found["noisy"][which]
+    assert found["aligned"][which] > 2 * found["chance"][which]
 
 
-@pytest.mark.parametrize("where", ["hot", "cold"])
-def test_planted_truth_is_found_in_the_order_of_its_merit(where):
-    found = {name: ndcg(name, where)[0] for name in ("oracle", "aligned", "noisy")}
-    assert found["oracle"] > found["aligned"] > found["noisy"]
-    assert found["aligned"] > 2 * ndcg("aligned", where)[1]
-
-
-@pytest.mark.parametrize("where", ["hot", "cold"])
-def test_shuffled_rows_are_chance(where):
+@pytest.mark.parametrize("which", ["hot", "cold"])
+def test_shuffled_rows_are_chance(found, which):
     """The proof that rows of the table and items of the log belong together."""
-    straight, level = ndcg("aligned", where)
-    mixed, _ = ndcg("shuffled", where)
-    assert abs(mixed - level) < 0.15 * (straight - level)
+    straight, level = found["aligned"][which], found["chance"][which]
+    assert abs(found["shuffled"][which] - level) < 0.15 * (straight - level)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bench_recommenders import _losses
+from bench_recommenders.sequential import losses
 
 
 def setting(m=37, v=101, d=8, scale=1.0, seed=0):
@@ -21,8 +21,8 @@ def gradients(value, *inputs):
 @pytest.mark.parametrize("rows", [1, 7, 37, 1000])
 def test_chunked_is_full_with_its_gradients(rows):
     states, table, target = setting()
-    one = _losses.full(states, table, target)
-    two = _losses.chunked(states, table, target, size=rows * 4 * len(table))
+    one = losses.full(states, table, target)
+    two = losses.chunked(states, table, target, size=rows * 4 * len(table))
     assert two.item() == pytest.approx(one.item(), rel=1e-6)
     for a, b in zip(gradients(3 * one, states, table), gradients(3 * two, states, table), strict=True):
         assert (a - b).abs().max() <= 1e-5 * a.abs().max()
@@ -30,22 +30,22 @@ def test_chunked_is_full_with_its_gradients(rows):
 
 def test_a_frozen_table_gets_no_gradient_and_costs_none():
     states, table, target = setting()
-    value = _losses.chunked(states, table.detach(), target)
+    value = losses.chunked(states, table.detach(), target)
     (found,) = gradients(value, states)
-    (wanted,) = gradients(_losses.full(states, table.detach(), target), states)
+    (wanted,) = gradients(losses.full(states, table.detach(), target), states)
     assert torch.allclose(found, wanted, atol=1e-7)
 
 
-def test_hopeless_targets_are_measured_exactly():
+def test_targets_of_tiny_probability_have_an_exact_loss():
     states, table, target = setting(scale=60.0)
-    one, two = (f(states, table, target) for f in (_losses.full, _losses.chunked))
+    one, two = (f(states, table, target) for f in (losses.full, losses.chunked))
     assert one.item() > 100  # probabilities underflow
     assert two.item() == pytest.approx(one.item(), rel=1e-6)
 
 
 def test_bfloat16_is_near_and_not_exact():
     states, table, target = setting(m=200, d=64, scale=0.3)
-    one, two = _losses.full(states, table, target), _losses.chunked(states, table, target, bf16=True)
+    one, two = losses.full(states, table, target), losses.chunked(states, table, target, bf16=True)
     assert one.item() != two.item()
     assert two.item() == pytest.approx(one.item(), rel=1e-2)
     for a, b in zip(gradients(one, states, table), gradients(two, states, table), strict=True):
@@ -55,8 +55,8 @@ def test_bfloat16_is_near_and_not_exact():
 def test_sampling_everything_once_is_the_full_softmax():
     states, table, target = setting()
     everything = torch.arange(len(table))
-    one = _losses.full(states, table, target)
-    two = _losses.sampled(states, table, target, everything, torch.zeros(len(table)))
+    one = losses.full(states, table, target)
+    two = losses.sampled(states, table, target, everything, torch.zeros(len(table)))
     assert two.item() == pytest.approx(one.item(), rel=1e-6)
     for a, b in zip(gradients(one, states, table), gradients(two, states, table), strict=True):
         assert torch.allclose(a, b, atol=1e-6)
@@ -66,9 +66,9 @@ def test_uniform_sampling_with_its_correction_comes_near_the_full_softmax():
     states, table, target = setting(scale=0.5)
     drawn = torch.randint(len(table), (20_000,))
     log_expected = torch.full((len(drawn),), math.log(len(drawn) / len(table)))
-    found = _losses.sampled(states, table, target, drawn, log_expected)
-    assert found.item() == pytest.approx(_losses.full(states, table, target).item(), rel=0.01)
-    uncorrected = _losses.sampled(states, table, target, drawn, torch.zeros(len(drawn)))
+    found = losses.sampled(states, table, target, drawn, log_expected)
+    assert found.item() == pytest.approx(losses.full(states, table, target).item(), rel=0.01)
+    uncorrected = losses.sampled(states, table, target, drawn, torch.zeros(len(drawn)))
     assert uncorrected.item() > found.item() + 3
 
 
@@ -76,7 +76,7 @@ def test_uniform_sampling_with_its_correction_comes_near_the_full_softmax():
 def test_gbce_is_binary_cross_entropy_of_the_transformed_score(t):
     states, table, target = setting()
     drawn = torch.randperm(len(table))[:20]
-    found = _losses.gbce(states, table, target, drawn, t)
+    found = losses.gbce(states, table, target, drawn, t)
     # As published: p -> log(1 / (p^-beta - 1)) in float64, then the usual loss, target and negatives alike.
     alpha = len(drawn) / (len(table) - 1)
     beta = alpha * (t * (1 - 1 / alpha) + 1 / alpha)
@@ -93,6 +93,6 @@ def test_gbce_is_binary_cross_entropy_of_the_transformed_score(t):
 
 def test_gbce_stays_finite_where_the_transform_overflows():
     states, table, target = setting(scale=200.0)
-    value = _losses.gbce(states, table, target, torch.arange(20), 0.75)
+    value = losses.gbce(states, table, target, torch.arange(20), 0.75)
     assert math.isfinite(value.item())
     assert all(g.isfinite().all() for g in gradients(value, states, table))

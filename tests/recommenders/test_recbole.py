@@ -1,4 +1,4 @@
-"""The bridge to RecBole: what it hands over, how it fails, and, where RecBole is installed, whole runs.
+"""RecBole: the files it gets, errors, and, where RecBole is installed, whole runs.
 
 A run needs RecBole 1.2.1 here, or in another environment whose interpreter RECBOLE_PYTHON names.
 """
@@ -26,9 +26,7 @@ from bench.protocols import Interactions, Plays, RunContext
 from bench.registry import create, get, install_line
 from bench.run.recommend.evaluate import measure
 from bench.testing import RecommenderContract
-from bench_recommenders import _recbole_child as child
-from bench_recommenders import _recbole_data as data
-from bench_recommenders import _recbole_process as process
+from bench_recommenders.recbole import files, process, worker_model
 
 HERE = importlib.util.find_spec("recbole") is not None
 PYTHON = sys.executable if HERE else os.environ.get("RECBOLE_PYTHON", "")
@@ -59,21 +57,21 @@ def log(plays=None):
 
 
 def test_training_rows_become_an_atomic_file(tmp_path):
-    rows = data.rows(log(), None, sequential=True)
-    data.write(tmp_path, rows, {"model": "SASRec"}, None, np.ones(6, bool))
+    rows = files.training_rows(log(), None, sequential=True)
+    files.write(tmp_path, rows, {"model": "SASRec"}, None, np.ones(6, bool))
     text = (tmp_path / "bench" / "bench.train.inter").read_text().splitlines()
     assert text[0] == "user_id:token\titem_id:token\ttimestamp:float"
     assert text[1:] == ["0\t3\t5", "0\t1\t9", "1\t4\t2", "1\t0\t2", "1\t3\t1600000001", "2\t1\t7"]
     assert np.load(tmp_path / "item.npy").tolist() == [3, 1, 4, 0, 3, 1]
-    assert json.loads((tmp_path / "asked.json").read_text()) == {"model": "SASRec"}
+    assert json.loads((tmp_path / "request.json").read_text()) == {"model": "SASRec"}
     assert not (tmp_path / "vectors.npy").exists()
 
 
 def test_general_models_need_no_times_and_items_without_vectors_are_left_out(tmp_path):
     known = np.array([True, True, True, False, True, True])
-    rows = data.rows(log(), known, sequential=False)
+    rows = files.training_rows(log(), known, sequential=False)
     vectors = np.eye(6, 2, dtype=np.float32)
-    data.write(tmp_path, rows, {}, vectors, known)
+    files.write(tmp_path, rows, {}, vectors, known)
     frame = pl.read_csv(tmp_path / "bench" / "bench.train.inter", separator="\t")
     assert frame.columns == ["user_id:token", "item_id:token"]
     assert frame["item_id:token"].to_list() == [1, 4, 0, 1]
@@ -82,16 +80,16 @@ def test_general_models_need_no_times_and_items_without_vectors_are_left_out(tmp
 
 def test_sequential_models_read_every_play_where_the_split_keeps_them():
     plays = Plays(np.array([0, 0, 0], np.int32), np.array([3, 3, 1], np.int32), np.array([1, 2, 3], np.int64))
-    assert data.rows(log(plays), None, sequential=True).item.tolist() == [3, 3, 1]
-    assert len(data.rows(log(plays), None, sequential=False).item) == 6
+    assert files.training_rows(log(plays), None, sequential=True).item.tolist() == [3, 3, 1]
+    assert len(files.training_rows(log(plays), None, sequential=False).item) == 6
 
 
 def test_the_last_items_of_each_user_are_padded_behind():
     histories = np.array([0, 2, 5, 6, 6]), np.array([4, 2, 5, 1, 4, 2])
-    found = child.latest(histories, np.array([1, 0, 3]), 2)
+    found = worker_model.latest(histories, np.array([1, 0, 3]), 2)
     assert found["item_id_list"].tolist() == [[1, 4], [4, 2], [0, 0]]
     assert found["item_length"].tolist() == [2, 2, 0]
-    assert child.inverse(np.array([4, 0, 2]), 6).tolist() == [2, 0, 3, 0, 1, 0]
+    assert worker_model.inverse(np.array([4, 0, 2]), 6).tolist() == [2, 0, 3, 0, 1, 0]
 
 
 def test_a_table_projects_lookups_and_competitors_alike():
@@ -99,14 +97,14 @@ def test_a_table_projects_lookups_and_competitors_alike():
 
     torch.manual_seed(0)
     rows = torch.randn(5, 3)
-    table = child.Table(rows.clone(), 2, 0, trainable=False)
+    table = worker_model.ItemEmbedding(rows.clone(), 2, 0, trainable=False)
     few, many = torch.tensor([[1, 4]]), torch.tensor([[1, 4, 2], [3, 3, 1]])
     assert torch.allclose(table(few), table.weight[few])
     assert torch.allclose(table(many), table.weight[many])
     table(many).sum().backward()
     assert table.rows.grad is None
     assert table.project.weight.grad.abs().sum() > 0
-    table.competitors = torch.zeros(9, 2)
+    table.candidates = torch.zeros(9, 2)
     assert table.weight.shape == (9, 2)
     assert table(few).abs().sum() > 0
 
@@ -118,45 +116,39 @@ SASREC = {"hidden_size": "64", "n_heads": "2", "n_layers": "2", "loss_type": "CE
 
 def test_parameters_are_read_as_json_or_words():
     text = 'n_layers=1,loss_type=BPR,weight_decay=1e-4,clip_grad_norm={"max_norm": 5, "norm_type": 2}'
-    assert data.parameters(text, "SASRec", SASREC, "hidden_size") == {
+    assert files.parameters(text, "SASRec", SASREC, "hidden_size") == {
         "n_layers": 1,
         "loss_type": "BPR",
         "weight_decay": 1e-4,
         "clip_grad_norm": {"max_norm": 5, "norm_type": 2},
     }
-    assert data.parameters("", "SASRec", SASREC, "hidden_size") == {}
+    assert files.parameters("", "SASRec", SASREC, "hidden_size") == {}
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("n_layer=1", "SASRec has no parameter 'n_layer'. Did you mean 'n_layers'"),
-        ("benchmark_filename=x", "has no parameter 'benchmark_filename'"),
-        ("hidden_size=32", "say width="),
-        ("loss_type=exit()", "neither JSON nor a word"),
+        ("n_layer=1", "SASRec .*'n_layer'.*'n_layers'"),
+        ("benchmark_filename=x", "SASRec .*'benchmark_filename'"),
+        ("hidden_size=32", "hidden_size: .*width="),
+        ("loss_type=exit()", r"loss_type=exit\(\)"),
     ],
 )
 def test_parameters_that_cannot_be(text, said):
-    with pytest.raises(BenchError, match=said.replace("(", r"\(").replace(")", r"\)")):
-        data.parameters(text, "SASRec", SASREC, "hidden_size")
+    with pytest.raises(BenchError, match=said):
+        files.parameters(text, "SASRec", SASREC, "hidden_size")
 
 
 def test_a_model_is_as_wide_as_the_vectors_where_it_can_be():
-    assert data.width_of(104, None, "SASRec", SASREC, "hidden_size") == (104, "")
-    assert data.width_of(104, 32, "SASRec", SASREC, "hidden_size") == (32, "")
-    assert data.width_of(0, None, "SASRec", SASREC, "hidden_size") == (None, "")
-    width, note = data.width_of(753, None, "SASRec", SASREC, "hidden_size")
+    assert files.width_of(104, None, "SASRec", SASREC, "hidden_size") == (104, "")
+    assert files.width_of(104, 32, "SASRec", SASREC, "hidden_size") == (32, "")
+    assert files.width_of(0, None, "SASRec", SASREC, "hidden_size") == (None, "")
+    width, note = files.width_of(753, None, "SASRec", SASREC, "hidden_size")
     assert width is None
     assert "2 heads do not divide" in note
     with pytest.raises(BenchError, match="n_heads=2 of SASRec does not divide width=33"):
-        data.width_of(0, 33, "SASRec", SASREC, "hidden_size")
-    assert data.width_key({"embedding_size": "64", "hidden_size": "128"}) == "embedding_size"
-
-
-@pytest.mark.parametrize("wrong", ["width=0", "epochs=-1", "every=0", "patience=-1", "vectors=thawed", "max_len=x"])
-def test_settings_that_cannot_be(wrong):
-    with pytest.raises(BenchError, match=wrong.partition("=")[0]):
-        create("recommenders", f"recbole:SASRec,{wrong}")
+        files.width_of(0, 33, "SASRec", SASREC, "hidden_size")
+    assert files.width_key({"embedding_size": "64", "hidden_size": "128"}) == "embedding_size"
 
 
 def test_it_needs_a_model():
@@ -183,7 +175,7 @@ def bare(tmp_path):
     return path
 
 
-def test_the_exact_commands_are_said_when_recbole_is_absent(bare):
+def test_the_install_commands_are_given_when_recbole_is_absent(bare):
     said = f"{bare} -m pip install --no-deps recbole==1.2.1"
     with pytest.raises(BenchError, match=r"recbole needs .*recbole.*which .*bare-python does not have") as raised:
         create("recommenders", f"recbole:SASRec,python={bare}")
@@ -192,12 +184,12 @@ def test_the_exact_commands_are_said_when_recbole_is_absent(bare):
 
 
 @pytest.mark.skipif(HERE, reason="RecBole is installed here")
-def test_the_registry_says_so_for_this_interpreter():
+def test_the_registry_gives_them_for_this_interpreter():
     with pytest.raises(BenchError, match=r"recbole needs recbole: pip install .* --no-deps recbole==1\.2\.1"):
         create("recommenders", "recbole:SASRec")
 
 
-def test_an_interpreter_that_is_none():
+def test_a_missing_interpreter_is_an_error():
     with pytest.raises(BenchError, match="python=/nowhere/python cannot be used"):
         create("recommenders", "recbole:SASRec,python=/nowhere/python")
 
@@ -205,13 +197,11 @@ def test_an_interpreter_that_is_none():
 def test_a_process_that_fails_says_why_and_leaves_nothing(tmp_path):
     folder = tmp_path / "work"
     folder.mkdir()
-    (folder / "asked.json").write_text("{}")
+    (folder / "request.json").write_text("{}")
     started = process.Process(sys.executable, folder, "cpu", "recbole:SASRec")
     started.start()
-    with pytest.raises(
-        BenchError, match=r"recbole:SASRec failed in its own process: FileNotFoundError: .*user.npy"
-    ) as raised:
-        started.answer()
+    with pytest.raises(BenchError, match=r"recbole:SASRec .* KeyError: 'seconds'") as raised:
+        started.receive()
     assert "Traceback" in str(raised.value)
     assert not folder.exists()
 
@@ -223,7 +213,7 @@ def test_a_process_that_is_killed_says_so(bare, tmp_path):
     started = process.Process(str(bare), folder, "cpu", "recbole:BPR")
     started.start()
     with pytest.raises(BenchError, match=r"killed by signal 9\n  out of luck"):
-        started.answer()
+        started.receive()
 
 
 # -- with RecBole ---------------------------------------------------------------------------------------
@@ -232,23 +222,11 @@ MODELS = ["BPR", "LightGCN", "SASRec", "BERT4Rec", "GRU4Rec"]
 
 
 @real
-class TestGeneral(RecommenderContract):
-    spec = f"recbole:BPR,{SMALL}{WHERE}"
-
-
-@real
-class TestGraph(RecommenderContract):
-    spec = f"recbole:LightGCN,{SMALL},vectors=trainable{WHERE}"
-
-
-@real
-class TestSequential(RecommenderContract):
-    spec = f"recbole:SASRec,{SMALL},width=8{WHERE}"
-
-
-@real
-class TestWithoutVectors(RecommenderContract):
-    spec = f"recbole:GRU4Rec,{SMALL},vectors=none{WHERE}"
+@pytest.mark.parametrize("spec", ["BPR", "LightGCN,vectors=trainable", "SASRec,width=8", "GRU4Rec,vectors=none"])
+def test_it_keeps_the_contract(spec):
+    contract = type("Contract", (RecommenderContract,), {"spec": f"recbole:{spec},{SMALL}{WHERE}"})()
+    for check in [name for name in dir(contract) if name.startswith("test_")]:
+        getattr(contract, check)()
 
 
 @real
@@ -308,18 +286,18 @@ def test_vectors_belong_to_their_tracks(world, spec):
 
 
 EQUAL = """
-import importlib.util, json, sys
+import json, sys
 import numpy as np, torch
-spec = importlib.util.spec_from_file_location("child", sys.argv[1])
-child = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(child)
+sys.path.insert(0, sys.argv[1])
+from worker import Worker
 
 class Silent:
-    def say(self, *_, **__): pass
-    def hear(self): return {"do": "go on", "value": 0.5}, b""
+    def send(self, *_, **__): pass
+    def receive(self): return {"do": "continue", "value": 0.5}, b""
 
-work = child.Work(Silent(), json.load(open("asked.json")))
-work.train()
+worker = Worker(Silent(), json.load(open("request.json")))
+worker.train()
+work = worker.model
 user, item, users = np.load("user.npy"), np.load("item.npy"), np.arange(0, 40, dtype=np.int32)
 from recbole.data.interaction import Interaction
 dataset, longest, rows = work.dataset, work.config["MAX_ITEM_LIST_LENGTH"], []
@@ -329,15 +307,15 @@ for u in users:
     batch["item_id_list"] = torch.tensor([last + [0] * (longest - len(last))])
     batch["item_length"] = torch.tensor([len(last)])
     with torch.no_grad():
-        own = work.model.eval().full_sort_predict(Interaction(batch)).view(-1).numpy()
-    rows.append([own[dataset.token2id("item_id", str(i))] for i in range(work.asked["n_items"]) if i in item])
+        own = work.network.eval().full_sort_predict(Interaction(batch)).view(-1).numpy()
+    rows.append([own[dataset.token2id("item_id", str(i))] for i in range(work.request["n_items"]) if i in item])
 heard = np.unique(item)
 with work.widened():
     wide = work.scores(users)
 np.testing.assert_allclose(wide[:, heard], rows, rtol=1e-4, atol=1e-5)
-given, table = np.load("vectors.npy"), work.table.rows.numpy()
+given, table = np.load("vectors.npy"), work.embedding.rows.numpy()
 assert all(table[dataset.token2id("item_id", str(i))].tobytes() == given[i].tobytes() for i in heard), "table"
-cold = np.setdiff1d(np.arange(work.asked["n_items"]), heard)
+cold = np.setdiff1d(np.arange(work.request["n_items"]), heard)
 assert len(cold) and np.isfinite(wide[:, cold]).all() and np.ptp(wide[:, cold]) > 0, "cold"
 """
 
@@ -349,19 +327,18 @@ def test_scores_are_those_of_recbole_itself(world, name, tmp_path):
     model = create("recommenders", f"recbole:{name},{SMALL}{WHERE}")
     train, items = world[1].train, table(world, "aligned")
     vectors = model._vectors(items)
-    rows = data.rows(train, items.present, sequential=model._sequential)
-    data.write(tmp_path, rows, model._asked(train, vectors, RunContext()), vectors, items.present)
-    done = subprocess.run(
-        [PYTHON, "-c", EQUAL, child.__file__], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    rows = files.training_rows(train, items.present, sequential=model._sequential)
+    files.write(tmp_path, rows, model._request(train, vectors, RunContext()), vectors, items.present)
+    command = [PYTHON, "-c", EQUAL, str(Path(process.__file__).parent)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
 @real
 def test_frozen_vectors_that_changed_are_an_error(world):
     model = create("recommenders", f"recbole:BPR,{SMALL}{WHERE}")
-    honest = model._asked
-    model._asked = lambda *args: honest(*args) | {"vectors": "trainable"}
+    honest = model._request
+    model._request = lambda *args: honest(*args) | {"vectors": "trainable"}
     with pytest.raises(BenchError, match="BPR changed the frozen item vectors"):
         model.fit(world[1].train, table(world, "aligned"), valid=lambda _: 0.5, run=RunContext())
 

@@ -1,7 +1,7 @@
 """Softmax losses over a large catalogue: full without storing logits, sampled, and gBCE.
 
-All take states (M, d), a table (V, d) of competitors, and the row of the table (M,) to be found at each
-state; the score of a competitor is an inner product. All return the mean over the M states.
+All take states (M, d), a table (V, d) of competitors, and the target row (M,) of the table at each state; the
+score of a competitor is an inner product. All return the mean over the M states.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from ._memory import CHUNK
+from .memory import CHUNK
 
 _TINY = 1e-30
-"""Below this a probability has lost digits, and its logarithm is computed another way."""
+"""Below this a probability has lost digits, and its logarithm is computed in another way."""
 
 
 def full(states: torch.Tensor, table: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

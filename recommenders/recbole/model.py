@@ -21,28 +21,29 @@ from bench.errors import BenchError, did_you_mean
 from bench.fit import History
 from bench.protocols import NAMES, PROGRAM, Interactions, Items, Lane, Recommender, RunContext, Validator
 
-from . import _recbole_data as data
-from ._recbole_process import Process, gpu, install_line, probe
+from ..sequential.vocabulary import moments
+from . import files
+from .process import Process, gpu, inspect, install_line
 
 PRETRAINED = ("RaCT", "S3Rec")
-"""Models that RecBole trains in two runs."""
+"""Models that RecBole trains in two runs, which this recommender does not offer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecBoleSettings:
-    """A model of RecBole's, and how the bridge treats it; what is None is RecBole's own default.
+    """A model of RecBole and its training; None stands for RecBole's own default.
 
-    model : such as SASRec, as RecBole spells it
-    vectors : item vectors are the model's item embeddings, as they are (frozen) or to start from
+    model : RecBole's name of the model, such as SASRec
+    vectors : the item vectors are the model's item embeddings: as they are (frozen), or as their start
         (trainable); none: it learns embeddings of its own, as it does with ``--extractor none``
-    width : of the item embeddings; other vectors than of that width go through a learned linear projection.
-        By default the model is as wide as the vectors, where it can be
+    width : of the item embeddings; vectors of another width go through a learned linear projection. By
+        default the model is as wide as the vectors, where its heads allow that
     epochs, batch, rate : of RecBole's trainer
     patience : validations without a better NDCG after which training stops; 0: never
     every : epochs between validations
-    max_len : the latest tracks of a listener that a sequential model reads
+    max_len : how many of a user's latest tracks a sequential model reads
     params : RecBole's other parameters of the model, such as ``params=(n_layers=1,loss_type=BPR)``
-    python : interpreter of an environment with RecBole; by default the one that runs this
+    python : interpreter of an environment with RecBole; by default the current one
     """
 
     model: str
@@ -58,7 +59,7 @@ class RecBoleSettings:
     python: str | None = field(default=None, metadata=PROGRAM)
 
     def __post_init__(self) -> None:
-        """Reject what cannot be."""
+        """Reject numbers that are not positive."""
         for name in ("width", "epochs", "batch", "rate", "every", "max_len"):
             value = getattr(self, name)
             if value is not None and value <= 0:
@@ -70,19 +71,19 @@ class RecBoleSettings:
 class RecBole(Recommender):
     """Any general or sequential model of RecBole 1.2.1 (MIT licence): ``recbole:SASRec``, ``recbole:LightGCN``.
 
-    RecBole is handed the training rows as a pre-split atomic file, and only these: it trains, with its own
-    trainer and samplers, while splitting, validation and evaluation stay here. After each epoch it is asked
-    for scores and told the harness's NDCG, so that early stopping is on the same value as everybody's.
+    RecBole gets the training rows as a pre-split atomic file, and nothing else. It trains with its own trainer
+    and samplers; the split, validation and evaluation are the harness's. After each epoch the harness asks it
+    for scores and returns their NDCG, so early stopping uses the same value as for all other models.
 
-    Item vectors, centred and scaled to a root mean square length of 1 over the training items, are put in
-    ``item_embedding`` once the model's initialiser has run; that frozen ones come back unchanged is checked
-    by their bytes. RecBole sees no track that nobody heard, so none can be a negative. While scoring, the
-    table grows by their vectors; a model whose scores of the other tracks stay the same under that scores
-    them (a graph model: without neighbours), another does not, and the log says so. Without vectors they
-    have -inf.
+    Item vectors, centred and scaled to a root mean square length of 1 over the training items, replace
+    ``item_embedding`` after the model's initialiser has run; a hash checks that frozen ones stay unchanged.
+    RecBole does not know cold tracks, so none is drawn as a negative. For scoring, their vectors are appended
+    to the item embeddings. A model that still gives the other tracks the same scores then scores cold tracks,
+    too (a graph model without neighbours); for any other model, and without vectors, they score -inf, and the
+    log says so.
 
-    Vectors in `items` of `score` replace candidates; in a graph, where they are histories as well, both.
-    There are no checkpoints: RecBole's are pickles.
+    `items` in `score` replaces the vectors of the candidates; in a graph, whose nodes are histories as well,
+    it replaces both. There are no checkpoints: those of RecBole are pickles.
     """
 
     Settings = RecBoleSettings
@@ -99,7 +100,7 @@ class RecBole(Recommender):
     _process: Process
 
     def __init__(self, settings: RecBoleSettings) -> None:
-        """Look at the interpreter and the model's parameters; import nothing of RecBole.
+        """Check the interpreter and the model's parameters without importing RecBole.
 
         Raises
         ------
@@ -112,29 +113,29 @@ class RecBole(Recommender):
             self.needs = frozenset()
         if settings.python:
             self.requires = ()
-        if settings.python or importlib.util.find_spec("recbole"):  # else the registry says what is missing
-            self._look()
+        if settings.python or importlib.util.find_spec("recbole"):  # else the registry reports it
+            self._inspect()
 
-    def _look(self) -> None:
+    def _inspect(self) -> None:
         own = self.settings
         self._python = own.python or sys.executable
         if os.sep in self._python:  # not resolved: a virtual environment's interpreter is a link
             self._python = os.path.abspath(os.path.expanduser(self._python))
-        found = probe(self._python, own.model)
+        found = inspect(self._python, own.model)
         kind = found["kinds"].get(own.model)
         usable = [name for name, each in found["kinds"].items() if each in ("general", "sequential")]
         if kind is None:
             raise BenchError(f"recbole: RecBole has no model {own.model!r}.{did_you_mean(own.model, usable)}")
         if own.model not in usable or own.model in PRETRAINED:
             why = "is trained in two runs" if own.model in PRETRAINED else f"is one of its {kind} models"
-            raise BenchError(f"recbole: {own.model} {why}; the bridge runs its general and sequential ones.")
+            raise BenchError(f"recbole: {own.model} {why}; only general and sequential models can be run.")
         self._sequential = kind == "sequential"
-        self._key = data.width_key(found["parameters"])
-        self._params = data.parameters(own.params, own.model, found["parameters"], self._key)
+        self._key = files.width_key(found["parameters"])
+        self._params = files.parameters(own.params, own.model, found["parameters"], self._key)
         self._known: dict[str, Any] = {**found["parameters"], **self._params}
         if own.width is not None and self._key not in self._known:
             raise BenchError(f"recbole: the width of {own.model} is not one parameter: leave out width=.")
-        data.width_of(0, own.width, own.model, self._known, self._key)
+        files.width_of(0, own.width, own.model, self._known, self._key)
 
     # -- training --------------------------------------------------------------------------------------
 
@@ -144,21 +145,22 @@ class RecBole(Recommender):
         Raises
         ------
         BenchError
-            When there is nothing to learn from or no memory for it, or when that process fails, with its
-            last lines; when vectors came back changed.
+            When there are no training rows or they do not fit into memory; when the process fails, with its
+            last lines; when frozen vectors have changed.
 
         """
-        self._forget()
-        who = f"recbole:{self.settings.model}"
+        if hasattr(self, "_process"):
+            self._process.end()
+        name = f"recbole:{self.settings.model}"
         vectors = self._vectors(items)
-        rows = data.rows(train, None if vectors is None else items.present, sequential=self._sequential)
-        self._check_rows(who, rows)
+        rows = files.training_rows(train, None if vectors is None else items.present, sequential=self._sequential)
+        self._check_rows(name, rows)
         self._n_items = train.n_items
-        asked = self._asked(train, vectors, run)
+        request = self._request(train, vectors, run)
         folder = Path(tempfile.mkdtemp(prefix="bench-recbole-"))
-        self._process = Process(self._python, folder, run.device, who)
+        self._process = Process(self._python, folder, run.device, name)
         try:
-            data.write(folder, rows, asked, vectors, items.present)
+            files.write(folder, rows, request, vectors, items.present)
             self._process.start()
             sha256 = self._follow(valid, run)
         except BaseException:
@@ -169,47 +171,41 @@ class RecBole(Recommender):
             if sha256 != hashlib.sha256(vectors[trained].tobytes()).hexdigest():
                 raise BenchError(f"recbole: {self.settings.model} changed the frozen item vectors, or their order.")
 
-    def _forget(self) -> None:
-        if hasattr(self, "_process"):
-            self._process.end()
-
     def _vectors(self, items: Items) -> NDArray[np.float32] | None:
-        """Vectors (N, D) as the model takes them; None when it learns its own."""
-        from ._items import standardized
-
+        """Return the vectors (N, D) that the model gets; None when it learns its own."""
         self._scaling = None
         if self.settings.vectors == "none" or not items.vectors.shape[1]:
             return None
-        self._scaling = standardized(items.vectors, np.flatnonzero(items.hot & items.present))
+        self._scaling = moments(items.vectors, np.flatnonzero(items.hot & items.present))
         return self._scaled(items)
 
     def _scaled(self, items: Items) -> NDArray[np.float32]:
         assert self._scaling is not None
         mean, scale = self._scaling
-        # Softmax over products: at unit variance their spread would grow with the square root of the width.
+        # At unit variance the spread of inner products would grow with the square root of the width.
         out: NDArray[np.float32] = (items.vectors - mean) / np.float32(scale * items.vectors.shape[1] ** 0.5)
         out[~items.present] = 0.0
         return out
 
-    def _check_rows(self, who: str, rows: data.Rows) -> None:
+    def _check_rows(self, name: str, rows: files.TrainingRows) -> None:
         if not len(rows.user):
-            raise BenchError(f"{who}: no listener has a known track in training. Check the split.")
+            raise BenchError(f"{name}: no listener has a known track in training. Check the split.")
         if not self._sequential:
             return
         if not (np.diff(rows.user) == 0).any():
-            raise BenchError(f"{who}: no listener has 2 known tracks in training, so there is no sequence.")
+            raise BenchError(f"{name}: no listener has 2 known tracks in training, so there is no sequence.")
         longest = self.settings.max_len or 50
         needed, free = len(rows.user) * longest * 12, memory.free("cpu")
         if needed > free:
             raise BenchError(
-                f"{who}: RecBole keeps {len(rows.user)} sequences of {longest} tracks in memory. That takes "
+                f"{name}: RecBole keeps {len(rows.user)} sequences of {longest} tracks in memory. That takes "
                 f"{needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free. Lower max_len."
             )
 
-    def _asked(self, train: Interactions, vectors: NDArray[np.float32] | None, run: RunContext) -> dict[str, Any]:
+    def _request(self, train: Interactions, vectors: NDArray[np.float32] | None, run: RunContext) -> dict[str, Any]:
         own = self.settings
         wide = 0 if vectors is None else vectors.shape[1]
-        width, note = data.width_of(wide, own.width, own.model, self._known, self._key)
+        width, note = files.width_of(wide, own.width, own.model, self._known, self._key)
         if note:
             run.log(f"recbole: {note}")
         given = {
@@ -222,7 +218,7 @@ class RecBole(Recommender):
             self._key: width,
         }
         loss = self._known.get("loss_type")
-        fixed = data.configuration(sequential=self._sequential, loss=loss, seed=run.seed, gpu=gpu(run.device))
+        fixed = files.configuration(sequential=self._sequential, loss=loss, seed=run.seed, gpu=gpu(run.device))
         return {
             "model": own.model,
             "sequential": self._sequential,
@@ -234,19 +230,19 @@ class RecBole(Recommender):
         }
 
     def _follow(self, valid: Validator, run: RunContext) -> str | None:
-        """Log epochs and answer requests for validation until training ends; return the vectors' sha256."""
+        """Log epochs and validate on request until training ends; return the sha256 of the vectors."""
         self.history = history = History()
         while True:
-            found = self._process.answer()
-            if found["say"] == "ready":
-                for note in found["notes"]:
+            answer = self._process.receive()
+            if answer["kind"] == "ready":
+                for note in answer["notes"]:
                     run.log(f"recbole: {note}")
-            elif found["say"] == "epoch":
-                history.loss.append(found["loss"])
+            elif answer["kind"] == "epoch":
+                history.loss.append(answer["loss"])
                 history.valid.append(None)
-                if not found["validated"]:
-                    run.log(f"epoch {len(history.loss)}: loss {found['loss']:.4f}")
-            elif found["say"] == "valid":
+                if not answer["validated"]:
+                    run.log(f"epoch {len(history.loss)}: loss {answer['loss']:.4f}")
+            elif answer["kind"] == "validate":
                 value, epoch = float(valid(self)), len(history.loss)
                 if not np.isfinite(value):
                     raise BenchError(f"training: the validation value of epoch {epoch} is {value}.")
@@ -256,26 +252,26 @@ class RecBole(Recommender):
                     history.best, history.best_epoch, history.waited = value, epoch - 1, 0
                 else:
                     history.waited += 1
-                self._process.ask("go on", value=value)
+                self._process.send("continue", value=value)
             else:
-                history.stopped = found["stopped"]
+                history.stopped = answer["stopped"]
                 run.trained.update(epochs=len(history.loss), best_epoch=history.best_epoch + 1, stopped=history.stopped)
-                sha256: str | None = found["sha256"]
+                sha256: str | None = answer["sha256"]
                 return sha256
 
     # -- scores ----------------------------------------------------------------------------------------
 
     def score(self, users: NDArray[np.int32], items: Items | None = None) -> NDArray[np.float32]:
-        """Scores (B, n_items) of the model; zeros for users it knows nothing of."""
+        """Return scores (B, n_items); zeros for users without training rows."""
         other = None
         if items is not None and self._scaling is not None:
             other = "other.npy"
             np.save(self._process.folder / other, self._scaled(items))
         out = np.empty((len(users), self._n_items), np.float32)
-        self._process.ask("score", users.astype(np.int32), other=other)
+        self._process.send("score", users.astype(np.int32), other=other)
         done = 0
         while done < len(users):
-            rows = self._process.answer()["rows"]
-            self._process.fill(out[done : done + rows])
+            rows = self._process.receive()["rows"]
+            self._process.receive_into(out[done : done + rows])
             done += rows
         return out

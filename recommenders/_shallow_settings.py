@@ -1,4 +1,4 @@
-"""The settings of the Shallow Net, and what each lane and reading sets them to."""
+"""The settings of the Shallow Net, and their values in each lane and reading."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ _CORRECTED: dict[str, Any] = {**_PAPER, "negatives": "both", "exclude_known": Tr
 
 @dataclass(frozen=True)
 class ShallowSettings:
-    """Every choice of the paper and of its code; left out, a setting takes the value of the lane.
+    """All choices of the paper and its code; None stands for the value of the lane.
 
     reading : in the published lane, what the paper says (text: item vectors frozen, users trained) or
         what its released code does (code: the reverse, and the last user is never a negative)
-    tower : one layer for users and items, or one each
+    tower : one layer for both users and items, or one for each
     hidden : width of the layer's output; 0: that of the vectors
     margin : of the hinge
-    negatives : contrast other users for the item, other items for the user, or both
-    count : negatives of each kind a pair, drawn uniformly with replacement
-    pool : other items of one step come from so many tracks, drawn anew each step (0: from all); each of
-        them goes through the tower. Every track stays equally likely
-    exclude_known : no negative that is a training pair itself
-    drawn : which users may be negatives. The released code draws below 17,052 of 17,053 users: all but
-        the last one; the same rule holds here at every number of users
+    negatives : other users for the item, other items for the user, or both
+    count : negatives of each kind for a pair, drawn uniformly with replacement
+    pool : how many tracks the other items of one step are drawn from, new ones each step (0: from all); each
+        of them goes through the tower. All tracks stay equally likely
+    exclude_known : draw no negative that is a training pair
+    drawn : which users may be negatives. The released code draws below 17,052 of 17,053 users, that is all
+        but the last; all_but_last does so for any number of users
     user_init : mean of the vectors of the user's tracks, or N(0, 1)
     items : frozen, trainable, or frozen plus a trained delta of bounded length
     users : frozen or trainable
-    bound : greatest length of a delta, as a share of its vector's
+    bound : largest length of a delta, as a share of the length of its vector
     dim : width of the learned vectors where the table has none (``--extractor none``)
-    lr, batch : Adam's rate, and pairs a step (0: a 64th of the pairs, between 256 and 10,000)
-    epochs, every : at most so many; validated after every so many
-    patience : validations without a better value (published: hinge loss, else NDCG) before training ends;
-        none: never
-    plateau, factor : validations without a better value before the rate is multiplied by factor
+    lr, batch : rate of Adam, and pairs a step (0: a 64th of the pairs, between 256 and 10,000)
+    epochs, every : most epochs, and epochs between validations
+    patience : validations without a better value (published: hinge loss, else NDCG) after which training
+        stops; none: never
+    plateau, factor : validations without a better value after which the rate is multiplied by factor
     """
 
     lane: Lane = "corrected"
@@ -77,7 +77,7 @@ class ShallowSettings:
     factor: float = 0.1
 
     def __post_init__(self) -> None:
-        """Fill in the lane's values; refuse what contradicts it, or cannot be."""
+        """Fill in the values of the lane; reject values that contradict it or are out of range."""
         published = self.lane == "published"
         if self.reading and not published:
             raise ValueError(f"reading={self.reading} belongs to the published lane: add lane=published")
@@ -100,9 +100,9 @@ class ShallowSettings:
             raise ValueError(f"factor must lie in (0, 1) and bound above 0, got {self.factor} and {self.bound}")
 
     def chosen_batch(self, pairs: int) -> int:
-        """Return the pairs a step when training has so many."""
+        """Return the pairs a step for this number of training pairs."""
         return self.chosen("batch") or min(10_000, max(256, pairs // 64))
 
     def chosen(self, name: str) -> Any:
-        """Return a setting as the lane or the user chose it, never None."""
+        """Return the value of a setting, which is never None after `__post_init__`."""
         return getattr(self, name)

@@ -1,4 +1,4 @@
-"""What models trained on pairs share: known pairs, negatives drawn at once, rows without repeats."""
+"""Negative sampling for models trained on pairs: the known pairs, uniform draws, and the distinct rows of a step."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ if TYPE_CHECKING:
     import torch
 
 ROUNDS = 8
-"""How often known pairs are drawn anew: what half of the catalogue hits 1 time in 256 is then left."""
+"""How often known pairs are drawn again: for a user who knows half of the catalogue, 1 draw in 256 is then left."""
 
 
-class Known:
+IsKnown = Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]
+"""Index of a pair (n,), member drawn for it (n,) -> whether the two are a known pair (n,)."""
+
+
+class KnownPairs:
     """Which (user, item) pairs occur, as a sorted list of keys: 8 bytes a pair, searched in bulk."""
 
     def __init__(self, user: torch.Tensor, item: torch.Tensor, n_items: int):
@@ -28,18 +32,26 @@ class Known:
         place = torch.searchsorted(self._keys, wanted).clamp_(max=len(self._keys) - 1)
         return self._keys[place] == wanted
 
+    def of_users(self, user: torch.Tensor) -> IsKnown:
+        """Return the check of items drawn as negatives for pairs of these users (P,)."""
+        return lambda pair, item: self(user[pair], item)
 
-def draw(
+    def of_items(self, item: torch.Tensor) -> IsKnown:
+        """Return the check of users drawn as negatives for pairs of these items (P,)."""
+        return lambda pair, user: self(user, item[pair])
+
+
+def sample_negatives(
     positive: torch.Tensor,
     pool: torch.Tensor,
     count: int,
-    known: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
+    known: IsKnown | None = None,
 ) -> torch.Tensor:
     """Draw `count` members of `pool` (M,) for every pair, uniformly and with replacement, (P, count).
 
-    Draws from torch's generator, on the device of `pool`. ``known(pair (n,), member (n,))`` says which
-    draws to repeat. Where `ROUNDS` repetitions find nothing, as for a listener of the whole catalogue,
-    the pair's own `positive` (P,) stands in: its two gradients cancel, so it teaches nothing.
+    Draws come from torch's generator, on the device of `pool`. `known` says which draws to repeat. Where all
+    `ROUNDS` repetitions draw known pairs, as for a user who knows the whole catalogue, the pair's own `positive`
+    (P,) is the negative: its two gradients cancel, so nothing is learned from it.
     """
     import torch
 
@@ -59,18 +71,18 @@ def draw(
     return drawn.view(shape)
 
 
-def distinct(size: int, *indexes: torch.Tensor) -> tuple[torch.Tensor | None, list[torch.Tensor]]:
-    """Return the distinct members (n,) of `indexes` in 0..size-1, and the indexes as places among them.
+def distinct_rows(size: int, *indexes: torch.Tensor) -> tuple[torch.Tensor | None, list[torch.Tensor]]:
+    """Return the distinct rows (n,) among `indexes` in 0..size-1, and the indexes as positions in that list.
 
-    None for the members when all of them occur: the table itself then serves, ungathered.
+    The rows are None when all of them occur: the caller then uses the whole table without a copy.
     """
     import torch
 
     occurs = torch.zeros(size, dtype=torch.bool, device=indexes[0].device)
     for index in indexes:
         occurs[index.flatten()] = True
-    members = torch.nonzero(occurs).squeeze(1)
-    if len(members) == size:
+    rows = torch.nonzero(occurs).squeeze(1)
+    if len(rows) == size:
         return None, list(indexes)
-    place = occurs.cumsum(0) - 1
-    return members, [place[index] for index in indexes]
+    position = occurs.cumsum(0) - 1
+    return rows, [position[index] for index in indexes]

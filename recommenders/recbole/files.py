@@ -1,4 +1,4 @@
-"""What RecBole is handed: atomic files of our training rows, item vectors, and its configuration."""
+"""The input of RecBole: the training rows as an atomic file, item vectors, and its configuration."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from bench.protocols import Interactions
 
 NAME = "bench"
-"""What the data set is called in RecBole."""
+"""The name of the data set in RecBole."""
 ALLOWED = ("clip_grad_norm", "learner", "require_pow", "shuffle", "train_neg_sample_args", "weight_decay")
-"""Parameters of RecBole's that any model takes; the others are the bridge's business, or settings of its own."""
+"""Parameters of RecBole that every model takes and a user may set; settings or `configuration` set the others."""
 _WORD = re.compile(r"[\w.@+-]+")
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
-    """Training rows (P,) in order of user and time; times only where the order matters."""
+class TrainingRows:
+    """Training rows (P,) sorted by user and time; times for sequential models only."""
 
     user: NDArray[np.int32]
     item: NDArray[np.int32]
     time: NDArray[np.int64] | None
 
 
-def rows(train: Interactions, known: NDArray[np.bool_] | None, *, sequential: bool) -> Rows:
-    """Return the pairs of training, or, for a sequential model, every play where the split keeps them.
+def training_rows(train: Interactions, known: NDArray[np.bool_] | None, *, sequential: bool) -> TrainingRows:
+    """Return the training pairs; for a sequential model every play, where the split keeps all plays.
 
     `known` (N,) says which items may occur; None: all.
     """
@@ -44,41 +44,41 @@ def rows(train: Interactions, known: NDArray[np.bool_] | None, *, sequential: bo
     else:
         user, item, time = train.user, train.item, train.first
     keep = slice(None) if known is None else known[item]
-    return Rows(user[keep], item[keep], time[keep] if sequential else None)
+    return TrainingRows(user[keep], item[keep], time[keep] if sequential else None)
 
 
 def write(
     folder: Path,
-    given: Rows,
-    asked: Mapping[str, Any],
+    rows: TrainingRows,
+    request: Mapping[str, Any],
     vectors: NDArray[np.float32] | None,
     present: NDArray[np.bool_],
 ) -> None:
-    """Write the atomic file, the same rows as arrays (for scoring), vectors (N, D) and ``asked.json``.
+    """Write the atomic file, the same rows as arrays (for scoring), vectors (N, D) and ``request.json``.
 
-    Users and items are named by their indexes. Of times RecBole makes float32; as it sorts stably, and the
-    rows are sorted, their order stays.
+    The tokens of users and items are their indexes. RecBole converts times to float32; the rows are sorted
+    and its sort is stable, so their order stays.
     """
-    frame: dict[str, NDArray[Any]] = {"user_id:token": given.user, "item_id:token": given.item}
-    if given.time is not None:
-        frame["timestamp:float"] = given.time
+    frame: dict[str, NDArray[Any]] = {"user_id:token": rows.user, "item_id:token": rows.item}
+    if rows.time is not None:
+        frame["timestamp:float"] = rows.time
     (folder / NAME).mkdir()
     pl.DataFrame(frame).write_csv(folder / NAME / f"{NAME}.train.inter", separator="\t")
-    np.save(folder / "user.npy", given.user)
-    np.save(folder / "item.npy", given.item)
+    np.save(folder / "user.npy", rows.user)
+    np.save(folder / "item.npy", rows.item)
     if vectors is not None:
         np.save(folder / "vectors.npy", vectors)
         np.save(folder / "present.npy", present)
-    (folder / "asked.json").write_text(json.dumps(asked), encoding="utf-8")
+    (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
 
 
 def parameters(text: str, model: str, known: Mapping[str, str], width_key: str) -> dict[str, Any]:
-    """Read RecBole's own parameters, ``n_layers=1,loss_type=BPR``; values are JSON or words.
+    """Read parameters of RecBole, such as ``n_layers=1,loss_type=BPR``; values are JSON or words.
 
     Raises
     ------
     BenchError
-        For a parameter that `model` does not have, or that the bridge sets itself.
+        For a parameter that `model` does not have, or that a setting of the recommender is for.
 
     """
     found: dict[str, Any] = {}
@@ -86,7 +86,7 @@ def parameters(text: str, model: str, known: Mapping[str, str], width_key: str) 
     for pair in re.split(r",(?=\s*\w+=)", text) if text else ():
         key, _, value = (part.strip() for part in pair.partition("="))
         if key == width_key:
-            raise BenchError(f"recbole: params={key}: say width= instead.")
+            raise BenchError(f"recbole: params={key}: write width= instead.")
         if key not in names:
             raise BenchError(f"recbole: {model} has no parameter {key!r}.{did_you_mean(key, names)}")
         try:
@@ -99,9 +99,9 @@ def parameters(text: str, model: str, known: Mapping[str, str], width_key: str) 
 
 
 def configuration(*, sequential: bool, loss: str | None, seed: int, gpu: str) -> dict[str, Any]:
-    """Return what the bridge decides in RecBole's configuration, whatever the model."""
+    """Return the part of RecBole's configuration that is the same for all models."""
     columns = ["user_id", "item_id", *(["timestamp"] if sequential else [])]
-    made: dict[str, Any] = {
+    config: dict[str, Any] = {
         "data_path": ".",
         "benchmark_filename": ["train"],
         "load_col": {"inter": columns},
@@ -111,31 +111,32 @@ def configuration(*, sequential: bool, loss: str | None, seed: int, gpu: str) ->
         "show_progress": False,
     }
     if sequential and loss == "CE":
-        made["train_neg_sample_args"] = None
-    return made
+        config["train_neg_sample_args"] = None
+    return config
 
 
 def width_key(known: Mapping[str, str]) -> str:
-    """Return the parameter that sets the width of a model's items."""
+    """Return the name of the parameter for the width of a model's item embeddings."""
     return "embedding_size" if "embedding_size" in known else "hidden_size"
 
 
-def width_of(vectors: int, asked: int | None, model: str, known: Mapping[str, Any], key: str) -> tuple[int | None, str]:
-    """Return the width of a model on vectors of width `vectors`, and a note when they must be projected.
+def width_of(vectors: int, width: int | None, model: str, known: Mapping[str, Any], key: str) -> tuple[int | None, str]:
+    """Return a model's width for item vectors of width `vectors`, and a note when they must be projected.
 
-    As wide as the vectors unless `asked`; where its heads do not divide that, the model's own default.
+    It is the setting `width`, else that of the vectors, or the model's own default (None) where its heads do
+    not divide that of the vectors.
 
     Raises
     ------
     BenchError
-        When heads do not divide what was asked for.
+        When the heads do not divide `width`.
 
     """
     heads = int(known.get("n_heads") or 1)
-    if asked is not None and asked % heads:
-        raise BenchError(f"recbole: n_heads={heads} of {model} does not divide width={asked}. Change one of them.")
-    if asked is not None or not vectors:
-        return asked, ""
+    if width is not None and width % heads:
+        raise BenchError(f"recbole: n_heads={heads} of {model} does not divide width={width}. Change one of them.")
+    if width is not None or not vectors:
+        return width, ""
     if vectors % heads == 0 and key in known:
         return vectors, ""
     why = f"{heads} heads do not divide them" if key in known else "its width is not a parameter"

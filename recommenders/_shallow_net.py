@@ -1,9 +1,9 @@
-"""The Shallow Net's tables and towers, and its hinge loss without a row computed twice.
+"""The Shallow Net's tables and towers, and its hinge loss, which computes no row twice.
 
-A step with P pairs and K negatives needs P (K + 1) cosines between hardly more than n_users + P distinct
-vectors. So each distinct user and item goes through its tower once; the cosines are a sampled
-dense-dense product, and their gradients two sums of rows weighted by the hinge. Nothing of size
-(P K, width) exists. Loss and gradients equal those of the plain form but for the order of summation.
+A step with P pairs and K negatives needs P (K + 1) cosines between little more than n_users + P distinct
+vectors. So each distinct user and item goes through its tower once; the cosines are a sampled dense-dense
+product, and their gradients are two sums of rows weighted by the hinge. No array has the size (P K, width). Loss
+and gradients equal those of the plain form, apart from the order of summation.
 """
 
 from __future__ import annotations
@@ -15,19 +15,17 @@ from typing import Any, Literal
 import torch
 from torch.nn import functional
 
-from ._pairs import distinct
+from ._negatives import distinct_rows
 from ._plateau import Plateau
 
 EPSILON = 1e-8
-"""Least length that a tower's output is divided by: a ReLU may give zeros for all."""
-
-
+"""Smallest length that a tower's output is divided by: all outputs of a ReLU may be zero."""
 COPIED = 1 << 28
 """Numbers that `gathered` copies at once: 1 GiB of float32."""
 
 
 @dataclass(frozen=True)
-class Batch:
+class PairBatch:
     """P positive pairs, with K negatives each: other users for the item, other items for the user."""
 
     user: torch.Tensor
@@ -40,8 +38,8 @@ class Batch:
     """(P, K)"""
 
 
-class Net(torch.nn.Module):
-    """Two tables and one tower each (or one tower for both); everything comes out at length 1.
+class ShallowNet(torch.nn.Module):
+    """Tables of users and items, and a tower for each or for both; all outputs have length 1.
 
     A tower is a linear layer and a ReLU. ``delta`` adds to each item vector c a trained vector whose
     length is at most ``bound * |c|`` (Pembek et al. 2025, RecSys).
@@ -78,30 +76,30 @@ class Net(torch.nn.Module):
         self.bound = bound
 
     def vectors(self, rows: torch.Tensor | None = None, base: torch.Tensor | None = None) -> torch.Tensor:
-        """Item vectors (n, D) before the tower; `base` (N, D) replaces the table beneath deltas."""
+        """Return item vectors (n, D) before the tower; `base` (N, D) replaces the table that deltas are added to."""
         table = _rows(self.item if base is None else base, rows)
         if self.delta is None:
             return table
         delta = _rows(self.delta, rows)
-        most = self.bound * torch.linalg.vector_norm(table, dim=1, keepdim=True)
+        longest = self.bound * torch.linalg.vector_norm(table, dim=1, keepdim=True)
         length = torch.linalg.vector_norm(delta, dim=1, keepdim=True)
-        bounded: torch.Tensor = delta * (most / torch.maximum(length, most).clamp_min(EPSILON))
+        bounded: torch.Tensor = delta * (longest / torch.maximum(length, longest).clamp_min(EPSILON))
         return table + bounded
 
     def users(self, rows: torch.Tensor | None = None) -> torch.Tensor:
-        """Tower outputs (n, H) of users, at length 1."""
+        """Return the tower outputs (n, H) of users, at length 1."""
         return _unit(self.tower(_rows(self.user, rows)))
 
     def items(self, rows: torch.Tensor | None = None, base: torch.Tensor | None = None) -> torch.Tensor:
-        """Tower outputs (n, H) of items, at length 1."""
+        """Return the tower outputs (n, H) of items, at length 1."""
         return _unit(self.item_tower(self.vectors(rows, base)))
 
-    def loss(self, batch: Batch, margin: float) -> torch.Tensor:
-        """Mean over pairs and negatives of max(0, margin - cos(positive) + cos(negative)); a scalar."""
+    def loss(self, batch: PairBatch, margin: float) -> torch.Tensor:
+        """Return the mean over pairs and negatives of max(0, margin - cos(positive) + cos(negative)); a scalar."""
         more_users = [] if batch.other_users is None else [batch.other_users]
         more_items = [] if batch.other_items is None else [batch.other_items]
-        user_rows, (user, *other_users) = distinct(len(self.user), batch.user, *more_users)
-        item_rows, (item, *other_items) = distinct(len(self.item), batch.item, *more_items)
+        user_rows, (user, *other_users) = distinct_rows(len(self.user), batch.user, *more_users)
+        item_rows, (item, *other_items) = distinct_rows(len(self.item), batch.item, *more_items)
         users, items = self.users(user_rows), self.items(item_rows)
         user_of, item_of = functional.embedding(user, users), functional.embedding(item, items)
         positive = (user_of * item_of).sum(dim=1, keepdim=True)
@@ -113,10 +111,10 @@ class Net(torch.nn.Module):
 
 
 def dots(left: torch.Tensor, table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """Products (P, K) of row p of `left` (P, H) with rows ``index[p]`` (K,) of `table` (M, H)."""
-    if len(table) <= 2 * index.shape[1]:  # all products are then no more work
-        every: torch.Tensor = (left @ table.T).gather(1, index)
-        return every
+    """Return products (P, K) of row p of `left` (P, H) with rows ``index[p]`` (K,) of `table` (M, H)."""
+    if len(table) <= 2 * index.shape[1]:  # computing all products is then as fast
+        products: torch.Tensor = (left @ table.T).gather(1, index)
+        return products
     return _Dots.apply(left, table, index)  # type: ignore[no-any-return, no-untyped-call]
 
 
@@ -126,7 +124,7 @@ class _Dots(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, left: torch.Tensor, table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(left, table, index)
-        # torch has the sampled product for the CPU in its builds with MKL alone.
+        # For the CPU, torch has the sampled product only in builds with MKL.
         sampled: bool = left.device.type == "cpu" and torch.backends.mkl.is_available()  # type: ignore[no-untyped-call]
         return _sampled(left, table, index) if sampled else gathered(left, table, index)
 
@@ -140,9 +138,9 @@ class _Dots(torch.autograd.Function):
             starts = torch.arange(0, pairs * count, count, device=index.device)
             to_left = functional.embedding_bag(flat, table, starts, mode="sum", per_sample_weights=weight)
         if ctx.needs_input_grad[1]:
-            order = flat.argsort(stable=True)  # the same sum in the same order, every time
-            often = torch.bincount(flat, minlength=len(table))
-            starts = often.cumsum(0) - often
+            order = flat.argsort(stable=True)  # the order of summation is always the same
+            counts = torch.bincount(flat, minlength=len(table))
+            starts = counts.cumsum(0) - counts
             to_table = functional.embedding_bag(
                 order // count, left, starts, mode="sum", per_sample_weights=weight[order]
             )
@@ -150,11 +148,11 @@ class _Dots(torch.autograd.Function):
 
 
 def _sampled(left: torch.Tensor, table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """`dots` by torch's sampled product, an eighth of the time of `gathered`; nothing is copied."""
+    """Compute `dots` by torch's sampled product, which copies nothing and takes an eighth of the time of `gathered`."""
     pairs, count = index.shape
     pointers = torch.arange(0, pairs * count + 1, count)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch calls its sparse rows a beta, once a process
+        warnings.simplefilter("ignore")  # torch warns once a process that its sparse rows are a beta
         mask = torch.sparse_csr_tensor(
             pointers, index.flatten(), left.new_zeros(pairs * count), (pairs, len(table)), check_invariants=False
         )
@@ -163,19 +161,19 @@ def _sampled(left: torch.Tensor, table: torch.Tensor, index: torch.Tensor) -> to
 
 
 def gathered(left: torch.Tensor, table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """`dots` by copying the rows, `COPIED` numbers at a time."""
+    """Compute `dots` by copying the rows, `COPIED` numbers at a time."""
     step = max(1, COPIED // (index.shape[1] * table.shape[1]))
     parts = zip(torch.split(left, step), torch.split(index, step), strict=True)
     return torch.cat([torch.bmm(table[rows], part[:, :, None]).squeeze(2) for part, rows in parts])
 
 
-def start(rows: int, width: int, device: str) -> torch.Tensor:
-    """Return a table (rows, width) drawn from N(0, 1), as ``torch.nn.Embedding`` starts."""
+def random_table(rows: int, width: int, device: str) -> torch.Tensor:
+    """Return a table (rows, width) drawn from N(0, 1), as ``torch.nn.Embedding`` does."""
     return torch.randn(rows, width, device=device)
 
 
 def means(table: torch.Tensor, item: torch.Tensor, indptr: torch.Tensor) -> torch.Tensor:
-    """Mean vector (n_users, D) of each user's items; who has none gets the mean of the others."""
+    """Return the mean vector (n_users, D) of each user's items; users without items get the mean of the others."""
     found = functional.embedding_bag(item, table, indptr[:-1], mode="mean")
     empty = indptr[1:] == indptr[:-1]
     if bool(empty.any()):

@@ -1,8 +1,7 @@
-"""Listening as sequences: histories, batches without padding, masks.
+"""Sequences of played tracks: histories, and batches without padding.
 
-A batch is one long array of positions, sequence after sequence, longest first. Everything that works
-on single positions (linear layers, norms, losses) sees no padding at all; only attention lays sequences
-of similar length side by side.
+A batch is one array of positions, sequence after sequence, longest first. All that works on single positions
+(linear layers, norms, losses) has no padding; only attention arranges sequences of similar length side by side.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Histories:
-    """Each listener's tracks in the order of their first play (or all plays in order), as rows of the vocabulary."""
+    """Each user's tracks in the order of first plays (or all plays in order), as rows of the vocabulary."""
 
     indptr: NDArray[np.int64]
     """(U + 1,)"""
@@ -30,35 +29,35 @@ class Histories:
     """(P,)"""
 
     @classmethod
-    def of(cls, train: Interactions, vocabulary: NDArray[np.int64]) -> Histories:
-        """Take the pairs (or plays, where the split keeps all) whose item has a row in `vocabulary` (N,), not -1."""
+    def of(cls, train: Interactions, tokens: NDArray[np.int64]) -> Histories:
+        """Make histories of the pairs (or plays, where the split keeps all) whose item has a token (N,), not -1."""
         user, item = (train.user, train.item) if train.plays is None else (train.plays.user, train.plays.item)
-        token = vocabulary[item]
+        token = tokens[item]
         user = user[token >= 0]
         return cls(np.searchsorted(user, np.arange(train.n_users + 1)).astype(np.int64), token[token >= 0])
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Tracks (U,) of each listener."""
+        """Number of tracks (U,) of each user."""
         return np.diff(self.indptr)
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Sequences of similar length, laid side by side for attention."""
+    """Sequences of similar length, side by side for attention."""
 
     sequences: int
     length: int
     """Positions of the longest."""
     place: torch.Tensor | None
-    """Where each row goes in (sequences x length); None when all sequences have that length."""
+    """Index of each row in (sequences x length); None when all sequences have that length."""
     mask: torch.Tensor | None
     """(sequences, 1, 1, length), true at real positions; None when all are."""
 
 
 @dataclass(frozen=True, eq=False)
 class Picked:
-    """Some of the rows of a batch: the only ones the last layer and the loss need."""
+    """The rows of a batch at which the last layer and the loss are computed."""
 
     row: torch.Tensor
     """(M,) rows of the batch, ascending."""
@@ -68,7 +67,7 @@ class Picked:
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class SequenceBatch:
     """Sequences end to end: P positions."""
 
     token: torch.Tensor
@@ -80,7 +79,7 @@ class Batch:
     groups: list[Group]
     picked: Picked
     target: torch.Tensor
-    """(M,) the tracks to be found at the picked rows; without training, an empty tensor."""
+    """(M,) the tracks to predict at the picked rows; empty outside training."""
 
     def __len__(self) -> int:
         """Return the number of positions."""
@@ -88,7 +87,7 @@ class Batch:
 
 
 def shuffled(users: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
-    """Yield batches of users in an order drawn from torch's generator, which the training loop seeds."""
+    """Yield batches of users in random order, from torch's generator, which the training loop seeds."""
     import torch
 
     order = users[torch.randperm(len(users)).numpy()]
@@ -98,10 +97,10 @@ def shuffled(users: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]
 
 def cloze(
     histories: Histories, users: NDArray[np.int64], *, longest: int, mask: int, share: float, last: float, device: str
-) -> Batch:
-    """Hide a random `share` of positions behind the token `mask` (Sun et al., CIKM 2019).
+) -> SequenceBatch:
+    """Replace a random `share` of positions by the token `mask` (Sun et al., CIKM 2019).
 
-    `last` is the share of sequences whose final position is hidden in any case, as in prediction.
+    `last` is the share of sequences whose last position is always masked, as in prediction.
     """
     import torch
 
@@ -113,11 +112,11 @@ def cloze(
         ends = np.cumsum(length) - 1
         hidden[ends[torch.rand(len(length)).numpy() < last]] = True
     rows = np.flatnonzero(hidden)
-    return _batch(np.where(hidden, mask, token), position, length, rows, token[rows], device)
+    return collate(np.where(hidden, mask, token), position, length, rows, token[rows], device)
 
 
-def shifted(histories: Histories, users: NDArray[np.int64], *, longest: int, device: str) -> Batch:
-    """Predict at each position the next one (Kang & McAuley, ICDM 2018); one track alone teaches nothing."""
+def shifted(histories: Histories, users: NDArray[np.int64], *, longest: int, device: str) -> SequenceBatch:
+    """Predict at each position the next track (Kang & McAuley, ICDM 2018), which needs two tracks."""
     length, start = _windows(histories, users, longest + 1)
     length = length - 1
     order = np.argsort(-length, kind="stable")
@@ -125,16 +124,16 @@ def shifted(histories: Histories, users: NDArray[np.int64], *, longest: int, dev
     sequence, position = _positions(length)
     where = start[sequence] + position
     rows = np.arange(len(where))
-    return _batch(histories.token[where], position, length, rows, histories.token[where + 1], device)
+    return collate(histories.token[where], position, length, rows, histories.token[where + 1], device)
 
 
 def final(
     histories: Histories, users: NDArray[np.int64], *, longest: int, mask: int | None, device: str
-) -> tuple[Batch, NDArray[np.int64]]:
-    """Make a batch that asks what comes next, and the places in it of `users`.
+) -> tuple[SequenceBatch, NDArray[np.int64]]:
+    """Return a batch that predicts the next track of `users` (B,), and the places (B,) of the users in it.
 
-    With `mask`, it is put behind the last ``longest - 1`` tracks and its row is the one picked;
-    otherwise the row of the last track is.
+    With `mask`, this token follows the last ``longest - 1`` tracks and its row is picked; otherwise the row of
+    the last track is.
     """
     length, start = _windows(histories, users, longest - (mask is not None), keep_order=True)
     tail = int(mask is not None)
@@ -149,13 +148,13 @@ def final(
         real[ends] = False
         token = np.full(len(position), mask, np.int64)
         token[real] = histories.token[(start[sequence] + position)[real]]
-    return _batch(token, position, length, ends, np.empty(0, np.int64), device), np.argsort(order)
+    return collate(token, position, length, ends, np.empty(0, np.int64), device), np.argsort(order)
 
 
 def _windows(
     histories: Histories, users: NDArray[np.int64], longest: int, keep_order: bool = False
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Lengths (B,) and starts (B,) of the last `longest` tracks of each user, longest first."""
+    """Return lengths (B,) and starts (B,) of the last `longest` tracks of each user, longest first by default."""
     end = histories.indptr[users + 1]
     length = np.minimum(end - histories.indptr[users], longest)
     order = np.arange(len(users)) if keep_order else np.argsort(-length, kind="stable")
@@ -163,50 +162,52 @@ def _windows(
 
 
 def _positions(length: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sequence (P,) and place within it (P,) of each position."""
+    """Return the sequence (P,) of each position, and its place within that (P,)."""
     sequence = np.repeat(np.arange(len(length)), length)
     return sequence, np.arange(len(sequence)) - np.repeat(np.cumsum(length) - length, length)
 
 
-def _batch(
+def collate(
     token: NDArray[np.int64],
     position: NDArray[np.int64],
     length: NDArray[np.int64],
     rows: NDArray[np.int64],
     target: NDArray[np.int64],
     device: str,
-) -> Batch:
-    """Cut sequences, longest first, into groups of similar length, and send all to `device`."""
+) -> SequenceBatch:
+    """Group sequences (longest first) of similar length, and send the batch to `device`."""
     import torch
 
     def send(array: NDArray[np.generic]) -> torch.Tensor:
         return torch.from_numpy(array).to(device, non_blocking=True)
 
-    # The share of padding that is worth one more group: few large products suit a GPU.
+    # How uneven lengths may be before another group pays: a GPU is faster with few large products.
     ratio, least = (1.25, 24) if device == "cpu" else (1.6, 64)
     ends = np.cumsum(length)
     sequence = np.repeat(np.arange(len(length)), length)
-    asked = np.bincount(sequence[rows], minlength=len(length))
-    first_asked = np.cumsum(asked) - asked
+    count = np.bincount(sequence[rows], minlength=len(length))
+    first_picked = np.cumsum(count) - count
     groups, sizes, picked, picked_sizes = [], [], [], []
     a = 0
     while a < len(length):
         longest = int(length[a])
         b = int(np.searchsorted(-length, -longest / ratio)) if longest > least else len(length)
         same = int(np.searchsorted(-length, -longest, side="right"))
-        b = same if same - a > (b - a) / 2 else max(b, a + 1)  # many at the cap: no padding at all
+        b = same if same - a > (b - a) / 2 else max(b, a + 1)  # many sequences of one length: no padding at all
         first, last = int(ends[a] - length[a]), int(ends[b - 1])
         sizes.append(last - first)
         even = int(length[b - 1]) == longest
         place = None if even else send((sequence[first:last] - a) * longest + position[first:last])
         real = None if even else send((np.arange(longest) < length[a:b, None])[:, None, None])
         groups.append(Group(b - a, longest, place, real))
-        begin, end = int(first_asked[a]), int(first_asked[b - 1] + asked[b - 1])
-        most = int(asked[a:b].max())
-        mine = sequence[rows[begin:end]]
-        ordinal = np.arange(begin, end) - first_asked[mine]
-        place = None if end - begin == most * (b - a) else send((mine - a) * most + ordinal)
+        begin, end = int(first_picked[a]), int(first_picked[b - 1] + count[b - 1])
+        most = int(count[a:b].max())
+        owner = sequence[rows[begin:end]]
+        ordinal = np.arange(begin, end) - first_picked[owner]
+        place = None if end - begin == most * (b - a) else send((owner - a) * most + ordinal)
         picked.append(Group(b - a, most, place, None))
         picked_sizes.append(end - begin)
         a = b
-    return Batch(send(token), send(position), sizes, groups, Picked(send(rows), picked_sizes, picked), send(target))
+    return SequenceBatch(
+        send(token), send(position), sizes, groups, Picked(send(rows), picked_sizes, picked), send(target)
+    )

@@ -8,26 +8,28 @@ from typing import Literal
 from bench.errors import BenchError
 
 Loss = Literal["full", "chunked", "sampled", "gbce"]
+Projection = Literal["none", "linear", "mlp"]
+ItemMode = Literal["frozen", "trainable", "delta"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SequentialSettings:
-    """Settings of every sequence model here.
+    """Settings of all sequence models.
 
-    projection : what maps item vectors to `width`; none: the model is as wide as the vectors; auto: linear
-    width : of the model (d); also of the vectors it learns itself with ``--extractor none``
+    projection : of item vectors to `width`; none: the model is as wide as the vectors; auto: linear
+    width : of the model (d), and of the vectors that it learns with ``--extractor none``
     layers, heads, ffn, dropout : of the encoder
-    max_len : the latest tracks of a listener that are trained on
-    items : vectors frozen, trained, or moved by at most `bound` of their length (delta)
-    normalize : competitors have length 1 in the softmax, with a learned temperature; else norms act as
-        hidden popularity
-    loss : softmax over all competitors with all logits in memory (full) or a chunk at a time (chunked:
-        the same numbers); over `negatives` drawn ones (sampled); or gBCE with `calibration` t
-    batch, rate, epochs : of Adam
+    max_len : how many of a user's latest tracks are trained on
+    items : vectors are frozen, trained, or moved by at most `bound` of their length (delta)
+    normalize : competitors have length 1 in the softmax, with a learned temperature; without it the norm of a
+        vector acts as a popularity
+    loss : softmax over all competitors, with all logits in memory (full) or a chunk at a time (chunked: the
+        same numbers); over `negatives` drawn ones (sampled); or gBCE with `calibration` t
+    batch, rate, epochs : users a step, rate of Adam, most epochs
     patience : validations without a better NDCG after which training stops, 20 by default; 0: never
     plateau : validations without a better NDCG after which the rate falls to a tenth; 0, the default: never
     every : epochs between validations
-    bf16 : logits in bfloat16 (chunked only); on a GPU the encoder then runs in bfloat16, too. Not exact
+    bf16 : logits in bfloat16 (chunked only), and on a GPU the encoder as well: faster, not exact
     """
 
     projection: Literal["auto", "none", "linear", "mlp"] = "auto"
@@ -37,7 +39,7 @@ class SequentialSettings:
     ffn: int = 256
     dropout: float = 0.1
     max_len: int = 300
-    items: Literal["frozen", "trainable", "delta"] | None = None
+    items: ItemMode | None = None
     bound: float = 0.5
     normalize: bool | None = None
     loss: Loss = "chunked"
@@ -52,7 +54,7 @@ class SequentialSettings:
     bf16: bool = False
 
     def __post_init__(self) -> None:
-        """Reject what cannot be."""
+        """Reject values out of range."""
         for name in ("width", "layers", "heads", "ffn", "max_len", "negatives", "batch", "epochs", "every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
@@ -67,9 +69,21 @@ class SequentialSettings:
         if self.bf16 and self.loss != "chunked":
             raise ValueError(f"bf16 goes with loss=chunked, not with loss={self.loss}")
 
+    @property
+    def item_mode(self) -> ItemMode:
+        """How item vectors are trained."""
+        return self.items or "frozen"
+
 
 def model_width(name: str, settings: SequentialSettings, vectors: int, projection: str) -> int:
-    """Return the model's width for item vectors of width `vectors`, or say why it is impossible."""
+    """Return the model's width for item vectors of width `vectors` (0: none).
+
+    Raises
+    ------
+    BenchError
+        When the heads do not divide the width; the message lists numbers that do.
+
+    """
     width = vectors if vectors and projection == "none" else settings.width
     if width % settings.heads:
         divisors = [h for h in range(1, min(width, 16) + 1) if width % h == 0]
