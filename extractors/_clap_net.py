@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from ._clap import BANDS, FFT, FOLDS, HIGH, HOP, LOW, PATCH, RATE, SAMPLES, SIDE, Config
+from ._clap_config import BANDS, FFT, FOLDS, HIGH, HOP, LOW, PATCH, RATE, SAMPLES, SIDE, Config
 from ._mel import mel_filters
 from ._transformer import Attention, FeedForward, Linear, Norm, Tensors, linear
 

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as fn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ._packed import Packed
+from ._packed_linear import Packed
 
 
 class Conformer(nn.Module):

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as fn
 
 from ._encodecmae_weights import Shape
-from ._packed import pack
+from ._packed_linear import pack
 from ._seanet import SEANet
 
 

@@ -15,7 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ._conformer import Conformer, Convolution
 from ._musicfm_weights import Shape
-from ._packed import pack
+from ._packed_linear import pack
 
 RATE, FFT, HOP = 24_000, 2048, 240
 FLOOR = 1e-10

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bench.protocols import Clip, Window
 
-from ._crew import Crew
 from ._pretrained import Pretrained
-from ._wav2vec import Config
+from ._threads import Crew
+from ._wav2vec_config import Config
 
 if TYPE_CHECKING:
     import torch

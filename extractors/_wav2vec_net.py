@@ -1,4 +1,4 @@
-"""The network of `_wav2vec.Config` in torch, frames along the second axis and channels along the last."""
+"""The network of `_wav2vec_config.Config` in torch, frames along the second axis and channels along the last."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from ._checkpoint import folded
 from ._transformer import Attention, Block, FeedForward, Norm, Tensors, linear
-from ._wav2vec import KERNELS, STRIDES, Config
+from ._wav2vec_config import KERNELS, STRIDES, Config
 
 EPSILON = 1e-5
 """Of every norm."""

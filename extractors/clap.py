@@ -10,9 +10,9 @@ from bench.protocols import Lane, Window
 from bench.weights import Part, Source, Weights
 
 from ._checkpoint import count, reader
-from ._clap import RATE, SAMPLES, Config
-from ._crew import Crew
+from ._clap_config import RATE, SAMPLES, Config
 from ._pretrained import Precision, Pretrained
+from ._threads import Crew
 
 if TYPE_CHECKING:
     import torch

@@ -18,7 +18,7 @@ from bench.weights import Part, Source, Weights
 
 from ._checkpoint import count, reader
 from ._pretrained import ASIDE, Precision
-from ._wav2vec import MERT_95M, MERT_330M, Config
+from ._wav2vec_config import MERT_95M, MERT_330M, Config
 from ._wav2vec_extractor import PUBLISHED, Wav2Vec, window_of
 
 Convert = Callable[[Mapping[str, Path]], Mapping[str, NDArray[np.generic]]]

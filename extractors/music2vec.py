@@ -11,7 +11,7 @@ from bench.weights import Part, Source, Weights
 
 from ._checkpoint import count, reader
 from ._pretrained import Precision
-from ._wav2vec import MUSIC2VEC, Config
+from ._wav2vec_config import MUSIC2VEC, Config
 from ._wav2vec_extractor import PUBLISHED, Wav2Vec, window_of
 
 RATE = 16_000

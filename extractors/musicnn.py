@@ -10,9 +10,9 @@ from bench import weights as kept
 from bench.errors import BenchError
 from bench.protocols import LANES, Clip, Extractor, Lane, Window
 
-from ._crew import Crew
 from ._musicnn_net import FRAMES, HOP, RATE, LogMel, Net
 from ._musicnn_weights import MUSICNN, VALUES, shapes, untrained
+from ._threads import Crew
 
 if TYPE_CHECKING:
     import torch

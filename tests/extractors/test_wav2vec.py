@@ -21,7 +21,7 @@ from bench.testing.clips import clip
 from bench.weights import Part, Weights
 from bench_extractors import mert, music2vec
 from bench_extractors._checkpoint import check, count, new_name, old_name, untrained
-from bench_extractors._wav2vec import MERT_95M, MERT_330M, MUSIC2VEC
+from bench_extractors._wav2vec_config import MERT_95M, MERT_330M, MUSIC2VEC
 from bench_extractors._wav2vec_net import Net
 
 PRE = mert.TINY
