@@ -42,7 +42,7 @@ class Config:
         """Patches by which the windows of a block are shifted: half a window in every second block."""
         return self.window // 2 if block % 2 and self.side(stage) > self.window else 0
 
-    def shapes(self) -> Shapes:
+    def tensors(self) -> Shapes:
         """Return every tensor that is used, under its published name less ``audio_model.audio_encoder.``."""
         c, out = self.channels, dict[str, tuple[int, ...]]()
 

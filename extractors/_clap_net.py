@@ -19,7 +19,7 @@ class Net:
 
     Parameters
     ----------
-    tensors : as `Config.shapes` lists them, on the device to use; they are taken out of the dict
+    tensors : as `Config.tensors` lists them, on the device to use; they are taken out of the dict
     dtype : of matrix products; the spectrogram is float32
 
     """

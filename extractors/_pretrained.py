@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from bench import weights as kept
 from bench.protocols import Extractor
 
-from ._checkpoint import Shapes, check, untrained
+from ._checkpoint import Shapes, check, random_arrays
 
 if TYPE_CHECKING:
     import torch
@@ -73,7 +73,7 @@ class Pretrained(Extractor):
         import torch
 
         if self._of is None:
-            made = untrained(shapes, self.settings.seed)
+            made = random_arrays(shapes, self.settings.seed)
             return {name: torch.from_numpy(array).to(device) for name, array in made.items()}
         self.prepare()
         found = {name: tensor for name, tensor in kept.load(*self._of, device).items() if not name.startswith(ASIDE)}

@@ -43,7 +43,7 @@ class Config:
             samples = max((samples - kernel) // stride + 1, 0)
         return samples
 
-    def shapes(self) -> Shapes:
+    def tensors(self) -> Shapes:
         """Return every tensor of the published state dicts under its published name."""
         d, c = self.width, self.channels
         out: dict[str, tuple[int, ...]] = {"masked_spec_embed": (d,)}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from bench.protocols import Clip, Window
 
 from ._pretrained import Pretrained
-from ._threads import Crew
+from ._threads import Threads
 from ._wav2vec_config import Config
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ class Wav2Vec(Pretrained):
 
         from ._wav2vec_net import Net
 
-        tensors = self.tensors(self.config.shapes(), device)
+        tensors = self.tensors(self.config.tensors(), device)
         self._net = Net(self.config, tensors, getattr(torch, self.settings.precision))
-        self._crew = Crew()
+        self._threads = Threads()
 
     def frames(self, waves: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
         """Waves (B, T) to (B, F, D) a layer; on a CPU each thread has a window of its own."""
@@ -60,7 +60,7 @@ class Wav2Vec(Pretrained):
 
         alone = waves.device.type != "cpu" or len(waves) == 1
         each: Callable[[Callable[[torch.Tensor], torch.Tensor], Sequence[torch.Tensor]], list[torch.Tensor]]
-        each = _one_after_another if alone else self._crew.map
+        each = _one_after_another if alone else self._threads.map
         with cudnn.flags(enabled=True, deterministic=True, allow_tf32=False) if waves.is_cuda else nullcontext():
             states = each(self._net.enter, [waves] if alone else waves.chunk(len(waves)))
         last = len(self._net.blocks)

@@ -18,7 +18,7 @@ class Net:
 
     Parameters
     ----------
-    tensors : as `Config.shapes` lists them, on the device to use; they are taken out of the dict
+    tensors : as `Config.tensors` lists them, on the device to use; they are taken out of the dict
     dtype : of matrix products and convolutions, all but the first, which hears the samples as they are
 
     """

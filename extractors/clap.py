@@ -12,7 +12,7 @@ from bench.weights import Part, Source, Weights
 from ._checkpoint import count, reader
 from ._clap_config import RATE, SAMPLES, Config
 from ._pretrained import Precision, Pretrained
-from ._threads import Crew
+from ._threads import Threads
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +32,7 @@ CLAP_WEIGHTS = Weights(
         ),
     ),
     parts=(Part("music", ("pytorch_model.bin",), trained_on=("audioset", "laion-audio-630k", "undisclosed")),),
-    convert=reader(FULL.shapes, prefix="audio_model.audio_encoder.", unused=FULL.unused()),
+    convert=reader(FULL.tensors, prefix="audio_model.audio_encoder.", unused=FULL.unused()),
 )
 
 
@@ -72,7 +72,7 @@ class CLAP(Pretrained):
         super().__init__(settings)
         self.config = config
         self.layers = {"patches": config.width, "embedding": config.joint}
-        self.parameters = count(config.shapes())
+        self.parameters = count(config.tensors())
         self.use(CLAP_WEIGHTS, "music")
 
     @classmethod
@@ -90,14 +90,14 @@ class CLAP(Pretrained):
 
         from ._clap_net import Net
 
-        tensors = self.tensors(self.config.shapes(), device)
-        self._net, self._crew = Net(self.config, tensors, getattr(torch, self.settings.precision)), Crew()
+        tensors = self.tensors(self.config.tensors(), device)
+        self._net, self._threads = Net(self.config, tensors, getattr(torch, self.settings.precision)), Threads()
 
     def frames(self, waves: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
         """Waves (B, T) to patches (B, 64, 1024) and unit vectors (B, 1, 512)."""
         import torch
 
         alone = waves.device.type != "cpu" or len(waves) == 1
-        found = [self._net(waves)] if alone else self._crew.map(self._net, waves.chunk(len(waves)))
+        found = [self._net(waves)] if alone else self._threads.map(self._net, waves.chunk(len(waves)))
         for name, parts in zip(self.layers, zip(*found, strict=True), strict=True):
             yield name, torch.cat(parts)

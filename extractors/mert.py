@@ -29,7 +29,7 @@ TINY = Config(width=32, layers=2, heads=4, ffn=48, before=True, groups=4, channe
 
 def _convert(config: Config) -> Convert:
     """Read the state dict, and beside it whether the publisher's preprocessor normalises."""
-    tensors = reader(config.shapes)
+    tensors = reader(config.tensors)
 
     def convert(members: Mapping[str, Path]) -> Mapping[str, NDArray[np.generic]]:
         path = members["preprocessor_config.json"]
@@ -123,7 +123,7 @@ class MERT(Wav2Vec):
         super().__init__(settings)
         full, weights = SIZES[settings.size]
         self.set_config(config or full)
-        self.parameters = count(self.config.shapes())
+        self.parameters = count(self.config.tensors())
         self.use(weights, "v1")
         if settings.lane == "published":
             self.window, self.clip, self.normalize = Window(length=None), PUBLISHED, "none"

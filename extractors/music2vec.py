@@ -33,7 +33,7 @@ MUSIC2VEC_WEIGHTS = Weights(
         ),
     ),
     parts=(Part("v1", ("pytorch_model.bin",), trained_on=("undisclosed (1,000 h)",)),),
-    convert=reader(MUSIC2VEC.shapes),
+    convert=reader(MUSIC2VEC.tensors),
 )
 
 
@@ -84,7 +84,7 @@ class Music2Vec(Wav2Vec):
     def __init__(self, settings: Music2VecSettings, config: Config | None = None):
         super().__init__(settings)
         self.set_config(config or MUSIC2VEC)
-        self.parameters = count(self.config.shapes())
+        self.parameters = count(self.config.tensors())
         self.use(MUSIC2VEC_WEIGHTS, "v1")
         if settings.lane == "published":
             self.sample_rate, self.window, self.clip, self.normalize = FED, Window(length=None), PUBLISHED, "none"

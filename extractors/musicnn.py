@@ -12,7 +12,7 @@ from bench.protocols import LANES, Clip, Extractor, Lane, Window
 
 from ._musicnn_net import FRAMES, HOP, RATE, LogMel, Net
 from ._musicnn_weights import MUSICNN, VALUES, shapes, untrained
-from ._threads import Crew
+from ._threads import Threads
 
 if TYPE_CHECKING:
     import torch
@@ -143,7 +143,7 @@ class MusiCNN(Extractor):
         if found != shapes():
             odd = sorted(name for name in found.keys() | shapes().keys() if found.get(name) != shapes().get(name))
             raise BenchError(f"musicnn: tensors missing or of another shape: {', '.join(odd)}.")
-        self._mel, self._net, self._crew = LogMel(device), Net(tensors), Crew()
+        self._mel, self._net, self._threads = LogMel(device), Net(tensors), Threads()
 
     def frames(self, waves: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
         """Waves (B, 256 + length + 256) to one frame a patch and layer, (B, 1, D)."""
@@ -153,6 +153,6 @@ class MusiCNN(Extractor):
             with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
                 found = [self._net(self._mel(waves))]
         else:
-            found = self._crew.map(lambda wave: self._net(self._mel(wave[None])), list(waves))
+            found = self._threads.map(lambda wave: self._net(self._mel(wave[None])), list(waves))
         for name in self.layers:
             yield name, torch.cat([one[name] for one in found])[:, None]

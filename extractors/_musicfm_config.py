@@ -1,0 +1,45 @@
+"""Sizes of the network of MusicFM and MuQ. No torch until its tensors are listed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ._checkpoint import Shapes
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes of the network; the defaults are those of the published checkpoints."""
+
+    mels: int = 128
+    channels: int = 512
+    width: int = 1024
+    depth: int = 12
+    heads: int = 16
+    ffn: int = 4096
+    kernel: int = 31
+
+    def layers(self) -> list[str]:
+        """Return the ids of the layers: 0, the subsampled spectrogram; k, the output of block k."""
+        return [str(number) for number in range(self.depth + 1)]
+
+    def operations(self, samples: int) -> int:
+        """Return 2 * multiplications of one window: convolutions, linear maps, attention."""
+        d, c = self.width, self.channels
+        half = -(-(samples // 240) // 2)
+        frames = -(-half // 2)
+        front = (2 + c) * half * (self.mels // 2) + 3 * c * frames * (self.mels // 4)
+        total = 9 * c * front + frames * c * (self.mels // 4) * d
+        block = 4 * d * self.ffn + 4 * d * d + 2 * frames * d + 3 * d * d + self.kernel * d
+        return 2 * (total + self.depth * frames * block)
+
+    def tensors(self) -> Shapes:
+        """Return name -> shape of the network's tensors. Imports torch."""
+        from ._modules import module_shapes
+        from ._musicfm_net import MusicFMNet
+
+        return module_shapes(lambda: MusicFMNet(self))
+
+
+FULL = Config()
+TINY = Config(mels=16, channels=4, width=24, depth=2, heads=2, ffn=32, kernel=7)
