@@ -19,7 +19,7 @@ class Config:
     ffn: int = 4096
     kernel: int = 31
 
-    def layers(self) -> list[str]:
+    def layer_ids(self) -> list[str]:
         """Return the ids of the layers: 0, the subsampled spectrogram; k, the output of block k."""
         return [str(number) for number in range(self.depth + 1)]
 

@@ -1,4 +1,4 @@
-"""What wav2vec 2.0 and its kin are made of, as figures: sizes, tensors, frames, arithmetic. No torch."""
+"""Sizes of wav2vec 2.0, HuBERT and data2vec networks: tensors, frames, operations. No torch."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ class Config:
     """A network from samples to frames (Baevski et al. 2020; HuBERT: Hsu et al. 2021).
 
     width, layers, heads, ffn : of the transformer
-    before : norms stand before attention and feed-forward nets, and one after the last block; else after each sum
-    front : norm of the convolutions: ``group`` (of the first, over time, a channel each) or ``layer`` (of all)
-    position : kernels of the positional convolutions; one alone is weight-normed, as in HuBERT, several are
-        plain with a norm after each, as in data2vec
-    groups, channels : of those convolutions; of the front end
+    before : norms come before attention and feed-forward nets, and after the last block; otherwise after each sum
+    front : norm of the front end's convolutions: ``group`` (of the first one, each channel over time) or ``layer``
+        (of all)
+    position : kernels of the positional convolutions; a single one has weight norm, as in HuBERT, several have a
+        layer norm after each, as in data2vec
+    groups : of the positional convolutions
+    channels : of the front end
     """
 
     width: int
@@ -33,12 +35,12 @@ class Config:
     groups: int = 16
     channels: int = 512
 
-    def names(self) -> list[str]:
-        """Return the ids of the states that are kept: 0, what enters the first block; k, what leaves block k."""
+    def layer_ids(self) -> list[str]:
+        """Return the ids of the layers: 0, the input of the first block; k, the output of block k."""
         return [str(k) for k in range(self.layers + 1)]
 
     def frames(self, samples: int) -> int:
-        """Return how many frames so many samples give."""
+        """Return the number of frames of a window."""
         for kernel, stride in zip(KERNELS, STRIDES, strict=True):
             samples = max((samples - kernel) // stride + 1, 0)
         return samples

@@ -56,7 +56,7 @@ class MuQ(NetworkExtractor):
 
     def __init__(self, settings: MuQSettings, config: Config = FULL):
         super().__init__(settings, MUQ, "model", config)
-        self.layers = dict.fromkeys(config.layers(), config.width)
+        self.layers = dict.fromkeys(config.layer_ids(), config.width)
 
     def network(self, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> Net:
         """Build the network."""

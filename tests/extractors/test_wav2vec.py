@@ -22,7 +22,9 @@ from bench.weights import Part, Weights
 from bench_extractors import mert, music2vec
 from bench_extractors._checkpoint import check, count, new_name, old_name, random_arrays
 from bench_extractors._wav2vec_config import MERT_95M, MERT_330M, MUSIC2VEC
-from bench_extractors._wav2vec_net import Net
+from bench_extractors._wav2vec_net import Wav2VecNet
+
+from . import networks
 
 PRE = mert.TINY
 POST = replace(PRE, before=False)
@@ -32,11 +34,7 @@ TWO = music2vec.TINY
 def states(config, tensors, waves, dtype=torch.float32):
     """Return every kept state (L + 1, B, F, D)."""
     with torch.inference_mode():
-        net = Net(config, dict(tensors), dtype)
-        x = [net.enter(waves)]
-        for block in net.blocks:
-            x.append(block(x[-1]))
-        return torch.stack([*x[:-1], net.leave(x[-1])])
+        return torch.stack(networks.states(Wav2VecNet(config, dict(tensors), dtype), waves))
 
 
 def waves(seconds=1.0, rate=24_000, count=2):
@@ -263,9 +261,9 @@ def test_layers_and_their_default():
         ("mert:window=0.5", "corrected", "at least 1 second"),
         ("music2vec:window=0.5", "corrected", "at least 1 second"),
         ("mert:size=95m", "corrected", "Did you mean '95M'"),
-        ("mert:size=95M", "published", "leave them alone"),
-        ("mert:window=30", "published", "leave them alone"),
-        ("music2vec:normalize=none", "published", "leave window and normalize alone"),
+        ("mert:size=95M", "published", "size"),
+        ("mert:window=30", "published", "window"),
+        ("music2vec:normalize=none", "published", "normalize"),
         ("mert:precision=bf16", "corrected", "bfloat16"),
     ],
 )
@@ -301,16 +299,14 @@ def folder(tmp_path):
 
 
 def declared():
-    return replace(mert.MERT_330M_WEIGHTS, name="mert-tiny", convert=mert._convert(PRE))
+    return replace(mert.MERT_330M_WEIGHTS, name="mert-tiny", convert=mert.converter(PRE))
 
 
 class Small(mert.MERT):
     """MERT with the tiny network's weights."""
 
     def __init__(self, settings):
-        super().__init__(settings, PRE)
-        self.use(declared(), "v1")
-        self.normalize = self._by_hub()
+        super().__init__(settings, PRE, declared())
 
 
 @pytest.mark.usefixtures("cache")
@@ -320,7 +316,7 @@ def test_weights_are_taken_as_they_are_in_the_file(folder):
     assert any("no hash of pytorch_model.bin is known" in line for line in lines)
     plugin = Small(mert.MERTSettings())
     for name, array in random_arrays(PRE.tensors(), 7).items():
-        assert np.array_equal(plugin.tensors(PRE.tensors(), "cpu")[name].numpy(), array), name
+        assert np.array_equal(plugin.tensors("cpu")[name].numpy(), array), name
     plugin.load("cpu", "float32")
     random = mert.MERT(mert.MERTSettings(weights="random", seed=7), PRE)
     random.load("cpu", "float32")
