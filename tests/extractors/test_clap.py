@@ -9,11 +9,12 @@ from bench.audio.windows import windows
 from bench.errors import BenchError
 from bench.extract.pooling import sums
 from bench.registry import create
-from bench.testing import ExtractorContract
 from bench.testing.clips import clip
 from bench_extractors import clap
 from bench_extractors._checkpoint import check, count, random_arrays
-from bench_extractors._clap_net import Net, filled
+from bench_extractors._clap_net import CLAPNet, repeat_pad
+
+from .networks import TinyContract, states
 
 PREFIX = "audio_model.audio_encoder."
 
@@ -51,10 +52,10 @@ def test_it_equals_upstreams(upstream, seconds):
     hear = transformers.ClapFeatureExtractor(frequency_min=50, frequency_max=14_000, truncation="rand_trunc")
     waves = [clip(seconds, 48_000, seed) for seed in range(2)]
     mel = hear(waves, sampling_rate=48_000, return_tensors="pt")["input_features"]
-    net, given = Net(clap.TINY, dict(tensors), torch.float32), torch.from_numpy(np.stack(waves))
+    net, given = CLAPNet(clap.TINY, dict(tensors), torch.float32), torch.from_numpy(np.stack(waves))
     with torch.inference_mode():
-        assert (net.log_mel(filled(given)) - mel[:, 0]).abs().max() < 0.01  # decibels, where there is next to nothing
-        patches, embedding = net(given)
+        assert (net.log_mel(repeat_pad(given)) - mel[:, 0]).abs().max() < 0.01  # decibels, near silence
+        patches, embedding = states(net, given)
         pooled = model.audio_model(mel).pooler_output
         joint = torch.nn.functional.normalize(model(mel).audio_embeds, dim=-1)
     assert patches.shape == (2, 64, clap.TINY.width)
@@ -88,11 +89,8 @@ def test_low_precision_keeps_the_direction(dtype):
         assert torch.cosine_similarity(found[0][name], found[1][name]).min() > 0.999, name
 
 
-class TestTiny(ExtractorContract):
+class TestTiny(TinyContract):
     spec = "clap"
-
-    def make(self):
-        return clap.CLAP.tiny()
 
 
 def test_windows():
@@ -108,9 +106,9 @@ def test_windows():
         cut(0.4)
 
 
-def test_tails_are_repeated_then_filled_with_zeros():
+def test_tails_are_repeated_then_padded_with_zeros():
     wave = torch.arange(1.0, 200_001)[None]
-    found = filled(wave)
+    found = repeat_pad(wave)
     assert found.shape == (1, 480_000)
     assert torch.equal(found[:, :400_000], wave.repeat(1, 2))
     assert not found[:, 400_000:].any()
