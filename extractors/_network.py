@@ -86,7 +86,8 @@ class NetworkExtractor(Extractor):
     def tiny(cls, lane: Lane = "corrected") -> Self:
         """Return a small random network that takes the same steps."""
         lanes = {"lane": lane} if "published" in cls.lanes else {}
-        return cls(cls.Settings(weights=RANDOM, **lanes), cls.small)
+        # Subclasses know their weights: they take settings and sizes alone.
+        return cls(cls.Settings(weights=RANDOM, **lanes), cls.small)  # type: ignore[call-arg,arg-type]
 
     @property
     def precision(self) -> Precision:
@@ -158,11 +159,11 @@ class NetworkExtractor(Extractor):
         import torch
 
         apart = self.window_per_thread and waves.device.type == "cpu" and len(waves) > 1
-        pieces = list(waves.split(1)) if apart else [waves]
+        pieces = waves.chunk(len(waves)) if apart else [waves]
         map_ = self._threads.map if apart else lambda work, pieces: [work(piece) for piece in pieces]
         runs = map_(self._start, pieces)
-        while (layer := map_(self._advance, runs))[0] is not None:
-            yield torch.cat(layer) if apart else layer[0]
+        while parts := [part for part in map_(self._advance, runs) if part is not None]:
+            yield torch.cat(parts) if apart else parts[0]
 
     def operations(self, samples: int) -> int:
         """Return 2 * multiplications of one window of `samples`."""
