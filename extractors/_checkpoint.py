@@ -82,9 +82,9 @@ def reader(
         if not isinstance(state, Mapping):
             raise BenchError(f"{path} holds no state dict{f' under {inside!r}' if inside else ''}.")
         tensors = {old_name(name.removeprefix(prefix)): tensor for name, tensor in state.items()}
-        kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(tuple(unused))}
-        check({name: tuple(tensor.shape) for name, tensor in kept.items()}, shapes(), str(path))
-        return {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in kept.items()}
+        used = {name: tensor for name, tensor in tensors.items() if not name.startswith(tuple(unused))}
+        check({name: tuple(tensor.shape) for name, tensor in used.items()}, shapes(), str(path))
+        return {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in used.items()}
 
     return convert
 

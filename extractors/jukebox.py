@@ -78,8 +78,8 @@ class Jukebox(NetworkExtractor):
     def __init__(self, settings: JukeboxSettings, config: Config = FULL):
         super().__init__(settings, JUKEBOX, "5b", config)
         every = EVERY if config == FULL else 2
-        kept = range(every, config.depth + 1, every) if settings.lane == "corrected" else [config.depth]
-        self.layers = {str(number): config.width for number in kept}
+        numbers = range(every, config.depth + 1, every) if settings.lane == "corrected" else [config.depth]
+        self.layers = {str(number): config.width for number in numbers}
         length = config.context * HOP
         if settings.lane == "published":
             seconds = 24.0 if config == FULL else (length + 12_000) / RATE
