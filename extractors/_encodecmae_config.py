@@ -1,14 +1,18 @@
-"""Sizes of EncodecMAE's network. No torch until its tensors are listed."""
+"""Sizes of EncodecMAE's network. Imports torch only to build it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ._checkpoint import Shapes
+from ._config import ModuleConfig
+
+if TYPE_CHECKING:
+    from ._encodecmae_net import EncodecMAENet
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(ModuleConfig):
     """Sizes of the network; the defaults are those of `base`."""
 
     width: int = 768
@@ -31,12 +35,11 @@ class Config:
         layer = 4 * self.width**2 + 2 * self.width * self.ffn + 2 * left * self.width
         return 2 * (total + self.depth * left * layer)
 
-    def tensors(self) -> Shapes:
-        """Return name -> shape of the network's tensors. Imports torch."""
+    def module(self) -> EncodecMAENet:
+        """Build the network, without values."""
         from ._encodecmae_net import EncodecMAENet
-        from ._modules import module_shapes
 
-        return module_shapes(lambda: EncodecMAENet(self))
+        return EncodecMAENet(self)
 
 
 FULL = Config()

@@ -1,10 +1,14 @@
-"""Sizes of Jukebox's encoder and prior. No torch until their tensors are listed."""
+"""Sizes of Jukebox's encoder and prior. Imports torch only to build them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ._checkpoint import Shapes
+from ._config import ModuleConfig
+
+if TYPE_CHECKING:
+    from ._jukebox_net import JukeboxNet
 
 RATE = 44_100
 HOP = 128
@@ -12,7 +16,7 @@ HOP = 128
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(ModuleConfig):
     """Sizes of the network; the defaults are those of the 5b prior, of which the first `depth` of 72 blocks run."""
 
     width: int = 4800
@@ -35,12 +39,11 @@ class Config:
         attended = (2 * self.block + tokens // self.block) / 3  # by a token, on average over the three patterns
         return round(2 * tokens * self.depth * (maps + 2 * state * attended))
 
-    def tensors(self) -> Shapes:
-        """Return name -> shape of the network's tensors. Imports torch."""
+    def module(self) -> JukeboxNet:
+        """Build the network, without values."""
         from ._jukebox_net import JukeboxNet
-        from ._modules import module_shapes
 
-        return module_shapes(lambda: JukeboxNet(self))
+        return JukeboxNet(self)
 
 
 FULL = Config()

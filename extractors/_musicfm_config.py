@@ -1,14 +1,18 @@
-"""Sizes of the network of MusicFM and MuQ. No torch until its tensors are listed."""
+"""Sizes of the network of MusicFM and MuQ. Imports torch only to build it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ._checkpoint import Shapes
+from ._config import ModuleConfig
+
+if TYPE_CHECKING:
+    from ._musicfm_net import MusicFMNet
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(ModuleConfig):
     """Sizes of the network; the defaults are those of the published checkpoints."""
 
     mels: int = 128
@@ -33,12 +37,11 @@ class Config:
         block = 4 * d * self.ffn + 4 * d * d + 2 * frames * d + 3 * d * d + self.kernel * d
         return 2 * (total + self.depth * frames * block)
 
-    def tensors(self) -> Shapes:
-        """Return name -> shape of the network's tensors. Imports torch."""
-        from ._modules import module_shapes
+    def module(self) -> MusicFMNet:
+        """Build the network, without values."""
         from ._musicfm_net import MusicFMNet
 
-        return module_shapes(lambda: MusicFMNet(self))
+        return MusicFMNet(self)
 
 
 FULL = Config()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bench import weights as files
 from bench.protocols import Extractor, Lane
 from bench.weights import Weights
 
-from ._checkpoint import METADATA, Shapes, check, random_arrays
+from ._checkpoint import METADATA, check, random_arrays
+from ._config import Config
 from ._threads import Threads
 
 if TYPE_CHECKING:
@@ -24,36 +25,11 @@ RANDOM = "random"
 """Value of the setting `weights` that asks for an untrained network."""
 
 
-class Config(Protocol):
-    """Sizes of a network."""
-
-    def tensors(self) -> Shapes:
-        """Return name -> shape of the tensors that the network needs."""
-        ...
-
-    def operations(self, samples: int) -> int:
-        """Return 2 * multiplications of one window."""
-        ...
-
-
-class Net(Protocol):
-    """A loaded network. It runs in two steps, because a front end needs float32 whatever the precision."""
-
-    def front_end(self, waves: torch.Tensor) -> tuple[Any, ...]:
-        """Map waves (B, N) to the arguments of `__call__`: spectrograms, tokens. Always runs in float32."""
-        ...
-
-    def __call__(self, *features: Any) -> Iterator[torch.Tensor]:
-        """Yield frames (B, F, D), layer by layer; products run in the precision of the settings."""
-        ...
-
-
 class NetworkExtractor(Extractor):
     """An extractor of one network, with weights that were trained or are random.
 
-    A subclass builds its network in `network` and declares the rest; its `layers` are in the order in which the
-    network yields them. Its settings have `weights` (``random``: untrained), `seed` (of random weights) and
-    `precision`.
+    A subclass declares its `layers` in the order in which the network of its `config` yields them. Its settings
+    have `weights` (``random``: untrained), `seed` (of random weights) and `precision`.
 
     full, small : sizes of the published network, and of the one that `tiny` returns
     autocast : torch lowers the precision of products by itself; False: the network casts its tensors
@@ -93,10 +69,6 @@ class NetworkExtractor(Extractor):
     def precision(self) -> Precision:
         """Type of the network's products."""
         return self.settings.precision  # type: ignore[no-any-return]
-
-    def network(self, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> Net:
-        """Build the network from its tensors, which are on their device; products run in `dtype`."""
-        raise NotImplementedError
 
     # -- weights --------------------------------------------------------------------------------------
 
@@ -147,7 +119,7 @@ class NetworkExtractor(Extractor):
         """Build the network on `device`; the setting `precision`, not `dtype`, is the type of its products."""
         import torch
 
-        self._net = self.network(self.tensors(device), getattr(torch, self.precision))
+        self._net = self.config.network(self.tensors(device), getattr(torch, self.precision))
         self._threads = Threads()
 
     def frames(self, waves: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:

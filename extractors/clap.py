@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from bench.protocols import Lane, Window
 from bench.weights import Part, Source, Weights
 
 from ._checkpoint import count, reader
 from ._clap_config import FULL, RATE, SAMPLES, TINY, Config
-from ._network import Net, NetworkExtractor, Precision
-
-if TYPE_CHECKING:
-    import torch
+from ._network import NetworkExtractor, Precision
 
 CLAP_WEIGHTS = Weights(
     name="clap",
@@ -72,9 +69,3 @@ class CLAP(NetworkExtractor):
         super().__init__(settings, CLAP_WEIGHTS, "music", config)
         self.layers = {"patches": config.width, "embedding": config.joint}
         self.parameters = count(config.tensors())
-
-    def network(self, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> Net:
-        """Build the audio tower."""
-        from ._clap_net import CLAPNet
-
-        return CLAPNet(self.config, tensors, dtype)

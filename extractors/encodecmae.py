@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from bench.protocols import LANES, Lane, Window
 from bench.weights import Weights
 
 from ._encodecmae_config import FULL, TINY, Config
 from ._encodecmae_weights import ENCODECMAE
-from ._network import Net, NetworkExtractor, Precision, check_published
-
-if TYPE_CHECKING:
-    import torch
+from ._network import NetworkExtractor, Precision, check_published
 
 RATE = 24_000
 CHUNK = 4 * RATE
@@ -70,10 +67,3 @@ class EncodecMAE(NetworkExtractor):
         self.layers = dict.fromkeys([*map(str, range(config.depth + 1)), "final"], config.width)
         tail = 1 if settings.lane == "published" else 2049
         self.window = Window(length=CHUNK, hop=CHUNK, tail="keep", shortest=FRAME, shortest_tail=tail)
-
-    def network(self, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> Net:
-        """Build the network."""
-        from ._encodecmae_net import EncodecMAENet
-        from ._modules import load_module
-
-        return load_module(lambda: EncodecMAENet(self.config), tensors, dtype)

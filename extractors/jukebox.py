@@ -14,7 +14,7 @@ from bench.weights import Weights
 from ._checkpoint import random_arrays
 from ._jukebox_config import FULL, HOP, RATE, TINY, Config
 from ._jukebox_weights import HALF, JUKEBOX
-from ._network import Net, NetworkExtractor, Precision
+from ._network import NetworkExtractor, Precision
 
 if TYPE_CHECKING:
     import torch
@@ -87,13 +87,6 @@ class Jukebox(NetworkExtractor):
             self.window = Window(length=None, shortest=round(seconds * RATE))
         else:
             self.window = Window(length=length, hop=length, tail="keep", shortest=HOP, shortest_tail=RATE)
-
-    def network(self, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> Net:
-        """Build the network."""
-        from ._jukebox_net import JukeboxNet
-        from ._modules import load_module
-
-        return load_module(lambda: JukeboxNet(self.config), tensors, dtype)
 
     def load(self, device: str, dtype: str) -> None:
         """Build the network, if it fits into the device's memory.

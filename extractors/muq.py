@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from bench.protocols import Lane
 from bench.weights import Weights
 
 from ._musicfm_config import FULL, TINY, Config
 from ._musicfm_weights import MUQ
-from ._network import Net, NetworkExtractor, Precision
+from ._network import NetworkExtractor, Precision
 from .musicfm import RATE, WINDOW
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True)
@@ -57,10 +54,3 @@ class MuQ(NetworkExtractor):
     def __init__(self, settings: MuQSettings, config: Config = FULL):
         super().__init__(settings, MUQ, "model", config)
         self.layers = dict.fromkeys(config.layer_ids(), config.width)
-
-    def network(self, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> Net:
-        """Build the network."""
-        from ._modules import load_module
-        from ._musicfm_net import MusicFMNet
-
-        return load_module(lambda: MusicFMNet(self.config), tensors, dtype)

@@ -11,7 +11,7 @@ from bench.weights import Weights
 
 from ._musicfm_config import FULL, TINY, Config
 from ._musicfm_weights import MUSICFM
-from ._network import Net, NetworkExtractor, Precision, check_published
+from ._network import NetworkExtractor, Precision, check_published
 
 if TYPE_CHECKING:
     import torch
@@ -84,13 +84,6 @@ class MusicFM(NetworkExtractor):
         else:
             self.layers = dict.fromkeys(config.layer_ids(), config.width)
             self.window, self.default_layer = WINDOW, "7" if config == FULL else last
-
-    def network(self, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> Net:
-        """Build the network."""
-        from ._modules import load_module
-        from ._musicfm_net import MusicFMNet
-
-        return load_module(lambda: MusicFMNet(self.config), tensors, dtype)
 
     def frames(self, waves: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
         """Map waves (B, N) to frames (B, N / 960, width) of each layer; published: (B, 1, 750), means over channels."""

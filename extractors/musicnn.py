@@ -14,7 +14,7 @@ from bench.weights import Weights
 from ._checkpoint import count
 from ._musicnn_config import FRAMES, FULL, HOP, RATE, Config
 from ._musicnn_weights import MUSICNN
-from ._network import Net, NetworkExtractor, Precision, check_published
+from ._network import NetworkExtractor, Precision, check_published
 
 if TYPE_CHECKING:
     import torch
@@ -111,12 +111,6 @@ class MusiCNN(NetworkExtractor):
     def fingerprint(self) -> dict[str, Any]:
         """Return the hash of the tensors, or the seed; there is one precision."""
         return {key: value for key, value in super().fingerprint().items() if key != "precision"}
-
-    def network(self, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> Net:
-        """Build the network."""
-        from ._musicnn_net import MusiCNNNet
-
-        return MusiCNNNet(tensors)
 
     def random_tensors(self, device: str) -> dict[str, torch.Tensor]:
         """Return random weights (He et al. 2015: normal, variance 2 / inputs), zero biases, neutral norms."""
