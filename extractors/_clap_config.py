@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ._checkpoint import Shapes
+from ._config import NetworkConfig
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +21,7 @@ SIDE, FOLDS, PATCH = 256, 4, 4
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(NetworkConfig):
     """Sizes of the tower (Chen et al. 2022, arXiv:2202.00874); the defaults are HTSAT-base.
 
     channels : of a patch; each stage halves the patches per side and doubles the channels

@@ -25,37 +25,25 @@ class Net(Protocol):
         ...
 
 
-class Config(Protocol):
-    """Sizes of a network."""
-
-    def tensors(self) -> Shapes:
-        """Return name -> shape of the tensors that the network needs."""
-        ...
-
-    def network(self, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> Net:
-        """Build the network from its tensors, which are on their device; products run in `dtype`."""
-        ...
+class NetworkConfig:
+    """Sizes of a network. A subclass defines `module`, or both `tensors` and `network`."""
 
     def operations(self, samples: int) -> int:
         """Return 2 * multiplications of one window of `samples`."""
-        ...
-
-
-class ModuleConfig:
-    """Sizes of a network that is a torch module."""
+        raise NotImplementedError
 
     def module(self) -> NetModule:
-        """Build the module, without values."""
+        """Build the network as a torch module, without values."""
         raise NotImplementedError
 
     def tensors(self) -> Shapes:
-        """Return name -> shape of the module's tensors. Imports torch."""
+        """Return name -> shape of the tensors that the network needs."""
         from ._modules import module_shapes
 
         return module_shapes(self.module)
 
     def network(self, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> Net:
-        """Build the module around its tensors; products run in `dtype`."""
+        """Build the network from its tensors, which are on their device; products run in `dtype`."""
         from ._modules import load_module
 
         return load_module(self.module, tensors, dtype)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ._config import ModuleConfig
+from ._config import NetworkConfig
 
 if TYPE_CHECKING:
     from ._encodecmae_net import EncodecMAENet
 
 
 @dataclass(frozen=True)
-class Config(ModuleConfig):
+class Config(NetworkConfig):
     """Sizes of the network; the defaults are those of `base`."""
 
     width: int = 768

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ._config import ModuleConfig
+from ._config import NetworkConfig
 
 if TYPE_CHECKING:
     from ._jukebox_net import JukeboxNet
@@ -16,7 +16,7 @@ HOP = 128
 
 
 @dataclass(frozen=True)
-class Config(ModuleConfig):
+class Config(NetworkConfig):
     """Sizes of the network; the defaults are those of the 5b prior, of which the first `depth` of 72 blocks run."""
 
     width: int = 4800

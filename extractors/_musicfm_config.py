@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ._config import ModuleConfig
+from ._config import NetworkConfig
 
 if TYPE_CHECKING:
     from ._musicfm_net import MusicFMNet
 
 
 @dataclass(frozen=True)
-class Config(ModuleConfig):
+class Config(NetworkConfig):
     """Sizes of the network; the defaults are those of the published checkpoints."""
 
     mels: int = 128
@@ -22,10 +22,6 @@ class Config(ModuleConfig):
     heads: int = 16
     ffn: int = 4096
     kernel: int = 31
-
-    def layer_ids(self) -> list[str]:
-        """Return the ids of the layers: 0, the subsampled spectrogram; k, the output of block k."""
-        return [str(number) for number in range(self.depth + 1)]
 
     def operations(self, samples: int) -> int:
         """Return 2 * multiplications of one window: convolutions, linear maps, attention."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ._checkpoint import Shapes
+from ._config import NetworkConfig
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +39,7 @@ STATISTICS = {"gamma": "gamma", "beta": "beta", "moving_mean": "mean", "moving_v
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(NetworkConfig):
     """The network has one size."""
 
     def tensors(self) -> Shapes:

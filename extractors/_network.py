@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -11,7 +11,7 @@ from bench.protocols import Extractor, Lane
 from bench.weights import Weights
 
 from ._checkpoint import METADATA, check, random_arrays
-from ._config import Config
+from ._config import NetworkConfig
 from ._threads import Threads
 
 if TYPE_CHECKING:
@@ -38,16 +38,14 @@ class NetworkExtractor(Extractor):
         mean over the channels of a layer would be 0
     """
 
-    full: ClassVar[Config]
-    small: ClassVar[Config]
+    full: ClassVar[NetworkConfig]
+    small: ClassVar[NetworkConfig]
     autocast: ClassVar[bool] = False
     window_per_thread: ClassVar[bool] = False
     random_gains: ClassVar[tuple[float, float]] = (0.5, 1.5)
-    weights: Sequence[Weights] = ()
-    non_commercial: bool = False
-    config: Config
+    config: NetworkConfig
 
-    def __init__(self, settings: Any, weights: Weights, part: str, config: Config):
+    def __init__(self, settings: Any, weights: Weights, part: str, config: NetworkConfig):
         """Keep the settings, and which part of which weights they ask for."""
         super().__init__(settings)
         self.config = config
@@ -64,6 +62,11 @@ class NetworkExtractor(Extractor):
         lanes = {"lane": lane} if "published" in cls.lanes else {}
         # Subclasses know their weights: they take settings and sizes alone.
         return cls(cls.Settings(weights=RANDOM, **lanes), cls.small)  # type: ignore[call-arg,arg-type]
+
+    @property
+    def untrained(self) -> bool:
+        """Whether the weights are random."""
+        return self._trained is None
 
     @property
     def precision(self) -> Precision:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ._checkpoint import Shapes
+from ._config import NetworkConfig
 
 if TYPE_CHECKING:
     import torch
@@ -17,7 +18,7 @@ STRIDES = (5, 2, 2, 2, 2, 2, 2)
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(NetworkConfig):
     """A network from samples to frames (Baevski et al. 2020; HuBERT: Hsu et al. 2021).
 
     width, layers, heads, ffn : of the transformer
@@ -39,10 +40,6 @@ class Config:
     position: tuple[int, ...] = (128,)
     groups: int = 16
     channels: int = 512
-
-    def layer_ids(self) -> list[str]:
-        """Return the ids of the layers: 0, the input of the first block; k, the output of block k."""
-        return [str(k) for k in range(self.layers + 1)]
 
     def frames(self, samples: int) -> int:
         """Return the number of frames of a window."""

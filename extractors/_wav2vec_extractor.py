@@ -48,7 +48,7 @@ class Wav2Vec(NetworkExtractor):
 
     def __init__(self, settings: Any, weights: Weights, config: Config):
         super().__init__(settings, weights, "v1", config)
-        self.layers = dict.fromkeys(config.layer_ids(), config.width)
+        self.layers = dict.fromkeys(map(str, range(config.layers + 1)), config.width)
         self.parameters = count(config.tensors())
         if settings.lane == "published":
             self.window, self.clip = Window(length=None), PUBLISHED_CLIP

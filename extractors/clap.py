@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.protocols import Lane, Window
+from bench.protocols import Window
 from bench.weights import Part, Source, Weights
 
 from ._checkpoint import count, reader

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.protocols import Lane
 from bench.weights import Weights
 
 from ._musicfm_config import FULL, TINY, Config
@@ -53,4 +52,4 @@ class MuQ(NetworkExtractor):
 
     def __init__(self, settings: MuQSettings, config: Config = FULL):
         super().__init__(settings, MUQ, "model", config)
-        self.layers = dict.fromkeys(config.layer_ids(), config.width)
+        self.layers = dict.fromkeys(map(str, range(config.depth + 1)), config.width)

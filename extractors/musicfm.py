@@ -82,7 +82,7 @@ class MusicFM(NetworkExtractor):
             self.window, self.clip = Window(length=CHUNK, hop=CHUNK, tail="drop"), Clip(seconds=30, pad=True)
             self.pooling, self.exempt = "own", frozenset({"width"})
         else:
-            self.layers = dict.fromkeys(config.layer_ids(), config.width)
+            self.layers = dict.fromkeys(map(str, range(config.depth + 1)), config.width)
             self.window, self.default_layer = WINDOW, "7" if config == FULL else last
 
     def frames(self, waves: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:

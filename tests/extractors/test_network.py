@@ -10,6 +10,7 @@ import torch
 from bench.registry import get
 from bench.testing.clips import clip
 from bench.weights import Part, Weights
+from bench_extractors._config import NetworkConfig
 from bench_extractors._network import NetworkExtractor, check_published
 
 
@@ -37,7 +38,7 @@ class ToyNet:
 
 
 @dataclass(frozen=True)
-class ToyConfig:
+class ToyConfig(NetworkConfig):
     def tensors(self):
         return {"matrix": (4, 4)}
 
@@ -106,7 +107,9 @@ def test_random_weights_need_no_files_and_have_a_fingerprint_of_their_own():
     assert (plugin.settings.lane, plugin.settings.weights, plugin.unready()) == ("published", "random", None)
     assert plugin.fingerprint() == {"weights": "random", "seed": 0, "precision": "float32"}
     assert plugin.weights == plugin.trained_on == ()
-    assert Toy(ToySettings(weights="part")).weights[0].name == "toy"
+    assert plugin.untrained
+    trained = Toy(ToySettings(weights="part"))
+    assert (trained.weights[0].name, trained.untrained) == ("toy", False)
     assert plugin.operations(40) == 320
 
 
