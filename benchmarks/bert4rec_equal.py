@@ -27,7 +27,7 @@ import rs_metrics
 import torch
 from about import machine
 from numpy.typing import NDArray
-from poured import gradients, pack, pour
+from released_weights import gradients, pack, pour
 
 from bench.data.published import RecSys2024
 from bench.data.split import Split, make

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,15 +51,7 @@ def main() -> None:
             end_to_end(musicnn, arguments, Path(scratch), name)
 
 
-def operations(patch: int = 187, bands: int = 96) -> int:
-    """Return 2 * multiplications of one patch: convolutions, the dense layers, the mel filters."""
-    timbral = sum(patch * (bands - k + 1) * 204 * 7 * k for k in (38, 67))
-    temporal = sum(patch * bands * 51 * k for k in (128, 64, 32))
-    middle = patch * 64 * 7 * (561 + 64 + 64)
-    return 2 * (timbral + temporal + middle + 1506 * 200 + 200 * 50 + patch * 257 * bands)
-
-
-def alone(musicnn: Extractor, rounds: int, batch: int = 16, side: int = 2048) -> None:
+def alone(musicnn: Any, rounds: int, batch: int = 16, side: int = 2048) -> None:
     assert musicnn.window.length
     rng = np.random.default_rng(0)
     samples = musicnn.window.left + musicnn.window.length + musicnn.window.right
@@ -68,7 +61,7 @@ def alone(musicnn: Extractor, rounds: int, batch: int = 16, side: int = 2048) ->
     for _ in range(rounds + 1):
         model = best(model, lambda: list(musicnn.frames(waves)))
         product = best(product, lambda: matrix @ matrix)
-    ours = [batch * operations() / 1e9 / t for t in model]
+    ours = [batch * musicnn.operations(samples) / 1e9 / t for t in model]
     theirs = [2 * side**3 / 1e9 / t for t in product]
     print(f"model alone, batch {batch}, {torch.get_num_threads()} threads (GF/s: 10^9 operations a second)")
     for at, what in enumerate(("by the clock", "by processor time, a core")):
@@ -78,18 +71,20 @@ def alone(musicnn: Extractor, rounds: int, batch: int = 16, side: int = 2048) ->
         )
 
 
-def precision(musicnn: Extractor) -> None:
+def precision(musicnn: Any) -> None:
     """What bfloat16 would cost: cosine of the outputs, the network in bfloat16 on one patch of noise and tone."""
-    net, mel = musicnn._net, musicnn._mel  # type: ignore[attr-defined]
+    net = musicnn._net
     assert musicnn.window.length
     time_ = np.arange(musicnn.window.length + 512) / musicnn.sample_rate
     rng = np.random.default_rng(1)
     wave = 0.3 * np.sin(2 * np.pi * 440 * time_) + 0.05 * rng.standard_normal(len(time_))
     with torch.inference_mode():
-        patch = mel(torch.from_numpy(wave.astype(np.float32))[None])
-        exact = net(patch)
+        (patch,) = net.front_end(torch.from_numpy(wave.astype(np.float32))[None])
         half = type(net)({name: tensor.bfloat16() for name, tensor in net.tensors.items()})(patch.bfloat16())
-    near = {k: torch.nn.functional.cosine_similarity(v, half[k].float()).item() for k, v in exact.items()}
+        near = {
+            name: torch.nn.functional.cosine_similarity(exact, low.float(), dim=-1).item()
+            for name, exact, low in zip(musicnn.layers, net(patch), half, strict=True)
+        }
     print("  bfloat16 throughout: cosine to float32 " + ", ".join(f"{k} {v:.5f}" for k, v in near.items()) + "\n")
 
 

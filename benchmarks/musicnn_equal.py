@@ -87,14 +87,15 @@ def compare(out: Path, name: str) -> None:
         assert np.ptp(theirs["package"], axis=0).max() == 0, "0.1.0 without its error?"
         cut = TrackReader(str(theirs["path"]), sample_rate=16_000, window=musicnn.window).windows()
         with torch.inference_mode():
-            own = torch.cat([musicnn._mel(torch.from_numpy(wave)[None]) for wave in cut])
+            own = torch.cat([musicnn._net.front_end(torch.from_numpy(wave)[None])[0] for wave in cut])
             patches = torch.from_numpy(theirs["patches"])
             assert own.shape == patches.shape, f"{file}: {len(own)} patches, the original has {len(patches)}"
             count, mel = count + len(own), max(mel, float((own - patches).abs().max()))
             for how, given in (("network", patches), ("chain", own)):
-                found = [musicnn._net(patch[None]) for patch in given]
-                for layer in LAYERS:
-                    ours, wanted = torch.cat([f[layer] for f in found]).numpy(), theirs[layer]
+                layers = zip(*(musicnn._net(patch[None]) for patch in given), strict=True)
+                for layer, found in zip(LAYERS, layers, strict=True):
+                    ours = torch.cat(found)[:, 0].numpy()
+                    wanted = theirs[layer]
                     track = np.abs(ours.mean(0) - wanted.mean(0)).max() / np.abs(wanted.mean(0)).max()
                     worst[layer, how, "patch"] = max(worst[layer, how, "patch"], float(np.abs(ours - wanted).max()))
                     worst[layer, how, "track"] = max(worst[layer, how, "track"], float(track))

@@ -1,7 +1,7 @@
-"""Published torch checkpoints: the tensors one must hold, and how it is read into the cache, once.
+"""Published torch checkpoints: which tensors they must hold, and how they are read into the cache, once.
 
-A network states its tensors as name -> shape, under the publisher's names. The published file, the cache
-and untrained weights are held to that list, nothing missing and nothing over. No torch until one is read.
+A network declares its tensors as name -> shape, under the published names. The published file, the cache
+and random weights must match that list exactly. Imports torch only to read a file.
 """
 
 from __future__ import annotations
@@ -22,23 +22,25 @@ if TYPE_CHECKING:
     import torch
 
 Shapes = Mapping[str, tuple[int, ...]]
+METADATA = "aside."
+"""Prefix of what is stored beside the network's tensors."""
 SHOWN = 5
-"""Names of tensors in a message."""
+"""Most names of tensors in a message."""
 _PARAMETRIZED = re.compile(r"\.parametrizations\.(\w+)\.original([01])$")
 
 
 def count(shapes: Shapes) -> int:
-    """Return how many numbers the tensors hold together."""
+    """Return the number of values in all tensors."""
     return sum(math.prod(shape) for shape in shapes.values())
 
 
 def check(found: Shapes, wanted: Shapes, where: str) -> None:
-    """Compare names and shapes.
+    """Compare the names and shapes of tensors.
 
     Raises
     ------
     BenchError
-        Listing what is missing, what is over and what has another shape in `where`.
+        Listing the tensors of `where` that are missing, unexpected or of another shape.
 
     """
     faults = {
@@ -65,11 +67,11 @@ def reader(
 ) -> Callable[[Mapping[str, Path]], dict[str, NDArray[np.generic]]]:
     """Return a `bench.weights.Weights.convert` for a part whose first member is a pickled state dict.
 
-    shapes : what must come out
-    inside : key under which the file keeps its state dict; None: the file is one
-    prefix : taken off the names that have it
-    unused : beginnings of names (after `prefix`) that the network does without; they are dropped
-    read : reads the file; a pickle's tensors if nothing is said
+    shapes : the tensors that it must return
+    inside : key of the state dict in the file; None: the file is a state dict
+    prefix : removed from the names that have it
+    unused : beginnings of names (without `prefix`) that the network does not need; they are dropped
+    read : reads the file; the default reads the tensors of a pickle
     """
 
     def convert(members: Mapping[str, Path]) -> dict[str, NDArray[np.generic]]:
@@ -80,20 +82,20 @@ def reader(
         if not isinstance(state, Mapping):
             raise BenchError(f"{path} holds no state dict{f' under {inside!r}' if inside else ''}.")
         tensors = {old_name(name.removeprefix(prefix)): tensor for name, tensor in state.items()}
-        kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(tuple(unused))}
-        check({name: tuple(tensor.shape) for name, tensor in kept.items()}, shapes(), str(path))
-        return {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in kept.items()}
+        used = {name: tensor for name, tensor in tensors.items() if not name.startswith(tuple(unused))}
+        check({name: tuple(tensor.shape) for name, tensor in used.items()}, shapes(), str(path))
+        return {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in used.items()}
 
     return convert
 
 
 def old_name(name: str) -> str:
-    """Return ``X_g`` for ``parametrizations.X.original0`` and ``X_v`` for ``original1``: weight norm's first names."""
+    """Return ``X_g`` for ``parametrizations.X.original0`` and ``X_v`` for ``original1``: weight norm's older names."""
     return _PARAMETRIZED.sub(lambda match: f".{match[1]}_{'gv'[int(match[2])]}", name)
 
 
 def new_name(name: str) -> str:
-    """Return the inverse of `old_name`, as torch writes weight norm now."""
+    """Return the inverse of `old_name`: the names that torch gives to weight norm today."""
     return re.sub(r"\.(\w+)_([gv])$", lambda m: f".parametrizations.{m[1]}.original{'gv'.index(m[2])}", name)
 
 
@@ -104,14 +106,19 @@ def folded(tensors: dict[str, torch.Tensor], name: str, dim: int) -> torch.Tenso
     return v * (g / v.double().square().sum(axes, keepdim=True).sqrt().to(v.dtype))
 
 
-def untrained(shapes: Shapes, seed: int) -> dict[str, NDArray[np.float32]]:
-    """Return random weights of a seed: normal of variance 1 / inputs; gains of norms 1, biases 0."""
+def random_arrays(shapes: Shapes, seed: int, gains: tuple[float, float] = (1.0, 1.0)) -> dict[str, NDArray[np.float32]]:
+    """Return random weights: normal of variance 1 / inputs, biases 0.
+
+    gains : of norms, from the first to the last channel
+    """
     rng = np.random.default_rng(seed)
     out = {}
     for name, shape in shapes.items():
         if len(shape) > 1 and not name.endswith("_g"):
             spread = np.float32(1 / math.sqrt(math.prod(shape[1:])))
             out[name] = rng.standard_normal(shape, np.float32) * spread
+        elif len(shape) == 1 and name.endswith(".weight"):
+            out[name] = np.linspace(*gains, shape[0], dtype=np.float32)
         else:
             out[name] = np.full(shape, not name.endswith("bias"), np.float32)
     return out

@@ -1,25 +1,27 @@
-"""CLAP's audio tower in torch: log-mel picture, patches, windows of patches, the joint space."""
+"""CLAP's audio tower in torch: log-mel image, patches, windows of patches, the joint space."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from ._clap import BANDS, FFT, FOLDS, HIGH, HOP, LOW, PATCH, RATE, SAMPLES, SIDE, Config
+from ._clap_config import BANDS, FFT, FOLDS, HIGH, HOP, LOW, PATCH, RATE, SAMPLES, SIDE, Config
 from ._mel import mel_filters
 from ._transformer import Attention, FeedForward, Linear, Norm, Tensors, linear
 
-APART = -100.0
-"""Added to the logits of patches that stand side by side only because the picture was rolled."""
+MASKED = -100.0
+"""Added to the logits of patches that are neighbours only because the image was rolled."""
 
 
-class Net:
-    """Waves to the last patches and to the joint space.
+class CLAPNet:
+    """Waves (B, N), 10 s at most, to the last patches (B, P, width) and the unit vectors (B, 1, joint).
 
     Parameters
     ----------
-    tensors : as `Config.shapes` lists them, on the device to use; they are taken out of the dict
+    tensors : as `Config.tensors` lists them, on the device to use; they are taken out of the dict
     dtype : of matrix products; the spectrogram is float32
 
     """
@@ -45,23 +47,28 @@ class Net:
         up, down = "audio_projection.linear1", "audio_projection.linear2"
         self.joint = FeedForward(tensors, up, down, dtype, "relu")
 
-    def __call__(self, waves: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Map waves (B, T), 10 s at most, to the last patches (B, P, width) and the unit vectors (B, 1, joint)."""
-        x = self.first(self.patch(self.picture(self.log_mel(filled(waves)))))
-        for work in self.stages:
-            x = work(x)
+    def front_end(self, waves: torch.Tensor) -> tuple[torch.Tensor]:
+        """Map waves (B, N) to the patches of an image (B, 4096, 16)."""
+        return (self.image(self.log_mel(repeat_pad(waves))),)
+
+    def __call__(self, image: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Yield the last patches and the unit vectors."""
+        x = self.first(self.patch(image))
+        for stage in self.stages:
+            x = stage(x)
         patches = self.last(x)
-        return patches, F.normalize(self.joint(patches.mean(1)).float(), dim=-1)[:, None]
+        yield patches
+        yield F.normalize(self.joint(patches.mean(1)).float(), dim=-1)[:, None]
 
     def log_mel(self, waves: torch.Tensor) -> torch.Tensor:
-        """Map (B, 480,000) to decibels (B, 1001, 64); the spectrogram is centred, the ends mirrored."""
+        """Map (B, 480,000) to decibels (B, 1001, 64); the spectrogram is centred, the ends are reflected."""
         padded = F.pad(waves[:, None], (FFT // 2, FFT // 2), mode="reflect")[:, 0]
         spectrum = torch.fft.rfft(padded.unfold(-1, FFT, HOP) * self.hann)
         power = (spectrum.real.square() + spectrum.imag.square()) @ self.filters
         return 10 * torch.log10(power.clamp(min=1e-10))
 
-    def picture(self, mel: torch.Tensor) -> torch.Tensor:
-        """Map (B, 1001, 64) to patches (B, 4096, 16) of a square picture; frames are stretched to 1024."""
+    def image(self, mel: torch.Tensor) -> torch.Tensor:
+        """Map (B, 1001, 64) to patches (B, 4096, 16) of a square image; frames are interpolated to 1024."""
         mel = mel * self.scale + self.shift
         size = (FOLDS * SIDE, BANDS)
         mel = F.interpolate(mel[:, None], size, mode="bicubic", align_corners=True)[:, 0]
@@ -70,8 +77,8 @@ class Net:
         return square.view(-1, count, PATCH, count, PATCH).transpose(2, 3).reshape(-1, count**2, PATCH**2)
 
 
-def filled(waves: torch.Tensor) -> torch.Tensor:
-    """Repeat (B, T) as often as it fits into 10 s, then fill up with zeros: upstream's "repeatpad"."""
+def repeat_pad(waves: torch.Tensor) -> torch.Tensor:
+    """Repeat (B, N) as often as it fits into 10 s, then pad with zeros."""
     waves = waves.repeat(1, SAMPLES // waves.shape[1])
     return F.pad(waves, (0, SAMPLES - waves.shape[1]))
 
@@ -84,8 +91,8 @@ class _Block:
         self.side, self.window, self.shift = config.side(stage), config.window, config.shift(stage, at)
         table = tensors.pop(f"{name}.attention.self.relative_position_bias_table")
         bias = table[_relative(self.window).to(table.device)].permute(2, 0, 1).contiguous()  # (heads, W², W²)
-        apart = _apart(self.side, self.window, self.shift).to(table.device) if self.shift else bias.new_zeros(1, 1, 1)
-        self.mask = bias + apart[:, None]  # (windows or 1, heads, W², W²)
+        rolled = _roll_mask(self.side, self.window, self.shift) if self.shift else torch.zeros(1, 1, 1)
+        self.mask = bias + rolled.to(table.device)[:, None]  # (windows or 1, heads, W², W²)
         names = ("self.query", "self.key", "self.value", "output.dense")
         self.attention = Attention(tensors, f"{name}.attention", heads, dtype, names)
         self.feed = FeedForward(tensors, f"{name}.intermediate.dense", f"{name}.output.dense", dtype)
@@ -100,7 +107,7 @@ class _Block:
             square = square.roll((-self.shift, -self.shift), (1, 2))
         mask = self.mask if len(self.mask) == 1 else self.mask.repeat(batch, 1, 1, 1)
         y = self.attention(_cut(square, self.window), mask)
-        square = _joined(y, self.side, self.window)
+        square = _join(y, self.side, self.window)
         if self.shift:
             square = square.roll((self.shift, self.shift), (1, 2))
         x = x + square.reshape(batch, count, width)
@@ -108,7 +115,7 @@ class _Block:
 
 
 class _Merge:
-    """Four neighbouring patches become one of twice the channels."""
+    """Merging of four neighbouring patches into one with twice the channels."""
 
     def __init__(self, config: Config, tensors: Tensors, stage: int, dtype: torch.dtype):
         name, self.side = f"layers.{stage}.downsample", config.side(stage)
@@ -118,7 +125,7 @@ class _Merge:
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Map (B, side², C) to (B, side² / 4, 2 C)."""
         half = self.side // 2
-        square = x.view(len(x), half, 2, half, 2, -1).permute(0, 1, 3, 4, 2, 5)  # the column goes before the row
+        square = x.view(len(x), half, 2, half, 2, -1).permute(0, 1, 3, 4, 2, 5)  # columns come before rows
         return self.reduce(self.norm(square.reshape(len(x), half * half, -1))).float()
 
 
@@ -129,7 +136,7 @@ def _cut(square: torch.Tensor, window: int) -> torch.Tensor:
     return tiles.reshape(-1, window * window, square.shape[-1])
 
 
-def _joined(tiles: torch.Tensor, side: int, window: int) -> torch.Tensor:
+def _join(tiles: torch.Tensor, side: int, window: int) -> torch.Tensor:
     """Undo `_cut`."""
     count = side // window
     square = tiles.view(-1, count, count, window, window, tiles.shape[-1]).transpose(2, 3)
@@ -143,9 +150,9 @@ def _relative(window: int) -> torch.Tensor:
     return rows * (2 * window - 1) + columns
 
 
-def _apart(side: int, window: int, shift: int) -> torch.Tensor:
-    """Return 0 or `APART` (windows, W², W²) for each pair of patches of each window of a rolled picture."""
+def _roll_mask(side: int, window: int, shift: int) -> torch.Tensor:
+    """Return 0 or `MASKED` (windows, W², W²) for each pair of patches of each window of a rolled image."""
     at = torch.arange(side)
     region = (at >= side - window).long() + (at >= side - shift).long()
     tiles = _cut((3 * region[:, None] + region)[None, :, :, None], window)[..., 0]
-    return torch.where(tiles[:, :, None] == tiles[:, None], 0.0, APART)
+    return torch.where(tiles[:, :, None] == tiles[:, None], 0.0, MASKED)

@@ -1,7 +1,7 @@
 """The conformer of MusicFM and MuQ: convolution-augmented transformer blocks (Gulati et al. 2020, arXiv:2005.08100).
 
-Modules and tensors are named as in ``transformers``' Wav2Vec2ConformerEncoder, of which the published
-checkpoints are state dicts; its positional convolution, which is in them but never called, is left out.
+Modules and tensors have the names of ``transformers``' Wav2Vec2ConformerEncoder, as in the published
+checkpoints. Its positional convolution, which is in the checkpoints but never called, is left out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as fn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ._packed import Packed
+from ._packed_linear import PackedLinear
 
 
 class Conformer(nn.Module):
@@ -69,8 +69,8 @@ class FeedForward(nn.Module):
 class Attention(nn.Module):
     """Self-attention over all frames.
 
-    The states are rotated *before* queries and keys are projected from them; elsewhere it is the projected
-    queries and keys that are rotated. Values come from the states as they are.
+    Upstream rotates the states *before* it projects them to queries and keys; other models rotate queries and
+    keys. Values come from the states without rotation.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -83,10 +83,10 @@ class Attention(nn.Module):
         """Map (B, T, width) to the same shape."""
         parts = self._split(x)
         low, high = parts.chunk(2, dim=-1)
-        turned = (parts * cos + torch.cat([-high, low], dim=-1) * sin).flatten(2)
+        rotated = (parts * cos + torch.cat([-high, low], dim=-1) * sin).flatten(2)
         query, key, value = (
             self._split(linear(states)).transpose(1, 2)
-            for linear, states in ((self.linear_q, turned), (self.linear_k, turned), (self.linear_v, x))
+            for linear, states in ((self.linear_q, rotated), (self.linear_k, rotated), (self.linear_v, x))
         )
         mixed = fn.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
         return self.linear_out(mixed)  # type: ignore[no-any-return]
@@ -96,7 +96,7 @@ class Attention(nn.Module):
 
 
 class Convolution(nn.Module):
-    """Gated pointwise and depthwise convolution over time; callable once it is settled."""
+    """Gated pointwise and depthwise convolution over time; callable after `fold`."""
 
     def __init__(self, width: int, kernel: int) -> None:
         super().__init__()
@@ -112,12 +112,12 @@ class Convolution(nn.Module):
         x = fn.silu(self.depthwise_conv(x.transpose(1, 2)))
         return self.close(x.transpose(1, 2))  # type: ignore[no-any-return]
 
-    def settle(self, dtype: torch.dtype) -> None:
+    def fold(self, dtype: torch.dtype) -> None:
         """Make the pointwise convolutions linear maps, and fold the batch normalisation into the depthwise one."""
         self.depthwise_conv = fuse_conv_bn_eval(self.depthwise_conv, self.batch_norm)
         del self.batch_norm
-        self.open = Packed(self.pointwise_conv1.weight[..., 0], None, dtype)
-        self.close = Packed(self.pointwise_conv2.weight[..., 0], None, dtype)
+        self.open = PackedLinear(self.pointwise_conv1.weight[..., 0], None, dtype)
+        self.close = PackedLinear(self.pointwise_conv2.weight[..., 0], None, dtype)
         del self.pointwise_conv1, self.pointwise_conv2
 
 

@@ -1,7 +1,7 @@
 """Jukebox's encoder and the lower half of its prior (Dhariwal et al. 2020, arXiv:2005.00341), for any length of clip.
 
-Everything looks back only, so that a clip of fewer tokens than the context has the states of the first
-tokens of a longer one. Tensors are named as published within a block and within the VQ-VAE's encoder.
+Every step depends on the past alone, so a clip shorter than the context has the states of the first tokens of a
+longer one. Within a block and within the VQ-VAE's encoder, tensors have their published names.
 """
 
 from __future__ import annotations
@@ -12,47 +12,51 @@ import torch
 from torch import nn
 from torch.nn import functional as fn
 
-from ._jukebox_weights import Shape
+from ._jukebox_config import Config
+from ._modules import NetModule
 
 DOWN = (3, 2, 2)
-"""Halvings of the rate in each block of the VQ-VAE's top encoder: 128 samples a token."""
+"""How often each block of the VQ-VAE's top encoder halves the rate: 128 samples a token."""
 
 
-class JukeboxNet(nn.Module):
+class JukeboxNet(NetModule):
     """Waves (B, N) at 44.1 kHz to the residual stream (B, T, width) after each block, T = min(N // 128, context)."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__()
-        inputs = (1, *[shape.features] * (len(DOWN) - 1))
+        inputs = (1, *[config.features] * (len(DOWN) - 1))
         self.encoder = nn.ModuleList(
-            Down(before, shape.channels, shape.features, steps) for before, steps in zip(inputs, DOWN, strict=True)
+            Down(before, config.channels, config.features, steps) for before, steps in zip(inputs, DOWN, strict=True)
         )
-        self.codes = nn.Parameter(torch.zeros(shape.codes, shape.features))
-        self.tokens = nn.Parameter(torch.zeros(shape.codes, shape.width))
-        self.start = nn.Parameter(torch.zeros(shape.width))
-        """What stands before the first token: an unknown artist and genre."""
-        self.positions = nn.Parameter(torch.zeros(shape.context, shape.width))
-        """Learned positions, and the embeddings of time that a clip at the start of a minute gets."""
+        self.codes = nn.Parameter(torch.zeros(config.codes, config.features))
+        self.tokens = nn.Parameter(torch.zeros(config.codes, config.width))
+        self.start = nn.Parameter(torch.zeros(config.width))
+        """Input before the first token: the embedding of an unknown artist and genre."""
+        self.positions = nn.Parameter(torch.zeros(config.context, config.width))
+        """Learned positions plus the embeddings of time for a clip at the start of a song."""
         self.blocks = nn.ModuleList(
-            Block(shape.width, shape.heads, shape.block, pattern=number % 3) for number in range(shape.depth)
+            Block(config.width, config.heads, config.block, pattern=number % 3) for number in range(config.depth)
         )
-        self.context, self.block = shape.context, shape.block
+        self.context, self.block = config.context, config.block
         self.dtype = torch.float32
 
-    def settle(self, dtype: torch.dtype) -> None:
-        """Let the residual stream run in `dtype`; matrices stay as they are and are cast when they are used."""
+    def optimize(self, dtype: torch.dtype) -> None:
+        """Run the residual stream in `dtype`; matrices keep their type and are cast when they are used."""
         self.dtype = dtype
 
-    def forward(self, waves: torch.Tensor) -> Iterator[torch.Tensor]:
+    def front_end(self, waves: torch.Tensor) -> tuple[torch.Tensor]:
+        """Map waves (B, N) to tokens (B, T)."""
+        return (torch.cat([self.quantise(wave[None]) for wave in waves]),)
+
+    def forward(self, tokens: torch.Tensor) -> Iterator[torch.Tensor]:
         """Yield the stream after each block, in `dtype`."""
-        heard = torch.cat([self.quantise(wave[None]) for wave in waves])
-        count = heard.shape[1]
-        padded = fn.pad(heard, (0, -count % self.block))  # whole blocks; what is added comes last and is seen by none
+        count = tokens.shape[1]
+        padded = fn.pad(tokens, (0, -count % self.block))  # to whole blocks; no other token depends on the padding
         before = fn.embedding(padded[:, :-1], self.tokens)
-        x = torch.cat([self.start.expand(len(waves), 1, -1), before], dim=1) + self.positions[: padded.shape[1]]
+        x = torch.cat([self.start.expand(len(tokens), 1, -1), before], dim=1) + self.positions[: padded.shape[1]]
         x = x.to(self.dtype)
         for block in self.blocks:
-            # One clip at a time: the context of one keeps any device busy, and memory is what there is least of.
+            # Clip by clip: one context is enough work for any device, and memory is scarce.
             x = torch.cat([block(clip[None]) for clip in x])
             yield x[:, :count]
 
@@ -83,7 +87,7 @@ class Down(nn.Module):
 
 
 class Dilated(nn.Module):
-    """Four residual pairs of convolutions that reach 1, 3, 9 and 27 steps to either side."""
+    """Four residual pairs of convolutions with dilations 1, 3, 9 and 27."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -95,7 +99,7 @@ class Dilated(nn.Module):
 
 
 class Pair(nn.Module):
-    """A dilated and a pointwise convolution, and what went in."""
+    """A dilated and a pointwise convolution, added to their input."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
@@ -108,7 +112,7 @@ class Pair(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then a feed-forward net that hears it; both are added to what went in."""
+    """Attention, then a feed-forward net over input plus attention; both are added to the input."""
 
     def __init__(self, width: int, heads: int, block: int, pattern: int) -> None:
         super().__init__()
@@ -125,8 +129,8 @@ class Block(nn.Module):
 class Attention(nn.Module):
     """Sparse attention over blocks of tokens (Child et al. 2019, arXiv:1904.10509), in one of three patterns.
 
-    0: back within the block; 1: back over the tokens at the same place of all blocks; 2: over all of the
-    previous block, which for the first one is nothing.
+    0: earlier tokens of the block; 1: the tokens at the same place of earlier blocks; 2: all tokens of the
+    previous block, zeros for the first block.
     """
 
     def __init__(self, width: int, heads: int, block: int, pattern: int) -> None:
@@ -162,7 +166,7 @@ class FeedForward(nn.Module):
 
 
 class Map(nn.Module):
-    """A linear map whose matrix is (inputs, outputs), cast to the type of what it is given."""
+    """A linear map whose matrix is (inputs, outputs) and is cast to the type of the input."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
@@ -170,7 +174,7 @@ class Map(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (..., inputs) to (..., outputs)."""
-        # A CPU multiplies halves very slowly: there their float32 product is rounded, which is what a GPU computes.
+        # A CPU multiplies half floats very slowly: it rounds their float32 product instead, as a GPU does.
         inner = torch.float32 if x.device.type == "cpu" else x.dtype
         product = torch.addmm(self.b.to(x.dtype).to(inner), x.flatten(0, -2).to(inner), self.w.to(inner))
         return product.to(x.dtype).view(*x.shape[:-1], -1)

@@ -1,14 +1,13 @@
-"""Jukebox's published files: what is taken of them, and how it becomes one part of half their size.
+"""Jukebox's published files: their origin, and how half of them becomes one set of tensors.
 
-Of 72 blocks the first 36 are kept, of the VQ-VAE the top level's encoder and codes, and of the conditioning
-on artist, genre and time what an unknown clip gets: 5.3 of 10.3 GB.
+The conversion keeps the first 36 of 72 blocks, the encoder and the codes of the VQ-VAE's top level, and the
+conditioning on artist, genre and time that an unknown clip gets: 5.3 of 10.3 GB.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,76 +18,37 @@ from bench.errors import BenchError
 from bench.memory import GB, free
 from bench.weights import Part, Source, Weights, read_torch
 
-from ._checkpoint import Shapes, check
+from ._checkpoint import check
+from ._jukebox_config import FULL, HOP, RATE, Config
 
 if TYPE_CHECKING:
     import torch
 
-RATE = 44_100
-HOP = 128
-"""Samples of a token."""
-LASTS = 62 * RATE // HOP * HOP
-"""Samples that a clip is said to be part of: at least a minute, or the network was not taught it."""
+TOTAL_LENGTH = 62 * RATE // HOP * HOP
+"""Samples of the song that a clip is declared to come from: training used a minute or more."""
 SPAN = {"total_length": (60.0 * RATE, 600.0 * RATE), "absolute_pos": (0.0, 600.0 * RATE), "relative_pos": (0.0, 1.0)}
-"""What the bins of each embedding of time divide."""
+"""Range that the bins of each embedding of time divide."""
 
 
-@dataclass(frozen=True)
-class Shape:
-    """Sizes of the network; the defaults are those of the 5b prior, of whose 72 blocks `depth` are run."""
-
-    width: int = 4800
-    depth: int = 36
-    heads: int = 8
-    context: int = 8192
-    """Tokens that are heard at once."""
-    block: int = 64
-    """Tokens of a block of the context."""
-    codes: int = 2048
-    channels: int = 32
-    """Of the VQ-VAE's convolutions."""
-    features: int = 64
-    """Of its codes."""
-
-    def operations(self, samples: int) -> int:
-        """Return 2 * multiplications of one window in the prior, next to which the encoder is nothing."""
-        tokens, state = min(samples // HOP, self.context), self.width // 4
-        maps = self.width * 4 * state + 2 * self.width**2
-        heard = (2 * self.block + tokens // self.block) / 3  # by a token, on average over the three patterns
-        return round(2 * tokens * self.depth * (maps + 2 * state * heard))
-
-
-FULL = Shape()
 HALF = re.compile(r"^blocks\.\d+\..*\.w$")
-"""Tensors kept in half precision, as they are published: the matrices of blocks."""
-
-
-def tensors(shape: Shape) -> Shapes:
-    """Return name -> shape of what is kept. Imports torch."""
-    import torch
-
-    from ._jukebox_net import JukeboxNet
-    from ._network import shapes_of
-
-    with torch.device("meta"):
-        return shapes_of(JukeboxNet(shape))
+"""Tensors stored in half precision, as they are published: the matrices of the blocks."""
 
 
 def convert(members: Mapping[str, Path]) -> dict[str, NDArray[np.generic]]:
-    """Read both files, one after the other, and keep what is needed.
+    """Read both files, one after the other, and keep the needed tensors.
 
     Raises
     ------
     BenchError
-        When memory is too small for the larger file, or the tensors are not those of Jukebox 5b.
+        When memory is too small for the larger file, or the tensors do not belong to Jukebox 5b.
 
     """
     coder, prior = (next(path for name, path in members.items() if name.startswith(word)) for word in ("vq", "prior"))
     need, there = prior.stat().st_size + GB, free("cpu")
     if need > there:
         raise BenchError(
-            f"{prior.name} takes {need / GB:.1f} GB of memory to read, once; {there / GB:.1f} GB are free. Close other "
-            "programs, or run the same command on a larger machine and copy its cache folder `weights/jukebox` here."
+            f"{prior.name} takes {need / GB:.1f} GB of memory to convert, once; {there / GB:.1f} GB are free. Close "
+            "other programs, or run the command on a larger machine and copy its cache folder `weights/jukebox` here."
         )
     found: dict[str, torch.Tensor] = {}
     for path in (coder, prior):
@@ -96,26 +56,26 @@ def convert(members: Mapping[str, Path]) -> dict[str, NDArray[np.generic]]:
         state = content.get("model") if isinstance(content, Mapping) else None
         if not isinstance(state, Mapping):
             raise BenchError(f"{path} holds no state dict under 'model'.")
-        found |= taken(state, FULL)
+        found |= needed_tensors(state, FULL)
         del content, state
-    check({name: tuple(tensor.shape) for name, tensor in found.items()}, tensors(FULL), f"{prior} and {coder}")
+    check({name: tuple(tensor.shape) for name, tensor in found.items()}, FULL.tensors(), f"{prior} and {coder}")
     return {name: tensor.contiguous().numpy() for name, tensor in found.items()}
 
 
-def taken(state: Mapping[str, torch.Tensor], shape: Shape) -> dict[str, torch.Tensor]:
-    """Return what is kept of a published state dict, under this network's names."""
+def needed_tensors(state: Mapping[str, torch.Tensor], config: Config) -> dict[str, torch.Tensor]:
+    """Return the tensors that are kept of a published state dict, under this project's names."""
     import torch
 
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    found = {own: tensor for name, tensor in state.items() if (own := own_name(name, shape.depth)) is not None}
+    found = {local: tensor for name, tensor in state.items() if (local := local_name(name, config.depth)) is not None}
     if "y_emb.artist_emb.emb.weight" in state:
         found["start"] = state["y_emb.artist_emb.emb.weight"][0] + state["y_emb.bow_genre_emb.emb.weight"][0]
-        found["positions"] = state["prior.pos_emb.pos_emb"] + times(state, shape.context)
+        found["positions"] = state["prior.pos_emb.pos_emb"] + time_embeddings(state, config.context)
     return {name: tensor.to(torch.float16 if HALF.match(name) else torch.float32) for name, tensor in found.items()}
 
 
-def own_name(name: str, depth: int) -> str | None:
-    """Return this network's name of a published tensor that is kept as it is, or None."""
+def local_name(name: str, depth: int) -> str | None:
+    """Return this project's name of a published tensor that is kept unchanged, or None."""
     if name in ("prior.x_emb.weight", "bottleneck.level_blocks.2.k"):
         return {"p": "tokens", "b": "codes"}[name[0]]
     if name.startswith("encoders.2.level_blocks."):
@@ -124,12 +84,16 @@ def own_name(name: str, depth: int) -> str | None:
     return f"blocks.{block[1]}.{name[block.end() :]}" if block and int(block[1]) < depth else None
 
 
-def times(state: Mapping[str, torch.Tensor], context: int) -> torch.Tensor:
-    """Embeddings (context, width) of the total length, and of each token's place in seconds and as a share."""
+def time_embeddings(state: Mapping[str, torch.Tensor], context: int) -> torch.Tensor:
+    """Return the sum (context, width) of the embeddings of total length, and of each token's two positions."""
     import torch
 
     place = torch.arange(context, dtype=torch.float32) * HOP
-    at = {"total_length": torch.tensor([float(LASTS)]), "absolute_pos": place, "relative_pos": place / LASTS}
+    at = {
+        "total_length": torch.tensor([float(TOTAL_LENGTH)]),
+        "absolute_pos": place,
+        "relative_pos": place / TOTAL_LENGTH,
+    }
     total: torch.Tensor = torch.zeros(())
     for name, values in at.items():
         table, (low, high) = state[f"y_emb.{name}_emb.emb.weight"], SPAN[name]

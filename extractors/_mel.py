@@ -1,4 +1,4 @@
-"""Mel filters, as librosa's defaults make them, for every extractor that hears mel bands."""
+"""Mel filters as librosa makes them by default."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 def mel_filters(
     sample_rate: int, n_fft: int, n_mels: int, low: float = 0.0, high: float | None = None
 ) -> NDArray[np.float64]:
-    """Triangular filters (n_mels, n_fft // 2 + 1) on Slaney's mel scale, each of unit area in Hz.
+    """Return triangular filters (n_mels, n_fft // 2 + 1) on Slaney's mel scale, each of unit area in Hz.
 
     They cover `low` to `high` Hz; None: half the rate.
 
-    Slaney (1998), Auditory Toolbox: 200/3 Hz a mel below 1 kHz, then 27 steps a factor of 6.4.
+    Slaney (1998), Auditory Toolbox: 200/3 Hz per mel below 1 kHz, 27 mels per factor of 6.4 above.
     """
     step, knee, log_step = 200 / 3, 1000.0, np.log(6.4) / 27
 

@@ -1,6 +1,6 @@
 """MusicFM's network (Won, Hung and Le 2023, arXiv:2311.03318), which is also MuQ's (Zhu et al. 2025, arXiv:2501.01108).
 
-A mel spectrogram in decibels at 100 frames a second, two residual convolutions that leave 25, a conformer.
+A mel spectrogram in decibels at 100 frames a second, two residual blocks of convolutions that leave 25, a conformer.
 """
 
 from __future__ import annotations
@@ -14,44 +14,49 @@ from torch.nn import functional as fn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ._conformer import Conformer, Convolution
-from ._musicfm_weights import Shape
-from ._packed import pack
+from ._modules import NetModule
+from ._musicfm_config import Config
+from ._packed_linear import pack
 
 RATE, FFT, HOP = 24_000, 2048, 240
 FLOOR = 1e-10
-"""The least power that has a level: -100 dB."""
+"""Lowest power that is told apart from silence: -100 dB."""
 
 
-class MusicFMNet(nn.Module):
+class MusicFMNet(NetModule):
     """Waves (B, N) to the states of every layer (B, T, width), T = ceil(floor(N / 240) / 4)."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__()
-        self.mel = DecibelMel(shape.mels)
-        self.conv = Subsampling(shape)
-        self.conformer = Conformer(shape.width, shape.depth, shape.heads, shape.ffn, shape.kernel)
+        self.mel = DecibelMel(config.mels)
+        self.conv = Subsampling(config)
+        self.conformer = Conformer(config.width, config.depth, config.heads, config.ffn, config.kernel)
 
-    def forward(self, waves: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Yield the subsampled input (layer 0) and the states after each block."""
-        # One clip at a time: a clip of 30 s fills 200 MB a tensor here, and a batch gains nothing.
-        subsampled = torch.cat([self.conv(self.mel(wave[None])) for wave in waves])
-        yield from self.conformer(subsampled)
+    def front_end(self, waves: torch.Tensor) -> tuple[torch.Tensor]:
+        """Map waves (B, N) to the normalised spectrogram (B, mels, floor(N / 240))."""
+        return (torch.cat([self.mel(wave[None]) for wave in waves]),)  # clip by clip, to save memory
 
-    def settle(self, dtype: torch.dtype) -> None:
-        """Fold every batch normalisation, its statistics being fixed, into the convolution before it; pack the rest."""
+    def forward(self, mel: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Yield the subsampled spectrogram (layer 0) and the states after each block."""
+        # Clip by clip: 30 s need 200 MB for each tensor here, and a batch is no faster.
+        yield from self.conformer(torch.cat([self.conv(one[None]) for one in mel]))
+
+    def optimize(self, dtype: torch.dtype) -> None:
+        """Fold the batch normalisations, whose statistics are fixed, into convolutions; pack the linear maps."""
         for module in list(self.modules()):
             if isinstance(module, Residual):
-                module.settle()
+                module.fold()
             elif isinstance(module, Convolution):
-                module.settle(dtype)
+                module.fold(dtype)
         pack(self, dtype)
 
 
 class DecibelMel(nn.Module):
-    """Levels of mel bands as torchaudio's MelSpectrogram and AmplitudeToDB give them, less a mean, by a spread.
+    """Standardised levels of mel bands, equal to torchaudio's MelSpectrogram and AmplitudeToDB.
 
     Periodic Hann window of 2048 samples every 240, centred, the signal reflected at its ends; power; HTK
-    bands; 10 log10 with a floor and no ceiling of the range. The last frame is dropped, as upstream does.
+    bands; 10 log10 with a floor and without a limit to the range; less `mean`, divided by `std`. The last frame is
+    dropped, as upstream does.
     """
 
     def __init__(self, mels: int) -> None:
@@ -86,12 +91,12 @@ def htk_filters(mels: int) -> torch.Tensor:
 
 
 class Subsampling(nn.Module):
-    """A quarter of the frames and bands, then one linear map over channels and bands."""
+    """Convolutions that leave a quarter of the frames and bands, then one linear map over channels and bands."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__()
-        self.conv = nn.Sequential(Residual(1, shape.channels), Residual(shape.channels, shape.channels))
-        self.linear = nn.Linear(shape.channels * (shape.mels // 4), shape.width)
+        self.conv = nn.Sequential(Residual(1, config.channels), Residual(config.channels, config.channels))
+        self.linear = nn.Linear(config.channels * (config.mels // 4), config.width)
 
     def forward(self, mel: torch.Tensor) -> torch.Tensor:
         """Map (B, mels, T) to (B, ceil(T / 4), width)."""
@@ -100,7 +105,7 @@ class Subsampling(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two convolutions beside a third one, halving frames and bands; callable once it is settled."""
+    """Two convolutions beside a third one, which halve frames and bands; callable after `fold`."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
@@ -112,7 +117,7 @@ class Residual(nn.Module):
         """Map (B, before, F, T) to (B, after, ceil(F / 2), ceil(T / 2))."""
         return fn.relu_(self.conv3(x).add_(self.conv2(fn.relu_(self.conv1(x)))))
 
-    def settle(self) -> None:
+    def fold(self) -> None:
         """Fold the normalisations into the convolutions."""
         self.conv1 = fuse_conv_bn_eval(self.conv1, self.bn1)
         self.conv2 = fuse_conv_bn_eval(self.conv2, self.bn2)

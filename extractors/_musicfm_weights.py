@@ -1,11 +1,10 @@
-"""MusicFM's and MuQ's published checkpoints: where they are, and how they become the tensors of one network."""
+"""The published checkpoints of MusicFM and MuQ: their origin, and how they become the tensors of one network."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,32 +14,8 @@ from bench.errors import BenchError
 from bench.weights import Part, Source, Weights, read_safetensors
 
 from ._checkpoint import Shapes, reader
+from ._musicfm_config import FULL
 
-
-@dataclass(frozen=True)
-class Shape:
-    """Sizes of the network; the defaults are those of the published checkpoints."""
-
-    mels: int = 128
-    channels: int = 512
-    width: int = 1024
-    depth: int = 12
-    heads: int = 16
-    ffn: int = 4096
-    kernel: int = 31
-
-    def operations(self, samples: int) -> int:
-        """Return 2 * multiplications of one window: convolutions, linear maps, attention."""
-        d, c = self.width, self.channels
-        half = -(-(samples // 240) // 2)
-        frames = -(-half // 2)
-        front = (2 + c) * half * (self.mels // 2) + 3 * c * frames * (self.mels // 4)
-        total = 9 * c * front + frames * c * (self.mels // 4) * d
-        block = 4 * d * self.ffn + 4 * d * d + 2 * frames * d + 3 * d * d + self.kernel * d
-        return 2 * (total + self.depth * frames * block)
-
-
-FULL = Shape()
 REVISION = "4513b38bc25ad1d227b1980819b9691ba97f4d87"
 MSD_LEVELS = (6.768444971712967, 18.417922652295623)
 """Mean and spread (dB) of the mel levels of the Million Song Dataset, as in MuQ's configuration."""
@@ -56,32 +31,25 @@ UNUSED = (
     *(f"conv.conv.{block}.bn{norm}.num_batches_tracked" for block in (0, 1) for norm in (1, 2, 3)),
     *(f"conformer.layers.{block}.conv_module.batch_norm.num_batches_tracked" for block in range(12)),
 )
-"""Tensors for training alone, fixed tables, and a positional convolution that is never called."""
+"""Tensors that only training needs, fixed tables, and a positional convolution that is never called."""
 
 
-def tensors() -> Shapes:
-    """Return name -> shape of what both models' checkpoints must hold. Imports torch."""
-    import torch
-
-    from ._musicfm_net import MusicFMNet
-    from ._network import shapes_of
-
-    with torch.device("meta"):
-        found = shapes_of(MusicFMNet(FULL))
-    return {name: shape for name, shape in found.items() if not name.startswith("mel.")}
+def published_shapes() -> Shapes:
+    """Return name -> shape of what the checkpoints of both models must hold. Imports torch."""
+    return {name: shape for name, shape in FULL.tensors().items() if not name.startswith("mel.")}
 
 
-def musicfm(members: Mapping[str, Path]) -> dict[str, NDArray[np.generic]]:
-    """Read a checkpoint and the levels of its training set: together they are one part, so never mismatched."""
+def convert_musicfm(members: Mapping[str, Path]) -> dict[str, NDArray[np.generic]]:
+    """Read a checkpoint and the levels of its training set; as one part they always belong together."""
     checkpoint = {name: path for name, path in members.items() if name.endswith(".pt")}
     (statistics,) = (path for name, path in members.items() if name.endswith(".json"))
-    read = reader(tensors, inside="state_dict", prefix="model.", unused=UNUSED)
+    read = reader(published_shapes, inside="state_dict", prefix="model.", unused=UNUSED)
     return read(checkpoint) | _levels(*_read_levels(statistics))
 
 
-def muq(members: Mapping[str, Path]) -> dict[str, NDArray[np.generic]]:
-    """Read MuQ's checkpoint, a safetensors file already; the levels are in its configuration."""
-    read = reader(tensors, prefix="model.", unused=UNUSED, read=read_safetensors)
+def convert_muq(members: Mapping[str, Path]) -> dict[str, NDArray[np.generic]]:
+    """Read MuQ's checkpoint, which is a safetensors file; the levels come from its configuration."""
+    read = reader(published_shapes, prefix="model.", unused=UNUSED, read=read_safetensors)
     return read(members) | _levels(*MSD_LEVELS)
 
 
@@ -92,7 +60,9 @@ def _read_levels(path: Path) -> tuple[float, float]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BenchError(f"{path} holds no melspec_2048_mean and melspec_2048_std: {error}.") from error
     if not (math.isfinite(mean) and 0 < spread < math.inf):
-        raise BenchError(f"{path}: melspec_2048_mean {mean} and melspec_2048_std {spread} are no levels of a data set.")
+        raise BenchError(
+            f"{path}: melspec_2048_mean {mean} and melspec_2048_std {spread} cannot be the levels of a data set."
+        )
     return mean, spread
 
 
@@ -110,7 +80,7 @@ def _musicfm(data: str, trained_on: str, bytes_: tuple[int, int], sha256: tuple[
             Source(file, f"{at}/{file}", hashed, size) for file, size, hashed in zip(files, bytes_, sha256, strict=True)
         ),
         parts=(Part("model", files, trained_on=(trained_on,)),),
-        convert=musicfm,
+        convert=convert_musicfm,
     )
 
 
@@ -124,7 +94,7 @@ MUSICFM = {
             "c36c61ab10ca4d2e7fdfefc3fcc15205316bec276a06a47baa3641a62c546f22",
         ),
     ),
-    # The file before 13 February 2024 was wrong; this is the hash of the right one.
+    # The authors replaced a wrong file on 13 February 2024; this is the hash of the right one.
     "fma": _musicfm(
         "fma",
         "fma-large",
@@ -142,12 +112,12 @@ MUQ = Weights(
     sources=(
         Source(
             file="model.safetensors",
-            # The hash decides which revision is taken.
+            # The hash selects the revision.
             origin="https://huggingface.co/OpenMuQ/MuQ-large-msd-iter/resolve/main/model.safetensors",
             sha256="273febab2be02872c37d2c37e48a9d6c52c1c9392f3eeeabd498efa281ccb7a6",
             bytes=1_333_825_096,
         ),
     ),
     parts=(Part("model", ("model.safetensors",), trained_on=("msd", "music4all")),),
-    convert=muq,
+    convert=convert_muq,
 )

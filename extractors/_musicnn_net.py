@@ -1,28 +1,26 @@
-"""The network of MusiCNN in torch, laid out for speed; and the mel spectrogram that it hears.
+"""MusiCNN's network in torch, arranged for speed, and its mel spectrogram.
 
-Two rewritings save most of the time and change no number beyond rounding. ReLU and batch normalisation
-are monotone in each channel, so the maximum over frequency may be taken first, of the bare convolution:
-of its negative where a channel's gamma is negative (`Conv`). And one patch at a time, channels last, a
-CPU's convolutions run out of its caches; so no result depends on the size of a batch.
+Two changes save most of the time and alter numbers by rounding only. ReLU and batch normalisation are monotone
+in each channel, so the maximum over frequency can be taken before them: of the convolution, or of its negative
+where a channel's gamma is negative (`Conv`). And with one patch at a time, channels last, a CPU's convolutions
+stay in its caches; therefore no result depends on the size of a batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ._mel import mel_filters
+from ._musicnn_config import BANDS, FFT, FRAMES, HOP, RATE
 
 if TYPE_CHECKING:
     import torch
 
 EPSILON = 1e-3
-"""Of every batch normalisation: TensorFlow's default."""
-FFT, HOP, BANDS, FRAMES = 512, 256, 96, 187
-"""Samples of the window and between frames; mel bands; frames of a patch."""
-RATE = 16_000
+"""Epsilon of every batch normalisation: TensorFlow's default."""
 TOP = 65_504.0
 """The largest float16."""
 
@@ -68,24 +66,27 @@ class Conv:
         return self.norm((y[..., 0].transpose(1, 2) * self.sign).relu())
 
 
-class Net:
-    """Log-mel patches to every output (Pons and Serra, 2019, arXiv:1909.06654; figures in the checkpoint).
+class MusiCNNNet:
+    """Waves with 256 samples of context on both sides to every output, (B, 1, D) each (Pons and Serra, 2019).
+
+    arXiv:1909.06654; the sizes are those of the checkpoint.
 
     Parameters
     ----------
-    tensors : as `_musicnn_weights.shapes` lists them, on the device to use
+    tensors : as `Config.tensors` lists them, on the device to use
 
     """
 
     def __init__(self, tensors: Mapping[str, torch.Tensor]):
         self.tensors = tensors
+        self.front_end = LogMel(tensors["dense.bias"].device)
         self.input, self.pool, self.dense = (Norm(tensors, name) for name in ("input", "pool", "dense"))
         names = ("timbral38", "timbral67", "temporal128", "temporal64", "temporal32")
         self.front = [Conv(tensors, name) for name in names]
         self.middle = [Conv(tensors, f"middle{i}") for i in (1, 2, 3)]
 
-    def __call__(self, patches: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Map log-mel patches (B, T, 96) to layer -> (B, D)."""
+    def __call__(self, patches: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Map log-mel patches (B, T, 96) to `penultimate`, `mean_pool`, `max_pool` and `taggram` (B, 1, D)."""
         import torch
         import torch.nn.functional as fn
 
@@ -101,23 +102,23 @@ class Net:
         dense = fn.linear(self.pool(pooled), self.tensors["dense.weight"], self.tensors["dense.bias"])
         penultimate = self.dense(dense.relu())
         logits = fn.linear(penultimate, self.tensors["output.weight"], self.tensors["output.bias"])
-        return {"penultimate": penultimate, "mean_pool": mean, "max_pool": highest, "taggram": logits.sigmoid()}
+        yield from (layer[:, None] for layer in (penultimate, mean, highest, logits.sigmoid()))
 
 
 class LogMel:
-    """Waves with 256 samples of context on both sides to log-mel patches, as librosa made them for training.
+    """Log-mel patches as librosa makes them for the original.
 
     Hann window of 512 samples every 256; power; 96 Slaney bands of unit area from 0 to 8 kHz; rounded to
-    float16, for the original stored them so, and back to float32; log10(10000 x + 1).
+    float16, as in the original, and back to float32; log10(10000 x + 1).
     """
 
-    def __init__(self, device: str):
+    def __init__(self, device: torch.device):
         import torch
 
         self.window = torch.hann_window(FFT, periodic=True, device=device)
         self.filters = torch.from_numpy(mel_filters(RATE, FFT, BANDS).T.astype(np.float32)).to(device)
 
-    def __call__(self, waves: torch.Tensor) -> torch.Tensor:
+    def __call__(self, waves: torch.Tensor) -> tuple[torch.Tensor]:
         """Map (B, 512 + 256 (T - 1)) to (B, T, 96); fewer than 187 frames are repeated until there are 187."""
         import torch
 
@@ -127,4 +128,4 @@ class LogMel:
         mel = torch.log10(10_000 * rounded + 1)
         if (frames := mel.shape[1]) < FRAMES:
             mel = mel.repeat(1, -(-FRAMES // frames), 1)[:, :FRAMES]
-        return mel
+        return (mel,)

@@ -1,4 +1,4 @@
-"""MusiCNN's trained weights: the wheel that holds them, and how its checkpoints become tensors."""
+"""MusiCNN's published weights: the wheel that holds them, and how its checkpoints become tensors."""
 
 from __future__ import annotations
 
@@ -11,36 +11,16 @@ from numpy.typing import NDArray
 from bench.errors import BenchError
 from bench.weights import Part, Source, Weights, read_checkpoint
 
-SHAPES: dict[str, tuple[int, ...]] = {
-    "timbral38": (204, 1, 7, 38),
-    "timbral67": (204, 1, 7, 67),
-    "temporal128": (51, 1, 128, 1),
-    "temporal64": (51, 1, 64, 1),
-    "temporal32": (51, 1, 32, 1),
-    "middle1": (64, 561, 7, 1),
-    "middle2": (64, 64, 7, 1),
-    "middle3": (64, 64, 7, 1),
-    "dense": (200, 1506),
-    "output": (50, 200),
-}
-"""Every layer with a weight, in the order in which the original makes them: torch's (out, in, time, band)."""
-NORMS = {
-    "input": 1, "timbral38": 204, "timbral67": 204, "temporal128": 51, "temporal64": 51, "temporal32": 51,
-    "middle1": 64, "middle2": 64, "middle3": 64, "pool": 1506, "dense": 200,
-}  # fmt: skip
-"""Every batch normalisation and its width, in the original's order."""
-VALUES = 792_079
-"""Numbers in all of them."""
-_STATISTICS = {"gamma": "gamma", "beta": "beta", "moving_mean": "mean", "moving_variance": "variance"}
+from ._musicnn_config import KERNELS, NORMS, STATISTICS
 
 
 def convert(members: Mapping[str, Path]) -> dict[str, NDArray[np.generic]]:
-    """Read one checkpoint of the wheel (``.index`` and its data file) into tensors named as in `shapes`.
+    """Read one checkpoint of the wheel (``.index`` and its data file) into the tensors of `Config.tensors`.
 
     Raises
     ------
     BenchError
-        When the checkpoint cannot be read, or its variables are not MusiCNN's.
+        When the checkpoint cannot be read, or its variables do not belong to MusiCNN.
 
     """
     index = next(path for name, path in members.items() if name.endswith(".index"))
@@ -48,41 +28,19 @@ def convert(members: Mapping[str, Path]) -> dict[str, NDArray[np.generic]]:
     read = read_checkpoint(index, data)
     out: dict[str, NDArray[np.generic]] = {}
     try:
-        for at, layer in enumerate(SHAPES):
+        for at, layer in enumerate(KERNELS):
             original = f"conv2d{_suffix(at)}" if at < 8 else f"dense{_suffix(at - 8)}"
-            # TensorFlow: (time, band, in, out) and (in, out). In the middle, channels stand in for bands.
+            # TensorFlow: (time, band, in, out) and (in, out). In the middle layers channels take the place of bands.
             kernel = np.moveaxis(read[f"{original}/kernel"], -1, 0)
             kernel = kernel.transpose(0, 3, 1, 2) if kernel.ndim == 4 else kernel
             kernel = kernel.transpose(0, 3, 2, 1) if layer.startswith("middle") else kernel
             out[f"{layer}.weight"] = np.ascontiguousarray(kernel, np.float32)
             out[f"{layer}.bias"] = read[f"{original}/bias"]
         for at, norm in enumerate(NORMS):
-            for theirs, ours in _STATISTICS.items():
-                out[f"{norm}.{ours}"] = read[f"batch_normalization{_suffix(at)}/{theirs}"]
+            for original, kind in STATISTICS.items():
+                out[f"{norm}.{kind}"] = read[f"batch_normalization{_suffix(at)}/{original}"]
     except (KeyError, ValueError) as error:
-        raise BenchError(f"{index} is no checkpoint of MusiCNN: {error} is missing or of another shape.") from error
-    return out
-
-
-def shapes() -> dict[str, tuple[int, ...]]:
-    """Return tensor name -> shape of everything that `convert` gives."""
-    weights = {f"{layer}.weight": shape for layer, shape in SHAPES.items()}
-    biases = {f"{layer}.bias": shape[:1] for layer, shape in SHAPES.items()}
-    norms = {f"{norm}.{kind}": (width,) for norm, width in NORMS.items() for kind in _STATISTICS.values()}
-    return weights | biases | norms
-
-
-def untrained(seed: int) -> dict[str, NDArray[np.float32]]:
-    """Return random weights of the full size (He et al. 2015: normal, variance 2 / inputs), no bias, neutral norms."""
-    rng = np.random.default_rng(seed)
-    out = {}
-    for name, shape in shapes().items():
-        if name.endswith(".weight"):
-            spread = np.float32(np.sqrt(2 / np.prod(shape[1:])))
-            out[name] = rng.standard_normal(shape, np.float32) * spread
-        else:
-            one = name.endswith((".gamma", ".variance"))
-            out[name] = np.full(shape, one, np.float32)
+        raise BenchError(f"{index} is not a checkpoint of MusiCNN: {error} is missing or of another shape.") from error
     return out
 
 

@@ -1,125 +1,186 @@
-"""Extractors whose network is made of torch modules: built, filled with tensors, settled, and run layer by layer."""
+"""The base of every extractor with a neural network: its weights, how it is loaded, how it runs layer by layer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
+from bench import weights as files
+from bench.protocols import Extractor, Lane
+from bench.weights import Weights
 
-from ._checkpoint import Shapes
-from ._pretrained import RANDOM, Pretrained
+from ._checkpoint import METADATA, check, random_arrays
+from ._config import NetworkConfig
+from ._threads import Threads
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import torch
-    from torch import nn
+
+Precision = Literal["float32", "bfloat16", "float16"]
+"""Type of matrix products and convolutions; norms and sums stay in float32, averages over time in float64."""
+RANDOM = "random"
+"""Value of the setting `weights` that asks for an untrained network."""
 
 
-class Net(Protocol):
-    """A module whose `forward` yields a tensor (B, F, D) a layer."""
+class NetworkExtractor(Extractor):
+    """An extractor of one network, with weights that were trained or are random.
 
-    def settle(self, dtype: torch.dtype) -> None:
-        """Rearrange the loaded tensors for speed; products run in `dtype`."""
-        ...
+    A subclass declares its `layers` in the order in which the network of its `config` yields them. Its settings
+    have `weights` (``random``: untrained), `seed` (of random weights) and `precision`.
 
-    def __call__(self, waves: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Map waves (B, N) to the layers, one after another."""
-        ...
-
-
-class Shape(Protocol):
-    """Sizes of a network."""
-
-    def operations(self, samples: int) -> int:
-        """Return 2 * multiplications of one window."""
-        ...
-
-
-class Network(Pretrained):
-    """An extractor of one `Net`: the names of its parameters are those of the published tensors.
-
-    A subclass says in `network` how it is built, keeps its sizes in `_shape`, and declares `layers` in the
-    order of its `forward`.
+    full, small : sizes of the published network, and of the one that `tiny` returns
+    autocast : torch lowers the precision of products by itself; False: the network casts its tensors
+    window_per_thread : on a CPU each window of a batch runs in a thread of its own, see `_threads`
+    random_gains : gains of norms in a random network, from the first to the last channel; with equal ones the
+        mean over the channels of a layer would be 0
     """
 
-    _shape: Shape
+    full: ClassVar[NetworkConfig]
+    small: ClassVar[NetworkConfig]
+    autocast: ClassVar[bool] = False
+    window_per_thread: ClassVar[bool] = False
+    random_gains: ClassVar[tuple[float, float]] = (0.5, 1.5)
+    config: NetworkConfig
 
-    def network(self) -> nn.Module:
-        """Build the network; its tensors are replaced afterwards."""
-        raise NotImplementedError
+    def __init__(self, settings: Any, weights: Weights, part: str, config: NetworkConfig):
+        """Keep the settings, and which part of which weights they ask for."""
+        super().__init__(settings)
+        self.config = config
+        self.license, self.non_commercial = weights.license, weights.non_commercial
+        self._trained = None if settings.weights == RANDOM else (weights, part)
+        self.weights = (weights,) if self._trained else ()
+        self.trained_on = weights.part(part).trained_on if self._trained else ()
+        if self.precision != "float32":
+            self.tolerance = 2e-2  # how a product is rounded depends on how a machine splits it
 
-    def load(self, device: str, dtype: str) -> None:
-        """Build the network on `device`; the setting `precision` says in which type it multiplies."""
+    @classmethod
+    def tiny(cls, lane: Lane = "corrected") -> Self:
+        """Return a small random network that takes the same steps."""
+        lanes = {"lane": lane} if "published" in cls.lanes else {}
+        # Subclasses know their weights: they take settings and sizes alone.
+        return cls(cls.Settings(weights=RANDOM, **lanes), cls.small)  # type: ignore[call-arg,arg-type]
+
+    @property
+    def untrained(self) -> bool:
+        """Whether the weights are random."""
+        return self._trained is None
+
+    @property
+    def precision(self) -> Precision:
+        """Type of the network's products."""
+        return self.settings.precision  # type: ignore[no-any-return]
+
+    # -- weights --------------------------------------------------------------------------------------
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return the hash of the tensors, or the seed, and the precision of products."""
+        precision = {"precision": self.precision}
+        if self._trained is None:
+            return {"weights": RANDOM, "seed": self.settings.seed, **precision}
+        return {"weights": self.settings.weights, "sha256": files.sha256(*self._trained), **precision}
+
+    def unready(self) -> str | None:
+        """Say which weights are absent and which command fetches them; None: nothing is absent."""
+        return None if self._trained is None or files.present(*self._trained) else files.absent(self._trained[0])
+
+    def prepare(self) -> None:
+        """Fetch absent weights if they are small; large ones are fetched by ``bench weights pull`` only.
+
+        Raises
+        ------
+        BenchError
+            Naming file, licence, origin and command.
+
+        """
+        if self._trained is not None:
+            files.ensure(*self._trained)
+
+    def tensors(self, device: str) -> dict[str, torch.Tensor]:
+        """Return the network's tensors, trained or random, after comparing them with what the network needs."""
+        if self._trained is None:
+            return self.random_tensors(device)
+        self.prepare()
+        loaded = files.load(*self._trained, device)
+        found = {name: tensor for name, tensor in loaded.items() if not name.startswith(METADATA)}
+        where = str(files.folder(self._trained[0]))
+        check({name: tuple(tensor.shape) for name, tensor in found.items()}, self.config.tensors(), where)
+        return found
+
+    def random_tensors(self, device: str) -> dict[str, torch.Tensor]:
+        """Return random tensors of the settings' seed."""
         import torch
 
-        with torch.device("meta"):
-            net = self.network()
-        tensors = self.tensors(shapes_of(net), device)
-        if self.settings.weights == RANDOM:
-            uneven(tensors)
-        fill(net, tensors)
-        self._net = cast("Net", net.to(device))
-        self._net.settle(getattr(torch, self.settings.precision))
+        arrays = random_arrays(self.config.tensors(), self.settings.seed, self.random_gains)
+        return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+
+    # -- running --------------------------------------------------------------------------------------
+
+    def load(self, device: str, dtype: str) -> None:
+        """Build the network on `device`; the setting `precision`, not `dtype`, is the type of its products."""
+        import torch
+
+        self._net = self.config.network(self.tensors(device), getattr(torch, self.precision))
+        self._threads = Threads()
 
     def frames(self, waves: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
-        """Waves (B, N) to frames (B, F, D), layer by layer."""
+        """Map waves (B, N) to (layer id, frames (B, F, D)), layer by layer."""
         yield from zip(self.layers, self.states(waves), strict=True)
 
-    def operations(self, samples: int) -> int:
-        """Return 2 * multiplications of one window, for speed as a share of what the machine can do."""
-        return self._shape.operations(samples)
-
-    def autocast(self) -> str:
-        """Say in which precision torch runs the network's products of itself."""
-        return str(self.settings.precision)
-
     def states(self, waves: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Waves (B, N) to what the network yields."""
-        steps = self._net(waves)
-        while True:
-            with _products(waves, self.autocast()):
-                found = next(steps, None)
-            if found is None:
-                return
-            yield found
+        """Map waves (B, N) to the frames (B, F, D) of every layer that the network yields."""
+        import torch
+
+        apart = self.window_per_thread and waves.device.type == "cpu" and len(waves) > 1
+        pieces = waves.chunk(len(waves)) if apart else [waves]
+        map_ = self._threads.map if apart else lambda work, pieces: [work(piece) for piece in pieces]
+        runs = map_(self._start, pieces)
+        while parts := [part for part in map_(self._advance, runs) if part is not None]:
+            yield torch.cat(parts) if apart else parts[0]
+
+    def operations(self, samples: int) -> int:
+        """Return 2 * multiplications of one window of `samples`."""
+        return self.config.operations(samples)
+
+    def _start(self, waves: torch.Tensor) -> tuple[str, Iterator[torch.Tensor]]:
+        """Run the front end, always in float32: in half precision the power of a spectrogram overflows."""
+        device = waves.device.type
+        with _products(device, "float32"):
+            return device, self._net(*self._net.front_end(waves))
+
+    def _advance(self, run: tuple[str, Iterator[torch.Tensor]]) -> torch.Tensor | None:
+        """Run the network up to its next layer; None after the last one."""
+        device, layers = run
+        with _products(device, self.precision if self.autocast else "float32"):
+            return next(layers, None)
 
 
-def shapes_of(net: nn.Module) -> Shapes:
-    """Return the names and shapes of a network's tensors, those aside that only training needs."""
-    return {
-        name: tuple(tensor.shape)
-        for name, tensor in net.state_dict().items()
-        if not name.endswith("num_batches_tracked")
-    }
+def check_published(settings: Any, *names: str) -> None:
+    """Reject values other than the defaults of settings that the published lane determines.
+
+    Raises
+    ------
+    ValueError
+        Naming the settings.
+
+    """
+    known = type(settings).__dataclass_fields__
+    changed = [name for name in names if getattr(settings, name) != known[name].default]
+    if settings.lane == "published" and changed:
+        raise ValueError(f"the published lane determines {' and '.join(changed)}: do not set it there")
 
 
-def fill(net: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
-    """Put tensors, which must be those of `shapes_of`, in place of a network's own; set it to inference."""
-    import torch
-
-    counters = {name: torch.zeros((), dtype=torch.long) for name in net.state_dict().keys() - tensors.keys()}
-    net.load_state_dict(tensors | counters, assign=True)
-    net.requires_grad_(False).eval()
-
-
-def uneven(tensors: dict[str, torch.Tensor]) -> None:
-    """Let the gains of norms differ, as trained ones do: with equal ones a layer's mean over channels is 0."""
-    import torch
-
-    for name, tensor in tensors.items():
-        if tensor.ndim == 1 and name.endswith(".weight"):
-            tensor *= torch.from_numpy(np.linspace(0.5, 1.5, len(tensor), dtype=np.float32)).to(tensor)
-
-
-def _products(waves: torch.Tensor, precision: str) -> AbstractContextManager[Any]:
-    """Products in the precision asked for, and in no other: cuDNN would round float32 to TF32 of its own accord."""
+def _products(device: str, precision: Precision) -> AbstractContextManager[Any]:
+    """Set the precision of products; cuDNN would round float32 to TF32, and choose algorithms anew in every run."""
     import torch
 
     stack = ExitStack()
-    if waves.is_cuda:
-        exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-        stack.enter_context(exact)
-    if precision != "float32":
-        stack.enter_context(torch.autocast(waves.device.type, getattr(torch, precision)))
+    if device == "cuda":
+        stack.enter_context(
+            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+        )
+    lower = precision != "float32"
+    stack.enter_context(torch.autocast(device, getattr(torch, precision) if lower else None, enabled=lower))
     return stack

@@ -1,6 +1,6 @@
 """EnCodec's encoder, SEANet (Défossez et al. 2022, arXiv:2210.13438): causal convolutions, an LSTM, 75 frames a second.
 
-Modules are numbered as in the ``encodec`` package; its weight normalisation is folded in before.
+Modules are numbered as in the ``encodec`` package, whose weight normalisation is folded into the weights before.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class SEANet(nn.ModuleList):
 
 
 class Causal(nn.Conv1d):
-    """A convolution that sees the past alone; the signal is reflected at its ends so that every step is whole."""
+    """A convolution over the past alone; the signal is reflected at its ends to fill the last step."""
 
     def __init__(self, before: int, after: int, kernel: int, stride: int = 1) -> None:
         super().__init__(before, after, kernel, stride)
@@ -41,7 +41,7 @@ class Causal(nn.Conv1d):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (B, before, T) to (B, after, ceil(T / stride))."""
         left, right = self.kernel_size[0] - self.stride[0], -x.shape[-1] % self.stride[0]
-        # What is too short to be reflected is lengthened by zeros first, which go again afterwards.
+        # A signal too short to be reflected is padded with zeros first, which are cut off afterwards.
         lack = max(0, max(left, right) + 1 - x.shape[-1])
         x = fn.pad(fn.pad(x, (0, lack)), (left, right), mode="reflect") if left or right else x
         return super().forward(x[..., : x.shape[-1] - lack])
@@ -62,7 +62,7 @@ class Residual(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """Two layers of LSTM, and what went in."""
+    """Two layers of LSTM, added to their input."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""Pieces of transformers for inference: linear maps, norms, attention, feed-forward nets, blocks.
+"""Parts of transformers for inference: linear maps, norms, attention, feed-forward nets, blocks.
 
-Weights come in a dict of tensors, out of which each piece takes its own. Matrix products run in the
-precision asked for, everything between them (norms, residual sums) in float32.
+Weights come in a dict of tensors, from which each part takes its own. Matrix products run in `dtype`,
+everything between them (norms, residual sums) in float32.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _AFTER: dict[Activation, Callable[[torch.Tensor], torch.Tensor]] = {
 
 
 class Linear:
-    """x W' + b, then an activation; rounded to `dtype` on the way in.
+    """x W' + b, then an activation; inputs are rounded to `dtype`.
 
-    On a CPU, float32 weights are laid out once for oneDNN, which multiplies with the widest instructions
-    there are; MKL does not on every processor (2.3 times slower on an AMD EPYC with AVX-512).
+    On a CPU, float32 weights are laid out once for oneDNN, which multiplies with the widest instructions of the
+    processor; MKL does not on every processor (2.3 times slower on an AMD EPYC with AVX-512).
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Linear:
 
 
 def linear(tensors: Tensors, *names: str, dtype: torch.dtype, activation: Activation = "none") -> Linear:
-    """Take ``NAME.weight`` and, where there is one, ``NAME.bias``; several names make one map, outputs side by side."""
+    """Take ``NAME.weight`` and, if it exists, ``NAME.bias``; several names make one map with concatenated outputs."""
     weights = [tensors.pop(f"{name}.weight") for name in names]
     biases = [tensors.pop(f"{name}.bias") for name in names if f"{name}.bias" in tensors]
     if len(names) == 1:
@@ -63,7 +63,7 @@ def _packed(weight: torch.Tensor) -> torch.Tensor | None:
             packed: torch.Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), None)
             torch.ops.mkldnn._linear_pointwise(weight.new_zeros(1, weight.shape[1]), packed, None, "none", [], "")
             return packed
-    except (AttributeError, RuntimeError):  # operators without a promise: other builds may lack them
+    except (AttributeError, RuntimeError):  # private operators, which other builds may lack
         return None
 
 
@@ -83,7 +83,7 @@ class Norm:
 class Attention:
     """Multi-head self-attention (Vaswani et al. 2017), logits scaled by 1 / sqrt(width of a head).
 
-    names : of the projections of queries, keys, values, and of the last one
+    names : of the projections of queries, keys and values, and of the output
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Attention:
         self.out = linear(tensors, f"{name}.{names[3]}", dtype=dtype)
 
     def __call__(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Map (B, T, D) to (B, T, D); `mask`, to be broadcast to (B, heads, T, T), is added to the logits."""
+        """Map (B, T, D) to (B, T, D); `mask`, which must broadcast to (B, heads, T, T), is added to the logits."""
         parts = self.project(x).view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         mask = None if mask is None else mask.to(parts.dtype)
         y = F.scaled_dot_product_attention(parts[0], parts[1], parts[2], attn_mask=mask)
@@ -119,7 +119,7 @@ class FeedForward:
 
 
 class Block:
-    """Attention and feed-forward net, each with a residual; norms before each of them, or after each sum."""
+    """Attention and feed-forward net, each with a residual connection; norms come before each, or after each sum."""
 
     def __init__(self, attention: Attention, first: Norm, feed: FeedForward, second: Norm, *, before: bool):
         self.attention, self.first, self.feed, self.second, self.before = attention, first, feed, second, before

@@ -1,76 +1,56 @@
-"""What MERT and Music2Vec share: waves to the state of every layer, one layer at a time."""
+"""What MERT and Music2Vec share: layers, windows, the published lane."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any
 
 from bench.protocols import Clip, Window
+from bench.weights import Weights
 
-from ._crew import Crew
-from ._pretrained import Pretrained
-from ._wav2vec import Config
+from ._checkpoint import count
+from ._network import NetworkExtractor
+from ._wav2vec_config import Config
 
-if TYPE_CHECKING:
-    import torch
-
-Piece = TypeVar("Piece")
-Result = TypeVar("Result")
-PUBLISHED = Clip(seconds=30.0, pad=True)
-"""What Tamm and Aljanaki (2024) gave to their models: 720,000 samples, filled up with zeros."""
+PUBLISHED_CLIP = Clip(seconds=30.0, pad=True)
+"""What Tamm and Aljanaki (2024) gave to their models: 720,000 samples, padded with zeros."""
 
 
-def window_of(seconds: float | None, rate: int) -> Window:
-    """Return windows side by side; less than a second is kept if it is all there is, half a second at least."""
+def check_window(seconds: float | None) -> None:
+    """Reject windows shorter than a second.
+
+    Raises
+    ------
+    ValueError
+        Naming the length.
+
+    """
+    if seconds is not None and not seconds >= 1:
+        raise ValueError(f"window must be at least 1 second, or none for the whole track; got {seconds:g}")
+
+
+def windows_of(seconds: float | None, rate: int) -> Window:
+    """Return windows side by side; None: the whole track. A tail of a second or a clip of half a second is kept."""
     if seconds is None:
         return Window(length=None, shortest=rate // 2)
     length = round(seconds * rate)
     return Window(length=length, hop=length, shortest=rate // 2, shortest_tail=rate)
 
 
-class Wav2Vec(Pretrained):
-    """An extractor whose network is a `Config`; a subclass sets `config` and declares the rest."""
+class Wav2Vec(NetworkExtractor):
+    """An extractor whose network is described by a `Config`.
 
+    Layers: ``0`` is the input of the first block, ``k`` the output of block k, the last one after the final norm.
+    """
+
+    window_per_thread = True
+    random_gains = (1.0, 1.0)
     config: Config
 
-    def set_config(self, config: Config) -> None:
-        """Declare the layers: ``0`` enters the first block, ``k`` leaves block k, the last one after the final norm."""
-        self.config = config
-        self.layers = dict.fromkeys(config.names(), config.width)
-
-    def operations(self, samples: int) -> int:
-        """Return 2 * multiplications of one window, for speed as a share of what the machine can do."""
-        return self.config.operations(samples)
-
-    def load(self, device: str, dtype: str) -> None:
-        """Build the network on `device`; the setting `precision` says in which type it multiplies."""
-        import torch
-
-        from ._wav2vec_net import Net
-
-        tensors = self.tensors(self.config.shapes(), device)
-        self._net = Net(self.config, tensors, getattr(torch, self.settings.precision))
-        self._crew = Crew()
-
-    def frames(self, waves: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
-        """Waves (B, T) to (B, F, D) a layer; on a CPU each thread has a window of its own."""
-        import torch
-        from torch.backends import cudnn
-
-        alone = waves.device.type != "cpu" or len(waves) == 1
-        each: Callable[[Callable[[torch.Tensor], torch.Tensor], Sequence[torch.Tensor]], list[torch.Tensor]]
-        each = _one_after_another if alone else self._crew.map
-        with cudnn.flags(enabled=True, deterministic=True, allow_tf32=False) if waves.is_cuda else nullcontext():
-            states = each(self._net.enter, [waves] if alone else waves.chunk(len(waves)))
-        last = len(self._net.blocks)
-        yield "0", torch.cat(states)
-        for at, block in enumerate(self._net.blocks, 1):
-            states = each(block, states)
-            if at == last:
-                states = each(self._net.leave, states)
-            yield str(at), torch.cat(states)
-
-
-def _one_after_another(work: Callable[[Piece], Result], pieces: Sequence[Piece]) -> list[Result]:
-    return [work(piece) for piece in pieces]
+    def __init__(self, settings: Any, weights: Weights, config: Config):
+        super().__init__(settings, weights, "v1", config)
+        self.layers = dict.fromkeys(map(str, range(config.layers + 1)), config.width)
+        self.parameters = count(config.tensors())
+        if settings.lane == "published":
+            self.window, self.clip = Window(length=None), PUBLISHED_CLIP
+        else:
+            self.window, self.normalize = windows_of(settings.window, self.sample_rate), settings.normalize

@@ -1,62 +1,68 @@
-"""The network of `_wav2vec.Config` in torch, frames along the second axis and channels along the last."""
+"""The network of `_wav2vec_config.Config` in torch, frames along the second axis and channels along the last."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import torch
 from torch.nn import functional as F  # noqa: N812
 
 from ._checkpoint import folded
 from ._transformer import Attention, Block, FeedForward, Norm, Tensors, linear
-from ._wav2vec import KERNELS, STRIDES, Config
+from ._wav2vec_config import KERNELS, STRIDES, Config
 
 EPSILON = 1e-5
-"""Of every norm."""
+"""Epsilon of every norm."""
 
 
-class Net:
-    """Waves to the states of a transformer.
+class Wav2VecNet:
+    """Waves (B, N) to the states of every layer (B, F, width).
 
     Parameters
     ----------
-    tensors : as `Config.shapes` lists them, on the device to use; they are taken out of the dict
-    dtype : of matrix products and convolutions, all but the first, which hears the samples as they are
+    tensors : as `Config.tensors` lists them, on the device to use; they are taken out of the dict
+    dtype : of matrix products and convolutions except the first, which needs the samples in float32
 
     """
 
     def __init__(self, config: Config, tensors: Tensors, dtype: torch.dtype):
-        tensors.pop("masked_spec_embed")  # of training alone
+        tensors.pop("masked_spec_embed")  # needed in training only
         self.first = _First(config, tensors)
         self.convs = [_Conv(config, tensors, at, dtype) for at in range(1, len(KERNELS))]
         self.norm = Norm(tensors, "feature_projection.layer_norm", config.channels, EPSILON)
         self.project = linear(tensors, "feature_projection.projection", dtype=dtype)
         self.position = _position(config, tensors, dtype)
-        self.whole = Norm(tensors, "encoder.layer_norm", config.width, EPSILON)
+        self.norm_all = Norm(tensors, "encoder.layer_norm", config.width, EPSILON)
         self.before = config.before
         self.blocks = [_block(config, tensors, f"encoder.layers.{at}", dtype) for at in range(config.layers)]
 
-    def enter(self, waves: torch.Tensor) -> torch.Tensor:
-        """Map waves (B, T) to what enters the first block (B, F, D)."""
-        x = self.first(waves)
+    def front_end(self, waves: torch.Tensor) -> tuple[torch.Tensor]:
+        """Map waves (B, N) to the output of the first convolution (B, F, C)."""
+        return (self.first(waves),)
+
+    def __call__(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Yield the input of the first block (B, F, D) and the output of each block."""
         for conv in self.convs:
             x = conv(x)
         x = self.project(self.norm(x)).float()
         y = x
         for convolve in self.position:
             y = convolve(y)
-        x = x + y
-        return x if self.before else self.whole(x)
-
-    def leave(self, x: torch.Tensor) -> torch.Tensor:
-        """Map what leaves the last block (B, F, D) to the last state."""
-        return self.whole(x) if self.before else x
+        x = x + y if self.before else self.norm_all(x + y)
+        yield x
+        for number, block in enumerate(self.blocks, 1):
+            x = block(x)
+            if self.before and number == len(self.blocks):
+                x = self.norm_all(x)
+            yield x
 
 
 class _First:
     """The first convolution, its norm and GELU, in float32.
 
-    A norm over time needs mean and variance of every channel. Channels are linear in the K samples under
-    the kernel, so both follow from the mean (K,) and covariance (K, K) of those, found in float64, and the
-    norm goes into the kernels of each window before any channel is computed.
+    A norm over time needs the mean and variance of every channel. Channels are linear in the K samples under
+    the kernel, so both follow from the mean (K,) and covariance (K, K) of these samples, computed in float64. The
+    norm is folded into the kernels of each window before any channel is computed.
     """
 
     def __init__(self, config: Config, tensors: Tensors):
@@ -86,12 +92,12 @@ class _First:
 
 
 class _Conv:
-    """A later convolution of the front end: no bias, norm or none, GELU."""
+    """A later convolution of the front end: no bias, a norm or none, GELU."""
 
     def __init__(self, config: Config, tensors: Tensors, at: int, dtype: torch.dtype):
         name = f"feature_extractor.conv_layers.{at}"
         self.dtype, self.stride = dtype, (1, STRIDES[at])
-        self.weight = _last(tensors.pop(f"{name}.conv.weight").to(dtype))
+        self.weight = _channels_last(tensors.pop(f"{name}.conv.weight").to(dtype))
         self.norm = Norm(tensors, f"{name}.layer_norm", config.channels, EPSILON) if config.front == "layer" else None
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
@@ -101,11 +107,11 @@ class _Conv:
 
 
 class _Position:
-    """A positional convolution, as long as its input: an even kernel looks one frame further back than ahead."""
+    """A positional convolution that keeps the length: an even kernel reaches one frame further back than ahead."""
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor, groups: int, norm: Norm | None, dtype: torch.dtype):
         self.dtype, self.groups, self.norm = dtype, groups, norm
-        self.weight, self.bias = _last(weight.to(dtype)), bias.to(dtype)
+        self.weight, self.bias = _channels_last(weight.to(dtype)), bias.to(dtype)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Map (B, F, D) to the same."""
@@ -139,6 +145,6 @@ def _block(config: Config, tensors: Tensors, name: str, dtype: torch.dtype) -> B
     )
 
 
-def _last(weight: torch.Tensor) -> torch.Tensor:
-    """Lay the kernels (out, in, K) of a convolution out as (out, in, 1, K), channels last."""
+def _channels_last(weight: torch.Tensor) -> torch.Tensor:
+    """Return the kernels (out, in, K) of a convolution as (out, in, 1, K), channels last."""
     return weight[:, :, None].contiguous(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Controls: what a comparison is worth shows against vectors that know nothing of the music."""
+"""Controls: vectors without information about the music, to compare embeddings with."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from bench.protocols import TableSource
 
 
-class _Everywhere(TableSource):
-    """A source that has a vector for every id it is asked for."""
+class _Complete(TableSource):
+    """A source that has a vector for every id."""
 
     def fingerprint(self) -> dict[str, Any]:
-        """Nothing beside the settings changes the numbers."""
+        """Return the settings, the only thing that changes the numbers."""
         return dict(vars(self.settings))
 
     def present(self, ids: Sequence[str]) -> NDArray[np.bool_]:
-        """All of them."""
+        """Return True for all ids."""
         return np.ones(len(ids), np.bool_)
 
 
@@ -36,7 +36,7 @@ class RandomSettings:
             raise ValueError(f"dim must be positive, got {self.dim}")
 
 
-class Random(_Everywhere):
+class Random(_Complete):
     """Independent standard normal vectors: distinct items, no content."""
 
     Settings = RandomSettings
@@ -44,34 +44,34 @@ class Random(_Everywhere):
     settings: RandomSettings
 
     def table(self, ids: Sequence[str], *, base: NDArray[np.float32] | None, seed: int) -> NDArray[np.float32]:
-        """N(0, I) rows (N, dim)."""
+        """Return rows (N, dim) drawn from N(0, I)."""
         return np.random.default_rng([seed, 1]).standard_normal((len(ids), self.settings.dim), np.float32)
 
 
 @dataclass(frozen=True)
 class OfSettings:
-    """`of`: the spec whose vectors are imitated, in parentheses when it has several settings."""
+    """`of`: the spec that gives the vectors to imitate, in parentheses if it has several settings."""
 
     of: str
 
 
-class _Of(_Everywhere):
+class _Of(_Complete):
     Settings = OfSettings
     settings: OfSettings
 
     @property
     def of(self) -> str | None:
-        """The imitated spec."""
+        """Return the spec whose vectors arrive as `base`."""
         return self.settings.of
 
 
 class Gaussian(_Of):
-    """N(mean, covariance) of another extractor's vectors: its spectrum, but no item's own content."""
+    """Vectors drawn from a normal distribution with the mean and covariance of another extractor's vectors."""
 
     name = "gaussian"
 
     def table(self, ids: Sequence[str], *, base: NDArray[np.float32] | None, seed: int) -> NDArray[np.float32]:
-        """Rows (N, D) drawn with the moments of `base` (N, D)."""
+        """Return rows (N, D) drawn with the mean and covariance of `base` (N, D)."""
         assert base is not None
         mean = base.mean(axis=0, dtype=np.float64)
         centred = base - mean
@@ -85,9 +85,9 @@ class Gaussian(_Of):
 
 
 class Shuffled(_Of):
-    """Another extractor's vectors with the rows permuted: same table, wrong items.
+    """Another extractor's vectors with permuted rows: the same table, assigned to other items.
 
-    The control of the journal version of the paper; what a model still scores on it is not content.
+    The control of the journal version of the paper: what a model scores with it does not come from content.
     """
 
     name = "shuffled"
@@ -98,11 +98,11 @@ class Shuffled(_Of):
         return base[np.random.default_rng([seed, 3]).permutation(len(ids))]
 
 
-class Nothing(_Everywhere):
-    """No vectors at all (N, 0): for models that learn their own, or need none."""
+class Nothing(_Complete):
+    """Empty vectors (N, 0): for models that learn their own, or need none."""
 
     name = "none"
 
     def table(self, ids: Sequence[str], *, base: NDArray[np.float32] | None, seed: int) -> NDArray[np.float32]:
-        """Zero columns."""
+        """Return a table without columns."""
         return np.zeros((len(ids), 0), np.float32)

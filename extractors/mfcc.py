@@ -1,4 +1,4 @@
-"""MFCC statistics: the hand-made baseline every learned embedding has to beat."""
+"""MFCC statistics: the hand-crafted baseline for learned embeddings."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     import torch
 
 FLOOR = 1e-10
-"""Power below which the logarithm is cut off (-100 dB), so that silence gives numbers."""
+"""Lowest power before the logarithm (-100 dB), so that silence gives finite values."""
 
 
 @dataclass(frozen=True)
 class MFCCSettings:
-    """Spectrogram of the cepstrum; the defaults are this project's definition of ``mfcc``."""
+    """Spectrogram and size of the cepstrum; the defaults are this project's definition of ``mfcc``."""
 
     n_mfcc: int = 13
     n_mels: int = 128
@@ -38,16 +38,16 @@ class MFCCSettings:
 
 
 class MFCC(Extractor):
-    """Mean and covariance of 13 mel-frequency cepstral coefficients: 13 + 91 = 104 values a track.
+    """Mean and covariance of 13 mel-frequency cepstral coefficients: 13 + 91 = 104 values per track.
 
     22,050 Hz mono; Hann window of 2048 samples every 512, centred, zeros beyond the ends; power
     spectrum; 128 Slaney mel bands from 0 Hz to half the rate; 10 log10 with a floor of 1e-10 and no
-    ceiling below the loudest frame (a ceiling would tie each frame to the whole track); orthonormal
+    limit relative to the loudest frame (which would make each frame depend on the whole track); orthonormal
     DCT-II; 13 coefficients including the 0th; mean, then the row-major upper triangle of the sample
     covariance.
 
     This is *not* Music4All-Onion's ``id_mfcc_stats`` (104 values too, but their frame parameters and
-    order are not published): read that file with ``precomputed``.
+    order are not published); ``precomputed`` reads that file.
     """
 
     Settings = MFCCSettings
@@ -67,7 +67,7 @@ class MFCC(Extractor):
             hop=frames * settings.hop,
             left=settings.n_fft // 2,
             right=settings.n_fft // 2,
-            # A covariance of n coefficients needs n + 1 frames to have full rank.
+            # The covariance of n coefficients has full rank with n + 1 frames or more.
             shortest=settings.n_mfcc * settings.hop,
             shortest_tail=0,
         )
@@ -88,7 +88,7 @@ class MFCC(Extractor):
         self._dct = torch.from_numpy(cosine_matrix(s.n_mfcc, s.n_mels).T.astype(np.float32)).to(device)
 
     def frames(self, waves: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
-        """Waves (B, T) to cepstra (B, F, n_mfcc)."""
+        """Map waves (B, T) to cepstra (B, F, n_mfcc)."""
         import torch
 
         pieces = waves.unfold(-1, self.settings.n_fft, self.settings.hop)  # (B, F, n_fft), no copy
@@ -99,7 +99,7 @@ class MFCC(Extractor):
 
 
 def cosine_matrix(n_out: int, n_in: int) -> NDArray[np.float64]:
-    """Orthonormal DCT-II as a matrix (n_out, n_in)."""
+    """Return the orthonormal DCT-II as a matrix (n_out, n_in)."""
     k, n = np.arange(n_out)[:, None], np.arange(n_in)[None, :]
     matrix = np.sqrt(2.0 / n_in) * np.cos(np.pi * k * (2 * n + 1) / (2 * n_in))
     matrix[0] /= np.sqrt(2.0)

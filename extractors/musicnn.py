@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from bench import weights as kept
-from bench.errors import BenchError
-from bench.protocols import LANES, Clip, Extractor, Lane, Window
+import numpy as np
 
-from ._crew import Crew
-from ._musicnn_net import FRAMES, HOP, RATE, LogMel, Net
-from ._musicnn_weights import MUSICNN, VALUES, shapes, untrained
+from bench.protocols import LANES, Clip, Lane, Window
+from bench.weights import Weights
+
+from ._checkpoint import count
+from ._musicnn_config import FRAMES, FULL, HOP, RATE, Config
+from ._musicnn_weights import MUSICNN
+from ._network import NetworkExtractor, Precision, check_published
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +24,7 @@ LENGTH = (FRAMES - 1) * HOP
 SIDE = 256
 """Samples that the outer frames of a patch reach beyond them."""
 SHORTEST = RATE // 2
-"""Samples of the shortest clip or tail that is heard: half a second, repeated six times, is still music."""
+"""Samples of the shortest clip or tail: half a second, repeated six times, is still music."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,8 @@ class MusiCNNSettings:
 
     weights : msd (Million Song Dataset), mtt (MagnaTagATune), or random: untrained, for trials and speed
     patch_hop : frames (16 ms) from one patch to the next; 187: no overlap, 93: as Essentia's default
-    tail : what is left after the last whole patch is dropped, kept (repeated until it fills a patch, when
-        half a second or more is left), or replaced by a patch that ends at the track's end (overlap)
+    tail : the rest after the last whole patch: drop; keep (repeated until it fills a patch, if it has half a
+        second or more); or overlap (a patch that ends at the track's end)
     reading : of the published lane: package (0.1.0 as released) or fixed; none stands for package
     seed : of random weights
     """
@@ -45,34 +47,33 @@ class MusiCNNSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Reject settings that cut no patches, or that the lane does not have."""
+        """Reject settings that cut no patches, or that the lane determines or does not have."""
         if self.patch_hop < 1:
             raise ValueError(f"patch_hop must be a positive number of frames, got {self.patch_hop}")
         if self.lane == "corrected" and self.reading is not None:
             raise ValueError("reading= chooses inside the published lane: add lane=published")
-        changed = self.weights == "mtt" or self.patch_hop != FRAMES or self.tail != "drop"
-        if self.lane == "published" and changed:
-            raise ValueError("the published lane has weights=msd, patch_hop=187 and tail=drop: leave them alone")
+        check_published(self, "patch_hop", "tail")
+        if self.lane == "published" and self.weights == "mtt":
+            raise ValueError("the published lane has weights=msd, not mtt")
 
 
-class MusiCNN(Extractor):
-    """MusiCNN (Pons & Serra 2019), a small CNN trained on tags; its real weights come by pip.
+class MusiCNN(NetworkExtractor):
+    """MusiCNN (Pons & Serra 2019), a small CNN trained on tags; pip fetches its weights.
 
-    16 kHz mono; patches of 187 log-mel frames (3 s) from the track's start, the incomplete last one
-    dropped; every patch gives one frame. Layers: `penultimate` (200, after ReLU and batch normalisation;
-    the default), `mean_pool` and `max_pool` (753 each: the front end's 561 channels and the middle's
-    three times 64, over time), `taggram` (50 tag probabilities). Where a clip has fewer than 187 frames
-    its log-mel frames are repeated, as the original did in training; its status is `short`. Less than half
-    a second fails.
+    16 kHz mono; patches of 187 log-mel frames (3 s) from the track's start, without the incomplete last one;
+    every patch gives one frame. Layers: `penultimate` (200, after ReLU and batch normalisation; the default),
+    `mean_pool` and `max_pool` (753 each: the front end's 561 channels and three times 64 of the middle layers,
+    over time), `taggram` (50 tag probabilities). If a clip has fewer than 187 frames its log-mel frames are
+    repeated, as the original did in training; its status is `short`. Less than half a second fails.
 
     In the published lane two readings of Tamm & Aljanaki (2024) are possible. They averaged the package's
-    `penultimate` over patches; but the only version ever released to PyPI, 0.1.0, gives the *first*
-    patch's `penultimate` again for every later one, so the average is the vector of the first 3 s. The
-    repository has been mended since, without a release. ``reading=package``, the default, is what
-    ``pip install musicnn``, the way its README names first, computes to this day: of the two the likelier
-    one, though which was installed is not known. It has that one layer, the others being unaffected.
-    ``reading=fixed`` averages all patches and equals the corrected lane. Both refuse clips of fewer than
-    187 frames, as the original fails on them.
+    `penultimate` over patches. But the only version released to PyPI, 0.1.0, returns the *first* patch's
+    `penultimate` for every later patch too, so the average is the vector of the first 3 s. The repository has
+    been corrected since, without a release. ``reading=package``, the default, is what ``pip install musicnn``,
+    which its README recommends first, computes to this day: the likelier of the two, though which one was
+    installed is unknown. It has that one layer, because the others are unaffected. ``reading=fixed`` averages
+    all patches and equals the corrected lane. Both refuse clips of fewer than 187 frames, on which the original
+    fails.
     """
 
     Settings = MusiCNNSettings
@@ -81,12 +82,14 @@ class MusiCNN(Extractor):
     lanes = LANES
     sample_rate = RATE
     default_layer = "penultimate"
-    parameters = VALUES
-    weights: Sequence[kept.Weights] = (MUSICNN,)
+    parameters = count(FULL.tensors())
+    window_per_thread = True
+    full = small = FULL
+    weights: Sequence[Weights] = (MUSICNN,)
     settings: MusiCNNSettings
 
-    def __init__(self, settings: MusiCNNSettings):
-        super().__init__(settings)
+    def __init__(self, settings: MusiCNNSettings, config: Config = FULL):
+        super().__init__(settings, MUSICNN, settings.weights, config)
         published = settings.lane == "published"
         self._first = published and settings.reading != "fixed"
         self.layers = {"penultimate": 200} | ({} if self._first else {"mean_pool": 753, "max_pool": 753, "taggram": 50})
@@ -99,60 +102,30 @@ class MusiCNN(Extractor):
             shortest=LENGTH if published else SHORTEST,
         )
         self.clip = Clip(seconds=(LENGTH + SIDE) / RATE) if self._first else Clip()
-        self._trained = settings.weights != "random"
-        self.weights = (MUSICNN,) if self._trained else ()
-        self.trained_on = MUSICNN.part(settings.weights).trained_on if self._trained else ()
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Which weights, and the hash of their tensors; patches and tails are in the window."""
-        if not self._trained:
-            return {"weights": "random", "seed": self.settings.seed}
-        return {"weights": self.settings.weights, "sha256": kept.sha256(MUSICNN, self.settings.weights)}
 
     @property
-    def untrained(self) -> bool:
-        """Whether the settings ask for random weights."""
-        return not self._trained
+    def precision(self) -> Precision:
+        """Float32, the type of the stored vectors: bfloat16 would miss their tolerance."""
+        return "float32"
 
-    def unready(self) -> str | None:
-        """Say which file is absent and what brings it."""
-        if not self._trained or kept.present(MUSICNN, self.settings.weights):
-            return None
-        return kept.absent(MUSICNN)
+    def fingerprint(self) -> dict[str, Any]:
+        """Return the hash of the tensors, or the seed; there is one precision."""
+        return {key: value for key, value in super().fingerprint().items() if key != "precision"}
 
-    def prepare(self) -> None:
-        """Fetch the weights (29 MB from PyPI, once) unless they are there."""
-        if self._trained:
-            kept.ensure(MUSICNN, self.settings.weights)
-
-    @classmethod
-    def tiny(cls, lane: Lane = "corrected") -> MusiCNN:
-        """Return the whole network untrained: it is small."""
-        return cls(MusiCNNSettings(weights="random"))
-
-    def load(self, device: str, dtype: str) -> None:
-        """Build the network on `device`, always in float32, the precision in which its vectors are stored."""
+    def random_tensors(self, device: str) -> dict[str, torch.Tensor]:
+        """Return random weights (He et al. 2015: normal, variance 2 / inputs), zero biases, neutral norms."""
         import torch
 
-        self.prepare()
-        if self._trained:
-            tensors = kept.load(MUSICNN, self.settings.weights, device)
-        else:
-            tensors = {k: torch.from_numpy(v).to(device) for k, v in untrained(self.settings.seed).items()}
-        found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-        if found != shapes():
-            odd = sorted(name for name in found.keys() | shapes().keys() if found.get(name) != shapes().get(name))
-            raise BenchError(f"musicnn: tensors missing or of another shape: {', '.join(odd)}.")
-        self._mel, self._net, self._crew = LogMel(device), Net(tensors), Crew()
+        rng = np.random.default_rng(self.settings.seed)
+        out = {}
+        for name, shape in self.config.tensors().items():
+            if name.endswith(".weight"):
+                array = rng.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / np.prod(shape[1:])))
+            else:
+                array = np.full(shape, name.endswith((".gamma", ".variance")), np.float32)
+            out[name] = torch.from_numpy(array).to(device)
+        return out
 
     def frames(self, waves: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
-        """Waves (B, 256 + length + 256) to one frame a patch and layer, (B, 1, D)."""
-        import torch
-
-        if waves.is_cuda:
-            with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-                found = [self._net(self._mel(waves))]
-        else:
-            found = self._crew.map(lambda wave: self._net(self._mel(wave[None])), list(waves))
-        for name in self.layers:
-            yield name, torch.cat([one[name] for one in found])[:, None]
+        """Map waves (B, 256 + length + 256) to one frame for each patch and layer, (B, 1, D)."""
+        yield from zip(self.layers, self.states(waves), strict=False)  # reading=package: the first layer alone

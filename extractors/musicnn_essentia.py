@@ -1,4 +1,4 @@
-"""MusiCNN as Essentia runs it, for those who must compare with vectors that were made so."""
+"""MusiCNN as Essentia runs it, for comparison with vectors that Essentia computed."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ NODES = {
     "penultimate": ("model/batch_normalization_10/batchnorm/add_1", 200),
     "taggram": ("model/Sigmoid", 50),
 }
-"""What the outputs are called in the graph, and how wide they are."""
+"""Name and width of the outputs in the graph."""
 
 
 @dataclass(frozen=True)
 class EssentiaSettings:
-    """A graph that you have, and which of its nodes is read.
+    """The file of a graph, and which of its nodes to read.
 
     path : msd-musicnn-1.pb or mtt-musicnn-1.pb
     node : dense (Essentia's own choice of an embedding), penultimate or taggram
@@ -39,23 +39,23 @@ class EssentiaSettings:
     patch_hop: int = 93
 
     def __post_init__(self) -> None:
-        """Reject a hop that goes nowhere."""
+        """Reject a hop that is not positive."""
         if self.patch_hop < 1:
             raise ValueError(f"patch_hop must be a positive number of frames, got {self.patch_hop}")
 
 
 class MusiCNNEssentia(Extractor):
-    """MusiCNN through Essentia's TensorflowPredictMusiCNN, with a .pb file you have; `musicnn` needs neither.
+    """MusiCNN through Essentia's TensorflowPredictMusiCNN, with your own .pb file; `musicnn` needs neither.
 
     Essentia's documented embedding (``node=dense``, ``model/dense/BiasAdd``) is *not* what the MusiCNN
-    package calls `penultimate`: it is the 200 sums of the dense layer before ReLU and batch
-    normalisation. ``node=penultimate`` reads the node after both. Even then numbers differ from those of
-    `musicnn` a little, because Essentia does not round the mel spectrogram to float16, and more because
-    its patches overlap by half (``patch_hop=187`` does not overlap).
+    package calls `penultimate`: it is the output of the dense layer before ReLU and batch normalisation.
+    ``node=penultimate`` reads the node after both. Even then numbers differ slightly from those of `musicnn`,
+    because Essentia does not round the mel spectrogram to float16, and more because its patches overlap by
+    half (with ``patch_hop=187`` they do not).
 
-    Essentia is AGPL-3.0, hence this opt-in extra; its copies of the weights are CC BY-NC-SA 4.0 and are
-    not fetched: https://essentia.upf.edu/models/feature-extractors/musicnn/. Resampling is the
-    harness's, not MonoLoader's. A track of fewer than 187 frames fails, as Essentia drops it.
+    Essentia is AGPL-3.0, hence this optional extra; its copies of the weights are CC BY-NC-SA 4.0 and must be
+    downloaded by hand: https://essentia.upf.edu/models/feature-extractors/musicnn/. The harness resamples, not
+    MonoLoader. A track of fewer than 187 frames fails, because Essentia drops it.
     """
 
     Settings = EssentiaSettings
@@ -76,7 +76,7 @@ class MusiCNNEssentia(Extractor):
         self.trained_on = tuple(data for sign, data in (("msd", "msd"), ("mtt", "magnatagatune")) if sign in name)
 
     def fingerprint(self) -> dict[str, Any]:
-        """The graph's sha256, the node, the hop, and Essentia's version, which makes the mel spectrogram."""
+        """Return the graph's sha256, node and hop, and the version of Essentia, which makes the spectrogram."""
         if reason := self.unready():
             raise BenchError(reason)
         status = self.path.stat()
@@ -85,19 +85,21 @@ class MusiCNNEssentia(Extractor):
                 "essentia": _version()}  # fmt: skip
 
     def unready(self) -> str | None:
-        """Say that the graph is absent, and where it can be had."""
+        """Say that the graph is absent, and where to download it."""
         if self.path.is_file():
             return None
         return (
-            f"musicnn-essentia needs a graph of Essentia's (CC BY-NC-SA 4.0, non-commercial); {self.path} is no file. "
+            f"musicnn-essentia needs a graph from Essentia (CC BY-NC-SA 4.0, non-commercial); there is no {self.path}. "
             "Download msd-musicnn-1.pb from https://essentia.upf.edu/models/feature-extractors/musicnn/ and write "
-            "musicnn-essentia:path=FILE; or take `musicnn`, which fetches the original's weights (ISC)."
+            "musicnn-essentia:path=FILE; or use `musicnn`, which fetches the original's weights (ISC)."
         )
 
     def load(self, device: str, dtype: str) -> None:
-        """Open the graph; Essentia's TensorFlow runs it on the CPU, whatever `device` says."""
+        """Open the graph; Essentia's TensorFlow runs it on the CPU, whatever `device` is."""
         if "tensorflow" in sys.modules:
-            raise BenchError("musicnn-essentia: tensorflow is imported already, and Essentia's own copy would crash.")
+            raise BenchError(
+                "musicnn-essentia: tensorflow is already imported; Essentia's own copy would crash beside it."
+            )
         import essentia
         import essentia.standard as algorithms
 
@@ -112,7 +114,7 @@ class MusiCNNEssentia(Extractor):
         )
 
     def frames(self, waves: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
-        """Whole tracks (B, T) to one frame a patch, (B, patches, D)."""
+        """Map whole tracks (B, T) to one frame per patch, (B, patches, D)."""
         import torch
 
         found = [torch.as_tensor(self._predict(wave)) for wave in waves.cpu().numpy()]

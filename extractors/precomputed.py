@@ -1,4 +1,4 @@
-"""Vectors made elsewhere: .npy with ids, Parquet, TSV or CSV (also .bz2, .gz), never a pickle."""
+"""Vectors from a file: .npy with ids, Parquet, TSV or CSV (also .bz2, .gz), never a pickle."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ ID_NAMES = ("id", "track_id", "item_id", "trackid", "track", "item", "recording_
 class PrecomputedSettings:
     """Where the vectors are.
 
-    path : .npy, .parquet, .tsv or .csv (these two also .bz2 or .gz)
-    ids : for .npy: a text file with one id a line (or a CSV with an id column), row by row;
+    path : .npy, .parquet, .tsv or .csv (the last two also .bz2 or .gz)
+    ids : for .npy: a text file with one id per line (or a CSV with an id column), in the order of the rows;
           default: the file of the same name ending in .ids.txt
-    id : the id column's name; default: found by name wherever it stands
-    column : for Parquet: the one list column to read (Yambda: embed or normalized_embed)
-    license : what the source says, for the report
+    id : name of the id column; default: the first column with a usual name, such as track_id
+    column : for Parquet: the list column to read (Yambda: embed or normalized_embed)
+    license : as the source states it, for the report
     """
 
     path: str = field(metadata=FILE)
@@ -43,8 +43,8 @@ class PrecomputedSettings:
 class Precomputed(TableSource):
     """A file of vectors: Music4All-Onion's ``id_*.tsv.bz2``, Yambda's embeddings, or your own.
 
-    The file is named by its sha256 in every record. Rows with a missing or non-finite value, and ids
-    that occur twice, are refused with the first offender.
+    Every record names the file by its sha256. Files with missing or non-finite values, or with an id that occurs
+    twice, are refused; the message names the first such id.
     """
 
     Settings = PrecomputedSettings
@@ -59,7 +59,7 @@ class Precomputed(TableSource):
             raise BenchError(f"precomputed: there is no file {self.path}. Give path=FILE (.npy, .parquet, .tsv, .csv).")
 
     def fingerprint(self) -> dict[str, Any]:
-        """sha256 of the file (and of the ids' file), and which columns were read."""
+        """Return the sha256 of the file (and of the ids' file), and which columns are read."""
         out = {"file": self.path.name, "sha256": _sha256(self.path), "id": self.settings.id,
                "column": self.settings.column}  # fmt: skip
         if self.path.suffix == ".npy":
@@ -67,7 +67,7 @@ class Precomputed(TableSource):
         return out
 
     def present(self, ids: Sequence[str]) -> NDArray[np.bool_]:
-        """Which ids the file holds."""
+        """Return which ids (N,) the file has."""
         return np.fromiter((i in self._row for i in ids), np.bool_, len(ids))
 
     def table(self, ids: Sequence[str], *, base: NDArray[np.float32] | None, seed: int) -> NDArray[np.float32]:
@@ -83,12 +83,12 @@ class Precomputed(TableSource):
     def _ids_path(self) -> Path:
         path = Path(self.settings.ids).expanduser() if self.settings.ids else self.path.with_suffix(".ids.txt")
         if not path.is_file():
-            raise BenchError(f"precomputed: {self.path.name} needs its ids, one a line, in {path}; or give ids=FILE.")
+            raise BenchError(f"precomputed: {self.path.name} needs its ids, one per line, in {path}; or give ids=FILE.")
         return path
 
     @cached_property
     def _content(self) -> tuple[list[str], NDArray[Any]]:
-        """Ids and vectors (N, D), checked."""
+        """Read and check ids and vectors (N, D)."""
         if self.path.suffix == ".npy":
             ids, vectors = self._ids_of_npy(), self._npy()
         else:
@@ -100,13 +100,13 @@ class Precomputed(TableSource):
         if len(set(ids)) != len(ids):
             seen = pl.Series(ids)
             first = seen.filter(seen.is_duplicated())[0]
-            raise BenchError(f"precomputed: {self.path}: id {first!r} occurs more than once; keep one row an id.")
+            raise BenchError(f"precomputed: {self.path}: id {first!r} occurs more than once; keep one row per id.")
         bad = ~np.isfinite(vectors).all(axis=1)
         if bad.any():
             row = int(np.argmax(bad))
             raise BenchError(
-                f"precomputed: {self.path}: {int(bad.sum())} rows hold a missing or non-finite value, the "
-                f"first is id {ids[row]!r} (row {row + 1}). Remove them: an absent track is reported as coverage."
+                f"precomputed: {self.path}: {int(bad.sum())} rows have a missing or non-finite value, the "
+                f"first is id {ids[row]!r} (row {row + 1}). Remove them: reports show absent tracks as coverage."
             )
         return ids, vectors
 
@@ -131,7 +131,7 @@ class Precomputed(TableSource):
         return frame[self._id_column(frame)].cast(pl.String).to_list()
 
     def _read(self, path: Path) -> pl.DataFrame:
-        """Read a table; text columns stay text, whatever they look like, so that id 007 stays 007."""
+        """Read a table with all columns as text, so that id 007 stays 007."""
         kinds = [s for s in path.suffixes if s in (".parquet", ".tsv", ".csv")]
         try:
             if kinds[-1:] == [".parquet"]:
@@ -140,7 +140,7 @@ class Precomputed(TableSource):
                 with _opened(path) as file:
                     head = file.readline()
                     file.seek(0)
-                    # Music4All names tab-separated files .csv.
+                    # Music4All names its tab-separated files .csv.
                     tabs = kinds[-1] == ".tsv" or b"\t" in head
                     return pl.read_csv(file, separator="\t" if tabs else ",", infer_schema=False)
         except (pl.exceptions.PolarsError, OSError, EOFError) as error:
@@ -148,7 +148,7 @@ class Precomputed(TableSource):
         raise BenchError(f"precomputed: {path.name} is none of .npy, .parquet, .tsv, .csv (.bz2, .gz).")
 
     def _id_column(self, frame: pl.DataFrame) -> str:
-        """Find the id column by name: in real files its place differs."""
+        """Return the name of the id column; its place differs between files."""
         wanted = (self.settings.id,) if self.settings.id else ID_NAMES
         for name in wanted:
             if name in frame.columns:
@@ -159,7 +159,7 @@ class Precomputed(TableSource):
         )
 
     def _columns(self, frame: pl.DataFrame) -> tuple[list[str], NDArray[Any]]:
-        """Split a frame into ids and vectors: one list column, or every other column as a dimension."""
+        """Split a frame into ids and vectors: one list column, or one dimension for each other column."""
         key = self._id_column(frame)
         ids = frame[key].cast(pl.String).to_list()
         lists = [name for name, kind in frame.schema.items() if isinstance(kind, (pl.List, pl.Array))]
@@ -171,14 +171,14 @@ class Precomputed(TableSource):
                 )
             column = frame[name]
             if isinstance(column.dtype, pl.List) and column.list.len().n_unique() > 1:
-                raise BenchError(f"precomputed: {self.path}: column {name!r} holds lists of unlike length.")
+                raise BenchError(f"precomputed: {self.path}: column {name!r} has lists of different lengths.")
             return ids, np.array(column.to_list(), dtype=np.float64).reshape(len(ids), -1)
         numbers = frame.drop(key).cast(pl.Float64, strict=False)
         return ids, numbers.fill_null(float("nan")).to_numpy()
 
 
 def _sha256(path: Path) -> str:
-    """Hash a file once a process, for a run asks for every cell."""
+    """Hash a file once per process: a run needs the hash for every cell."""
     status = path.stat()
     return _hashed(path, status.st_size, status.st_mtime_ns)
 
@@ -189,7 +189,7 @@ def _hashed(path: Path, _size: int, _changed: int) -> str:
 
 
 def _opened(path: Path) -> IO[bytes]:
-    """Open a text table, unpacked."""
+    """Open a text table, decompressed."""
     if path.suffix == ".bz2":
         return bz2.open(path)
     return cast("IO[bytes]", gzip.open(path)) if path.suffix == ".gz" else path.open("rb")

@@ -5,15 +5,14 @@ import torch
 
 from bench.registry import get
 from bench.testing import ExtractorContract
-from bench_extractors._network import fill, shapes_of
+from bench_extractors._modules import load_module, module_shapes
 
 
 class TinyContract(ExtractorContract):
     """The contract of an extractor's small random configuration, in the lane that is set."""
 
     def make(self):
-        cls = get("extractors", self.spec)
-        return cls.tiny(self.lane) if "published" in cls.lanes else cls.tiny()
+        return get("extractors", self.spec).tiny(self.lane)
 
 
 def random_tensors(shapes, seed=0):
@@ -35,13 +34,14 @@ def random_tensors(shapes, seed=0):
 
 
 def built(make, tensors=None, seed=0):
-    """A network with random tensors, settled, and those tensors."""
-    with torch.device("meta"):
-        net = make()
-    tensors = tensors or random_tensors(shapes_of(net), seed)
-    fill(net, dict(tensors))
-    net.settle(torch.float32)
-    return net, tensors
+    """A loaded network with random tensors, and those tensors."""
+    tensors = tensors or random_tensors(module_shapes(make), seed)
+    return load_module(make, dict(tensors), torch.float32), tensors
+
+
+def states(net, waves):
+    """What a loaded network yields for waves."""
+    return list(net(*net.front_end(waves)))
 
 
 def apart(ours, theirs):

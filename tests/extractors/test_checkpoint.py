@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from bench.errors import BenchError
-from bench_extractors._checkpoint import check, count, folded, new_name, old_name, reader, untrained
+from bench_extractors._checkpoint import check, count, folded, new_name, old_name, random_arrays, reader
 
 SHAPES = {"a.weight": (4, 3), "a.bias": (4,), "conv.weight_g": (1, 1, 5), "conv.weight_v": (6, 2, 5)}
 
 
 def state():
-    return {name: torch.from_numpy(array) for name, array in untrained(SHAPES, 0).items()}
+    return {name: torch.from_numpy(array) for name, array in random_arrays(SHAPES, 0).items()}
 
 
 def saved(tmp_path, content):
@@ -93,7 +93,7 @@ def test_no_code_in_a_checkpoint_is_run(tmp_path, capsys):
 
 
 def test_untrained_weights_are_those_of_the_seed():
-    first, again, other = (untrained(SHAPES, seed) for seed in (0, 0, 1))
+    first, again, other = (random_arrays(SHAPES, seed) for seed in (0, 0, 1))
     assert count(SHAPES) == sum(array.size for array in first.values())
     assert all(np.array_equal(first[name], again[name]) for name in SHAPES)
     assert not np.array_equal(first["a.weight"], other["a.weight"])

@@ -9,11 +9,12 @@ from bench.audio.windows import windows
 from bench.errors import BenchError
 from bench.extract.pooling import sums
 from bench.registry import create
-from bench.testing import ExtractorContract
 from bench.testing.clips import clip
 from bench_extractors import clap
-from bench_extractors._checkpoint import check, count, untrained
-from bench_extractors._clap_net import Net, filled
+from bench_extractors._checkpoint import check, count, random_arrays
+from bench_extractors._clap_net import CLAPNet, repeat_pad
+
+from .networks import TinyContract, states
 
 PREFIX = "audio_model.audio_encoder."
 
@@ -47,14 +48,14 @@ def test_it_equals_upstreams(upstream, seconds):
     import transformers
 
     model, tensors = upstream
-    check({name: tuple(value.shape) for name, value in tensors.items()}, clap.TINY.shapes(), "upstream")
+    check({name: tuple(value.shape) for name, value in tensors.items()}, clap.TINY.tensors(), "upstream")
     hear = transformers.ClapFeatureExtractor(frequency_min=50, frequency_max=14_000, truncation="rand_trunc")
     waves = [clip(seconds, 48_000, seed) for seed in range(2)]
     mel = hear(waves, sampling_rate=48_000, return_tensors="pt")["input_features"]
-    net, given = Net(clap.TINY, dict(tensors), torch.float32), torch.from_numpy(np.stack(waves))
+    net, given = CLAPNet(clap.TINY, dict(tensors), torch.float32), torch.from_numpy(np.stack(waves))
     with torch.inference_mode():
-        assert (net.log_mel(filled(given)) - mel[:, 0]).abs().max() < 0.01  # decibels, where there is next to nothing
-        patches, embedding = net(given)
+        assert (net.log_mel(repeat_pad(given)) - mel[:, 0]).abs().max() < 0.01  # decibels, near silence
+        patches, embedding = states(net, given)
         pooled = model.audio_model(mel).pooler_output
         joint = torch.nn.functional.normalize(model(mel).audio_embeds, dim=-1)
     assert patches.shape == (2, 64, clap.TINY.width)
@@ -73,7 +74,7 @@ def test_the_arithmetic_is_what_torch_counts(upstream):
 
 def test_parameters():
     # HTSAT-base and its projection; a published export of this tower to ONNX has 277,309,194 bytes.
-    assert count(clap.FULL.shapes()) == 68_611_992 == create("extractors", "clap").parameters
+    assert count(clap.FULL.tensors()) == 68_611_992 == create("extractors", "clap").parameters
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
@@ -88,11 +89,8 @@ def test_low_precision_keeps_the_direction(dtype):
         assert torch.cosine_similarity(found[0][name], found[1][name]).min() > 0.999, name
 
 
-class TestTiny(ExtractorContract):
+class TestTiny(TinyContract):
     spec = "clap"
-
-    def make(self):
-        return clap.CLAP.tiny()
 
 
 def test_windows():
@@ -108,9 +106,9 @@ def test_windows():
         cut(0.4)
 
 
-def test_tails_are_repeated_then_filled_with_zeros():
+def test_tails_are_repeated_then_padded_with_zeros():
     wave = torch.arange(1.0, 200_001)[None]
-    found = filled(wave)
+    found = repeat_pad(wave)
     assert found.shape == (1, 480_000)
     assert torch.equal(found[:, :400_000], wave.repeat(1, 2))
     assert not found[:, 400_000:].any()
@@ -126,7 +124,7 @@ def test_the_audio_tower_is_taken_out_of_the_whole_checkpoint(tmp_path, monkeypa
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     state = {
         name if name.startswith("audio_projection.") else PREFIX + name: torch.from_numpy(array)
-        for name, array in untrained(clap.TINY.shapes(), 3).items()
+        for name, array in random_arrays(clap.TINY.tensors(), 3).items()
     }
     ours = set(state)
     state |= {
@@ -137,7 +135,7 @@ def test_the_audio_tower_is_taken_out_of_the_whole_checkpoint(tmp_path, monkeypa
     state |= {PREFIX + "batch_norm.num_batches_tracked": torch.tensor(5)}
     state |= {PREFIX + "layers.0.blocks.1.attention.self.relative_position_index": torch.zeros(64, 64)}
     torch.save(state, tmp_path / "pytorch_model.bin")
-    convert = clap.reader(clap.TINY.shapes, prefix=PREFIX, unused=clap.TINY.unused())
+    convert = clap.reader(clap.TINY.tensors, prefix=PREFIX, unused=clap.TINY.unused())
     found = convert({"pytorch_model.bin": tmp_path / "pytorch_model.bin"})
     assert {name if name.startswith("audio_projection.") else PREFIX + name for name in found} == ours
 

@@ -12,11 +12,11 @@ from bench.registry import create, get
 from bench.testing.clips import clip
 from bench_extractors import _encodecmae_weights as files
 from bench_extractors._encodecmae_net import EncodecMAENet, positions
-from bench_extractors._network import fill, shapes_of
+from bench_extractors._modules import load_module
 from bench_extractors._seanet import SEANet
 from bench_extractors.encodecmae import TINY, EncodecMAE, EncodecMAESettings
 
-from .networks import TinyContract, apart, random_tensors
+from .networks import TinyContract, apart, random_tensors, states
 
 RATE = 24_000
 
@@ -29,12 +29,10 @@ class TestEncodecMAEPublished(TinyContract):
     spec, lane = "encodecmae", "published"
 
 
-def published_state(shape):
+def published_state(config):
     """A state dict as upstream writes it: weight norms, heads counted fastest, one net under every layer's name."""
-    with torch.device("meta"):
-        wanted = dict(shapes_of(EncodecMAENet(shape)))
     out = {}
-    for name, tensor in random_tensors(wanted).items():
+    for name, tensor in random_tensors(config.tensors()).items():
         if name.startswith("wav_encoder.") and ".lstm." not in name:
             upstream = name.replace("wav_encoder.", "wav_encoder.model.model.")
             stem, _, kind = upstream.rpartition(".")
@@ -46,7 +44,7 @@ def published_state(shape):
         elif name.startswith("wav_encoder."):
             out[name.replace("wav_encoder.", "wav_encoder.model.model.")] = tensor
         elif name.startswith("feed."):
-            for number in range(shape.depth):
+            for number in range(config.depth):
                 out[f"visible_encoder.encoder_layers.{number}.ff_layer.{name[5:]}"] = tensor
         elif name.startswith("layers."):
             _, number, rest = name.split(".", 2)
@@ -71,12 +69,8 @@ def converted(members, state):
     return {name: torch.from_numpy(array) for name, array in files.convert(members).items()}
 
 
-def loaded(tensors, shape=TINY):
-    with torch.device("meta"):
-        net = EncodecMAENet(shape)
-    fill(net, dict(tensors))
-    net.settle(torch.float32)
-    return net
+def loaded(tensors):
+    return load_module(lambda: EncodecMAENet(TINY), dict(tensors), torch.float32)
 
 
 # -- network --------------------------------------------------------------------------------------------
@@ -86,7 +80,7 @@ def test_seanet_is_transformers_encodec():
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
     theirs = transformers.EncodecModel(transformers.EncodecConfig(num_filters=4, hidden_size=8)).encoder.eval()
     prefixed = {f"wav_encoder.model.{name.removeprefix('layers.')}": t for name, t in theirs.state_dict().items()}
-    own = {files.own_name(name.replace(".conv.", ".conv.conv.")): t.clone() for name, t in prefixed.items()}
+    own = {files.local_name(name.replace(".conv.", ".conv.conv.")): t.clone() for name, t in prefixed.items()}
     for name in [name.removesuffix("_g") for name in own if name.endswith("_g")]:
         own[name] = files.folded(own, name, dim=0)
     ours = SEANet(4, 8)
@@ -132,11 +126,11 @@ def test_the_network_is_upstreams(published, samples):
     net = loaded(converted(members, state))
     wave = torch.from_numpy(clip(samples / RATE, RATE, 0))[None]
     with torch.inference_mode():
-        features, states = net.wav_encoder(wave), list(net(wave))
+        features, found = net.wav_encoder(wave), states(net, wave)
     last, final = plain(state, features[0], samples // 320, TINY)
-    assert len(states) == TINY.depth + 2
-    assert apart(states[-2][0], last.float()) < 5e-6
-    assert apart(states[-1][0], final.float()) < 5e-6
+    assert len(found) == TINY.depth + 2
+    assert apart(found[-2][0], last.float()) < 5e-6
+    assert apart(found[-1][0], final.float()) < 5e-6
 
 
 def test_positions_are_sines_and_cosines_by_turns():
@@ -146,7 +140,7 @@ def test_positions_are_sines_and_cosines_by_turns():
 
 
 def test_parameters_are_those_of_the_published_model():
-    shapes = files.tensors()
+    shapes = files.FULL.tensors()
     used = sum(int(np.prod(shape)) for shape in shapes.values())
     gains = sum(shape[0] for name, shape in shapes.items() if name.startswith("wav_encoder.") and len(shape) == 3)
     layer = 4 * 768 * 768 + 4 * 768
@@ -168,8 +162,7 @@ def test_operations_are_counted():
 def test_every_tensor_arrives(published):
     members, state = published
     found = converted(members, state)
-    with torch.device("meta"):
-        assert {name: tuple(t.shape) for name, t in found.items()} == shapes_of(EncodecMAENet(TINY))
+    assert {name: tuple(t.shape) for name, t in found.items()} == TINY.tensors()
     v, g = (state[f"wav_encoder.model.model.0.conv.conv.weight_{k}"] for k in "vg")
     wanted = v * g / v.square().sum((1, 2), keepdim=True).sqrt()
     assert torch.allclose(found["wav_encoder.0.weight"], wanted, rtol=1e-6)
@@ -188,19 +181,19 @@ def test_from_a_file_that_is_added_to_frames(published, tmp_path, monkeypatch):
     wave = torch.from_numpy(clip(0.5, RATE, 0))[None]
     with torch.inference_mode():
         found = dict(plugin.frames(wave))
-        assert all(torch.equal(a, b) for a, b in zip(found.values(), net(wave), strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(found.values(), states(net, wave), strict=True))
     assert len(plugin.fingerprint()["sha256"]) == 64
     with pytest.raises(BenchError, match="does not hold the"):  # the file is of the tiny size
         EncodecMAE(EncodecMAESettings()).load("cpu", "float32")
 
 
-@pytest.mark.parametrize("fault", ["own net", "missing", "unexpected", "second version"])
+@pytest.mark.parametrize("fault", ["different nets", "missing", "unexpected", "second version"])
 def test_another_checkpoint_is_refused(published, fault):
     members, state = published
     match fault:
-        case "own net":
+        case "different nets":
             name = "visible_encoder.encoder_layers.1.ff_layer.0.weight"
-            state[name], said = state[name] + 1, "one net for all"
+            state[name], said = state[name] + 1, "layers.1.feed.0.weight differs"
         case "missing":
             del state["feat_projector.bias"]
             said = "1 missing: feat_projector.bias"
@@ -236,7 +229,7 @@ def test_without_weights_it_says_what_brings_them(tmp_path, monkeypatch):
             plugin.load("cpu", "float32")
     assert plugin.trained_on == ("audioset", "fma-large", "librilight")
     assert list(plugin.layers) == [*map(str, range(11)), "final"]
-    with pytest.raises(BenchError, match="leave it alone"):
+    with pytest.raises(BenchError, match="precision"):
         create("extractors", "encodecmae:precision=float16", lane="published")
 
 
@@ -247,6 +240,6 @@ def test_full_size():
     plugin.load("cpu", "float32")
     for window, frames in zip(windows([clip(5, RATE, 0)], plugin.window, plugin.clip, RATE), (300, 75), strict=True):
         with torch.inference_mode():
-            for name, states in plugin.frames(torch.from_numpy(window)[None]):
-                assert states.shape == (1, frames, plugin.layers[name])
-                assert torch.isfinite(states).all()
+            for name, found in plugin.frames(torch.from_numpy(window)[None]):
+                assert found.shape == (1, frames, plugin.layers[name])
+                assert torch.isfinite(found).all()

@@ -16,11 +16,11 @@ from bench.registry import create, get
 from bench.testing.clips import clip
 from bench_extractors import _musicfm_weights as files
 from bench_extractors._conformer import Conformer
+from bench_extractors._modules import module_shapes
 from bench_extractors._musicfm_net import DecibelMel, MusicFMNet
-from bench_extractors._network import shapes_of
 from bench_extractors.musicfm import TINY
 
-from .networks import TinyContract, apart, built, random_tensors
+from .networks import TinyContract, apart, built, random_tensors, states
 
 RATE = 24_000
 
@@ -88,28 +88,27 @@ def theirs():
 
 def test_the_conformer_is_transformers_conformer(theirs):
     own = {name: tuple(t.shape) for name, t in theirs.state_dict().items()}
-    with torch.device("meta"):
-        wanted = shapes_of(Conformer(24, 3, 2, 32, 7))
+    wanted = module_shapes(lambda: Conformer(24, 3, 2, 32, 7))
     extra = [name for name in own.keys() - wanted.keys() if not name.endswith("num_batches_tracked")]
     assert {name.split(".")[0] for name in extra} == {"embed_positions", "pos_conv_embed"}
     tensors = random_tensors(wanted)
     assert not theirs.load_state_dict(tensors, strict=False).unexpected_keys
-    ours, _ = built(lambda: Settled(24, 3, 2, 32, 7), {f"inner.{name}": t for name, t in tensors.items()})
+    ours, _ = built(lambda: Wrapped(24, 3, 2, 32, 7), {f"inner.{name}": t for name, t in tensors.items()})
     x = torch.from_numpy(np.random.default_rng(1).standard_normal((2, 50, 24)).astype(np.float32))
-    states = []
+    wanted = []
     for layer in theirs.layers:
-        layer.register_forward_hook(lambda _m, _i, out: states.append(out[0] if isinstance(out, tuple) else out))
+        layer.register_forward_hook(lambda _m, _i, out: wanted.append(out[0] if isinstance(out, tuple) else out))
     with torch.inference_mode():
         last = theirs(x.clone()).last_hidden_state
         found = list(ours(x))
     assert len(found) == 4
     assert torch.equal(found[0], x)
-    assert max(apart(a, b) for a, b in zip(found[1:], [*states[:-1], last], strict=True)) < 5e-6
-    assert apart(found[-1], states[-1]) > 0.1  # the last one is normalised once more
+    assert max(apart(a, b) for a, b in zip(found[1:], [*wanted[:-1], last], strict=True)) < 5e-6
+    assert apart(found[-1], wanted[-1]) > 0.1  # the last one is normalised once more
 
 
-class Settled(torch.nn.Module):
-    """A conformer that can be settled alone."""
+class Wrapped(torch.nn.Module):
+    """A conformer that is optimised by itself."""
 
     def __init__(self, *sizes):
         super().__init__()
@@ -118,7 +117,7 @@ class Settled(torch.nn.Module):
     def forward(self, x):
         return self.inner(x)
 
-    settle = MusicFMNet.settle
+    optimize = MusicFMNet.optimize
 
 
 def plain_front(tensors, mel):
@@ -143,7 +142,7 @@ def test_the_front_end_is_the_plain_one():
     net, tensors = built(lambda: MusicFMNet(TINY))
     waves = torch.from_numpy(np.stack([clip(1.01, RATE, 0), clip(1.01, RATE, 1)]))
     with torch.inference_mode():
-        found = next(net(waves))
+        found = states(net, waves)[0]
         assert apart(found, plain_front(tensors, net.mel(waves)).float()) < 5e-6
 
 
@@ -151,12 +150,12 @@ def test_the_front_end_is_the_plain_one():
 def test_25_frames_a_second(seconds, frames):
     net, _ = built(lambda: MusicFMNet(TINY))
     with torch.inference_mode():
-        states = list(net(torch.from_numpy(clip(seconds, RATE, 0))[None]))
-    assert [tuple(s.shape) for s in states] == [(1, frames, TINY.width)] * (TINY.depth + 1)
+        found = states(net, torch.from_numpy(clip(seconds, RATE, 0))[None])
+    assert [tuple(s.shape) for s in found] == [(1, frames, TINY.width)] * (TINY.depth + 1)
 
 
 def test_parameters_are_those_of_the_published_models():
-    shapes = files.tensors()
+    shapes = files.published_shapes()
     learned = {name: np.prod(s) for name, s in shapes.items() if "running" not in name}
     convolution = 1024 * (1024 // 16) * 128 + 128 + 1024  # the positional one, in the files but never called
     conformer = sum(n for name, n in learned.items() if name.startswith("conformer."))
@@ -178,7 +177,7 @@ def test_operations_are_counted():
 def published(tmp_path, monkeypatch):
     """A checkpoint as upstream writes it, of the tiny size, and the levels beside it."""
     monkeypatch.setattr(files, "FULL", TINY)
-    shapes = files.tensors()
+    shapes = files.published_shapes()
     state = random_tensors(shapes)
     extra = {
         "cls_token": (24,), "linear.weight": (8, 24), "linear.bias": (8,), "conformer.embed_positions.inv_freq": (6,),
@@ -197,9 +196,8 @@ def published(tmp_path, monkeypatch):
 
 def test_a_checkpoint_becomes_exactly_the_networks_tensors(published):
     members, state, _ = published
-    found = files.musicfm(members)
-    with torch.device("meta"):
-        assert {name: array.shape for name, array in found.items()} == shapes_of(MusicFMNet(TINY))
+    found = files.convert_musicfm(members)
+    assert {name: array.shape for name, array in found.items()} == TINY.tensors()
     assert all(np.array_equal(found[name], tensor.numpy()) for name, tensor in state.items())
     assert (found["mel.mean"], found["mel.std"]) == (6.5, 18.0)
 
@@ -208,7 +206,7 @@ def test_muqs_checkpoint_becomes_the_same_tensors(published, tmp_path):
     _, state, whole = published
     whole["model.rvq.quantizers.0.codebook.weight"] = torch.zeros(2, 2)
     save_file(whole, tmp_path / "model.safetensors")
-    found = files.muq({"model.safetensors": tmp_path / "model.safetensors"})
+    found = files.convert_muq({"model.safetensors": tmp_path / "model.safetensors"})
     assert all(np.array_equal(found[name], tensor.numpy()) for name, tensor in state.items())
     assert (found["mel.mean"], found["mel.std"]) == tuple(np.float32(files.MSD_LEVELS))
 
@@ -226,7 +224,7 @@ def test_another_checkpoint_is_refused(published, fault):
             whole["model.conformer.layer_norm.weight"] = torch.zeros(7)
         case "levels":
             members["msd_stats.json"].write_text(json.dumps({"melspec_2048_mean": 6.5, "melspec_2048_std": 0.0}))
-            said = "no levels"
+            said = "melspec_2048_std 0.0"
         case "no state":
             said = "state_dict"
     torch.save(whole if fault == "no state" else {"state_dict": whole}, checkpoint)
@@ -234,7 +232,7 @@ def test_another_checkpoint_is_refused(published, fault):
         checkpoint.write_bytes(b"<html>not found</html>")
         said = "cannot be read as plain tensors"
     with pytest.raises(BenchError, match=said):
-        files.musicfm(members)
+        files.convert_musicfm(members)
 
 
 def test_checkpoint_and_levels_are_bound_by_their_hashes():
@@ -276,11 +274,11 @@ def test_published_columns_are_times_and_corrected_ones_features():
     waves = torch.from_numpy(clip(30, RATE, 0))[None]
     for plugin in (corrected, published):
         plugin.load("cpu", "float32")
-    states = dict(corrected.frames(waves))["2"]
-    assert states.shape == (1, 750, 24)
+    frames = dict(corrected.frames(waves))["2"]
+    assert frames.shape == (1, 750, 24)
     ((layer, columns),) = published.frames(waves)
     assert layer == "2"
-    assert torch.equal(columns[0, 0], states[0].mean(dim=1))
+    assert torch.equal(columns[0, 0], frames[0].mean(dim=1))
     assert sums(corrected, waves)["2"][1].shape == (1, 24)
 
 
@@ -309,8 +307,8 @@ def test_lower_precision_stays_near_and_says_so():
 @pytest.mark.parametrize(
     ("spec", "lane", "reason"),
     [
-        ("musicfm:weights=msd", "published", "weights=fma"),
-        ("musicfm:precision=bfloat16", "published", "leave them alone"),
+        ("musicfm:weights=msd", "published", "msd"),
+        ("musicfm:precision=bfloat16", "published", "precision"),
         ("musicfm:weights=fmaa", "corrected", "Did you mean 'fma'"),
         ("muq", "published", "no published lane"),
     ],

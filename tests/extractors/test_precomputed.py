@@ -94,7 +94,7 @@ def test_arrays_that_fit_no_ids_are_refused(tmp_path, matrix, ids, said):
 
 def test_an_array_without_ids_says_where_they_belong(tmp_path):
     np.save(tmp_path / "v.npy", np.zeros((1, 1)))
-    with pytest.raises(BenchError, match=r"v\.npy needs its ids, one a line, in .*v\.ids\.txt; or give ids=FILE"):
+    with pytest.raises(BenchError, match=r"v\.npy needs its ids.*v\.ids\.txt"):
         source(tmp_path / "v.npy").present(["a"])
 
 
@@ -112,7 +112,7 @@ def test_the_id_column_may_be_named(tmp_path):
 
 def test_lists_of_unlike_length_are_refused(tmp_path):
     pl.DataFrame({"id": ["a", "b"], "v": [[1.0, 2.0], [3.0]]}).write_parquet(tmp_path / "v.parquet")
-    with pytest.raises(BenchError, match="column 'v' holds lists of unlike length"):
+    with pytest.raises(BenchError, match="column 'v'"):
         source(tmp_path / "v.parquet").present(["a"])
     with pytest.raises(BenchError, match="column= one of v"):
         source(tmp_path / "v.parquet", column="w").present(["a"])

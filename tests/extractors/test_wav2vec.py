@@ -20,9 +20,11 @@ from bench.testing import ExtractorContract
 from bench.testing.clips import clip
 from bench.weights import Part, Weights
 from bench_extractors import mert, music2vec
-from bench_extractors._checkpoint import check, count, new_name, old_name, untrained
-from bench_extractors._wav2vec import MERT_95M, MERT_330M, MUSIC2VEC
-from bench_extractors._wav2vec_net import Net
+from bench_extractors._checkpoint import check, count, new_name, old_name, random_arrays
+from bench_extractors._wav2vec_config import MERT_95M, MERT_330M, MUSIC2VEC
+from bench_extractors._wav2vec_net import Wav2VecNet
+
+from . import networks
 
 PRE = mert.TINY
 POST = replace(PRE, before=False)
@@ -32,11 +34,7 @@ TWO = music2vec.TINY
 def states(config, tensors, waves, dtype=torch.float32):
     """Return every kept state (L + 1, B, F, D)."""
     with torch.inference_mode():
-        net = Net(config, dict(tensors), dtype)
-        x = [net.enter(waves)]
-        for block in net.blocks:
-            x.append(block(x[-1]))
-        return torch.stack([*x[:-1], net.leave(x[-1])])
+        return torch.stack(networks.states(Wav2VecNet(config, dict(tensors), dtype), waves))
 
 
 def waves(seconds=1.0, rate=24_000, count=2):
@@ -91,8 +89,8 @@ def theirs(model, given):
 def test_every_layer_equals_upstreams(config):
     model = upstream(config)
     tensors = {old_name(name): value for name, value in model.state_dict().items()}
-    check({name: tuple(value.shape) for name, value in tensors.items()}, config.shapes(), "upstream")
-    assert count(config.shapes()) == sum(value.numel() for value in model.parameters())
+    check({name: tuple(value.shape) for name, value in tensors.items()}, config.tensors(), "upstream")
+    assert count(config.tensors()) == sum(value.numel() for value in model.parameters())
     given = waves()
     ours, wanted = states(config, tensors, given), theirs(model, given)
     assert ours.shape == wanted.shape == (config.layers + 1, 2, config.frames(24_000), config.width)
@@ -105,7 +103,7 @@ def test_every_layer_equals_upstreams(config):
     [(MERT_95M, 94_371_712, 211), (MERT_330M, 315_428_992, 403), (MUSIC2VEC, 93_164_288, 230)],
 )
 def test_parameters_and_tensors_are_those_published(config, parameters, tensors):
-    assert (count(config.shapes()), len(config.shapes())) == (parameters, tensors)
+    assert (count(config.tensors()), len(config.tensors())) == (parameters, tensors)
 
 
 def test_frames():
@@ -133,7 +131,7 @@ def test_the_arithmetic_is_what_torch_counts():
 @pytest.mark.parametrize("config", [PRE, POST, TWO])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_low_precision_keeps_the_direction(config, dtype):
-    tensors = {name: torch.from_numpy(array) for name, array in untrained(config.shapes(), 0).items()}
+    tensors = {name: torch.from_numpy(array) for name, array in random_arrays(config.tensors(), 0).items()}
     exact, low = (states(config, tensors, waves(), d).mean(2) for d in (torch.float32, dtype))
     assert low.dtype == torch.float32
     assert torch.cosine_similarity(exact, low, dim=-1).min() > 0.999
@@ -141,13 +139,13 @@ def test_low_precision_keeps_the_direction(config, dtype):
 
 @pytest.mark.parametrize("config", [PRE, POST, TWO])
 def test_silence_and_a_constant_are_finite(config):
-    tensors = {name: torch.from_numpy(array) for name, array in untrained(config.shapes(), 0).items()}
+    tensors = {name: torch.from_numpy(array) for name, array in random_arrays(config.tensors(), 0).items()}
     assert torch.isfinite(states(config, tensors, torch.zeros(1, 2_400))).all()
     assert torch.isfinite(states(config, tensors, torch.full((1, 400), 0.9))).all()
 
 
 def test_a_norm_over_time_knows_no_offset():
-    tensors = {name: torch.from_numpy(array) for name, array in untrained(PRE.shapes(), 0).items()}
+    tensors = {name: torch.from_numpy(array) for name, array in random_arrays(PRE.tensors(), 0).items()}
     plain = states(PRE, tensors, waves())
     assert (states(PRE, tensors, waves() + 0.1) - plain).abs().max() < 1e-3 * plain.abs().max()
 
@@ -226,7 +224,7 @@ def test_published_padding_counts_as_frames(tmp_path):
     assert work([Source("short", str(tmp_path / "short.wav"))]).done == 1
     padded = torch.zeros(1, 720_000)
     padded[0, :48_000] = torch.from_numpy(clip(2.0, 24_000, 0))
-    tensors = {name: torch.from_numpy(array) for name, array in untrained(PRE.shapes(), 0).items()}
+    tensors = {name: torch.from_numpy(array) for name, array in random_arrays(PRE.tensors(), 0).items()}
     wanted = states(PRE, tensors, padded)[-1, 0].double().mean(0).numpy()
     found = open_set(work.cache, plugin).read("2", ["short"])[0][0]
     assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max()
@@ -237,7 +235,7 @@ def test_windows_weigh_by_their_frames(tmp_path):
     plugin = mert.MERT.tiny()
     work = Extraction(plugin, tmp_path / "cache", log=lambda _line: None)
     work([Source("a", str(tmp_path / "a.wav"))])
-    tensors = {name: torch.from_numpy(array) for name, array in untrained(PRE.shapes(), 0).items()}
+    tensors = {name: torch.from_numpy(array) for name, array in random_arrays(PRE.tensors(), 0).items()}
     reader = TrackReader(
         tmp_path / "a.wav", sample_rate=24_000, window=plugin.window, normalize=plugin.normalize
     ).windows()
@@ -263,9 +261,9 @@ def test_layers_and_their_default():
         ("mert:window=0.5", "corrected", "at least 1 second"),
         ("music2vec:window=0.5", "corrected", "at least 1 second"),
         ("mert:size=95m", "corrected", "Did you mean '95M'"),
-        ("mert:size=95M", "published", "leave them alone"),
-        ("mert:window=30", "published", "leave them alone"),
-        ("music2vec:normalize=none", "published", "leave window and normalize alone"),
+        ("mert:size=95M", "published", "size"),
+        ("mert:window=30", "published", "window"),
+        ("music2vec:normalize=none", "published", "normalize"),
         ("mert:precision=bf16", "corrected", "bfloat16"),
     ],
 )
@@ -293,7 +291,7 @@ def cache(tmp_path, monkeypatch):
 def folder(tmp_path):
     """A folder as the hub gives it, with a tiny MERT in today's names of weight norm."""
     torch.save(
-        {new_name(name): torch.from_numpy(array) for name, array in untrained(PRE.shapes(), 7).items()},
+        {new_name(name): torch.from_numpy(array) for name, array in random_arrays(PRE.tensors(), 7).items()},
         tmp_path / "pytorch_model.bin",
     )
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"do_normalize": True, "sampling_rate": 24_000}))
@@ -301,16 +299,14 @@ def folder(tmp_path):
 
 
 def declared():
-    return replace(mert.MERT_330M_WEIGHTS, name="mert-tiny", convert=mert._convert(PRE))
+    return replace(mert.MERT_330M_WEIGHTS, name="mert-tiny", convert=mert.converter(PRE))
 
 
 class Small(mert.MERT):
     """MERT with the tiny network's weights."""
 
     def __init__(self, settings):
-        super().__init__(settings, PRE)
-        self.use(declared(), "v1")
-        self.normalize = self._by_hub()
+        super().__init__(settings, PRE, declared())
 
 
 @pytest.mark.usefixtures("cache")
@@ -319,8 +315,8 @@ def test_weights_are_taken_as_they_are_in_the_file(folder):
     assert weights.add(declared(), folder, log=lines.append) == ["v1"]
     assert any("no hash of pytorch_model.bin is known" in line for line in lines)
     plugin = Small(mert.MERTSettings())
-    for name, array in untrained(PRE.shapes(), 7).items():
-        assert np.array_equal(plugin.tensors(PRE.shapes(), "cpu")[name].numpy(), array), name
+    for name, array in random_arrays(PRE.tensors(), 7).items():
+        assert np.array_equal(plugin.tensors("cpu")[name].numpy(), array), name
     plugin.load("cpu", "float32")
     random = mert.MERT(mert.MERTSettings(weights="random", seed=7), PRE)
     random.load("cpu", "float32")
@@ -357,7 +353,7 @@ def test_another_models_weights_are_refused(folder):
 def test_a_changed_file_is_refused(folder):
     weights.add(declared(), folder, log=lambda _line: None)
     torch.save(
-        {name: torch.from_numpy(array) for name, array in untrained(PRE.shapes(), 8).items()},
+        {name: torch.from_numpy(array) for name, array in random_arrays(PRE.tensors(), 8).items()},
         folder / "pytorch_model.bin",
     )
     with pytest.raises(BenchError, match="HAS CHANGED"):

@@ -1,26 +1,34 @@
-"""What wav2vec 2.0 and its kin are made of, as figures: sizes, tensors, frames, arithmetic. No torch."""
+"""Sizes of wav2vec 2.0, HuBERT and data2vec networks: tensors, frames, operations. Imports torch only to build one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ._checkpoint import Shapes
+from ._config import NetworkConfig
+
+if TYPE_CHECKING:
+    import torch
+
+    from ._wav2vec_net import Wav2VecNet
 
 KERNELS = (10, 3, 3, 3, 3, 2, 2)
 STRIDES = (5, 2, 2, 2, 2, 2, 2)
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(NetworkConfig):
     """A network from samples to frames (Baevski et al. 2020; HuBERT: Hsu et al. 2021).
 
     width, layers, heads, ffn : of the transformer
-    before : norms stand before attention and feed-forward nets, and one after the last block; else after each sum
-    front : norm of the convolutions: ``group`` (of the first, over time, a channel each) or ``layer`` (of all)
-    position : kernels of the positional convolutions; one alone is weight-normed, as in HuBERT, several are
-        plain with a norm after each, as in data2vec
-    groups, channels : of those convolutions; of the front end
+    before : norms come before attention and feed-forward nets, and after the last block; otherwise after each sum
+    front : norm of the front end's convolutions: ``group`` (of the first one, each channel over time) or ``layer``
+        (of all)
+    position : kernels of the positional convolutions; a single one has weight norm, as in HuBERT, several have a
+        layer norm after each, as in data2vec
+    groups : of the positional convolutions
+    channels : of the front end
     """
 
     width: int
@@ -33,17 +41,13 @@ class Config:
     groups: int = 16
     channels: int = 512
 
-    def names(self) -> list[str]:
-        """Return the ids of the states that are kept: 0, what enters the first block; k, what leaves block k."""
-        return [str(k) for k in range(self.layers + 1)]
-
     def frames(self, samples: int) -> int:
-        """Return how many frames so many samples give."""
+        """Return the number of frames of a window."""
         for kernel, stride in zip(KERNELS, STRIDES, strict=True):
             samples = max((samples - kernel) // stride + 1, 0)
         return samples
 
-    def shapes(self) -> Shapes:
+    def tensors(self) -> Shapes:
         """Return every tensor of the published state dicts under its published name."""
         d, c = self.width, self.channels
         out: dict[str, tuple[int, ...]] = {"masked_spec_embed": (d,)}
@@ -75,6 +79,12 @@ class Config:
             pair(f"{block}.feed_forward.output_dense", d, self.ffn)
             pair(f"{block}.final_layer_norm", d)
         return out
+
+    def network(self, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> Wav2VecNet:
+        """Build the network from its tensors; products run in `dtype`."""
+        from ._wav2vec_net import Wav2VecNet
+
+        return Wav2VecNet(self, tensors, dtype)
 
     def operations(self, samples: int) -> int:
         """Return 2 * multiplications of one window: convolutions, linear maps, attention."""

@@ -8,7 +8,7 @@ from torch import nn
 from ._transformer import Linear
 
 
-class Packed(nn.Module):
+class PackedLinear(nn.Module):
     """A linear map of fixed weights that multiplies in `dtype`."""
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype) -> None:
@@ -25,4 +25,4 @@ def pack(net: nn.Module, dtype: torch.dtype) -> None:
     for module in list(net.modules()):
         for name, child in list(module.named_children()):
             if type(child) is nn.Linear:
-                setattr(module, name, Packed(child.weight, child.bias, dtype))
+                setattr(module, name, PackedLinear(child.weight, child.bias, dtype))

@@ -1,25 +1,32 @@
-"""What CLAP's audio tower (HTS-AT, a Swin transformer over mel bands) is made of, as figures. No torch."""
+"""Sizes of CLAP's audio tower, HTS-AT: a Swin transformer over mel bands. Imports torch only to build it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ._checkpoint import Shapes
+from ._config import NetworkConfig
+
+if TYPE_CHECKING:
+    import torch
+
+    from ._clap_net import CLAPNet
 
 RATE, SAMPLES = 48_000, 480_000
 FFT, HOP, BANDS, LOW, HIGH = 1024, 480, 64, 50.0, 14_000.0
 """Samples of the spectrum's window and between frames; mel bands from LOW to HIGH Hz."""
 SIDE, FOLDS, PATCH = 256, 4, 4
-"""The spectrogram is cut into FOLDS pieces of SIDE frames, one below the other: a square picture of patches."""
+"""The spectrogram is cut into FOLDS pieces of SIDE frames, stacked to a square image, and the image into patches."""
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(NetworkConfig):
     """Sizes of the tower (Chen et al. 2022, arXiv:2202.00874); the defaults are HTSAT-base.
 
-    channels : of a patch; each stage has half as many patches a side as the one before, and twice the channels
+    channels : of a patch; each stage halves the patches per side and doubles the channels
     depths, heads : blocks and attention heads of each stage
-    window : patches a side that attend to one another
+    window : patches per side of a window, within which patches attend to one another
     joint : width of the space that audio shares with text
     """
 
@@ -35,15 +42,15 @@ class Config:
         return self.channels << len(self.depths) - 1
 
     def side(self, stage: int) -> int:
-        """Patches a side."""
+        """Return the patches per side in a stage."""
         return SIDE // PATCH >> stage
 
     def shift(self, stage: int, block: int) -> int:
-        """Patches by which the windows of a block are shifted: half a window in every second block."""
+        """Return by how many patches the windows of a block are shifted: half a window in every second block."""
         return self.window // 2 if block % 2 and self.side(stage) > self.window else 0
 
-    def shapes(self) -> Shapes:
-        """Return every tensor that is used, under its published name less ``audio_model.audio_encoder.``."""
+    def tensors(self) -> Shapes:
+        """Return every tensor that is used, under its published name without ``audio_model.audio_encoder.``."""
         c, out = self.channels, dict[str, tuple[int, ...]]()
 
         def pair(name: str, *shape: int) -> None:
@@ -76,13 +83,19 @@ class Config:
         return out
 
     def unused(self) -> tuple[str, ...]:
-        """Return beginnings of what a published file holds beside them: the text tower, counters, indices."""
+        """Return the beginnings of the names of all other published tensors: the text tower, counters, indices."""
         blocks = [(stage, at) for stage, depth in enumerate(self.depths) for at in range(depth)]
         indices = (f"layers.{stage}.blocks.{at}.attention.self.relative_position_index" for stage, at in blocks)
         return ("text_model.", "text_projection.", "logit_scale", "batch_norm.num_batches_tracked", *indices)
 
+    def network(self, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> CLAPNet:
+        """Build the network from its tensors; products run in `dtype`."""
+        from ._clap_net import CLAPNet
+
+        return CLAPNet(self, tensors, dtype)
+
     def operations(self, samples: int) -> int:
-        """Return 2 * multiplications of one window; its length does not matter, for it is filled up."""
+        """Return 2 * multiplications of one window, whatever its length: shorter windows are padded."""
         total = SAMPLES // HOP * (FFT // 2 + 1) * BANDS
         total += self.side(0) ** 2 * self.channels * PATCH**2 + self.joint * (self.width + self.joint)
         for stage, depth in enumerate(self.depths):
@@ -90,3 +103,7 @@ class Config:
             total += depth * patches * (12 * c * c + 2 * self.window**2 * c)
             total += patches // 4 * 8 * c * c * (stage < len(self.depths) - 1)
         return 2 * total
+
+
+FULL = Config()
+TINY = Config(channels=8, depths=(2, 1, 1, 1), heads=(1, 2, 2, 4), joint=12)

@@ -1,0 +1,49 @@
+"""What an extractor knows of its network before torch is imported: its sizes, and how it is built from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ._checkpoint import Shapes
+
+if TYPE_CHECKING:
+    import torch
+
+    from ._modules import NetModule
+
+
+class Net(Protocol):
+    """A loaded network. It runs in two steps, because a front end needs float32 whatever the precision."""
+
+    def front_end(self, waves: torch.Tensor) -> tuple[Any, ...]:
+        """Map waves (B, N) to the arguments of `__call__`: spectrograms, tokens. Always runs in float32."""
+        ...
+
+    def __call__(self, *features: Any) -> Iterator[torch.Tensor]:
+        """Yield frames (B, F, D), layer by layer; products run in the precision of the settings."""
+        ...
+
+
+class NetworkConfig:
+    """Sizes of a network. A subclass defines `module`, or both `tensors` and `network`."""
+
+    def operations(self, samples: int) -> int:
+        """Return 2 * multiplications of one window of `samples`."""
+        raise NotImplementedError
+
+    def module(self) -> NetModule:
+        """Build the network as a torch module, without values."""
+        raise NotImplementedError
+
+    def tensors(self) -> Shapes:
+        """Return name -> shape of the tensors that the network needs."""
+        from ._modules import module_shapes
+
+        return module_shapes(self.module)
+
+    def network(self, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> Net:
+        """Build the network from its tensors, which are on their device; products run in `dtype`."""
+        from ._modules import load_module
+
+        return load_module(self.module, tensors, dtype)

@@ -1,0 +1,46 @@
+"""Sizes of EncodecMAE's network. Imports torch only to build it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ._config import NetworkConfig
+
+if TYPE_CHECKING:
+    from ._encodecmae_net import EncodecMAENet
+
+
+@dataclass(frozen=True)
+class Config(NetworkConfig):
+    """Sizes of the network; the defaults are those of `base`."""
+
+    width: int = 768
+    depth: int = 10
+    heads: int = 12
+    ffn: int = 4096
+    filters: int = 32
+    """Channels of EnCodec's first convolution; each of four steps doubles them."""
+    features: int = 128
+
+    def operations(self, samples: int) -> int:
+        """Return 2 * multiplications of one window: convolutions, LSTM, linear maps, attention."""
+        c, left, total = self.filters, samples, 7 * self.filters * samples
+        for ratio in (2, 4, 5, 8):
+            total += left * c * c * 3  # a residual block: 3 c c/2 + c/2 c + c c
+            left = -(-left // ratio)
+            total += left * 2 * ratio * c * 2 * c
+            c *= 2
+        total += left * (2 * 8 * c * c + 7 * c * self.features + self.features * self.width)
+        layer = 4 * self.width**2 + 2 * self.width * self.ffn + 2 * left * self.width
+        return 2 * (total + self.depth * left * layer)
+
+    def module(self) -> EncodecMAENet:
+        """Build the network, without values."""
+        from ._encodecmae_net import EncodecMAENet
+
+        return EncodecMAENet(self)
+
+
+FULL = Config()
+TINY = Config(width=24, depth=2, heads=2, ffn=32, filters=2, features=8)

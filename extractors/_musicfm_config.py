@@ -1,0 +1,44 @@
+"""Sizes of the network of MusicFM and MuQ. Imports torch only to build it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ._config import NetworkConfig
+
+if TYPE_CHECKING:
+    from ._musicfm_net import MusicFMNet
+
+
+@dataclass(frozen=True)
+class Config(NetworkConfig):
+    """Sizes of the network; the defaults are those of the published checkpoints."""
+
+    mels: int = 128
+    channels: int = 512
+    width: int = 1024
+    depth: int = 12
+    heads: int = 16
+    ffn: int = 4096
+    kernel: int = 31
+
+    def operations(self, samples: int) -> int:
+        """Return 2 * multiplications of one window: convolutions, linear maps, attention."""
+        d, c = self.width, self.channels
+        half = -(-(samples // 240) // 2)
+        frames = -(-half // 2)
+        front = (2 + c) * half * (self.mels // 2) + 3 * c * frames * (self.mels // 4)
+        total = 9 * c * front + frames * c * (self.mels // 4) * d
+        block = 4 * d * self.ffn + 4 * d * d + 2 * frames * d + 3 * d * d + self.kernel * d
+        return 2 * (total + self.depth * frames * block)
+
+    def module(self) -> MusicFMNet:
+        """Build the network, without values."""
+        from ._musicfm_net import MusicFMNet
+
+        return MusicFMNet(self)
+
+
+FULL = Config()
+TINY = Config(mels=16, channels=4, width=24, depth=2, heads=2, ffn=32, kernel=7)
