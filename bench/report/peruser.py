@@ -12,9 +12,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from bench.records import Record, users_path
 from bench.report.table import Block, Row
 from bench.report.words import SETS, line
-from bench.results import Record, users_path
 from bench.stats import holm, interval, two_level
 
 ALPHA = 0.05
