@@ -88,6 +88,11 @@ def _intervals(board: Board) -> list[Note]:
                 True,
             )
         )
+    if untested := [row for block in board.blocks for row in block.untested]:
+        names = _listed([f"{row.extractor} × {row.model}" for row in untested], most=10)
+        found.append(
+            Note(f"Without usable per-user files, so compared with no other row, and never bold: {names}.", True)
+        )
     if reasons:
         listed = "; ".join(f"{where}: {reason}" for where, reason in reasons.items())
         found.append(Note(f"Nothing is marked as level with the best where that cannot be tested ({listed}).", True))

@@ -118,6 +118,8 @@ class Block:
     chance: Row
     undecided: dict[str, str] = field(default_factory=dict)
     """Candidate set -> why nothing is bold there."""
+    untested: list[Row] = field(default_factory=list)
+    """Rows that were compared with no other on some candidate set, for want of usable per-user values."""
 
     @property
     def all(self) -> list[Row]:
