@@ -35,7 +35,7 @@ def check(record: Record) -> None:
     for name in ("metrics", "intervals", "chance", "beyond", "users", "candidates"):
         at: Iterable[str] = getattr(record, name)
         for where in at:
-            _refuse(where not in allowed, f"{where!r} does not stand beside {list(record.metrics)}", name)
+            _refuse(where not in allowed, f"is none of {', '.join(allowed)}", name, where)
     for path, metric, value in _values(record):
         if not record.is_probe:
             _refuse(not _has_cutoff(metric), f"{shown(metric)} names no cut-off such as @10", *path)
