@@ -1,4 +1,7 @@
-"""The parts of a record, each a frozen dataclass: data, task, split, vectors, recommender or probe, cost, machine."""
+"""The parts of a record, each a frozen dataclass: data, task, split, vectors, recommender or probe, cost, machine.
+
+A `version` is raised by whoever changes the plugin, split, probe or metric so that its numbers can change.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ Labels = Annotated[tuple[Label, ...], Length(most=1_000)]
 
 @dataclass(frozen=True)
 class TaskInfo:
-    """The task of a probe. `primary` is the metric that tables are led by, `labels` how many labels there are."""
+    """The task of a probe. `primary` is the metric that tables are led by, `labels` how many labels there are.
+
+    metrics : version of each metric it is scored by
+    """
 
     name: Name
     spec: Label
@@ -23,6 +29,8 @@ class TaskInfo:
     settings: Json | None = None
     origin: Json | None = None
     labels: Count | None = None
+    version: Label | None = None
+    metrics: dict[Label, Label] | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,7 @@ class DataInfo:
     collection: Label | None = None
     complete: bool | None = None
     task: TaskInfo | None = None
+    version: Label | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,7 @@ class SplitInfo:
     counts: Json
     overlap: Json | None = None
     published: Prose | None = None
+    version: Label | None = None
 
     def counted(self, *path: str) -> dict[str, int]:
         """Return the numbers that stand below a path of `counts`, such as ``("test", "hot")``; empty without any."""
@@ -72,7 +82,7 @@ class View:
 
 @dataclass(frozen=True)
 class ExtractorInfo:
-    """The item table. Of a sum ``A+B``, `settings`, `fingerprint`, `origin` and the view's layers have an entry each.
+    """The item table. Of a sum ``A+B``, lists have an entry for each extractor, those in `settings` included.
 
     coverage : share of the items that have a vector
     non_commercial : whether a licence forbids commercial use of the weights
@@ -93,6 +103,7 @@ class ExtractorInfo:
     non_commercial: bool | None = None
     untrained: bool | None = None
     origin: Json | None = None
+    versions: Labels | None = None
 
 
 @dataclass(frozen=True)
@@ -167,6 +178,7 @@ class RecommenderInfo:
     search: SearchInfo | None = None
     chosen: Json | None = None
     searched: Json | None = None
+    version: Label | None = None
 
 
 @dataclass(frozen=True)

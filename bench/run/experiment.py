@@ -197,7 +197,7 @@ class Experiment(ABC, Generic[CellT]):
 
     def sources(self, *entries: ExtractorEntry) -> list[Mapping[str, Any]]:
         """Return what identifies the vectors of entries that need no audio."""
-        return [one.fingerprint for entry in entries for one in table_sources(entry)]
+        return [{"version": one.plugin.version, **one.fingerprint} for entry in entries for one in table_sources(entry)]
 
     def cost(self, entry: ExtractorEntry) -> Cost:
         """Return what embedding costs on this device where that was measured, and the process's peak memory so far."""

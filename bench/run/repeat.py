@@ -81,15 +81,23 @@ def _reasons(old: Record, new: Record) -> list[str]:
     ):
         if left != right:
             out.append(f"{what} changed")
+    for what, before, now in (
+        ("the extractor", old.extractor.versions, new.extractor.versions),
+        ("the recommender", old.recommender.version, new.recommender.version),
+        ("the split", old.split.version, new.split.version),
+        ("the dataset", old.data.version, new.data.version),
+    ):
+        if before is not None and before != now:
+            out.append(f"the code of {what} has another version")
     if old.cut_short:
         out.append("--max-time ended the training then, and how far it comes in a time differs")
-    before, now = old.environment, new.environment
-    if before and now:
+    then, here = old.environment, new.environment
+    if then and here:
         out += [
             f"{name} was {was}, is {found}"
-            for name, found in now.packages.items()
-            if (was := before.packages.get(name)) != found
+            for name, found in here.packages.items()
+            if (was := then.packages.get(name)) != found
         ]
-        if before.cpu != now.cpu:
-            out.append(f"the processor was {before.cpu}, is {now.cpu}")
+        if then.cpu != here.cpu:
+            out.append(f"the processor was {then.cpu}, is {here.cpu}")
     return out

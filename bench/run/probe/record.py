@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench import __version__
 from bench.files import digest
 from bench.records import PROBED, Cost, DataInfo, Environment, RecommenderInfo, Record, SplitInfo
 from bench.registry import lane_of
@@ -37,6 +36,7 @@ def blank(request: ProbeRequest, task: LoadedTask, cell: ProbeCell, leaks: Seque
             license=task.dataset.license if task.dataset else task.task.license,
             fingerprint={"task": task.fingerprint},
             task=task.about,
+            version=task.dataset.version if task.dataset else None,
         ),
         split=SplitInfo(
             name="official" if official else "folds" if "fold" in task.data.items.columns else "made",
@@ -50,6 +50,7 @@ def blank(request: ProbeRequest, task: LoadedTask, cell: ProbeCell, leaks: Seque
             spec=cell.probe.text,
             lane=lane,
             settings=asdict(cell.probe.settings),
+            version=cell.probe.version,
         ),
         lane=extractor.lane if extractor.lane == lane else "mixed",
         seed=cell.seed,
@@ -101,7 +102,7 @@ def inputs_hash(record: Record, vectors: Any) -> str:
     assert record.data.task
     return digest(
         {
-            "bench": __version__,
+            "data": record.data.version,
             "split": record.split.fingerprint,
             "task": asdict(record.data.task),
             **extractor_inputs(record.extractor),

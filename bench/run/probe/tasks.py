@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bench.entries import TaskEntry
 from bench.errors import BenchError
 from bench.files import digest
+from bench.metrics import versions
 from bench.protocols import PARTS, Dataset, Task, TaskData
 from bench.records import TaskInfo
 from bench.run.inputs import Opened, match, open_data
@@ -102,6 +103,8 @@ class LoadedTask:
             settings=asdict(self.task.settings),
             origin=self.entry.origin,
             labels=len(self.data.names),
+            version=self.task.version,
+            metrics=versions(self.task.kind),
         )
 
     def counts(self) -> dict[str, dict[str, int]]:

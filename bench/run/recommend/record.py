@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from bench import __version__
+from bench import metrics, treatments
 from bench.data.catalogues import same_catalogue
 from bench.entries import ExtractorEntry, RecommenderEntry
 from bench.files import digest
@@ -34,6 +34,7 @@ def blank(request: RecommendRequest, inputs: Inputs, k: Sequence[int], cell: Cel
             builtin=dataset.builtin,
             license=dataset.license,
             fingerprint=dict(inputs.fingerprint),
+            version=dataset.version,
         ),
         split=SplitInfo(
             name=inputs.split_name,
@@ -42,6 +43,7 @@ def blank(request: RecommendRequest, inputs: Inputs, k: Sequence[int], cell: Cel
             counts=dict(split.counts),
             overlap=dict(inputs.leaks.numbers),
             published=inputs.published,
+            version=split.settings.version,
         ),
         extractor=extractor,
         recommender=recommender,
@@ -94,10 +96,11 @@ def inputs_hash(record: Record, inputs: Inputs, reference: str | None, vectors: 
     model = record.recommender
     return digest(
         {
-            "bench": __version__,
-            "split": record.split.fingerprint,
+            "data": record.data.version,
+            "split": [record.split.fingerprint, record.split.version],
+            "metrics": metrics.versions(metrics.RECOMMENDATION),
             **extractor_inputs(record.extractor),
-            "recommender": [model.name, model.settings, model.lane, model.origin],
+            "recommender": [model.name, model.version, model.settings, model.lane, model.origin],
             **({"refit": True} if model.refit else {}),
             "vectors": vectors,
             "reference": reference,
@@ -112,8 +115,9 @@ def extractor_inputs(extractor: ExtractorInfo) -> dict[str, Any]:
     """Return what the numbers depend on of the vectors themselves."""
     view = asdict(extractor.view)
     return {
-        "extractor": [extractor.name, extractor.settings, extractor.fingerprint, view, extractor.lane],
+        "extractor": [extractor.name, extractor.versions, extractor.settings, extractor.fingerprint, extractor.lane],
         "extractor origin": extractor.origin,
+        "view": [view, treatments.VERSION if extractor.view.treat else ""],
     }
 
 
@@ -136,6 +140,7 @@ def about_extractor(entry: ExtractorEntry) -> ExtractorInfo:
         # Untrained weights make a record for trials and speed; it stays off leaderboards.
         untrained=any(plugin.untrained for plugin in plugins),
         origin=[one.origin for one in entry.components],
+        versions=tuple(plugin.version for plugin in plugins),
     )
 
 
@@ -153,4 +158,5 @@ def _recommender(request: RecommendRequest, entry: RecommenderEntry) -> Recommen
         deterministic=entry.plugin.deterministic,
         origin=entry.origin,
         refit=request.refit,
+        version=entry.plugin.version,
     )
