@@ -83,10 +83,11 @@ def _block(lane: str, found: list[Found], problems: list[str]) -> Block:
 
 def _identity(record: Record) -> str:
     """Hash of what makes a row: specs, lanes, view, and settings, whose defaults change with versions."""
-    extractor, model = record.extractor, record.recommender
-    table = [extractor.name, extractor.spec, extractor.lane, encode(extractor.view), extractor.settings]
-    made = [model.name, model.spec, model.lane, model.refit, model.settings]
-    return digest([record.kind, record.control, table, made])
+    sides = [
+        {"name": side.name, "spec": side.spec, "lane": side.lane, "view": view, "settings": side.settings}
+        for side, view in ((record.extractor, encode(record.extractor.view)), (record.recommender, None))
+    ]
+    return digest([record.kind, record.control, *sides, *(["refit"] if record.recommender.refit else [])])
 
 
 def _unique(same: list[Found], problems: list[str]) -> list[Found]:
