@@ -235,7 +235,7 @@ def _object(cls: type[Any]) -> Decoder:
     return read
 
 
-_TEXT, _KEY, _NUMBER = Text(100_000), Text(4_000), Range()
+_TEXT, _KEY, _NUMBER = Text(), Text(4_000), Range()
 
 
 def _free(value: Any, depth: int = 0) -> Any:

@@ -23,7 +23,7 @@ class Text:
     without : Unicode categories and single characters that may not occur
     """
 
-    longest: int = 20_000
+    longest: int = 100_000
     pattern: str | None = None
     without: tuple[str, ...] = ("Cs",)
 

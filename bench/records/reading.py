@@ -17,7 +17,7 @@ from bench.records.invalid import InvalidValueError, objects
 from bench.records.limits import shown
 from bench.records.record import SCHEMA_VERSION, Kind, Record
 
-LARGEST = 64 << 20
+LARGEST = 16 << 20
 """Bytes of a record's file; a search of thousands of trials takes a few million."""
 
 

@@ -56,7 +56,7 @@ class Record:
     recommender: RecommenderInfo
     lane: Lane
     seed: Count
-    k: Annotated[tuple[Annotated[int, Range(1, 10**7)], ...], Length(most=100)]
+    k: Annotated[tuple[Annotated[int, Range(1, 10**7)], ...], Length(most=1_000)]
     control: bool
     metrics: Means = field(default_factory=dict)
     intervals: dict[Place, dict[Label, tuple[float, float]]] = field(default_factory=dict)

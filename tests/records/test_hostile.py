@@ -143,7 +143,7 @@ def test_every_edited_number_of_version_2_is_found(tmp_path):
         ("k", [0]),
         ("k", [True]),
         ("k", []),
-        ("k", list(range(1, 1000))),
+        ("k", list(range(1, 2000))),
         ("seed", -1),
         ("seed", "0"),
         ("control", 1),
@@ -183,7 +183,7 @@ def test_every_edited_number_of_version_2_is_found(tmp_path):
         ("environment.cores", 2.5),
         ("environment.packages.numpy", 2),
         ("warnings", ["x"] * 20_000),
-        ("warnings[0]", "x" * 30_000),
+        ("warnings[0]", "x" * 300_000),
         ("asked", "\ud800"),
     ],
 )

@@ -81,7 +81,7 @@ def finished(
             table_sha256=digest([task.ids, _sha256(vectors), _sha256(present)]),
         ),
         recommender=replace(record.recommender, chosen=found.chosen, searched=found.searched),
-        metrics={PROBED: found.metrics},
+        metrics={PROBED: {_printable(name): value for name, value in found.metrics.items()}},
         intervals={PROBED: found.intervals},
         chance={PROBED: found.chance},
         users={PROBED: found.tested},
@@ -111,6 +111,11 @@ def inputs_hash(record: Record, vectors: Any) -> str:
             "seed": record.seed,
         }
     )
+
+
+def _printable(name: str) -> str:
+    """Return the name of a metric without control characters, which a label from somebody's file may hold."""
+    return "".join(character if character.isprintable() else " " for character in name)
 
 
 def _sha256(array: NDArray[Any]) -> str:
