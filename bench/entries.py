@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from bench.protocols import Extractor, Lane, Recommender, TableSource, Task
 from bench.registry import lane_of, origin
@@ -75,7 +75,7 @@ class ExtractorEntry:
         return [one.spec.name for one in self.components]
 
     @property
-    def lane(self) -> str:
+    def lane(self) -> Lane | Literal["mixed"]:
         """The lane of all its extractors, or ``mixed``."""
         lanes = {one.lane for one in self.components}
         return lanes.pop() if len(lanes) == 1 else "mixed"

@@ -20,6 +20,9 @@ KNOWN = {
     "whiten": "the k principal components, each scaled to deviation 1",
     "random_projection": "k Gaussian random projections (Johnson-Lindenstrauss), seeded",
 }
+VERSION = "1"
+"""Raise it when the numbers of a treatment can change."""
+
 _SIZED = {"pca", "whiten", "random_projection"}
 
 

@@ -1,5 +1,6 @@
 """Worlds small enough for every test run: real audio, real listening, made by the project's own generator."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -14,6 +15,23 @@ import polars as pl  # noqa: E402
 import pytest  # noqa: E402
 
 from bench.data.synthetic import WorldSize, make_plays, make_world, render  # noqa: E402
+from bench.records.reading import content_sha256  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def altered():
+    """Change a record's file, by a function on its JSON values, so that its hash fits: what the fault is alone."""
+
+    def alter(path, change, name=None):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        change(content)
+        if content.get("schema_version") != 1:
+            content["content_sha256"] = content_sha256(content)
+        path = path.with_name(name) if name else path
+        path.write_text(json.dumps(content), encoding="utf-8")
+        return path
+
+    return alter
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"errors", "files", "hashes", "machine", "memory", "protocols", "terminal", "text", "weights", "__init__"},
-    {"fit", "audio", "store", "data", "metrics", "stats", "results", "published"}
+    {"fit", "audio", "store", "data", "metrics", "stats", "records", "published"}
     | {"history", "checkpoints", "events"},
     {"specs", "registry", "entries", "resolver", "treatments", "topk", "rank", "extract", "items", "report", "tasks"},
     {"run", "testing", "probes", "recipes"},
@@ -21,8 +21,9 @@ NEIGHBOURS = {
     "hashes": {"errors", "files", "machine"},
     "memory": {"machine"},
     "protocols": {"errors", "weights"},
+    "records": {"metrics"},
     "weights": {"errors", "files"},
-    "published": {"data", "results"},
+    "published": {"data", "records"},
     "fit": {"checkpoints", "history"},
     "history": {"events"},
     "registry": {"specs"},

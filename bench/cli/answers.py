@@ -7,8 +7,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 from bench.protocols import PARTS
+from bench.records import PROBED, Record, TaskInfo
 from bench.report.words import short
-from bench.results import Record
 from bench.terminal import console, table
 
 
@@ -17,23 +17,23 @@ def show(records: Sequence[Record]) -> None:
     shown = console()
     tasks: dict[str, list[Record]] = {}
     for record in records:
-        tasks.setdefault(record.data["task"]["spec"], []).append(record)
+        tasks.setdefault(_about(record).spec, []).append(record)
     for spec, found in tasks.items():
-        about, counts = found[0].data["task"], found[0].split["counts"].get("used", {})
+        about, counts = _about(found[0]), found[0].split.counted("used")
         parts = sorted(counts, key=lambda part: (PARTS.index(part) if part in PARTS else len(PARTS), part))
         sizes = ", ".join(f"{counts[part]:,} {part}" for part in parts if counts[part])
         shown.print(_task(f"{spec} ({sizes})", found), highlight=False)
-        spans = "; intervals: bootstrap over test tracks" if found[0].intervals["test"] else ""
-        shown.print(f"{about['convention']}{spans}\n", style="dim", highlight=False)
+        spans = "; intervals: bootstrap over test tracks" if found[0].intervals[PROBED] else ""
+        shown.print(f"{about.convention}{spans}\n", style="dim", highlight=False)
 
 
 def _task(title: str, records: Sequence[Record]) -> Any:
-    primary = records[0].data["task"]["primary"]
-    others = sorted({name for record in records for name in record.metrics["test"] if _macro(name)} - {primary})
+    primary = _about(records[0]).primary
+    others = sorted({name for record in records for name in record.metrics[PROBED] if _macro(name)} - {primary})
     made = table(title, "Extractor", "Probe", primary, "±", *others, "Seeds")
     rows: dict[tuple[str, str], list[Record]] = {}
     for record in records:
-        rows.setdefault((record.extractor["spec"], record.recommender["spec"]), []).append(record)
+        rows.setdefault((record.extractor.spec, record.recommender.spec), []).append(record)
     ordered = sorted(rows.items(), key=lambda row: (row[1][0].control, -_mean(row[1], primary)))
     was = False
     for (extractor, probe), found in ordered:
@@ -44,9 +44,14 @@ def _task(title: str, records: Sequence[Record]) -> Any:
         values = [short(_mean(found, name)) for name in others]
         made.add_row(extractor, probe, short(_mean(found, primary)), _half(found, primary), *values, str(len(found)))
     made.add_row()
-    chance = records[0].chance["test"]
+    chance = records[0].chance[PROBED]
     made.add_row("without hearing", "–", short(chance.get(primary)), "", *(short(chance.get(n)) for n in others), "")
     return made
+
+
+def _about(record: Record) -> TaskInfo:
+    assert record.data.task  # every record of a probe has one
+    return record.data.task
 
 
 def _macro(name: str) -> bool:
@@ -54,14 +59,14 @@ def _macro(name: str) -> bool:
 
 
 def _mean(records: Sequence[Record], name: str) -> float:
-    values = [record.metrics["test"][name] for record in records if name in record.metrics["test"]]
+    values = [record.metrics[PROBED][name] for record in records if name in record.metrics[PROBED]]
     return fmean(values) if values else float("-inf")
 
 
 def _half(records: Sequence[Record], name: str) -> str:
     """Return half the width of the interval; of several seeds their deviation, if that is more."""
-    spans = [record.intervals["test"][name] for record in records if name in record.intervals["test"]]
+    spans = [record.intervals[PROBED][name] for record in records if name in record.intervals[PROBED]]
     if not spans:
         return ""
     half = fmean((high - low) / 2 for low, high in spans)
-    return short(max(half, stdev(r.metrics["test"][name] for r in records)) if len(records) > 1 else half)
+    return short(max(half, stdev(r.metrics[PROBED][name] for r in records)) if len(records) > 1 else half)

@@ -11,7 +11,7 @@ import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-from bench import __version__, memory, results
+from bench import __version__, memory, records
 from bench.files import cache_root
 from bench.registry import KINDS, catalog, missing_libraries
 
@@ -24,12 +24,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the report; exit with 1 when something is in the way of every run."""
     problems: list[str] = []
-    about = results.environment("not asked")
-    print(f"bench {__version__}, Python {about['python']}, {about['platform']}")
-    print(f"cpu: {about['cpu']}, {about['cores']} cores; memory: {_memory()}")
+    about = records.environment("not asked")
+    print(f"bench {__version__}, Python {about.python}, {about.platform}")
+    print(f"cpu: {about.cpu}, {about.cores} cores; memory: {_memory()}")
     print(f"gpu: {_gpu()}")
-    for name in results.PACKAGES[1:]:
-        found = about["packages"].get(name)
+    for name in records.PACKAGES[1:]:
+        found = about.packages.get(name)
         print(f"{name}: {found or 'MISSING'}")
         if not found:
             problems.append(f"{name} is missing: pip install music-embedding-bench")

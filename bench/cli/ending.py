@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.results import Record
+    from bench.records import Record
     from bench.run.experiment import Experiment
 
 Show = Callable[[Sequence[tuple[Path, "Record"]]], None]

@@ -22,8 +22,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read, choose, write."""
+    from bench.records import read_all
     from bench.report.leaderboard import write
-    from bench.results import read_all
 
     found = list(read_all(args.results))
     if not found:

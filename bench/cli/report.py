@@ -31,11 +31,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read, show, write."""
     from bench.published import paper
+    from bench.records import read_all
     from bench.report import show, write
     from bench.report.plots import absent
     from bench.report.whole import report
     from bench.report.words import checked
-    from bench.results import read_all
 
     papers = [paper(name) for name in args.published]
     (metric,) = checked((args.metric,))

@@ -18,8 +18,8 @@ from bench.cli.options import add_data, add_lane, add_work, cutoffs, data_of, na
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
+    from bench.records import Trial
     from bench.run.tune.search import Search
-    from bench.run.tune.trials import Trial
 
 ALIKE = ("extractor", "data", "root", "listens", "columns", "audio", "meta", "split", "k", "lane", "treat", "reference")
 """Options that ``bench run`` takes in the same words, and with them those of where things are."""
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     show(boards([(path, record)]))
     print(f"Searched on validation alone; the test was evaluated once, and the record holds every trial: {path}")
     print(f"The same again:    bench run --from {shlex.quote(str(path))}")
-    print(f"Beside controls:   {_command(record.recommender['spec'], args)}")
+    print(f"Beside controls:   {_command(record.recommender.spec, args)}")
     return 0
 
 

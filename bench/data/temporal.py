@@ -56,6 +56,8 @@ class GlobalTemporal:
     """
 
     kind: ClassVar[str] = "global_temporal"
+    version: ClassVar[str] = "1"
+    """Raised when the pairs of a part, or what is known of them, can change."""
 
     cut: str | None = None
     start: str | None = None

@@ -21,6 +21,8 @@ class Untimed:
     """
 
     kind: ClassVar[str]
+    version: ClassVar[str]
+    """Raised when the pairs of a part, or what is known of them, can change."""
 
     start: str | None = None
     end: str | None = None
@@ -79,6 +81,7 @@ class ColdRandom(Untimed):
     """
 
     kind: ClassVar[str] = "cold_random"
+    version: ClassVar[str] = "1"
 
     folds: int = 5
     fold: int = 1
@@ -125,6 +128,7 @@ class LeaveLastOut(Untimed):
     """
 
     kind: ClassVar[str] = "leave_last_out"
+    version: ClassVar[str] = "1"
 
     valid: Last = "pair"
 

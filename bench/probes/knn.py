@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ _BLOCK = 1 << 24
 @dataclass(frozen=True)
 class KNN:
     """Nearest neighbours, by cosine or euclidean distance. k=: their number; by default validation chooses it."""
+
+    version: ClassVar[str] = "1"
 
     k: int | None = None
     metric: Literal["cosine", "euclidean"] = "cosine"

@@ -20,6 +20,8 @@ class ProbeEntry:
     text: str
     name: str
     settings: Any
+    version: str = "1"
+    """Raised when its answers can change."""
 
     def __str__(self) -> str:
         """Return the spec as typed."""
@@ -43,7 +45,8 @@ def resolve_probe(text: str) -> ProbeEntry:
     spec = parse(text)
     if spec.name not in PROBES:
         raise BenchError(f"there is no probe {spec.name!r}.{did_you_mean(spec.name, PROBES)}")
-    return ProbeEntry(text, spec.name, settings_from(PROBES[spec.name][0], spec))
+    cls = PROBES[spec.name][0]
+    return ProbeEntry(text, spec.name, settings_from(cls, spec), cls.version)
 
 
 def probe(data: ProbeData, entry: ProbeEntry, *, seed: int, run: RunContext) -> Outcome:

@@ -1,11 +1,14 @@
-"""Named recipes: which networks to train, for how long. Each is a settings dataclass and one function."""
+"""Named recipes: which networks to train, for how long. Each is a settings dataclass and one function.
+
+Its `version` is raised when its answers can change: records of another version are computed again.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from bench.probes.data import ProbeData
 from bench.probes.knn import KNN, knn
@@ -23,6 +26,8 @@ STEADY = Schedule(every=32, patience=16)
 class Quick:
     """The default: linear and one hidden layer, a few settings of each, chosen on validation."""
 
+    version: ClassVar[str] = "1"
+
     mixture: bool = False
 
 
@@ -36,6 +41,8 @@ def quick(data: ProbeData, settings: Quick, seed: int, run: RunContext) -> Found
 @dataclass(frozen=True)
 class Linear:
     """One layer. l2=: Adam's weight decay; by default validation chooses it."""
+
+    version: ClassVar[str] = "1"
 
     l2: float | None = None
     lr: float = 1e-3
@@ -54,6 +61,8 @@ def linear(data: ProbeData, settings: Linear, seed: int, run: RunContext) -> Fou
 @dataclass(frozen=True)
 class MLP:
     """Hidden layers (hidden=512, or 256-128). dropout=: by default validation chooses it."""
+
+    version: ClassVar[str] = "1"
 
     hidden: str = "512"
     dropout: float | None = None
@@ -85,6 +94,8 @@ class JukeMIR:
     validated (every 8 steps), which the recipe does not: None trains until 256 in a row bring nothing.
     """
 
+    version: ClassVar[str] = "1"
+
     half: Literal["both", "linear", "mlp"] = "both"
     validations: int | None = None
     mixture: bool = False
@@ -111,6 +122,8 @@ def jukemir(data: ProbeData, settings: JukeMIR, seed: int, run: RunContext) -> F
 class Marble:
     """One hidden layer of 512, dropout .2, Adam, rate halved on plateaus; float32 instead of bfloat16."""
 
+    version: ClassVar[str] = "1"
+
     lr: float = 1e-3
     batch: int = 64
     epochs: int = 100
@@ -131,6 +144,8 @@ def marble(data: ProbeData, settings: Marble, seed: int, run: RunContext) -> Fou
 @dataclass(frozen=True)
 class MirRef:
     """hidden= is none (linear), infer (one layer, halfway between inputs and outputs) or widths such as 256-128."""
+
+    version: ClassVar[str] = "1"
 
     hidden: str = "none"
     scale: bool = False

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 from bench.data.published import PRINTED
 from bench.files import digest
 from bench.published.paper import Paper, Table
-from bench.results import Record
+from bench.records import PROBED, DataInfo, ExtractorInfo, RecommenderInfo, Record, SplitInfo, TaskInfo, View
 
-LANE = "published"
+LANE: Literal["published"] = "published"
 
 
 def imported(paper: Paper) -> list[Record]:
@@ -39,76 +40,92 @@ def _recommended(paper: Paper, table: Table, model: str, extractor: str, values:
     shuffled = bool(paper.shuffled and model.endswith(paper.shuffled))
     sizes = PRINTED[paper.split].sizes
     where = table.set
-    notes = [n.text for n in paper.footnotes if n.concerns(ours, model=name, set=where)]
     # Candidates are every training track on hot tasks, every cold track on cold ones.
     candidates = sizes[("train", "hot") if where == "hot" else ("test", "cold")].items
-    return _record(
+    record = _record(
         paper,
         table,
-        extractor={
-            "spec": extractor,
-            **({"name": "shuffled", "settings": [{"of": ours}]} if shuffled else {"name": ours}),
-        },
-        recommender={"name": name, "spec": model},
-        data={"name": paper.data},
-        split={"name": paper.split, "counts": {f"{p} {s}": size._asdict() for (p, s), size in sizes.items()}},
+        _extractor(paper, extractor, "shuffled" if shuffled else ours, [{"of": ours}] if shuffled else []),
+        RecommenderInfo(name=name, spec=model, lane=LANE, settings={}),
+        {where: {metric: float(printed[0]) for metric, printed in values.items()}},
+    )
+    return replace(
+        record,
+        data=_data(paper, paper.data),
+        split=replace(
+            record.split,
+            name=paper.split,
+            counts={f"{p} {s}": size._asdict() for (p, s), size in sizes.items()},
+        ),
         control=shuffled or ours == "none",
-        metrics={where: {metric: float(printed[0]) for metric, printed in values.items()}},
         intervals={where: {m: (v[0] - v[1], v[0] + v[1]) for m, v in values.items() if len(v) > 1}},
         k=_cutoffs(values),
         users={where: sizes["test", "hot" if where == "hot" else "cold"].users},
         candidates={where: candidates},
-        warnings=notes,
+        warnings=tuple(n.text for n in paper.footnotes if n.concerns(ours, model=name, set=where)),
     )
 
 
 def _probed(paper: Paper, table: Table, extractor: str, task: str, metric: str, value: float) -> Record:
     ours = paper.extractors[extractor]
-    return _record(
+    record = _record(
         paper,
         table,
-        extractor={"name": ours, "spec": extractor},
-        recommender={"name": "as-printed", "spec": "as printed"},
-        data={"name": task, "task": {"name": task, "spec": task, "primary": metric}},
-        split={"name": "as-printed", "counts": {}},
-        control=False,
-        metrics={"test": {metric: float(value)}},
-        intervals={},
+        _extractor(paper, extractor, ours, []),
+        RecommenderInfo(name="as-printed", spec="as printed", lane=LANE, settings={}),
+        {PROBED: {metric: float(value)}},
+    )
+    return replace(
+        record,
+        data=_data(paper, task, TaskInfo(name=task, spec=task, primary=metric)),
         k=_cutoffs(name for t in paper.tables for name in t.metrics),
-        users={},
-        candidates={},
-        warnings=[n.text for n in paper.footnotes if n.concerns(ours, task=task)],
+        warnings=tuple(n.text for n in paper.footnotes if n.concerns(ours, task=task)),
     )
 
 
-def _cutoffs(metrics: Iterable[str]) -> list[int]:
-    return sorted({int(metric.rpartition("@")[2]) for metric in metrics})
+def _cutoffs(metrics: Iterable[str]) -> tuple[int, ...]:
+    return tuple(sorted({int(metric.rpartition("@")[2]) for metric in metrics}))
 
 
-def _record(paper: Paper, table: Table, **given: Any) -> Record:
+def _data(paper: Paper, name: str, task: TaskInfo | None = None) -> DataInfo:
+    return DataInfo(name=name, builtin=False, fingerprint={"published": paper.citation}, task=task)
+
+
+def _extractor(paper: Paper, printed: str, name: str, settings: Any) -> ExtractorInfo:
     widths: dict[str, int] = {name: width for t in paper.tables if t.kind == "sizes" for name, width in t.rows}
-    extractor = {
-        "lane": LANE,
-        "settings": [],
-        "view": {"layers": [None], "treat": ""},
-        "width": widths.get(given["extractor"]["spec"], 0),
-        "coverage": 1.0,
-        "table_sha256": "",
-        **given.pop("extractor"),
-    }
-    recommender = {"lane": LANE, "settings": {}, **given.pop("recommender")}
-    data = {"builtin": False, "fingerprint": {"published": paper.citation}, **given.pop("data")}
-    split = {"settings": {}, "fingerprint": digest(["published", paper.name, table.id]), **given.pop("split")}
+    return ExtractorInfo(
+        name=name,
+        spec=printed,
+        lane=LANE,
+        view=View((None,), ""),
+        settings=settings,
+        width=widths.get(printed, 0),
+        coverage=1.0,
+        table_sha256="",
+    )
+
+
+def _record(
+    paper: Paper,
+    table: Table,
+    extractor: ExtractorInfo,
+    recommender: RecommenderInfo,
+    metrics: dict[str, dict[str, float]],
+) -> Record:
+    """Return what both kinds of record have in common."""
     return Record(
         kind="imported",
         asked={"published": paper.name, "table": table.id},
-        inputs_sha256=digest([paper.citation, table.id, extractor["spec"], recommender["spec"], given["metrics"]]),
-        data=data,
-        split=split,
+        inputs_sha256=digest([paper.citation, table.id, extractor.spec, recommender.spec, metrics]),
+        data=_data(paper, paper.data),
+        split=SplitInfo(
+            name="as-printed", settings={}, fingerprint=digest(["published", paper.name, table.id]), counts={}
+        ),
         extractor=extractor,
         recommender=recommender,
         lane=LANE,
         seed=0,
-        chance={},
-        **given,
+        k=(),
+        control=False,
+        metrics=metrics,
     )

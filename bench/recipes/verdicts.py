@@ -47,9 +47,9 @@ def estimates(
 def _of_block(block: Block, names: Mapping[str, str], models: Mapping[str, str]) -> dict[Place, Estimate]:
     found = {}
     for row in block.rows:
-        if row.first is None or row.imported or row.first.extractor["view"].get("treat"):
+        if row.first is None or row.imported or row.first.extractor.view.treat:
             continue
-        name, model = names.get(row.first.extractor["spec"]), models.get(row.first.recommender["spec"])
+        name, model = names.get(row.first.extractor.spec), models.get(row.first.recommender.spec)
         value = row.mean(WHERE, METRIC)
         if name is not None and model is not None and value is not None:
             draws = row.draws.get(WHERE, {}).get(METRIC)

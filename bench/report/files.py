@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from bench.errors import BenchError, did_you_mean
 from bench.files import whole, write_text
+from bench.records import slug
 from bench.report import html, latex, markdown, tidy
 from bench.report.grid import Chapter
 from bench.report.table import Board
 from bench.report.words import MAIN, checked
-from bench.results import slug
 
 if TYPE_CHECKING:
     from bench.report.plots import Plot

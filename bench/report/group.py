@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
 from bench.errors import BenchError
 from bench.files import digest
-from bench.report.intake import LANES, incomplete
+from bench.records import Record
+from bench.records.codec import encode
 from bench.report.notes import notes
 from bench.report.peruser import complete
-from bench.report.probed import is_probe
-from bench.report.table import Block, Board, Row, Value
+from bench.report.table import LANES, Block, Board, Row, Value
 from bench.report.words import NONE, SETS, line
-from bench.results import Record
 
 Found = tuple[Path, Record]
 
@@ -26,9 +25,9 @@ def boards(records: Iterable[tuple[Path, Record | BenchError]], problems: list[s
     Parameters
     ----------
     records
-        As `bench.results.read_all` yields them; per-user files are looked for beside the paths.
+        As `bench.records.read_all` yields them; per-user files are looked for beside the paths.
     problems
-        Takes a line for everything that could not be used: unreadable or incomplete records, the same
+        Takes a line for everything that could not be used: unreadable records, the same
         cell twice, per-user files that do not fit. Nothing of that kind is an error.
 
     """
@@ -37,12 +36,8 @@ def boards(records: Iterable[tuple[Path, Record | BenchError]], problems: list[s
     for path, record in records:
         if isinstance(record, BenchError):
             problems.append(line(record))
-        elif is_probe(record):
-            continue
-        elif trouble := incomplete(record):
-            problems.append(line(f"{path}: {trouble}"))
-        else:
-            key = (record.data["name"], record.split["fingerprint"], tuple(record.k))
+        elif not record.is_probe:
+            key = (record.data.name, record.split.fingerprint, record.k)
             groups.setdefault(key, []).append((path, record))
     made = [_board(found, problems) for found in groups.values()]
     return sorted(made, key=lambda b: (b.data, b.split, b.fingerprint, b.k))
@@ -54,11 +49,11 @@ def _board(found: list[Found], problems: list[str]) -> Board:
     lanes = [lane for lane in LANES if any(record.lane == lane for _, record in found)]
     blocks = [_block(lane, [f for f in found if f[1].lane == lane], problems) for lane in lanes]
     board = Board(
-        data=line(first.data["name"]),
-        builtin=any(record.data.get("builtin") for _, record in found),
-        split=line(first.split["name"]),
-        fingerprint=first.split["fingerprint"],
-        k=tuple(first.k),
+        data=line(first.data.name),
+        builtin=any(record.data.builtin for _, record in found),
+        split=line(first.split.name),
+        fingerprint=first.split.fingerprint,
+        k=first.k,
         blocks=blocks,
     )
     if board.ranked_by:
@@ -89,10 +84,10 @@ def _block(lane: str, found: list[Found], problems: list[str]) -> Block:
 def _identity(record: Record) -> str:
     """Hash of what makes a row: specs, lanes, view, and settings, whose defaults change with versions."""
     sides = [
-        {key: side.get(key) for key in ("name", "spec", "lane", "view", "settings")}
-        for side in (record.extractor, record.recommender)
+        {"name": side.name, "spec": side.spec, "lane": side.lane, "view": view, "settings": side.settings}
+        for side, view in ((record.extractor, encode(record.extractor.view)), (record.recommender, None))
     ]
-    return digest([record.kind, record.control, *sides, *(["refit"] if record.recommender.get("refit") else [])])
+    return digest([record.kind, record.control, *sides, *(["refit"] if record.recommender.refit else [])])
 
 
 def _unique(same: list[Found], problems: list[str]) -> list[Found]:
@@ -131,7 +126,7 @@ def _row(identity: str, records: list[Found]) -> Row:
     )
 
 
-def _means(each: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:
+def _means(each: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[str, dict[str, float]]:
     """Mean over seeds of what every seed has."""
     return {
         where: {
@@ -148,13 +143,13 @@ def _label(rows: list[Row]) -> None:
     """Name rows by spec and treatment, and by as much more as tells them apart."""
     for row in rows:
         assert row.first
-        treat = row.first.extractor["view"].get("treat")
-        spec = row.first.extractor["spec"]
+        treat = row.first.extractor.view.treat
+        spec = row.first.extractor.spec
         row.extractor = line(f"{spec} ({treat})" if treat and treat != "none" else spec)
-        row.model = line(row.first.recommender["spec"] + (" (refit)" if row.first.recommender.get("refit") else ""))
+        row.model = line(row.first.recommender.spec + (" (refit)" if row.first.recommender.refit else ""))
     for row in _alike(rows):
         assert row.first
-        layers = [layer for layer in row.first.extractor["view"].get("layers", ()) if layer]
+        layers = [layer for layer in row.first.extractor.view.layers if layer]
         if layers and "layer=" not in row.extractor:
             row.extractor += f" layer {line('+'.join(layers))}"
     for row in _alike(rows):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.data.catalogues import same_catalogue
+from bench.records import Cost
 from bench.report.grid import Cell, Grid, Head, Section
 from bench.report.notes import marks
 from bench.report.table import Block, Board, Row, Value
@@ -135,7 +136,7 @@ def detail_grids(board: Board, block: Block, metrics: Sequence[str]) -> list[Gri
         for k in board.k
         if (columns := beyond(block, where, k))
     ]
-    if any(row.cost(name) is not None for row in block.all for name in ("fit_s", "score_s", "peak_memory_bytes")):
+    if any(row.cost(of) is not None for row in block.all for of in (_fit, _score, _peak)):
         found.append(grid("cost", "Time and memory", costs(block), made))
     return found
 
@@ -151,7 +152,7 @@ def main(board: Board, block: Block, metrics: Sequence[str]) -> list[Column]:
         *found,
         Column("Width", lambda row: Cell(str(row.width) if row.width else NONE)),
         Column("Coverage", lambda row: Cell(percent(row.coverage) if row.width else NONE)),
-        Column("s/1000", lambda row: Cell(number(row.cost("extract_s_per_1000"), 1))),
+        Column("s/1000", lambda row: Cell(number(row.cost(lambda cost: cost.extract_s_per_1000), 1))),
         Column("Licence", lambda row: Cell(row.license or NONE), right=False),
         *([Column("Trained on", _trained_on(board), right=False)] if any(row.trained_on for row in board.rows) else []),
         seeds(),
@@ -187,19 +188,27 @@ def beyond(block: Block, where: str, k: int) -> list[Column]:
 def costs(block: Block) -> list[Column]:
     """Return the columns of time and memory; times in seconds, memory in MiB."""
 
-    def column(title: str, name: str, digits: int, scale: float = 1.0) -> Column:
-        def cell(row: Row) -> Cell:
-            value = row.cost(name)
-            return Cell(NONE if value is None else number(value / scale, digits))
-
-        return Column(title, cell)
+    def column(title: str, of: Callable[[Cost], float | None], digits: int) -> Column:
+        return Column(title, lambda row: Cell(number(row.cost(of), digits)))
 
     return [
         *names(block),
-        column("Fit (s)", "fit_s", 2),
-        column("Score (s)", "score_s", 2),
-        column("Peak memory (MiB)", "peak_memory_bytes", 0, 2**20),
+        column("Fit (s)", _fit, 2),
+        column("Score (s)", _score, 2),
+        column("Peak memory (MiB)", _peak, 0),
     ]
+
+
+def _fit(cost: Cost) -> float | None:
+    return cost.fit_s
+
+
+def _score(cost: Cost) -> float | None:
+    return cost.score_s
+
+
+def _peak(cost: Cost) -> float | None:
+    return None if cost.peak_memory_bytes is None else cost.peak_memory_bytes / 2**20
 
 
 def seeds() -> Column:
@@ -208,4 +217,4 @@ def seeds() -> Column:
 
 
 def _lanes(row: Row) -> str:
-    return f"{row.first.extractor['lane']} × {row.first.recommender['lane']}" if row.first else NONE
+    return f"{row.first.extractor.lane} × {row.first.recommender.lane}" if row.first else NONE

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from bench.errors import BenchError
 from bench.files import write_text
+from bench.records import Record
 from bench.report import html, layout, tidy
 from bench.report.files import names
 from bench.report.group import boards
 from bench.report.table import Board, Row
 from bench.report.whole import report
 from bench.report.words import MAIN, heading, line
-from bench.results import Record
 
 Found = tuple[Path, Record]
 SHOWN = 5
@@ -42,9 +42,9 @@ def _unfit(record: Record) -> str | None:
         return "published figures of others are no entries"
     if record.publishable:
         return None
-    if record.data.get("builtin"):
+    if record.data.builtin:
         return "built-in data"
-    if not record.data.get("complete", True):
+    if record.data.complete is False:
         return "items of the task are missing"
     return "mixed lanes" if record.lane == "mixed" else "random weights"
 
@@ -100,11 +100,7 @@ def write(
 
 
 def _on(board: Board, record: Record) -> bool:
-    return (record.data["name"], record.split["fingerprint"], tuple(record.k)) == (
-        board.data,
-        board.fingerprint,
-        board.k,
-    )
+    return (record.data.name, record.split.fingerprint, record.k) == (board.data, board.fingerprint, board.k)
 
 
 def _how(board: Board) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from bench.data.catalogues import same_catalogue
 from bench.report.table import Block, Board, Note, Row
@@ -14,7 +14,7 @@ ONCE, SPANNED, IMPORTED, UNTRAINED = "†", "‡", "§", "¶"
 
 def marks(row: Row) -> str:
     """Return the marks of a row, in the order of their explanations."""
-    untrained = row.first is not None and bool(row.first.extractor.get("untrained"))
+    untrained = row.first is not None and bool(row.first.extractor.untrained)
     given = ((ONCE, row.once), (SPANNED, row.spanned), (IMPORTED, row.imported), (UNTRAINED, untrained))
     return "".join(mark for mark, there in given if there)
 
@@ -49,10 +49,10 @@ def notes(board: Board) -> list[Note]:
 
 
 def _sizes(board: Board) -> str:
-    def sizes(kind: str, of: Callable[[Row], dict[str, int]]) -> str:
+    def sizes(kind: str, of: Callable[[Row], Mapping[str, int]]) -> str:
         texts = []
         for where in board.sets:
-            counts = {int(of(row)[where]) for row in board.rows if row.first and where in of(row)}
+            counts = {of(row)[where] for row in board.rows if row.first and where in of(row)}
             if counts:
                 low, high = min(counts), max(counts)
                 texts.append(f"{where} {low:,}" if low == high else f"{where} {low:,} to {high:,}")
@@ -87,6 +87,11 @@ def _intervals(board: Board) -> list[Note]:
                 "Holm-corrected over the rows of the lane for each metric and candidate set.",
                 True,
             )
+        )
+    if untested := [row for block in board.blocks for row in block.untested]:
+        names = _listed([f"{row.extractor} × {row.model}" for row in untested], most=10)
+        found.append(
+            Note(f"Without usable per-user files, so compared with no other row, and never bold: {names}.", True)
         )
     if reasons:
         listed = "; ".join(f"{where}: {reason}" for where, reason in reasons.items())
@@ -137,7 +142,7 @@ def _tables(board: Board) -> list[Note]:
             "there, so such a row has candidates and chance levels of its own."
         )
         found.append(Note(text, True))
-    bound = {row.extractor: row.license for row in real if row.first and row.first.extractor.get("non_commercial")}
+    bound = {row.extractor: row.license for row in real if row.first and row.first.extractor.non_commercial}
     if bound:
         listed = "; ".join(f"{name} ({text})" for name, text in sorted(bound.items()))
         found.append(Note(line(f"For non-commercial use only, by the licence of their weights: {listed}."), True))
@@ -167,8 +172,8 @@ def _chance_differs(board: Board) -> str:
 def _machines(board: Board) -> list[Note]:
     """Whether times can be compared, and whether one version of the code made all rows."""
     found = []
-    timed = [row for row in board.rows if row.cost("extract_s_per_1000") is not None]
-    where = sorted({f"{cpu}, {dev}" for row in timed for cpu in row.about("cpu") for dev in row.about("device")})
+    timed = [row for row in board.rows if row.cost(lambda cost: cost.extract_s_per_1000) is not None]
+    where = sorted({where for row in timed for where in row.about(lambda e: f"{e.cpu}, {e.device}")})
     if len(where) == 1:
         found.append(Note(line(f"s/1000: seconds to extract 1,000 tracks on {where[0]}.")))
     elif where:
@@ -176,7 +181,7 @@ def _machines(board: Board) -> list[Note]:
         found.append(
             Note(line(f"s/1000: seconds to extract 1,000 tracks, on unlike machines, not comparable: {listed}."))
         )
-    revisions = sorted({revision[:12] for row in board.rows for revision in row.about("revision")})
+    revisions = sorted({revision[:12] for row in board.rows for revision in row.about(lambda e: e.revision)})
     if len(revisions) > 1:
         found.append(Note(line(f"The rows come from different revisions of the code: {', '.join(revisions)}.")))
     return found

@@ -26,20 +26,20 @@ def _foreign(board: Board) -> bool:
 def matches(board: Board) -> str:
     """Return what the records say of their split's sizes against the printed ones."""
     first = next((row.first for row in board.rows if row.first), None)
-    return line(first.split.get("published") or "was not compared with the printed sizes") if first else ""
+    return line(first.split.published or "was not compared with the printed sizes") if first else ""
 
 
 def embedding_of(row: Row) -> str:
     """Name of the extractor whose vectors a row is about; ``shuffled:NAME`` where their rows are shuffled."""
     if row.first is None:
         return ""
-    name = str(row.first.extractor["name"])
+    name = row.first.extractor.name
     if name == "shuffled":
-        of = str(row.first.extractor["spec"]).partition("of=")[2].strip("()")
+        of = row.first.extractor.spec.partition("of=")[2].strip("()")
         return f"shuffled:{of.partition(':')[0].partition('+')[0]}"
     return name
 
 
 def model_of(row: Row) -> str:
     """Name of a row's recommender, without settings."""
-    return str(row.first.recommender["name"]) if row.first else ""
+    return row.first.recommender.name if row.first else ""

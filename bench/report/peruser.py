@@ -12,9 +12,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from bench.records import Record, users_path
+from bench.records.rows import trouble
 from bench.report.table import Block, Row
 from bench.report.words import SETS, line
-from bench.results import Record, users_path
 from bench.stats import holm, interval, two_level
 
 ALPHA = 0.05
@@ -36,7 +37,7 @@ def complete(block: Block, problems: list[str]) -> None:
 
     Level with the best: the paired difference to the best row of the block (controls do not compete) has
     p above 0.05, by Holm's correction over the rows that are compared with it, a family being a metric on a
-    candidate set. A metric is decided only if every row can be compared.
+    candidate set. A row without usable per-user values is compared with none.
     """
     for where in SETS:
         rows = [row for row in block.all if row.values.get(where)]
@@ -48,14 +49,17 @@ def complete(block: Block, problems: list[str]) -> None:
             row.draws[where] = found.of if found else {}
             if len(row.records) > 1:
                 _widen(row, where, found.of if found else {})
+        tested = [row for row in competing if id(row) in means]
         if len(competing) < 2:
             block.undecided[where] = "there is a single row"
-        elif missing := [row for row in competing if id(row) not in means]:
+        elif len(tested) < 2:
+            missing = [row for row in competing if id(row) not in means]
             block.undecided[where] = f"{_count(missing, competing)} no usable per-user file"
-        elif len({means[id(row)].users for row in competing}) > 1:
+        elif len({means[id(row)].users for row in tested}) > 1:
             block.undecided[where] = "the rows were measured on different users"
         else:
-            _mark(competing, where, means)
+            block.untested += [row for row in competing if row not in tested and row not in block.untested]
+            _mark(tested, where, means)
 
 
 def _widen(row: Row, where: str, drawn: dict[str, NDArray[np.float64]]) -> None:
@@ -143,12 +147,16 @@ def _read(path: Path, record: Record, where: str, metrics: list[str], problems: 
     file = users_path(path)
     if not file.exists():
         return None
+    if why := trouble(file, record):
+        said = line(f"{file} is left out: {why}.")
+        problems += [] if said in problems else [said]  # every candidate set asks
+        return None
     try:
         lazy = pl.scan_parquet(file)
         have = [name for name in metrics if name in lazy.collect_schema().names()]
         chosen = lazy.filter(pl.col("candidates") == where).select("user", pl.col(have).cast(pl.Float64))
         frame = chosen.collect().sort("user")
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         problems.append(line(f"{file} cannot be read and is left out: {error}"))
         return None
     means = [record.metrics[where][name] for name in have]

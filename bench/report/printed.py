@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from bench.data.published import PRINTED
 from bench.published import Footnote, Paper, Table, imported
+from bench.records import Record
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
 from bench.report.ours import beside, embedding_of, matches, model_of
 from bench.report.probed import Probed
 from bench.report.table import Block, Board, Row
 from bench.report.words import NONE, heading, number, parts
-from bench.results import Record
 
 PRINTED_GROUP = "published"
 MARKS = "abcdefghijklmnopqrstuvwxyz"
@@ -120,8 +120,7 @@ class _Writer:
         for (part, kind), size in PRINTED[self.paper.split].sizes.items():
             cells = [Cell(part if kind == "hot" else f"{part}, {kind}"), *(_count(size._asdict()[n]) for n in what)]
             if first:
-                counts = first.split["counts"].get(part) or {}
-                counts = counts if part == "train" else counts.get(kind) or {}
+                counts = first.split.counted(part) if part == "train" else first.split.counted(part, kind)
                 cells += [_count(counts.get(name)) for name in what]
             rows.append(cells)
         return Grid(self._name(table), self._title(table), heads, [Section("", rows)])
@@ -139,7 +138,7 @@ class _Writer:
         models: dict[str, list[Record]] = {}
         for record in self.records:
             if record.asked["table"] == table.id:
-                models.setdefault(record.recommender["spec"], []).append(record)
+                models.setdefault(record.recommender.spec, []).append(record)
         of_all = self._marked("", set=table.set)
         sections = []
         for model, records in models.items():
@@ -149,10 +148,10 @@ class _Writer:
 
     def _lines(self, table: Table, record: Record) -> list[list[Cell]]:
         """One line for a printed row, or as many as there are variants of it among ours."""
-        real = self.paper.extractors[record.extractor["spec"]]
-        mark = self._marked(real, model=record.recommender["name"], set=table.set)
+        real = self.paper.extractors[record.extractor.spec]
+        mark = self._marked(real, model=record.recommender.name, set=table.set)
         means, spans = record.metrics[table.set], record.intervals.get(table.set, {})
-        printed = [Cell(f"{record.extractor['spec']}{mark}")]
+        printed = [Cell(f"{record.extractor.spec}{mark}")]
         for metric in table.metrics:
             text = number(means[metric], self.paper.decimals)
             if metric in spans:
@@ -160,7 +159,7 @@ class _Writer:
             printed.append(Cell(text, value=means[metric]))
         if not self._blocks:
             return [printed]
-        wanted = (f"shuffled:{real}" if record.extractor["name"] == "shuffled" else real, record.recommender["name"])
+        wanted = (f"shuffled:{real}" if record.extractor.name == "shuffled" else real, record.recommender.name)
         variants: dict[tuple[str, str], dict[str, Row]] = {}
         for block in self._blocks:
             for row in block.all:

@@ -6,26 +6,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
+from bench.errors import BenchError
 from bench.files import digest
+from bench.records import PROBED, ExtractorInfo, Record, TaskInfo
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
-from bench.report.intake import LANES, PART, incomplete
+from bench.report.table import LANES
 from bench.report.words import NONE, bounds, heading, line, number
-from bench.results import Record
 
 Found = tuple[Path, Record]
 
 
-def is_probe(record: Record) -> bool:
-    """Whether a record holds figures of an MIR task, ours or published."""
-    return record.kind == "probe" or (isinstance(record.metrics, dict) and PART in record.metrics)
-
-
-def embedding(extractor: dict[str, Any]) -> str:
+def embedding(extractor: ExtractorInfo) -> str:
     """Hash of what makes an embedding the same in a recommender's record and in a probe's: all but its treatment."""
-    layers = (extractor.get("view") or {}).get("layers")
-    return digest([extractor.get("name"), extractor.get("lane"), extractor.get("settings"), layers])
+    return digest([extractor.name, extractor.lane, extractor.settings, extractor.view.layers])
 
 
 @dataclass(frozen=True, order=True)
@@ -68,7 +62,7 @@ class Embedding:
     label: str
     name: str
     control: bool
-    layers: list[Any]
+    layers: list[str]
     answers: dict[Asked, Answer] = field(default_factory=dict)
 
 
@@ -96,16 +90,11 @@ class Probed:
         return found
 
 
-def probed(records: Iterable[Found], problems: list[str] | None = None) -> list[Probed]:
-    """Return one `Probed` per lane; what cannot be used is named in `problems` and left out."""
-    problems = [] if problems is None else problems
+def probed(records: Iterable[tuple[Path, Record | BenchError]]) -> list[Probed]:
+    """Return one `Probed` per lane; what is no record, or one of a recommender, is left out."""
     lanes: dict[str, list[Found]] = {}
     for path, record in records:
-        if not is_probe(record):
-            continue
-        if trouble := incomplete(record):
-            problems.append(line(f"{path}: {trouble}"))
-        else:
+        if isinstance(record, Record) and record.is_probe:
             lanes.setdefault(record.lane, []).append((path, record))
     return [_lane(lane, [r for _, r in sorted(lanes[lane], key=_order)]) for lane in LANES if lane in lanes]
 
@@ -122,26 +111,27 @@ def _lane(lane: str, records: Sequence[Record]) -> Probed:
         key, asked = embedding(record.extractor), _asked(record)
         rows.setdefault(key, _row(key, record))
         cells.setdefault((key, asked), {}).setdefault(record.seed, record)
-        if (level := record.chance.get(PART, {}).get(asked.metric)) is not None:
+        if (level := record.chance.get(PROBED, {}).get(asked.metric)) is not None:
             chance.setdefault(asked, level)
     for (key, asked), seeds in cells.items():
         if answer := _answer(asked.metric, list(seeds.values())):
             rows[key].answers[asked] = answer
     _tell_apart(list(rows.values()))
     columns = _editions(rows.values(), chance)
-    said = [(str(_task(record)["name"]), text) for record in records for text in record.warnings]
+    said = [(_task(record).name, text) for record in records for text in record.warnings]
     warnings = list(
         dict.fromkeys(line(text if text.startswith(f"{name}: ") else f"{name}: {text}") for name, text in said)
     )
-    told = {str(task["name"]): task["convention"] for r in records if (task := _task(r)).get("convention")}
+    told = {task.name: task.convention for r in records if (task := _task(r)).convention}
     conventions = [line(f"{name}: {text}") for name, text in sorted(told.items())]
-    builtin = any(record.data.get("builtin") for record in records)
+    builtin = any(record.data.builtin for record in records)
     return Probed(lane, columns, rows, chance, warnings, builtin, conventions)
 
 
-def _task(record: Record) -> dict[str, Any]:
+def _task(record: Record) -> TaskInfo:
     """What a record says of its task."""
-    return dict(record.data.get("task") or {"name": record.data["name"]})
+    name = record.data.name
+    return record.data.task or TaskInfo(name, name, next(iter(record.metrics[PROBED]), ""))
 
 
 def _editions(rows: Iterable[Embedding], chance: dict[Asked, float]) -> list[Asked]:
@@ -163,33 +153,32 @@ def _editions(rows: Iterable[Embedding], chance: dict[Asked, float]) -> list[Ask
 
 def _asked(record: Record) -> Asked:
     task = _task(record)
-    view = record.extractor.get("view") or {}
     return Asked(
-        task=line(task.get("spec") or record.data["name"]),
-        metric=str(task.get("primary") or next(iter(record.metrics[PART]))),
-        probe=line(record.recommender["spec"]),
-        treat=line(view.get("treat") or ""),
-        split=str(record.split["fingerprint"]),
+        task=line(task.spec),
+        metric=task.primary,
+        probe=line(record.recommender.spec),
+        treat=line(record.extractor.view.treat),
+        split=record.split.fingerprint,
     )
 
 
 def _row(key: str, record: Record) -> Embedding:
     extractor = record.extractor
-    layers = [layer for layer in (extractor.get("view") or {}).get("layers") or () if layer]
-    return Embedding(key, line(extractor["spec"]), str(extractor["name"]), record.control, layers)
+    layers = [layer for layer in extractor.view.layers if layer]
+    return Embedding(key, line(extractor.spec), extractor.name, record.control, layers)
 
 
 def _answer(metric: str, records: Sequence[Record]) -> Answer | None:
-    values = [r.metrics[PART][metric] for r in records if metric in r.metrics[PART]]
+    values = [r.metrics[PROBED][metric] for r in records if metric in r.metrics[PROBED]]
     if len(values) < len(records):
         return None
-    bounds = [r.intervals.get(PART, {}).get(metric) for r in records]
+    bounds = [r.intervals.get(PROBED, {}).get(metric) for r in records]
     known = [b for b in bounds if b is not None]
     spanned = len(known) == len(records)
     also = {
-        name: fmean(r.metrics[PART][name] for r in records)
-        for name in records[0].metrics[PART]
-        if name != metric and ":" not in name and all(name in r.metrics[PART] for r in records)
+        name: fmean(r.metrics[PROBED][name] for r in records)
+        for name in records[0].metrics[PROBED]
+        if name != metric and ":" not in name and all(name in r.metrics[PROBED] for r in records)
     }
     low = min(b[0] for b in known) if spanned else None
     high = max(b[1] for b in known) if spanned else None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.records import Cost, Environment, Record
 from bench.report.words import RANKED_BY, SETS
-from bench.results import Record
+
+LANES = ("corrected", "published", "mixed")
+"""In the order of the blocks."""
 
 
 @dataclass(frozen=True)
@@ -66,32 +69,32 @@ class Row:
             first is not None
             and len(self.records) == 1
             and not self.imported
-            and first.recommender.get("deterministic") is False
+            and first.recommender.deterministic is False
         )
 
     @property
     def width(self) -> int | None:
         """Numbers in a track's vector."""
-        return int(self.first.extractor["width"]) if self.first else None
+        return self.first.extractor.width if self.first else None
 
     @property
     def coverage(self) -> float | None:
         """Smallest share of tracks with a vector, over the seeds."""
-        return min((float(r.extractor["coverage"]) for _, r in self.records), default=None)
+        return min((r.extractor.coverage for _, r in self.records), default=None)
 
     @property
     def license(self) -> str:
         """Licence of the extractor's weights."""
-        return str(self.first.extractor.get("license") or "") if self.first else ""
+        return self.first.extractor.license or "" if self.first else ""
 
     @property
     def trained_on(self) -> list[str]:
         """What the extractor declares to have been trained on."""
-        return [str(name) for name in self.first.extractor.get("trained_on") or ()] if self.first else []
+        return list(self.first.extractor.trained_on or ()) if self.first else []
 
-    def cost(self, name: str) -> float | None:
+    def cost(self, of: Callable[[Cost], float | None]) -> float | None:
         """Return the mean of a cost over the seeds that have it."""
-        found = [float(r.cost[name]) for _, r in self.records if isinstance(r.cost.get(name), int | float)]
+        found = [float(value) for _, r in self.records if (value := of(r.cost)) is not None]
         return sum(found) / len(found) if found else None
 
     def mean(self, candidates: str, metric: str) -> float | None:
@@ -99,9 +102,10 @@ class Row:
         value = self.values.get(candidates, {}).get(metric)
         return None if value is None else value.mean
 
-    def about(self, key: str) -> list[str]:
+    def about(self, of: Callable[[Environment], str | None]) -> list[str]:
         """Return the distinct values of a field of the environment, in the order of the seeds."""
-        return list(dict.fromkeys(str(r.environment[key]) for _, r in self.records if r.environment.get(key)))
+        found = [of(r.environment) for _, r in self.records if r.environment]
+        return list(dict.fromkeys(value for value in found if value))
 
 
 @dataclass
@@ -114,6 +118,8 @@ class Block:
     chance: Row
     undecided: dict[str, str] = field(default_factory=dict)
     """Candidate set -> why nothing is bold there."""
+    untested: list[Row] = field(default_factory=list)
+    """Rows that were compared with no other on some candidate set, for want of usable per-user values."""
 
     @property
     def all(self) -> list[Row]:

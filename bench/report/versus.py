@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.published import Paper, imported
-from bench.report.intake import PART
+from bench.records import PROBED, Record
 from bench.report.probed import Probed, embedding
 from bench.report.table import Block, Board, Row
 from bench.report.words import RANKED_BY, heading
-from bench.results import Record
 from bench.stats import RankCorrelation, holm, rank_correlation
 
 NOTHING = "none"
@@ -165,9 +164,9 @@ def _of_block(board: Board, block: Block, probed: Probed, metric: str) -> Versus
         if row.first is None or row.imported:
             continue
         key = embedding(row.first.extractor)
-        name = row.first.extractor["name"]
+        name = row.first.extractor.name
         # A model that learns its own vectors says nothing of an embedding.
-        models.setdefault(key, Model(key, row.first.extractor["spec"], name, row.control or name == NOTHING))
+        models.setdefault(key, Model(key, row.first.extractor.spec, name, row.control or name == NOTHING))
         for where in board.sets:
             _place(row, key, where, metric, mrs)
     for key, asked in probed.rows.items():
@@ -206,7 +205,7 @@ def _place(row: Row, key: str, where: str, metric: str, axes: dict[tuple[str, st
     value = row.values.get(where, {}).get(metric)
     if value is None or row.first is None:
         return
-    treat = row.first.extractor["view"].get("treat") or ""
+    treat = row.first.extractor.view.treat
     model = f"{row.model} ({treat})" if treat else row.model
     axis = axes.setdefault((model, where), Axis(f"{where} {heading(metric)}", model))
     if key in axis.values:
@@ -219,19 +218,19 @@ def _place(row: Row, key: str, where: str, metric: str, axes: dict[tuple[str, st
 def of_paper(paper: Paper) -> list[Versus]:
     """Return the comparison of a paper's own MIR table with each of its recommenders; none if it printed no MIR."""
     records = imported(paper)
-    probes = [record for record in records if PART in record.metrics]
+    probes = [record for record in records if PROBED in record.metrics]
     if not probes:
         return []
     (table,) = [t for t in paper.tables if t.kind == "mir"]
     assert table.recommender
     metric = table.recommender[1]
-    names = {record.extractor["spec"] for record in probes}
+    names = {record.extractor.spec for record in probes}
     models = [Model(row[0], row[0], row[0]) for row in table.rows if row[0] in names]
     mrs: dict[str, Axis] = {}
     for record in records:
-        if metric in (found := record.metrics.get(table.set, {})) and record.extractor["spec"] in names:
-            axis = mrs.setdefault(record.recommender["spec"], Axis(heading(metric), record.recommender["spec"]))
-            axis.values[record.extractor["spec"]] = found[metric]
+        if metric in (found := record.metrics.get(table.set, {})) and record.extractor.spec in names:
+            axis = mrs.setdefault(record.recommender.spec, Axis(heading(metric), record.recommender.spec))
+            axis.values[record.extractor.spec] = found[metric]
     mir = [
         Axis(f"{heading(which)}, {title.lower()}", "", _values(probes, task, which))
         for task, which, title in table.tasks
@@ -250,5 +249,5 @@ def of_paper(paper: Paper) -> list[Versus]:
 
 
 def _values(records: Sequence[Record], task: str, metric: str) -> dict[str, float]:
-    found = [r for r in records if r.data["name"] == task and metric in r.metrics[PART]]
-    return {r.extractor["spec"]: r.metrics[PART][metric] for r in found}
+    found = [r for r in records if r.data.name == task and metric in r.metrics.get(PROBED, {})]
+    return {r.extractor.spec: r.metrics[PROBED][metric] for r in found}

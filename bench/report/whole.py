@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.errors import BenchError
 from bench.published import Paper, papers_of
+from bench.records import Record
 from bench.report import against, printed, versus
 from bench.report.grid import Chapter
 from bench.report.group import boards
@@ -16,7 +17,6 @@ from bench.report.probed import Probed, chapters, probed
 from bench.report.table import Board
 from bench.report.versus import Versus
 from bench.report.words import RANKED_BY
-from bench.results import Record
 
 if TYPE_CHECKING:
     from bench.report.plots import Plot
@@ -47,7 +47,7 @@ def report(
     Parameters
     ----------
     records
-        As `bench.results.read_all` yields them; there may be none.
+        As `bench.records.read_all` yields them; there may be none.
     papers
         Whose published numbers are shown in any case; those on a split of ours always are.
     metric
@@ -56,7 +56,7 @@ def report(
     """
     problems: list[str] = []
     found = boards(records, problems)
-    answers = probed([(path, record) for path, record in records if isinstance(record, Record)], problems)
+    answers = probed(records)
     every = {p.name: p for p in [*papers, *papers_of((b.data, b.split) for b in found)]}
     comparisons = versus.versus(found, answers, metric)
     made = chapters(answers) + [against.chapter(each) for each in comparisons]

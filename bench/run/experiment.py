@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from bench import results
+from bench import memory, records
 from bench.entries import ExtractorEntry, table_sources
 from bench.errors import BenchError
 from bench.extract import make_ready
 from bench.files import check_writable
 from bench.protocols import Extractor
-from bench.results import Record
+from bench.records import Cost, Record
 from bench.run import plan
 from bench.run.extraction_plan import ExtractionPlan
 from bench.run.extraction_task import Audio, ExtractionTask
@@ -149,16 +149,13 @@ class Experiment(ABC, Generic[CellT]):
     def measure(self, cell: CellT) -> tuple[Path, Record]:
         """Compute and record one cell; the store must be filled."""
         self.ui.log(f"computing {cell}")
-        record = self.draft(cell)
-        del self._drafts[cell]  # it is filled in now
-        return self.compute(cell, record)
+        return self.compute(cell, self.draft(cell))
 
     def draft(self, cell: CellT) -> Record:
         """Return the record of a cell without numbers, with the hash of its inputs."""
         if cell not in self._drafts:
             record = self.blank(cell)
-            record.inputs_sha256 = self.inputs_hash(cell, record)
-            self._drafts[cell] = record
+            self._drafts[cell] = replace(record, inputs_sha256=self.inputs_hash(cell, record))
         return self._drafts[cell]
 
     def existing(self, cell: CellT) -> tuple[Path, Record] | None:
@@ -167,10 +164,10 @@ class Experiment(ABC, Generic[CellT]):
             return None
         draft = self.draft(cell)
         path = self.environment.results / draft.path
-        if not path.exists() or not results.rows_path(path, draft.kind).exists():
+        if not path.exists() or not records.rows_path(path, draft.kind).exists():
             return None
         try:
-            found = results.read(path)
+            found = records.read(path)
         except BenchError as error:
             self.ui.log(f"{error} It is computed again.")
             return None
@@ -200,12 +197,9 @@ class Experiment(ABC, Generic[CellT]):
 
     def sources(self, *entries: ExtractorEntry) -> list[Mapping[str, Any]]:
         """Return what identifies the vectors of entries that need no audio."""
-        return [one.fingerprint for entry in entries for one in table_sources(entry)]
+        return [{"version": one.plugin.version, **one.fingerprint} for entry in entries for one in table_sources(entry)]
 
-    def extraction_rate(self, entry: ExtractorEntry) -> dict[str, Any]:
-        """Return the device, and what embedding costs on it where that was measured."""
-        cost: dict[str, Any] = {"device": self.device}
-        rates = [task.set.rate(self.device) for task in self.tasks_of(entry)]
-        if known := [rate for rate in rates if rate is not None]:
-            cost["extract_s_per_1000"] = 1000 * sum(known)
-        return cost
+    def cost(self, entry: ExtractorEntry) -> Cost:
+        """Return what embedding costs on this device where that was measured, and the process's peak memory so far."""
+        rates = [rate for task in self.tasks_of(entry) if (rate := task.set.rate(self.device)) is not None]
+        return Cost(self.device, 1000 * sum(rates) if rates else None, peak_memory_bytes=memory.peak())

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench import results
+from bench import records
 from bench.errors import BenchError
-from bench.results import Record
+from bench.records import Record
 from bench.run.options import Data, Environment
 from bench.run.probe.experiment import ProbeExperiment
 from bench.run.probe.request import ProbeRequest
 from bench.run.progress import Ui
 from bench.run.recommend.experiment import RecommendExperiment
-from bench.run.recommend.fit import cut_short
 from bench.run.recommend.request import RecommendRequest
 from bench.run.trust import named, with_data, without_data
 
@@ -25,7 +25,7 @@ class Comparison:
 
     old: Record
     new: Record
-    differences: list[str]
+    differences: Sequence[str]
     reasons: list[str]
     """Inputs that are not what they were: the first place to look."""
 
@@ -44,7 +44,7 @@ def repeat(
         When the record names programs or files and `trust` is not given.
 
     """
-    old = results.read(path)
+    old = records.read(path)
     asked: ProbeRequest | RecommendRequest
     asked = (ProbeRequest if old.kind == "probe" else RecommendRequest).from_json(old.asked)
     theirs = named(without_data(asked, data))
@@ -67,26 +67,37 @@ def repeat(
         if dry_run:
             return None
         new = experiment.do().records[0][1]
-    return Comparison(old, new, results.differences(old.metrics, new.metrics), _reasons(old, new))
+    return Comparison(old, new, records.differences(old.metrics, new.metrics), _reasons(old, new))
 
 
 def _reasons(old: Record, new: Record) -> list[str]:
     out = []
     for what, left, right in (
-        ("the data", old.data.get("fingerprint"), new.data.get("fingerprint")),
-        ("the split", old.split.get("fingerprint"), new.split.get("fingerprint")),
-        ("the item table", old.extractor.get("table_sha256"), new.extractor.get("table_sha256")),
-        ("the extractor's settings", old.extractor.get("settings"), new.extractor.get("settings")),
-        ("the recommender's settings", old.recommender.get("settings"), new.recommender.get("settings")),
+        ("the data", old.data.fingerprint, new.data.fingerprint),
+        ("the split", old.split.fingerprint, new.split.fingerprint),
+        ("the item table", old.extractor.table_sha256, new.extractor.table_sha256),
+        ("the extractor's settings", old.extractor.settings, new.extractor.settings),
+        ("the recommender's settings", old.recommender.settings, new.recommender.settings),
     ):
         if left != right:
             out.append(f"{what} changed")
-    for name, found in new.environment["packages"].items():
-        before = old.environment.get("packages", {}).get(name)
-        if before != found:
-            out.append(f"{name} was {before}, is {found}")
-    if cut_short(old):
+    for what, before, now in (
+        ("the extractor", old.extractor.versions, new.extractor.versions),
+        ("the recommender", old.recommender.version, new.recommender.version),
+        ("the split", old.split.version, new.split.version),
+        ("the dataset", old.data.version, new.data.version),
+    ):
+        if before is not None and before != now:
+            out.append(f"the code of {what} has another version")
+    if old.cut_short:
         out.append("--max-time ended the training then, and how far it comes in a time differs")
-    if old.environment.get("cpu") != new.environment.get("cpu"):
-        out.append(f"the processor was {old.environment.get('cpu')}, is {new.environment.get('cpu')}")
+    then, here = old.environment, new.environment
+    if then and here:
+        out += [
+            f"{name} was {was}, is {found}"
+            for name, found in here.packages.items()
+            if (was := then.packages.get(name)) != found
+        ]
+        if then.cpu != here.cpu:
+            out.append(f"the processor was {then.cpu}, is {here.cpu}")
     return out

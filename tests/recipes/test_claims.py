@@ -64,11 +64,11 @@ def printed():
     """The printed figures by place: HitRate@50 of Table 3, and the tasks of Table 4."""
     paper, found = published(), {}
     for record in imported(paper):
-        row = record.extractor["spec"]
+        row = record.extractor.spec
         if "test" in record.metrics:
-            found[Place(row, record.data["name"])] = next(iter(record.metrics["test"].values()))
+            found[Place(row, record.data.name)] = next(iter(record.metrics["test"].values()))
         else:
-            found[Place(row, record.recommender["spec"])] = record.metrics["hot"][METRIC]
+            found[Place(row, record.recommender.spec)] = record.metrics["hot"][METRIC]
     return found
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,21 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bench.results import Record, read_all, write
+from bench.files import write_text
+from bench.records import Record, read_all, write
+from bench.records.codec import decode
 from bench.stats import bootstrap
 
+ENVIRONMENT = {
+    "python": "3.11.0",
+    "platform": "Linux",
+    "cpu": "Some CPU",
+    "cores": 2,
+    "device": "cpu",
+    "packages": {},
+    "revision": "abc",
+    "command": None,
+}
 SIZES = {"hot": (60, 300), "cold": (40, 50), "mixed": (60, 350)}
 NAMES = ("hitrate", "recall", "ndcg", "mrr", "map", "map_min", "precision")
 
@@ -30,7 +42,7 @@ def values_of(users: int, k: list[int], level: float, seed: int) -> dict[str, np
 
 @dataclass
 class Results:
-    """A results folder that is filled with real records, written by `bench.results`."""
+    """A results folder that is filled with real records, written by `bench.records`."""
 
     folder: Path
     paths: list[Path] = field(default_factory=list)
@@ -109,10 +121,12 @@ class Results:
             "candidates": {where: SIZES[where][1] for where in sets},
             "beyond": beyond,
             "cost": {"extract_s_per_1000": 12.34, "fit_s": 0.5, "score_s": 1.25, "peak_memory_bytes": 2**28},
-            "environment": {"cpu": "Some CPU", "device": "cpu", "revision": "abc"},
+            "environment": ENVIRONMENT,
+            "validation": {},
+            "schema_version": 1,
             "warnings": list(warnings),
         }
-        path = write(Record(**(fields | changes)), self.folder, pl.concat(frames) if per_user else None)
+        path, _ = write(decode(Record, fields | changes), self.folder, pl.concat(frames) if per_user else None)
         self.paths.append(path)
         return path
 
@@ -150,13 +164,19 @@ class Results:
             "convention": f"how {task} counts",
             "settings": {},
         }
-        record = Record(
-            kind="probe",
-            asked={},
-            inputs_sha256=hashlib.sha256(f"{extractor}{task}{seed}".encode()).hexdigest(),
-            data={"name": task, "builtin": True, "fingerprint": {}, "collection": task, "task": about | {"labels": 10}},
-            split={"name": "official", "settings": {}, "fingerprint": "e" * 64, "counts": {}},
-            extractor={
+        fields: dict[str, Any] = {
+            "kind": "probe",
+            "asked": {},
+            "inputs_sha256": hashlib.sha256(f"{extractor}{task}{seed}".encode()).hexdigest(),
+            "data": {
+                "name": task,
+                "builtin": True,
+                "fingerprint": {},
+                "collection": task,
+                "task": about | {"labels": 10},
+            },
+            "split": {"name": "official", "settings": {}, "fingerprint": "e" * 64, "counts": {}},
+            "extractor": {
                 "name": name,
                 "spec": spec,
                 "lane": lane,
@@ -166,21 +186,26 @@ class Results:
                 "coverage": 1.0,
                 "table_sha256": "",
             },
-            recommender={"name": "mlp", "spec": "mlp", "lane": lane, "settings": {}},
-            lane=lane,
-            seed=seed,
-            k=[],
-            control=control,
-            metrics={"test": {metric: value, "f1": value * 0.9, f"{metric}:jazz": 0.1, "undefined": 0.0}},
-            intervals={"test": {metric: (value - 0.02, value + 0.02)}},
-            chance={"test": {metric: chance}},
-            users={"test": 290},
-            candidates={"test": 10},
-        )
+            "recommender": {"name": "mlp", "spec": "mlp", "lane": lane, "settings": {}},
+            "lane": lane,
+            "seed": seed,
+            "k": [],
+            "control": control,
+            "metrics": {"test": {metric: value, "f1": value * 0.9, f"{metric}:jazz": 0.1, "undefined": 0.0}},
+            "intervals": {"test": {metric: [max(value - 0.02, 0), min(value + 0.02, 1)]}},
+            "chance": {"test": {metric: chance}},
+            "users": {"test": 290},
+            "candidates": {"test": 10},
+            "validation": {},
+            "beyond": {},
+            "cost": {},
+            "environment": {},
+            "warnings": [],
+            "schema_version": 1,
+        }
         view = hashlib.sha256(f"{spec}{lane}{metric}".encode()).hexdigest()[:8]
         path = self.folder / "mir" / task / f"{name}-{view}" / seed_folder / f"seed{seed}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(replace(record, **changes))), encoding="utf-8")
+        write_text(path, json.dumps(fields | changes))
         return path
 
     def read(self) -> list[tuple[Path, Any]]:

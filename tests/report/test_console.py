@@ -71,7 +71,7 @@ def test_lanes_are_told_apart(results):
 
 
 def test_markup_in_names_is_text(results):
-    results.add("[bold]x[/bold]")
+    results.add("[bold]x[/bold]", table={"name": "x"})
     assert "[bold]x[/bold]" in shown(results)
 
 

@@ -1,5 +1,7 @@
 """Only what may be published stands on a leaderboard, and each lane by itself."""
 
+from dataclasses import replace
+
 import pytest
 
 from bench.cli import main
@@ -16,12 +18,13 @@ def test_what_may_not_be_published_is_left_out_with_the_reason(results):
     results.add("c", lane="mixed", **REAL)
     results.add("d")
     results.probe("a")  # built-in
-    about = {"name": "gtzan", "builtin": False, "complete": False, "fingerprint": {}, "task": {"primary": "accuracy"}}
+    task = {"name": "gtzan", "spec": "gtzan", "primary": "accuracy"}
+    about = {"name": "gtzan", "builtin": False, "complete": False, "fingerprint": {}, "collection": "x", "task": task}
     results.probe("e", data=about)
     found = [*results.read(), (results.folder / "x.json", imported(paper("recsys2024"))[0])]
     problems = []
     kept = publishable(found, problems)
-    assert [record.extractor["name"] for _, record in kept] == ["a"]
+    assert [record.extractor.name for _, record in kept] == ["a"]
     reasons = sorted(problem.rpartition(": ")[2] for problem in problems)
     assert reasons == [
         "built-in data",
@@ -63,9 +66,7 @@ def test_a_page_per_board_with_controls_and_an_index(results, tmp_path):
 
 def test_published_numbers_stand_apart_and_by_that_word(results, tmp_path):
     results.add("musicnn", **REAL, k=(10, 50))
-    found = results.read()
-    for _, record in found:
-        record.split = record.split | {"name": "recsys2024"}
+    found = [(path, replace(r, split=replace(r.split, name="recsys2024"))) for path, r in results.read()]
     (page, *_), _ = write(found, tmp_path)
     text = page.read_text(encoding="utf-8")
     assert "Published: RecSys 2024" in text

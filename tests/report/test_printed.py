@@ -1,6 +1,7 @@
 """A paper's tables in their own shape, and ours beside them, lane by lane."""
 
 import csv
+from dataclasses import replace
 
 import pytest
 
@@ -39,10 +40,7 @@ def ours(results):
         results.add("mfcc", "knn", level=0.1 + lift, lane=lane, **ON_PAPER)
         results.add("random", "knn", level=0.01, lane=lane, control=True, **ON_PAPER)
     results.add("mfcc:n_mfcc=20", "knn", level=0.15, **ON_PAPER)
-    found = results.read()
-    for _, record in found:
-        record.split = about
-    return boards(found)
+    return boards([(path, replace(record, split=replace(record.split, **about))) for path, record in results.read()])
 
 
 def test_tables_without_ours_are_the_papers_own():
@@ -161,9 +159,7 @@ def test_a_paper_is_shown_when_asked_for_or_when_its_split_is_ours(results, ours
     assert [c.name for c in report([], [paper("recsys2024")]).chapters] == [
         "recsys2024", "versus-recsys2024-published",
     ]  # fmt: skip
-    found = results.read()
-    for _, record in found:
-        record.split = record.split | {"name": "recsys2024"}
+    found = [(path, replace(r, split=replace(r.split, name="recsys2024"))) for path, r in results.read()]
     assert "recsys2024" in [c.name for c in report(found).chapters]
 
 

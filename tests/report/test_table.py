@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,8 +13,8 @@ import pytest
 from scipy.stats import ttest_rel
 
 from bench.errors import BenchError
+from bench.records import read, users_path, write
 from bench.report import boards, peruser
-from bench.results import read, users_path
 from bench.stats import bootstrap, holm
 
 
@@ -55,7 +56,7 @@ def test_values_and_intervals_of_a_single_seed_are_those_of_the_record(results):
 
 def test_these_tests_use_records_of_the_published_schema(results):
     path = results.add()
-    schema = json.loads(files("bench").joinpath("record.schema.json").read_text(encoding="utf-8"))
+    schema = json.loads(files("bench.records").joinpath("record.schema.json").read_text(encoding="utf-8"))
     jsonschema.validate(json.loads(path.read_text(encoding="utf-8")), schema)
 
 
@@ -76,7 +77,7 @@ def test_other_data_split_or_k_is_another_board(results):
     results.add(data="yambda", builtin=False)
     results.add(k=(20,))
     path, record = results.read()[0]
-    other = replace(record, split=record.split | {"fingerprint": "0" * 64})
+    other = replace(record, split=replace(record.split, fingerprint="0" * 64))
     found = boards([*results.read(), (path.with_name("other.json"), other)])
     assert [(b.data, b.fingerprint[0], b.k) for b in found] == [
         ("demo", "0", tuple(record.k)),
@@ -170,8 +171,9 @@ def users_of(row, where):
 def test_bold_looks_at_users_by_name_not_by_place(results):
     results.comparison()
     before = [row.values for row in only(results).rows]
-    file = users_path(results.paths[0])
-    pl.read_parquet(file).sample(fraction=1.0, shuffle=True, seed=1).write_parquet(file)
+    path = results.paths[0]
+    shuffled = pl.read_parquet(users_path(path)).sample(fraction=1.0, shuffle=True, seed=1)
+    write(read(path), results.folder, shuffled)
     assert [row.values for row in only(results).rows] == before
 
 
@@ -188,24 +190,43 @@ def test_reading_few_rows_at_a_time_changes_nothing(results, monkeypatch):
             assert again.best == value.best
 
 
-@pytest.mark.parametrize("how", ["absent", "garbage", "foreign", "other users"])
-def test_nothing_is_bold_where_users_cannot_be_paired(results, how):
+@pytest.mark.parametrize("how", ["absent", "garbage", "foreign", "other users", "more rows", "fifo", "edited"])
+def test_a_row_without_usable_per_user_values_alone_loses_its_marks(results, how):
     results.comparison()
-    file = users_path(results.paths[1])
-    if how == "absent":
-        file.unlink()
-    elif how == "garbage":
+    kept = results.paths[2]
+    file = users_path(results.paths[1])  # of clap, which is level with the best
+    whole = pl.read_parquet(file)
+    file.unlink()
+    if how == "garbage":
         file.write_bytes(b"not parquet")
     elif how == "foreign":
-        file.write_bytes(users_path(results.paths[2]).read_bytes())
-    else:
-        pl.read_parquet(file).with_columns(pl.col("user") + "x").write_parquet(file)
+        file.write_bytes(users_path(kept).read_bytes())
+    elif how == "other users":
+        whole.with_columns(pl.col("user") + "x").write_parquet(file)
+    elif how == "more rows":
+        pl.concat([whole, whole]).write_parquet(file)
+    elif how == "fifo":
+        os.mkfifo(file)
+    elif how == "edited":
+        whole.with_columns(pl.col("ndcg@10").shuffle(seed=1)).write_parquet(file)  # the same mean
     problems = []
     board = only(results, problems)
+    by_name = {row.extractor: row for row in board.rows}
+    assert not any(v.best for values in by_name["clap"].values.values() for v in values.values())
+    assert by_name["mert:layer=7"].values["hot"]["ndcg@10"].best
+    assert not by_name["mfcc"].values["hot"]["ndcg@10"].best
+    assert "never bold: clap × knn." in brief(board)
+    assert bool(problems) == (how != "absent")
+    assert all(str(file) in problem for problem in problems)
+
+
+def test_nothing_is_bold_where_a_single_row_can_be_tested(results):
+    results.comparison()
+    for path in results.paths[:2]:
+        users_path(path).unlink()
+    board = only(results)
     assert not any(v.best for row in board.rows for values in row.values.values() for v in values.values())
     assert "Nothing is marked as level with the best" in brief(board)
-    assert bool(problems) == (how in ("garbage", "foreign"))
-    assert all(str(file) in problem for problem in problems)
 
 
 def test_a_single_real_row_is_not_called_best(results):
@@ -281,28 +302,24 @@ def test_users_and_candidates_that_differ_are_given_as_a_range(results):
     assert "It differs between rows" in every(board)
 
 
-def test_unreadable_and_damaged_records_are_listed_never_fatal(results):
+def test_unreadable_and_damaged_records_are_listed_never_fatal(results, altered):
     path = results.add()
     (results.folder / "broken.json").write_text("{")
-    record = read(path)
-    damaged = [
-        replace(record, extractor={"name": "mfcc"}),
-        replace(record, metrics={"tepid": {"ndcg@10": 0.1}}),
-        replace(record, metrics={"hot": {"ndcg@10": float("nan")}}),
-        replace(record, metrics={"hot": {"ndcg": 0.1}}),
-        replace(record, metrics=None),
-        replace(record, intervals={"hot": {"ndcg@10": [0.1]}}),
-        replace(record, lane="fast"),
-        replace(record, k=[]),
-    ]
+    damaged = {
+        "extractor.spec": {"extractor": {"name": "mfcc"}},
+        "metrics.tepid": {"metrics": {"tepid": {"ndcg@10": 0.1}}},
+        "metrics.hot": {"metrics": {"hot": {"ndcg": 0.1}}},
+        "metrics": {"metrics": None},
+        "lane": {"lane": "fast"},
+        "k": {"k": []},
+    }
+    bad = [altered(path, lambda c, new=new: c.update(new), f"bad{at}.json") for at, new in enumerate(damaged.values())]
     problems = []
-    found = boards([*results.read(), *((Path(f"bad{i}.json"), r) for i, r in enumerate(damaged))], problems)
+    found = boards(results.read(), problems)
     assert len(found) == 1
     assert len(found[0].rows) == 1
-    assert len(problems) == 1 + len(damaged)
-    assert "broken.json" in problems[0]
-    assert "bad0.json: the record lacks 'spec'" in problems[1]
-    assert "tepid" in problems[2]
+    assert len(problems) == 1 + len(bad)
+    assert all(any(str(one) in problem for problem in problems) for one in bad)
 
 
 def test_the_same_cell_twice_counts_once(results):

@@ -157,8 +157,8 @@ def test_damaged_probes_are_listed_never_fatal(results):
     results.probe("a")
     results.probe("b", metrics={"test": {"accuracy": float("nan")}})
     results.probe("c", metrics={"test": {"accuracy": 0.5}, "hot": {"ndcg@10": 0.5}})
-    problems = []
-    (lane,) = probed(results.read(), problems)
+    made = report(results.read())
+    (lane,) = made.probed
     assert [row.label for row in lane.rows.values()] == ["a"]
-    assert "not finite" in problems[0]
-    assert "unknown candidate set 'hot'" in problems[1]
+    assert len(made.problems) == 2
+    assert "metrics.test.accuracy" in made.problems[0]

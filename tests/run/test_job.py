@@ -12,9 +12,11 @@ import polars as pl
 import pytest
 import soundfile
 
-import bench.results
+import bench.records
 from bench.errors import BenchError
 from bench.protocols import Recommender
+from bench.records import Record
+from bench.records.codec import decode
 from bench.resolver import resolve
 from bench.run.options import Data, Environment
 from bench.run.progress import Ui
@@ -23,7 +25,7 @@ from bench.run.recommend.experiment import RecommendExperiment
 from bench.run.recommend.request import RecommendRequest
 from bench.testing import clips
 
-SCHEMA = json.loads((Path(bench.results.__file__).parent / "record.schema.json").read_text())
+SCHEMA = json.loads((Path(bench.records.__file__).parent / "record.schema.json").read_text())
 SHUFFLED = "shuffled:of=mfcc"
 CELLS = ["mfcc x knn", f"{SHUFFLED} x knn", "random x knn", "none x popularity", "none x random"]
 
@@ -72,7 +74,7 @@ def test_controls_say_so(base, records):
 def test_the_values_of_users_are_beside_the_record_and_agree_with_it(base):
     for path in base.results.rglob("seed*.json"):
         content = json.loads(path.read_text())
-        users = pl.read_parquet(bench.results.users_path(path))
+        users = pl.read_parquet(bench.records.users_path(path))
         assert set(content["metrics"]) == {"hot", "cold", "mixed"}
         for where, means in content["metrics"].items():
             part = users.filter(candidates=where)
@@ -157,7 +159,7 @@ def test_only_what_changed_is_computed(again, results, records, words, changed, 
         (same,) = [
             json.loads(path.read_text())
             for path in results.rglob("seed*.json")
-            if str(path).endswith(str(bench.results.Record(**content).path))
+            if str(path).endswith(str(decode(Record, content).path))
         ]
         assert same["metrics"] == content["metrics"], key
 
@@ -199,7 +201,7 @@ def test_computing_anew_gives_the_same_numbers(again, records, base, tmp_path):
 def test_a_broken_record_is_computed_again(again, results, base, damage):
     path = only(results, "/mfcc-")
     if damage is None:
-        bench.results.users_path(path).unlink()
+        bench.records.users_path(path).unlink()
     else:
         path.write_text(damage)
     said = again()
@@ -209,7 +211,7 @@ def test_a_broken_record_is_computed_again(again, results, base, damage):
         assert "computed again" in said.err
     old = json.loads(only(base.results, "/mfcc-").read_text())
     assert json.loads(path.read_text())["metrics"] == old["metrics"]
-    assert bench.results.users_path(path).exists()
+    assert bench.records.users_path(path).exists()
 
 
 @pytest.fixture
@@ -270,13 +272,15 @@ def test_with_another_cache_it_is_embedded_anew_and_still_matches(bench, base, t
     assert "59 recordings of 59 tracks to embed" in said.err
 
 
-def test_a_number_that_differs_is_named(bench, base, results):
+def test_a_number_that_differs_is_named(bench, base, results, altered):
     path = only(results, "/mfcc-")
-    content = json.loads(path.read_text())
-    right = content["metrics"]["cold"]["ndcg@5"]
-    content["metrics"]["cold"]["ndcg@5"] = 0.987
-    content["environment"]["packages"]["numpy"] = "0.1"
-    path.write_text(json.dumps(content))
+    right = json.loads(path.read_text())["metrics"]["cold"]["ndcg@5"]
+
+    def change(content):
+        content["metrics"]["cold"]["ndcg@5"] = 0.987
+        content["environment"]["packages"]["numpy"] = "0.1"
+
+    altered(path, change)
     said = bench("run", "--from", path, "--trust", "--cache", base.cache, "--device", "cpu")
     assert said.code == 2
     assert "1 of 21 metrics differ" in said.out
@@ -303,11 +307,8 @@ def test_what_went_in_is_named_when_it_changed(bench, base, again, own_audio, re
         (lambda c: c["asked"]["data"].update(listens="/nowhere/plays.csv"), "/nowhere/plays.csv: missing"),
     ],
 )
-def test_a_record_that_cannot_be_repeated_is_wrong_input(bench, base, results, change, said):
-    path = only(results, "/mfcc-")
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
+def test_a_record_that_cannot_be_repeated_is_wrong_input(bench, base, results, altered, change, said):
+    path = altered(only(results, "/mfcc-"), change)
     found = bench("run", "--from", path, "--trust", "--cache", base.cache)
     assert found.code == 1
     assert said in found.err
@@ -321,7 +322,7 @@ def test_unlike_lanes_are_recorded_as_mixed(again, results):
     assert said.code == 0
     (mixed,) = [c for p in results.rglob("seed*.json") if (c := json.loads(p.read_text()))["lane"] == "mixed"]
     assert (mixed["extractor"]["lane"], mixed["recommender"]["lane"]) == ("corrected", "published")
-    assert not bench.results.Record(**mixed).publishable
+    assert not decode(Record, mixed).publishable
     assert "mixed" in said.out.lower()
 
 

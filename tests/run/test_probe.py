@@ -9,9 +9,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-import bench.results
+import bench.records
 from bench.errors import BenchError
 from bench.protocols import TaskData
+from bench.records import Record
+from bench.records.codec import decode
 from bench.registry import create, get, names
 from bench.resolver import Resolver
 from bench.run.options import Data
@@ -22,7 +24,7 @@ from bench.run.probe.request import ProbeRequest, resolve
 from bench.run.probe.tasks import LoadedTask
 from bench.tasks import twins
 
-SCHEMA = json.loads((Path(bench.results.__file__).parent / "record.schema.json").read_text())
+SCHEMA = json.loads((Path(bench.records.__file__).parent / "record.schema.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +80,8 @@ def test_a_record_of_every_kind(ran, task, primary):
         assert primary in record["chance"]["test"]
         assert record["data"]["task"]["primary"] == primary
         assert record["data"]["task"]["convention"] in " ".join(said.out.split()) or task == "giantsteps"
-        path = results / bench.results.Record(**record).path
-        answers = pl.read_parquet(bench.results.rows_path(path, "probe"))
+        path = results / decode(Record, record).path
+        answers = pl.read_parquet(bench.records.rows_path(path, "probe"))
         assert answers.height == record["users"]["test"]
         assert not answers["track_id"].is_duplicated().any()
     assert records["random"]["control"]
@@ -105,7 +107,7 @@ def test_absent_audio_is_counted_and_said(ran):
     line = "incomplete: 30 of 443 train, 10 of 197 valid, 20 of 290 test items"
     assert line in said.err
     assert any(line in warning for warning in record["warnings"])
-    assert not bench.results.Record(**record).publishable
+    assert not decode(Record, record).publishable
 
 
 def test_clips_are_scored_as_tracks(ran):

@@ -9,7 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-import bench.results
+import bench.records
 from bench.data.parts import Split
 from bench.errors import BenchError
 from bench.run.options import Data, Environment
@@ -18,7 +18,7 @@ from bench.run.recommend.experiment import RecommendExperiment
 from bench.run.recommend.request import RecommendRequest
 from bench.run.tune.search import Search
 
-SCHEMA = json.loads((Path(bench.results.__file__).parent / "record.schema.json").read_text())
+SCHEMA = json.loads((Path(bench.records.__file__).parent / "record.schema.json").read_text())
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_the_record_of_the_best_holds_the_whole_search(job):
     assert content["recommender"]["settings"]["factors"] == int(best["settings"]["factors"])
     assert content["recommender"]["settings"]["lr"] == float(best["settings"]["lr"])
     assert content["validation"]["hot"]["ndcg@5"] == best["value"]
-    assert bench.results.users_path(path).exists()
+    assert bench.records.users_path(path).exists()
     assert all(trial["seconds"] > 0 and trial["stopped"] == "epochs" for trial in about["trials"])
 
 

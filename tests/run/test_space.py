@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from bench.errors import BenchError
+from bench.records import Trial
 from bench.registry import get, names
 from bench.run.tune.space import parse
-from bench.run.tune.trials import Journal, Trial, propose
+from bench.run.tune.trials import Journal, propose
 from bench.specs import Spec, settings_from
 
 TEXT = "rate=0.0001..0.1(log),layers=1..3,width=8..512(log),loss=full|sampled,share=-0.5..0.5"
@@ -62,7 +63,7 @@ def test_a_proposal_depends_on_seed_and_past_alone(sampler):
         while len(trials) < 14:
             settings = propose(space, trials, sampler, seed)
             value = None if len(trials) == 3 else -abs(np.log10(float(settings["rate"])) + 2)
-            trials.append(Trial(len(trials), settings, value, 0.0))
+            trials.append(Trial(len(trials), settings, value, 0.0, "", None, ""))
         return trials
 
     whole = search(1)
@@ -78,7 +79,7 @@ def test_tpe_learns_where_to_look():
     space, trials = parse("x=0.0..1.0"), []
     for number in range(40):
         settings = propose(space, trials, "tpe", 0)
-        trials.append(Trial(number, settings, -abs(float(settings["x"]) - 0.3), 0.0))
+        trials.append(Trial(number, settings, -abs(float(settings["x"]) - 0.3), 0.0, "", None, ""))
     late = [abs(float(trial.settings["x"]) - 0.3) for trial in trials[25:]]
     assert np.median(late) < 0.2  # uniform draws: 0.25
 
@@ -102,7 +103,8 @@ def test_the_models_that_are_worth_a_search_offer_a_space():
 def test_a_journal_survives_a_line_cut_off(tmp_path):
     journal = Journal(tmp_path / "s" / "j.jsonl")
     assert journal.read() == []
-    one, two = Trial(0, {"a": "1"}, 0.5, 1.0, "patience"), Trial(1, {"a": "2"}, None, 0.1, error="no")
+    one = Trial(0, {"a": "1"}, 0.5, 1.0, "patience", None, "")
+    two = Trial(1, {"a": "2"}, None, 0.1, "", None, "no")
     journal.append(one)
     with open(tmp_path / "s" / "j.jsonl", "a") as file:
         file.write('{"number": 1, "settings": {"a"')

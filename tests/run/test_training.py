@@ -9,7 +9,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-import bench.results
+import bench.records
 from bench import memory
 from bench.data.split import GlobalTemporal, make
 from bench.data.synthetic import planted
@@ -18,14 +18,14 @@ from bench.errors import BenchError
 from bench.events import NAME
 from bench.items import ItemTable
 from bench.protocols import Estimate, Recommender, RunContext, Shape
+from bench.records import Training, read
 from bench.registry import create
 from bench.report import boards
-from bench.results import read
 from bench.run.recommend.evaluate import measure
 from bench.run.recommend.fit import check, trained
 from bench.run.recommend.validation import Validation
 
-SCHEMA = json.loads((Path(bench.results.__file__).parent / "record.schema.json").read_text())
+SCHEMA = json.loads((Path(bench.records.__file__).parent / "record.schema.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -158,8 +158,8 @@ def test_a_dry_run_knows_the_width_that_pooling_makes(bench, small_world, tmp_pa
 def test_a_second_fit_sees_validation_for_the_epochs_found(split):
     once = fitted("bpr:epochs=30,patience=2,lr=0.05", split)
     twice = fitted("bpr:epochs=30,patience=2,lr=0.05", split, refit=True)
-    assert twice.training["refit"] == {
-        "epochs": once.training["best_epoch"], "best_epoch": once.training["best_epoch"], "stopped": "epochs"
+    assert vars(twice.training.refit) == {
+        "epochs": once.training.best_epoch, "best_epoch": once.training.best_epoch, "stopped": "epochs"
     }  # fmt: skip
     assert twice.validation == once.validation  # of the fit that did not see it
     assert len(twice.known) == len(split.train) + len(split.held_out)
@@ -217,7 +217,7 @@ def test_refitted_rows_stand_apart(bench, words, tmp_path):
     assert sorted(row.model for row in board.rows) == ["itemknn", "itemknn (refit)"]
     for path, record in records:
         jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(path.read_text()))
-        assert record.asked["refit"] == bool(record.recommender.get("refit"))
+        assert record.asked["refit"] == record.recommender.refit
         assert bench("run", "--from", path, "--trust", "--cache", tmp_path / "cache").code == 0
 
 
@@ -246,9 +246,9 @@ def test_a_deadline_is_in_the_record_and_more_time_goes_on(bench, words, tmp_pat
 def test_factors_that_a_deadline_left_early_say_so(split):
     pytest.importorskip("implicit")
     cut = fitted("ials:iterations=500,factors=8", split, max_time=1e-6)
-    assert cut.training == {"epochs": 1, "best_epoch": 1, "stopped": "deadline", "max_time_s": 1e-6}
+    assert cut.training == Training(1, 1, "deadline", max_time_s=1e-6)
     assert cut.warnings == ["--max-time ended training after epoch 1, before it stopped by itself"]
-    assert fitted("ials:iterations=2,factors=8", split).training["stopped"] == "epochs"
+    assert fitted("ials:iterations=2,factors=8", split).training.stopped == "epochs"
 
 
 def test_curves_stay_where_they_are_wanted(bench, words, tmp_path):

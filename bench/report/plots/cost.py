@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bench.records import slug
 from bench.report.plots.labels import label_points, short
 from bench.report.plots.plot import SOFT, Plot, look, panels, render
 from bench.report.table import Block, Board, Row
 from bench.report.words import heading
-from bench.results import slug
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COST = "extract_s_per_1000"
+
+def seconds_per_1000(row: Row) -> float | None:
+    """Return what it takes to embed 1,000 tracks."""
+    return row.cost(lambda cost: cost.extract_s_per_1000)
 
 
 def draw(board: Board, block: Block) -> Plot | None:
@@ -23,12 +26,12 @@ def draw(board: Board, block: Block) -> Plot | None:
     where, metric = board.ranked_by
     best: dict[str, Row] = {}
     for row in block.rows:  # the best first
-        if row.cost(COST) and row.mean(where, metric) is not None:
+        if seconds_per_1000(row) and row.mean(where, metric) is not None:
             best.setdefault(row.extractor, row)
     if len(best) < 2:
         return None
     rows = list(best.values())
-    machines = sorted({f"{cpu}, {dev}" for row in rows for cpu in row.about("cpu") for dev in row.about("device")})
+    machines = sorted({where for row in rows for where in row.about(lambda e: f"{e.cpu}, {e.device}")})
     where_timed = machines[0] if len(machines) == 1 else "unlike machines, not comparable"
     return render(
         slug(f"cost-{board.data}-{board.split}-{board.fingerprint[:8]}-{block.lane}"),
@@ -45,7 +48,7 @@ def _figure(rows: list[Row], block: Block, where: str, metric: str) -> Figure:
     points = []
     for at, row in enumerate(rows):
         value = row.values[where][metric]
-        seconds = row.cost(COST) or 0.0
+        seconds = seconds_per_1000(row) or 0.0
         style = look(at)
         if value.low is not None and value.high is not None:
             axes.plot([seconds, seconds], [value.low, value.high], color=style["color"], linewidth=0.9, alpha=0.7)

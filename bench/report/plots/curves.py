@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bench.records import slug
 from bench.report.plots.labels import both, label_ends
 from bench.report.plots.plot import SOFT, Plot, look, panels, render
 from bench.report.table import Block, Board, Row
 from bench.report.words import RANKED_BY, heading
-from bench.results import slug
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from bench.records import slug
 from bench.report.plots.labels import label_ends, short
 from bench.report.plots.plot import Plot, look, panels, render
 from bench.report.probed import Asked, Embedding, Probed
 from bench.report.words import heading
-from bench.results import slug
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

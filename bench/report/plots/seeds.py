@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bench.records import slug
 from bench.report.plots.labels import both
 from bench.report.plots.plot import INK, SOFT, Plot, look, panels, render
 from bench.report.table import Block, Board, Row
 from bench.report.words import heading
-from bench.results import slug
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -33,8 +33,9 @@ class Scored:
     tested: int = 0
     trained: int = 0
     answers: pl.DataFrame = field(default_factory=pl.DataFrame)
-    cost: dict[str, Any] = field(default_factory=dict)
-    probe: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    chosen: dict[str, Any] | None = None
+    searched: list[dict[str, Any]] | None = None
     warnings: list[str] = field(default_factory=list)
 
 
@@ -94,7 +95,7 @@ def score(
         constant.append(_constant(task, data.truth[use["train"]], answers[-1].prediction.shape))
         checks.append(found.validation)
         out.trained += len(use["train"])
-        out.probe = {"chosen": found.settings, "searched": found.searched}
+        out.chosen, out.searched = found.settings, found.searched
         notes.update(dict.fromkeys(found.notes))
     rows = np.concatenate([each.rows for each in answers])
     prediction = np.concatenate([each.prediction for each in answers])
@@ -107,7 +108,7 @@ def score(
     out.trained //= len(answers)
     out.tested = len(rows)
     out.answers = _table(data, rows, truth, prediction)
-    out.cost["probe_s"] = time.monotonic() - started
+    out.seconds = time.monotonic() - started
     if absent := int((~present).sum()):
         out.warnings.append(f"{absent} of {len(present)} items have no vector; they are neither learnt nor tested")
     out.warnings += notes
@@ -131,7 +132,7 @@ def linked(
     # Equal scores for all: precision is the share of pairs that are joined.
     out.chance = task.evaluate(truth, np.ones((len(vectors), 1), np.float32))
     out.answers = pl.DataFrame({"track_id": data.items["track_id"], "has_vector": present})
-    out.cost["probe_s"] = time.monotonic() - started
+    out.seconds = time.monotonic() - started
     if absent := int((~present).sum()):
         out.warnings.append(f"{absent} of {len(present)} items have no vector; their pairs are not asked")
     return out

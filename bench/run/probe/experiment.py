@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bench import results
+from bench import records
 from bench.entries import NONE, audio_extractors
 from bench.errors import BenchError
 from bench.files import digest
 from bench.items import Tables
 from bench.probes import ProbeEntry
 from bench.protocols import Extractor, NoSettings, RunContext
-from bench.results import Record
+from bench.records import Record
 from bench.run.experiment import Experiment
 from bench.run.extraction_plan import ExtractionPlan
 from bench.run.extraction_task import Audio, ExtractionTask
 from bench.run.options import Environment
 from bench.run.probe.evaluate import linked, score
 from bench.run.probe.leaks import contaminated, leaks, untangle
-from bench.run.probe.record import blank, inputs_hash
+from bench.run.probe.record import blank, finished, inputs_hash
 from bench.run.probe.request import ProbeCell, ProbeRequest, ResolvedProbes, resolve
 from bench.run.probe.tasks import FILES, LoadedTask, open_tasks
 from bench.run.progress import Ui
@@ -104,23 +102,11 @@ class ProbeExperiment(Experiment[ProbeCell]):
                 seed=cell.seed,
                 run=RunContext(seed=cell.seed, device=self.device, log=self.ui.log, folder=folder),
             )
-        record.metrics, record.chance = {"test": found.metrics}, {"test": found.chance}
-        record.intervals = {"test": found.intervals}
-        record.validation = {"valid": found.validation}
-        record.users, record.candidates = {"test": found.tested}, {"test": len(task.data.names)}
-        record.recommender |= found.probe
-        record.split["counts"]["used"] = {"train": found.trained, "test": found.tested}
-        record.extractor |= {
-            "width": int(vectors[0].size),
-            "coverage": float(present.mean()),
-            "table_sha256": digest([task.ids, _sha256(vectors), _sha256(present)]),
-        }
-        record.cost = found.cost | self.extraction_rate(cell.extractor)
-        record.environment = results.environment(self.device)
-        record.warnings += found.warnings
-        path = results.write(record, self.environment.results, found.answers)
+        cost, machine = self.cost(cell.extractor), records.environment(self.device)
+        record = finished(record, found, task, vectors, present, cost, machine)
+        written = records.write(record, self.environment.results, found.answers)
         shutil.rmtree(folder, ignore_errors=True)
-        return path, record
+        return written
 
     def _vectors(self, cell: ProbeCell) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return the vectors (N, D) of a task's items, zero where there is none, and which have one (N,)."""
@@ -222,7 +208,3 @@ class ProbeExperiment(Experiment[ProbeCell]):
             truth = ProbeEntry(task.ceiling, task.ceiling, NoSettings())
             cells.append(ProbeCell(task.entry, self.resolved.resolver.extractor(NONE), truth, self.request.seeds[0]))
         return cells
-
-
-def _sha256(array: Any) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -16,7 +15,9 @@ from numpy.typing import NDArray
 from bench.entries import TaskEntry
 from bench.errors import BenchError
 from bench.files import digest
+from bench.metrics import versions
 from bench.protocols import PARTS, Dataset, Task, TaskData
+from bench.records import TaskInfo
 from bench.run.inputs import Opened, match, open_data
 from bench.run.options import Environment
 from bench.run.probe.request import ProbeRequest
@@ -91,18 +92,20 @@ class LoadedTask:
         )
 
     @cached_property
-    def about(self) -> dict[str, Any]:
+    def about(self) -> TaskInfo:
         """Return what a record says of the task."""
-        return {
-            "name": self.name,
-            "spec": self.entry.text,
-            "kind": self.task.kind,
-            "primary": self.task.primary,
-            "convention": self.task.convention,
-            "settings": asdict(self.task.settings),
-            "origin": self.entry.origin,
-            "labels": len(self.data.names),
-        }
+        return TaskInfo(
+            name=self.name,
+            spec=self.entry.text,
+            kind=self.task.kind,
+            primary=self.task.primary,
+            convention=self.task.convention,
+            settings=asdict(self.task.settings),
+            origin=self.entry.origin,
+            labels=len(self.data.names),
+            version=self.task.version,
+            metrics=versions(self.task.kind),
+        )
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return the items (or tracks of clips) of each part or fold: annotated, with audio, and officially."""

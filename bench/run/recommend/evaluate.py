@@ -18,6 +18,7 @@ from bench.errors import BenchError
 from bench.items import ItemTable
 from bench.metrics import Lists, PerUser, chance, evaluate_beyond
 from bench.protocols import Interactions, Recommender, RunContext
+from bench.records import Training
 from bench.run.recommend.fit import trained
 from bench.run.recommend.top_lists import SETS, evaluated, lists
 from bench.run.recommend.validation import Validation
@@ -34,9 +35,10 @@ class Measured:
     users: dict[str, int] = field(default_factory=dict)
     candidates: dict[str, int] = field(default_factory=dict)
     validation: dict[str, dict[str, float]] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
+    training: Training | None = None
     per_user: list[pl.DataFrame] = field(default_factory=list)
-    cost: dict[str, float] = field(default_factory=dict)
+    fit_s: float = 0.0
+    score_s: float = 0.0
     warnings: list[str] = field(default_factory=list)
 
 
@@ -72,11 +74,11 @@ def measure(
     run = RunContext(seed=seed, device=device, log=log, folder=folder, curves=curves)
     fitted = trained(model, table, split, valid, run, ks, max_time=max_time, refit=refit)
     model, out.training, out.validation = fitted.model, fitted.training, fitted.validation
-    out.cost["fit_s"] = fitted.seconds
+    out.fit_s = fitted.seconds
     out.warnings += fitted.warnings
     started = time.monotonic()
     found = lists(model, split, "test", SETS, present, max(ks), seed, fitted.known)
-    out.cost["score_s"] = time.monotonic() - started
+    out.score_s = time.monotonic() - started
     if table.now_sha256() != before:
         raise BenchError(
             f"{model.name} changed its item table (sha256 {before[:12]} before, {table.now_sha256()[:12]} after). "

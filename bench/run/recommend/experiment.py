@@ -5,18 +5,17 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-from bench import memory, results
+from bench import records
 from bench.data.leaks import near_duplicates
 from bench.data.split import Split
 from bench.entries import ExtractorEntry, audio_extractors
 from bench.errors import BenchError
 from bench.items import ItemTable, Tables
 from bench.protocols import Extractor
-from bench.results import Record
+from bench.records import Record
 from bench.run import plan
 from bench.run.experiment import Experiment
 from bench.run.extraction_plan import ExtractionPlan
@@ -26,8 +25,7 @@ from bench.run.options import Environment
 from bench.run.progress import Ui
 from bench.run.recommend.estimates import estimates
 from bench.run.recommend.evaluate import measure
-from bench.run.recommend.fit import cut_short
-from bench.run.recommend.record import blank, inputs_hash
+from bench.run.recommend.record import blank, finished, inputs_hash
 from bench.run.recommend.request import Cell, RecommendRequest, Resolved, resolve
 
 DUPLICATES_UP_TO = 60_000**2 * 256
@@ -109,8 +107,10 @@ class RecommendExperiment(Experiment[Cell]):
 
     def valid(self, record: Record) -> bool:
         """Whether nothing cut its training short that would leave it more time now."""
-        given, wanted = record.recommender.get("training", {}).get("max_time_s"), self.environment.max_time
-        return not cut_short(record) or (wanted is not None and wanted <= given)
+        wanted, training = self.environment.max_time, record.recommender.training
+        if training is None or not training.cut_short:
+            return True
+        return wanted is not None and training.max_time_s is not None and wanted <= training.max_time_s
 
     def compute(self, cell: Cell, record: Record) -> tuple[Path, Record]:
         """Fit, rank, measure and record one cell."""
@@ -133,24 +133,11 @@ class RecommendExperiment(Experiment[Cell]):
             curves=log_dir / record.path.with_suffix("") if log_dir else None,
             refit=self.request.refit,
         )
-        record.metrics, record.intervals, record.chance = found.metrics, found.intervals, found.chance
-        record.users, record.candidates, record.beyond = found.users, found.candidates, found.beyond
-        record.validation = found.validation
-        if found.training:
-            record.recommender["training"] = found.training
-        record.extractor |= {
-            "width": int(table.vectors.shape[1]),
-            "coverage": table.coverage,
-            "table_sha256": table.sha256,
-        }
-        record.cost = found.cost | self._cost(cell)
-        record.environment = results.environment(self.device)
-        # Everybody knows that popularity says nothing of cold tracks; of a model it is worth a warning.
-        record.warnings += [] if cell.control else found.warnings
-        record.warnings += problems
+        cost, machine = self.cost(cell.extractor), records.environment(self.device)
+        record = finished(record, found, table, cost, machine, problems)
         per_user = pl.concat(found.per_user) if found.per_user else None
-        path = results.write(record, self.environment.results, per_user)
-        if not cut_short(record):  # with more time, the same training goes on
+        path, record = records.write(record, self.environment.results, per_user)
+        if not record.cut_short:  # with more time, the same training goes on
             shutil.rmtree(self.checkpoints(record), ignore_errors=True)
         return path, record
 
@@ -160,11 +147,6 @@ class RecommendExperiment(Experiment[Cell]):
             tables = Tables(self.environment.cache, self.audio.row_of, seed)
             self._tables[entry, seed] = tables.build(entry, self.split.items, hot=self.split.hot, meta=self.inputs.meta)
         return self._tables[entry, seed]
-
-    def _cost(self, cell: Cell) -> dict[str, Any]:
-        """Return what embedding costs on this device, and the process's peak memory so far."""
-        peak = memory.peak()
-        return ({} if peak is None else {"peak_memory_bytes": peak}) | self.extraction_rate(cell.extractor)
 
     def _table_warnings(self, cell: Cell, table: ItemTable) -> list[str]:
         """Say what is wrong with a table, if anything."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from dataclasses import dataclass, fields, replace
+from typing import NoReturn
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from bench.data.split import Split
 from bench.errors import BenchError
 from bench.items import ItemTable
 from bench.protocols import Estimate, Interactions, Recommender, RunContext, Shape
-from bench.results import Record
+from bench.records import Training, TrainingEnd
 from bench.run.recommend.validation import Validation, absent
 
 
@@ -24,13 +24,13 @@ class Fitted:
     """A trained model and how it came about.
 
     known : what the model, and so a ranking, takes for a listener's history
-    training : for the record: how training ended, empty for a model without epochs
+    training : how training ended, None for a model without epochs
     validation : means of all metrics on the validation part, before any training on it
     """
 
     model: Recommender
     known: Interactions
-    training: dict[str, Any]
+    training: Training | None
     validation: dict[str, dict[str, float]]
     seconds: float
     warnings: list[str]
@@ -66,9 +66,8 @@ def trained(
     model.fit(split.train, table, valid=valid, run=granted)
     spent = time.monotonic() - started
     validation = valid.means(model, ks)
-    about = dict(granted.trained)
-    rates, known = about.pop("rates", None), split.train
-    warnings = _cut(about, "training")
+    ended, again, known = _ended(granted), None, split.train
+    warnings = _cut(ended, "training")
     if refit:
         known = split.before_test
         started = time.monotonic()
@@ -77,20 +76,17 @@ def trained(
             deadline=_deadline(max_time),
             folder=run.folder / "refit" if run.folder else None,
             curves=run.curves / "refit" if run.curves else None,
-            replay=rates,
+            replay=granted.trained.get("rates"),
             trained={},
         )
         run.log(f"training anew on {len(known)} training and validation pairs")
         model = fresh
         model.fit(known, _hotter(table, known), valid=_NoValidation(), run=second)
         spent += time.monotonic() - started
-        again = dict(second.trained)
-        again.pop("rates", None)
+        again = _ended(second)
         warnings += _cut(again, "training anew on training and validation")
-        about["refit"] = again
-    if max_time is not None and about:
-        about["max_time_s"] = max_time
-    return Fitted(model, known, about, validation, spent, warnings)
+    training = None if ended is None else Training(**vars(ended), max_time_s=max_time, refit=again)
+    return Fitted(model, known, training, validation, spent, warnings)
 
 
 def check(model: Recommender, split: Split, width: int, device: str) -> Estimate | None:
@@ -130,20 +126,20 @@ def check(model: Recommender, split: Split, width: int, device: str) -> Estimate
     return found
 
 
-def cut_short(record: Record) -> bool:
-    """Whether --max-time ended a training of this record before it stopped by itself."""
-    about = record.recommender.get("training", {})
-    return "deadline" in (about.get("stopped"), about.get("refit", {}).get("stopped"))
-
-
 def _deadline(max_time: float | None) -> float | None:
     return None if max_time is None else time.monotonic() + max_time
 
 
-def _cut(about: dict[str, Any], what: str) -> list[str]:
-    if about.get("stopped") != "deadline":
+def _ended(run: RunContext) -> TrainingEnd | None:
+    """Return how a training ended; None for a model that does not train by epochs."""
+    told = {one.name: run.trained[one.name] for one in fields(TrainingEnd) if one.name in run.trained}
+    return TrainingEnd(**told) if told else None
+
+
+def _cut(ended: TrainingEnd | None, what: str) -> list[str]:
+    if ended is None or ended.stopped != "deadline":
         return []
-    return [f"--max-time ended {what} after epoch {about['epochs']}, before it stopped by itself"]
+    return [f"--max-time ended {what} after epoch {ended.epochs}, before it stopped by itself"]
 
 
 class _NoValidation:

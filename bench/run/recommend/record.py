@@ -1,18 +1,20 @@
-"""What a record says of a cell before its numbers, and the hash of everything they depend on."""
+"""The record of a cell: before there are numbers, with them, and the hash of everything they depend on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-from bench import __version__
+from bench import metrics, treatments
 from bench.data.catalogues import same_catalogue
 from bench.entries import ExtractorEntry, RecommenderEntry
 from bench.files import digest
+from bench.items import ItemTable
 from bench.protocols import VectorSource
-from bench.results import Record
+from bench.records import Cost, DataInfo, Environment, ExtractorInfo, RecommenderInfo, Record, SplitInfo, View
 from bench.run.inputs import Inputs
+from bench.run.recommend.evaluate import Measured
 from bench.run.recommend.request import Cell, RecommendRequest
 
 
@@ -21,38 +23,67 @@ def blank(request: RecommendRequest, inputs: Inputs, k: Sequence[int], cell: Cel
     dataset, split = inputs.opened.dataset, inputs.split
     extractor, recommender = about_extractor(cell.extractor), _recommender(request, cell.model)
     warnings = list(inputs.leaks.warnings)
-    if known := [name for name in extractor["trained_on"] if same_catalogue(name, inputs.name)]:
-        warnings.append(f"{extractor['name']} was trained on {', '.join(known)}: it knows the tracks of {inputs.name}")
+    if known := [name for name in cell.extractor.trained_on if same_catalogue(name, inputs.name)]:
+        warnings.append(f"{extractor.name} was trained on {', '.join(known)}: it knows the tracks of {inputs.name}")
     return Record(
         kind="run",
         asked=request.of_cell(cell).as_json(),
         inputs_sha256="",
-        data={
-            "name": inputs.name,
-            "builtin": dataset.builtin,
-            "license": dataset.license,
-            "fingerprint": dict(inputs.fingerprint),
-        },
-        split={
-            "name": inputs.split_name,
-            "settings": asdict(split.settings),
-            "fingerprint": split.fingerprint,
-            "counts": dict(split.counts),
-            "overlap": dict(inputs.leaks.numbers),
-            **({"published": inputs.published} if inputs.published else {}),
-        },
+        data=DataInfo(
+            name=inputs.name,
+            builtin=dataset.builtin,
+            license=dataset.license,
+            fingerprint=dict(inputs.fingerprint),
+            version=dataset.version,
+        ),
+        split=SplitInfo(
+            name=inputs.split_name,
+            settings=asdict(split.settings),
+            fingerprint=split.fingerprint,
+            counts=dict(split.counts),
+            overlap=dict(inputs.leaks.numbers),
+            published=inputs.published,
+            version=split.settings.version,
+        ),
         extractor=extractor,
         recommender=recommender,
-        lane=extractor["lane"] if extractor["lane"] == recommender["lane"] else "mixed",
+        lane=extractor.lane if extractor.lane == recommender.lane else "mixed",
         seed=cell.seed,
-        k=list(k),
+        k=tuple(k),
         control=cell.control,
-        metrics={},
-        intervals={},
-        chance={},
-        users={},
-        candidates={},
-        warnings=warnings,
+        warnings=tuple(warnings),
+    )
+
+
+def finished(
+    record: Record,
+    found: Measured,
+    table: ItemTable,
+    cost: Cost,
+    environment: Environment,
+    warnings: Sequence[str] = (),
+) -> Record:
+    """Return a record with the numbers of its cell; `cost` says what embedding took."""
+    return replace(
+        record,
+        extractor=replace(
+            record.extractor,
+            width=int(table.vectors.shape[1]),
+            coverage=table.coverage,
+            table_sha256=table.sha256,
+        ),
+        recommender=replace(record.recommender, training=found.training),
+        metrics=found.metrics,
+        intervals=found.intervals,
+        chance=found.chance,
+        users=found.users,
+        candidates=found.candidates,
+        validation=found.validation,
+        beyond=found.beyond,
+        cost=replace(cost, fit_s=found.fit_s, score_s=found.score_s),
+        environment=environment,
+        # That popularity says nothing of cold tracks is known; of a model it is worth a warning.
+        warnings=(*record.warnings, *(() if record.control else found.warnings), *warnings),
     )
 
 
@@ -62,14 +93,15 @@ def inputs_hash(record: Record, inputs: Inputs, reference: str | None, vectors: 
     `vectors` (plain JSON values) says which rows of the store the items have, and identifies the other
     sources of vectors.
     """
+    model = record.recommender
     return digest(
         {
-            "bench": __version__,
-            "split": record.split["fingerprint"],
-            "extractor": [record.extractor[key] for key in ("name", "settings", "fingerprint", "view", "lane")],
-            "extractor origin": record.extractor["origin"],
-            "recommender": [record.recommender[key] for key in ("name", "settings", "lane", "origin")],
-            **({"refit": True} if record.recommender.get("refit") else {}),
+            "data": record.data.version,
+            "split": [record.split.fingerprint, record.split.version],
+            "metrics": metrics.versions(metrics.RECOMMENDATION),
+            **extractor_inputs(record.extractor),
+            "recommender": [model.name, model.version, model.settings, model.lane, model.origin],
+            **({"refit": True} if model.refit else {}),
             "vectors": vectors,
             "reference": reference,
             "k": record.k,
@@ -79,23 +111,37 @@ def inputs_hash(record: Record, inputs: Inputs, reference: str | None, vectors: 
     )
 
 
-def about_extractor(entry: ExtractorEntry) -> dict[str, Any]:
-    """Return what a record says of the vectors of an entry."""
-    plugins = [one.plugin for one in entry.components]
+def extractor_inputs(extractor: ExtractorInfo) -> dict[str, Any]:
+    """Return what the numbers depend on of the vectors themselves."""
+    view = asdict(extractor.view)
     return {
-        "name": "+".join(entry.names),
-        "spec": entry.text,
-        "lane": entry.lane,
-        "settings": [asdict(plugin.settings) for plugin in plugins],
-        "fingerprint": [one.fingerprint for one in entry.components],
-        "view": {"layers": [one.layer for one in entry.components], "treat": entry.treat},
-        "license": " + ".join(dict.fromkeys(plugin.license for plugin in plugins if plugin.license)),
-        "trained_on": entry.trained_on,
-        "non_commercial": any(_non_commercial(plugin) for plugin in plugins),
-        # Untrained weights make a record for trials and speed; it stays off leaderboards.
-        "untrained": any(plugin.untrained for plugin in plugins),
-        "origin": [one.origin for one in entry.components],
+        "extractor": [extractor.name, extractor.versions, extractor.settings, extractor.fingerprint, extractor.lane],
+        "extractor origin": extractor.origin,
+        "view": [view, treatments.VERSION if extractor.view.treat else ""],
     }
+
+
+def about_extractor(entry: ExtractorEntry) -> ExtractorInfo:
+    """Return what a record says of the vectors of an entry before they are there."""
+    plugins = [one.plugin for one in entry.components]
+    return ExtractorInfo(
+        name="+".join(entry.names),
+        spec=entry.text,
+        lane=entry.lane,
+        settings=[asdict(plugin.settings) for plugin in plugins],
+        fingerprint=[one.fingerprint for one in entry.components],
+        view=View(tuple(one.layer for one in entry.components), entry.treat),
+        width=0,
+        coverage=0.0,
+        table_sha256="",
+        license=" + ".join(dict.fromkeys(plugin.license for plugin in plugins if plugin.license)),
+        trained_on=tuple(entry.trained_on),
+        non_commercial=any(_non_commercial(plugin) for plugin in plugins),
+        # Untrained weights make a record for trials and speed; it stays off leaderboards.
+        untrained=any(plugin.untrained for plugin in plugins),
+        origin=[one.origin for one in entry.components],
+        versions=tuple(plugin.version for plugin in plugins),
+    )
 
 
 def _non_commercial(plugin: VectorSource) -> bool:
@@ -103,13 +149,14 @@ def _non_commercial(plugin: VectorSource) -> bool:
     return plugin.non_commercial or any(one.non_commercial for one in plugin.weights)
 
 
-def _recommender(request: RecommendRequest, entry: RecommenderEntry) -> dict[str, Any]:
-    return {
-        "name": entry.plugin.name,
-        "spec": entry.text,
-        "lane": entry.lane,
-        "settings": asdict(entry.plugin.settings),
-        "deterministic": entry.plugin.deterministic,
-        "origin": entry.origin,
-        **({"refit": True} if request.refit else {}),
-    }
+def _recommender(request: RecommendRequest, entry: RecommenderEntry) -> RecommenderInfo:
+    return RecommenderInfo(
+        name=entry.plugin.name,
+        spec=entry.text,
+        lane=entry.lane,
+        settings=asdict(entry.plugin.settings),
+        deterministic=entry.plugin.deterministic,
+        origin=entry.origin,
+        refit=request.refit,
+        version=entry.plugin.version,
+    )

@@ -5,20 +5,20 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
-from bench import results
+from bench import records
 from bench.errors import BenchError
 from bench.files import digest
 from bench.protocols import Lane, RunContext
+from bench.records import Record, SearchInfo, Trial
 from bench.registry import create, get
-from bench.results import Record
 from bench.run.recommend.experiment import RecommendExperiment
 from bench.run.recommend.fit import check
 from bench.run.recommend.validation import Validation, absent
 from bench.run.tune.space import Parameter, parse
-from bench.run.tune.trials import Journal, Sampler, Trial, chosen_sampler, propose
+from bench.run.tune.trials import Journal, Sampler, chosen_sampler, propose
 from bench.specs import Spec
 from bench.text import counted
 
@@ -112,18 +112,18 @@ class Search:
         best = self.best
         model = self.experiment.resolved.resolver.recommender(self.spec(best.settings))
         cell = replace(self.cell, model=model)
-        path, record = self.experiment.existing(cell) or self.experiment.measure(cell)
-        record.recommender["search"] = {
-            "objective": f"validation ndcg@{self.experiment.k[0]}",
-            "base": self.cell.model.text,
-            "space": self.text,
-            "sampler": self.sampler,
-            "seed": self.seed,
-            "best": best.number,
-            "trials": [asdict(trial) for trial in self.trials],
-        }
-        results.write(record, self.experiment.environment.results)
-        return path, record
+        _, record = self.experiment.existing(cell) or self.experiment.measure(cell)
+        search = SearchInfo(
+            objective=f"validation ndcg@{self.experiment.k[0]}",
+            base=self.cell.model.text,
+            space=self.text,
+            sampler=self.sampler,
+            seed=self.seed,
+            best=best.number,
+            trials=tuple(self.trials),
+        )
+        record = replace(record, recommender=replace(record.recommender, search=search))
+        return records.write(record, self.experiment.environment.results)
 
     def _try(self, number: int, settings: dict[str, str], end: float | None) -> Trial:
         """Train with `settings` and validate; whatever goes wrong is the trial's, not the search's."""
@@ -139,7 +139,7 @@ class Search:
             error = " ".join(error.split())
         shutil.rmtree(folder, ignore_errors=True)
         stopped = str(run.trained.get("stopped", ""))
-        return Trial(number, settings, value, round(time.monotonic() - started, 3), stopped, error=error)
+        return Trial(number, settings, value, round(time.monotonic() - started, 3), stopped, None, error)
 
     def _value(self, settings: dict[str, str], run: RunContext) -> float:
         experiment, split = self.experiment, self.experiment.split

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -13,25 +13,11 @@ from typing import Any, Literal
 import numpy as np
 
 from bench.errors import BenchError
+from bench.records import Trial
 from bench.run.tune.space import Choice, Parameter
 
 Sampler = Literal["tpe", "random"]
 SAMPLERS: tuple[Sampler, ...] = ("tpe", "random")
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One setting that was tried: its validation value, None when it failed."""
-
-    number: int
-    settings: Mapping[str, str]
-    value: float | None
-    seconds: float
-    stopped: str = ""
-    """How training ended: epochs, patience or deadline; empty for a model without epochs."""
-    same_as: int | None = None
-    """The earlier trial of the same settings, which was not computed twice."""
-    error: str = ""
 
 
 class Journal:

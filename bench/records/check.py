@@ -1,0 +1,78 @@
+"""What the parts of a record must be to one another: candidate sets, cut-offs, and metrics within their range."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+from bench.records.invalid import InvalidValueError
+from bench.records.limits import LARGEST_FLOAT, Range, shown
+from bench.records.record import PROBED, SETS, Record
+
+ROUNDING = 1e-9
+"""How far a mean may lie outside its metric's range."""
+
+
+def check(record: Record) -> None:
+    """Refuse a record whose parts contradict one another.
+
+    Raises
+    ------
+    InvalidValueError
+        It says where.
+
+    """
+    if record.kind == "probe":
+        _refuse(bool(record.k), "a probe has no cut-offs", "k")
+        _refuse(record.data.task is None, "is missing", "data", "task")
+        _refuse(record.data.collection is None, "is missing", "data", "collection")
+    else:
+        _refuse(not record.k, "a list of 0 entries, not 1 or more", "k")
+    allowed = (PROBED,) if record.is_probe else SETS
+    if record.kind == "run":
+        for where in record.metrics:
+            _refuse(where not in record.users, "is missing", "users", where)
+    for name in ("metrics", "intervals", "chance", "beyond", "users", "candidates"):
+        at: Iterable[str] = getattr(record, name)
+        for where in at:
+            _refuse(where not in allowed, f"is none of {', '.join(allowed)}", name, where)
+    for path, metric, value in _values(record):
+        if not record.is_probe:
+            _refuse(not _has_cutoff(metric), f"{shown(metric)} names no cut-off such as @10", *path)
+        if why := _range(metric).wrong(value):
+            # A printed interval of a mean ± its error may pass the end of the range.
+            _refuse(record.kind != "imported" or path[0] != "intervals", why, *path, metric)
+    for where, named in record.intervals.items():
+        for metric, (low, high) in named.items():
+            _refuse(low > high, f"{low!r} is above {high!r}", "intervals", where, metric)
+
+
+def _values(record: Record) -> Iterator[tuple[tuple[str, str], str, float]]:
+    for name in ("metrics", "chance", "beyond", "validation"):
+        means: dict[str, dict[str, float]] = getattr(record, name)
+        for where, named in means.items():
+            for metric, value in named.items():
+                yield (name, where), metric, value
+    for where, spans in record.intervals.items():
+        for metric, span in spans.items():
+            for value in span:
+                yield ("intervals", where), metric, value
+
+
+@lru_cache(4096)
+def _range(metric: str) -> Range:
+    """Return what a metric may be, rounding included; anything, for one that is not known."""
+    from bench.metrics import range_of  # needs NumPy, which the types of a record do not
+
+    low, high = range_of(metric)
+    return Range(max(low - ROUNDING, -LARGEST_FLOAT), min(high + ROUNDING, LARGEST_FLOAT))
+
+
+def _has_cutoff(metric: str) -> bool:
+    name, _, k = metric.rpartition("@")
+    return bool(name) and k.isascii() and k.isdecimal() and len(k) <= 7 and int(k) >= 1
+
+
+def _refuse(wrong: bool, why: str, *at: str) -> None:
+    if wrong:
+        raise InvalidValueError(why, *at)

@@ -1,0 +1,54 @@
+"""What is wrong with a JSON value, and where in it; objects in which a key stands twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.records.limits import shown
+
+
+class InvalidValueError(ValueError):
+    """A value that does not fit; `at` leads to it from the outermost one."""
+
+    def __init__(self, why: str, *at: str | int):
+        super().__init__(why)
+        self.why, self.at = why, list(at)
+
+    def inside(self, key: str | int) -> InvalidValueError:
+        """Put the name of the value's place before its path."""
+        self.at.insert(0, key)
+        return self
+
+    @property
+    def path(self) -> str:
+        """The path as it would be written in code: ``extractor.view.layers[0]``."""
+        out = ""
+        for key in self.at:
+            if isinstance(key, str) and key.isascii() and key.isidentifier() and len(key) <= 60:
+                out += f".{key}" if out else key
+            else:
+                out += f"[{shown(key)}]"
+        return out
+
+    def __str__(self) -> str:
+        """Return the path and what is wrong there."""
+        return f"{self.path}: {self.why}" if self.at else self.why
+
+
+class Repeated(dict[str, Any]):
+    """A JSON object in which the key `twice` stands more than once."""
+
+    twice = ""
+
+
+def objects(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object (an ``object_pairs_hook``) that remembers a repeated key."""
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    repeated, seen = Repeated(found), set()
+    for key, _ in pairs:
+        if key in seen:
+            repeated.twice = key
+        seen.add(key)
+    return repeated

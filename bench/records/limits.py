@@ -1,0 +1,104 @@
+"""What a field of a record may hold, beside its type: lengths, ranges, the shape of names and hashes."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+LARGEST_FLOAT = sys.float_info.max
+DEEPEST = 24
+"""Levels of lists and objects inside one another in a free value."""
+
+MOST = 100_000
+"""Entries of a list or an object."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A string of at most `longest` characters.
+
+    pattern : a regular expression that the whole string matches
+    without : Unicode categories and single characters that may not occur
+    """
+
+    longest: int = 100_000
+    pattern: str | None = None
+    without: tuple[str, ...] = ("Cs",)
+
+    def wrong(self, text: str) -> str | None:
+        """Return what is wrong with a string, or None."""
+        if len(text) > self.longest:
+            return f"a text of {len(text):,} characters, more than {self.longest:,}"
+        if text.isascii() and text.isprintable() and not any(one in text for one in self.without if len(one) == 1):
+            return None
+        for character in text:
+            if character in self.without or unicodedata.category(character) in self.without:
+                return f"{shown(text)} holds the character {character!a}"
+        return None
+
+
+@dataclass(frozen=True)
+class Range:
+    """A number from `low` to `high`."""
+
+    low: float = -LARGEST_FLOAT
+    high: float = LARGEST_FLOAT
+
+    def wrong(self, number: float) -> str | None:
+        """Return what is wrong with a number, NaN and integers beyond floats included, or None."""
+        if self.low <= number <= self.high:
+            return None
+        if number != number or not -LARGEST_FLOAT <= number <= LARGEST_FLOAT:
+            return "not a finite number"
+        bounds = f"below {self.low:g}" if number < self.low else f"above {self.high:g}"
+        return f"{number!r} is {bounds}"
+
+
+@dataclass(frozen=True)
+class Length:
+    """A list or an object with `least` to `most` entries."""
+
+    least: int = 0
+    most: int = MOST
+
+
+@dataclass(frozen=True)
+class Free:
+    """Any JSON value."""
+
+
+@dataclass(frozen=True)
+class EmptyObject:
+    """None is written as an empty object."""
+
+
+_CONTROL = ("Cc", "Cs", "Zl", "Zp")
+_FOLDER = (*_CONTROL, "Cf", "Co", "/", "\\")
+
+Name = Annotated[str, Text(200, r"(?!\.+$).+", _FOLDER)]
+"""A name that becomes part of a path: one line, no control or formatting characters, no separators."""
+
+Label = Annotated[str, Text(4_000, None, _CONTROL)]
+"""One line of any text, such as a spec, which may hold a file's path."""
+
+Prose = Annotated[str, Text()]
+"""Text that only people read."""
+
+Sha256 = Annotated[str, Text(64, r"[0-9a-f]{64}", ())]
+Count = Annotated[int, Range(0, 2**53)]
+Seconds = Annotated[float, Range(0)]
+Share = Annotated[float, Range(0, 1)]
+Json = Annotated[Any, Free()]
+Lane = Literal["published", "corrected", "mixed"]
+
+
+def shown(value: object) -> str:
+    """Return a value as a short, printable piece of a message; of lists and objects the type alone."""
+    if isinstance(value, dict | list | tuple):
+        return "an object" if isinstance(value, dict) else "a list"
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 200:
+        return "a number of more than 60 digits"
+    text = ascii(value[:61] if isinstance(value, str) else value)
+    return text if len(text) <= 60 else f"{text[:60]}..."

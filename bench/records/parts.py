@@ -1,0 +1,215 @@
+"""The parts of a record, each a frozen dataclass: data, task, split, vectors, recommender or probe, cost, machine.
+
+A `version` is raised by whoever changes the plugin, split, probe or metric so that its numbers can change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from bench.records.limits import Count, Json, Label, Lane, Length, Name, Prose, Seconds, Sha256, Share, Text
+
+Labels = Annotated[tuple[Label, ...], Length(most=1_000)]
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """The task of a probe. `primary` is the metric that tables are led by, `labels` how many labels there are.
+
+    metrics : version of each metric it is scored by
+    """
+
+    name: Name
+    spec: Label
+    primary: Label
+    kind: Literal["tags", "classes", "keys", "values", "links"] | None = None
+    convention: Prose | None = None
+    settings: Json | None = None
+    origin: Json | None = None
+    labels: Count | None = None
+    version: Label | None = None
+    metrics: dict[Label, Label] | None = None
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """The dataset, or what a task asks about.
+
+    fingerprint : hashes of the files, or of the task's items
+    collection : of a probe: whose recordings are asked about
+    complete : of a probe: whether nothing of the official parts is absent
+    """
+
+    name: Name
+    builtin: bool
+    fingerprint: Json
+    license: Prose | None = None
+    collection: Label | None = None
+    complete: bool | None = None
+    task: TaskInfo | None = None
+    version: Label | None = None
+
+
+@dataclass(frozen=True)
+class SplitInfo:
+    """The split. `overlap`: shares of test pairs whose artist or title trains; `published`: what the sizes match."""
+
+    name: Name
+    settings: Json
+    fingerprint: Sha256
+    counts: Json
+    overlap: Json | None = None
+    published: Prose | None = None
+    version: Label | None = None
+
+    def counted(self, *path: str) -> dict[str, int]:
+        """Return the numbers that stand below a path of `counts`, such as ``("test", "hot")``; empty without any."""
+        found: Any = self.counts
+        for key in path:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        return {k: v for k, v in found.items() if type(v) is int} if isinstance(found, Mapping) else {}
+
+
+@dataclass(frozen=True)
+class View:
+    """How vectors are used: the layer of each part of the extractor (None: its own choice) and the treatment."""
+
+    layers: Annotated[tuple[Label | None, ...], Length(most=1_000)]
+    treat: Label
+
+
+@dataclass(frozen=True)
+class ExtractorInfo:
+    """The item table. Of a sum ``A+B``, lists have an entry for each extractor, those in `settings` included.
+
+    coverage : share of the items that have a vector
+    non_commercial : whether a licence forbids commercial use of the weights
+    untrained : whether weights are random, for trials and speed
+    """
+
+    name: Name
+    spec: Label
+    lane: Lane
+    view: View
+    settings: Json
+    width: Count
+    coverage: Share
+    table_sha256: Annotated[str, Text(64, r"([0-9a-f]{64})?", ())]
+    fingerprint: Json | None = None
+    license: Prose | None = None
+    trained_on: Labels | None = None
+    non_commercial: bool | None = None
+    untrained: bool | None = None
+    origin: Json | None = None
+    versions: Labels | None = None
+
+
+@dataclass(frozen=True)
+class TrainingEnd:
+    """After how many epochs a training ended and why, and which epoch was kept."""
+
+    epochs: Count | None = None
+    best_epoch: Count | None = None
+    stopped: Literal["epochs", "patience", "deadline"] | None = None
+
+
+@dataclass(frozen=True)
+class Training(TrainingEnd):
+    """How a training with epochs ended; `refit`: the second one, on training and validation pairs."""
+
+    max_time_s: Seconds | None = None
+    refit: TrainingEnd | None = None
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether --max-time ended it, or the second training, before it stopped by itself."""
+        return "deadline" in (self.stopped, self.refit and self.refit.stopped)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting that a search tried.
+
+    value : of the objective on validation; None when it failed
+    stopped : how training ended: epochs, patience or deadline; empty for a model without epochs
+    same_as : the earlier trial of the same settings, which was not computed twice
+    """
+
+    number: Count
+    settings: dict[Label, Label]
+    value: float | None
+    seconds: Seconds
+    stopped: Label
+    same_as: Count | None
+    error: Prose
+
+
+@dataclass(frozen=True)
+class SearchInfo:
+    """How ``bench tune`` found the settings; `base` is the spec it began with, `best` the number of a trial."""
+
+    objective: Label
+    base: Label
+    space: Label
+    sampler: Label
+    seed: Count
+    best: Count
+    trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True)
+class RecommenderInfo:
+    """The recommender, or the probe.
+
+    refit : trained again on training and validation pairs
+    chosen, searched : of a probe: the settings that validation chose, and all that were tried, with their values
+    """
+
+    name: Name
+    spec: Label
+    lane: Lane
+    settings: Json
+    deterministic: bool | None = None
+    origin: Json | None = None
+    refit: bool = False
+    training: Training | None = None
+    search: SearchInfo | None = None
+    chosen: Json | None = None
+    searched: Json | None = None
+    version: Label | None = None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds, and the peak memory of the process so far in bytes; None for what was not measured."""
+
+    device: Label | None = None
+    extract_s_per_1000: Seconds | None = None
+    fit_s: Seconds | None = None
+    score_s: Seconds | None = None
+    probe_s: Seconds | None = None
+    peak_memory_bytes: Count | None = None
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Hardware, versions, the code's revision (with ``+`` when it was changed since) and the command line."""
+
+    python: Label
+    platform: Label
+    cpu: Label
+    cores: Count | None
+    device: Label
+    packages: dict[Label, Label]
+    revision: Label | None
+    command: Prose | None
+
+
+@dataclass(frozen=True)
+class RowsFile:
+    """The file beside a record: how many rows it has, and the hash of its bytes."""
+
+    count: Count
+    sha256: Sha256

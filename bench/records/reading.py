@@ -1,0 +1,107 @@
+"""Reading records, of which none is trusted: whatever is wrong with one is said with its path, and hides no other."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+from bench.errors import BenchError
+from bench.files import TEMPORARY, digest
+from bench.records.check import check
+from bench.records.codec import decode
+from bench.records.invalid import InvalidValueError, objects
+from bench.records.limits import shown
+from bench.records.record import SCHEMA_VERSION, Kind, Record
+
+LARGEST = 16 << 20
+"""Bytes of a record's file; a search of thousands of trials takes a few million."""
+
+
+def read(path: Path) -> Record:
+    """Read one record, of this version or version 1.
+
+    Raises
+    ------
+    BenchError
+        When there is no such file, it is no record or one of a later version, a field holds what it cannot
+        hold, or the content is not what its hash was made of. It names the file, and the field.
+
+    """
+    content = _load(path)
+    kinds = get_args(Kind)
+    if not isinstance(content, dict) or content.get("kind") not in kinds:
+        raise BenchError(f"{path} is not a result record: 'kind' is none of {', '.join(kinds)}.")
+    version = content.get("schema_version")
+    if type(version) is not int or not 1 <= version <= SCHEMA_VERSION:
+        raise BenchError(
+            f"{path} has schema version {shown(version)}; this version of bench reads 1 to {SCHEMA_VERSION}. Read it "
+            f"with the version that wrote it{_written_with(content)}."
+        )
+    try:
+        record = decode(Record, content)
+        _check_hash(record, content)
+        check(record)
+    except InvalidValueError as error:
+        raise BenchError(f"{path}: {error}.") from error
+    return record
+
+
+def read_all(folder: Path) -> Iterator[tuple[Path, Record | BenchError]]:
+    """Yield every record below `folder`, sorted by path; an unreadable one as its error."""
+    if not folder.is_dir():
+        raise BenchError(f"there is no results folder {folder}. Run `bench run` first, or name another folder.")
+    for path in sorted(folder.rglob("*.json")):
+        if path.name.startswith(TEMPORARY):
+            continue
+        try:
+            yield path, read(path)
+        except BenchError as error:
+            yield path, error
+
+
+def _load(path: Path) -> Any:
+    """Return the JSON value of a regular file of bearable size."""
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):  # opening a named pipe would wait forever
+            raise BenchError(f"{path} is not a result record: it is no regular file.")
+        if status.st_size > LARGEST:
+            raise BenchError(f"{path} is not a result record: {status.st_size:,} bytes are more than {LARGEST:,}.")
+        return json.loads(path.read_bytes().decode(), object_pairs_hook=objects)
+    except FileNotFoundError as error:
+        raise BenchError(f"there is no record {path}.") from error
+    except RecursionError as error:
+        raise BenchError(
+            f"{path} is not a result record: lists or objects stand too deep inside one another."
+        ) from error
+    except (OSError, ValueError) as error:  # bytes that are no UTF-8 and text that is no JSON are ValueErrors
+        raise BenchError(f"{path} is not a result record: {error}.") from error
+
+
+def _check_hash(record: Record, content: dict[str, Any]) -> None:
+    """Refuse content that was changed since it was hashed; version 1 has no hash."""
+    if record.schema_version == 1:
+        if strange := {"rows", "content_sha256"} & set(content):
+            raise InvalidValueError("is no field of version 1", min(strange))
+        return
+    if record.content_sha256 is None:
+        raise InvalidValueError("is missing", "content_sha256")
+    if content_sha256(content) != record.content_sha256:
+        raise InvalidValueError("the record was edited or damaged: its content has another hash", "content_sha256")
+
+
+def content_sha256(content: dict[str, Any]) -> str:
+    """Return the hash of a record's JSON values but for the hash itself."""
+    return digest({name: value for name, value in content.items() if name != "content_sha256"})
+
+
+def _written_with(content: dict[str, Any]) -> str:
+    environment = content.get("environment")
+    packages = environment.get("packages") if isinstance(environment, dict) else None
+    if not isinstance(packages, dict):
+        return ""
+    return ": " + ", ".join(f"{shown(name)}: {shown(version)}" for name, version in list(packages.items())[:10])

@@ -1,0 +1,66 @@
+"""Writing records: first the file of rows, then the record that holds its hash; each appears whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import BenchError
+from bench.files import file_sha256, whole, write_text
+from bench.records.check import check
+from bench.records.codec import decode, encode
+from bench.records.invalid import InvalidValueError
+from bench.records.parts import RowsFile
+from bench.records.reading import content_sha256
+from bench.records.record import SCHEMA_VERSION, Record
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def write(record: Record, folder: Path, rows: pl.DataFrame | None = None) -> tuple[Path, Record]:
+    """Write a record below `folder`, and before it the rows that belong to it, if they are given.
+
+    Returns
+    -------
+    tuple
+        Path of the JSON file, and the record as it will be read, with both hashes.
+
+    Raises
+    ------
+    BenchError
+        For a value that a record cannot hold, such as NaN: nothing is written then. When the folder cannot be
+        written.
+
+    """
+    path = folder / record.path
+    try:
+        record = decode(Record, encode(replace(record, schema_version=SCHEMA_VERSION, content_sha256=None)))
+        check(record)
+    except InvalidValueError as error:
+        raise BenchError(f"{path}: {error}; the record is not written.") from error
+    if rows is not None:
+        with whole(rows_path(path, record.kind)) as temporary:
+            rows.write_parquet(temporary)
+            record = replace(record, rows=RowsFile(rows.height, file_sha256(temporary)))
+    record = replace(record, content_sha256=content_sha256(encode(record)))
+    write_text(path, layout(record))
+    return path, record
+
+
+def layout(record: Record) -> str:
+    """Return the text of a record's file."""
+    content: dict[str, Any] = encode(record)
+    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def users_path(record_path: Path) -> Path:
+    """Return the per-user file that belongs to a record's path."""
+    return record_path.with_suffix(".users.parquet")
+
+
+def rows_path(record_path: Path, kind: str) -> Path:
+    """Return the file beside a record: the answers of a probe on every test item, else values of every user."""
+    return record_path.with_suffix(".items.parquet") if kind == "probe" else users_path(record_path)
