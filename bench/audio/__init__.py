@@ -1,4 +1,4 @@
-"""From audio files to windows: catalogue, hashes, decoding, resampling, cutting."""
+"""Read audio files: catalogue, row keys, decoding, resampling, normalisation, windows."""
 
 from bench.audio.windows import TrackReader
 

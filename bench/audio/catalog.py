@@ -1,4 +1,4 @@
-"""Where tracks come from: a folder of audio files, or a list of ids and paths. Both give the same rows."""
+"""The catalogue of tracks, read from a folder of audio files or from a list of ids and paths."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ wav wave bwf rf64 w64 flac ogg oga opus mp3 mp2 mpga aif aiff aifc au snd caf
 m4a m4b mp4 aac wma webm mka alac ape wv mpc tta ac3 3gp amr
 """
 EXTENSIONS = frozenset(f".{name}" for name in _NAMES.split())
-"""What a folder scan takes for audio, in lower case. Whether it can be decoded is found out later."""
+"""Extensions of audio files in a folder, in lower case. The decoder decides whether it can read them."""
 NO_EXTENSION = "(no extension)"
 NOT_UTF8 = "(name is not UTF-8)"
 UNREADABLE = "(folder cannot be read)"
-"""Labels in `Catalog.skipped` beside the extensions."""
+"""Keys of `Catalog.skipped` that are not extensions."""
 
 SCHEMA = {"track_id": pl.String, "path": pl.String, "offset": pl.Float64, "duration": pl.Float64}
 
@@ -29,9 +29,10 @@ SCHEMA = {"track_id": pl.String, "path": pl.String, "offset": pl.Float64, "durat
 class Catalog:
     """The tracks of a collection.
 
-    `rows` holds track_id (str, unique), path (str, absolute), offset and duration (float64, seconds,
-    or null: from the start, to the end), sorted by track_id. `skipped` counts what a folder holds
-    besides audio, by extension. `source` is the folder or list it came from.
+    rows : track_id (str, unique), path (str, absolute), offset and duration (float64, seconds; null: from the
+        start, to the end), sorted by track_id
+    skipped : number of other files in the folder, by extension
+    source : the folder or the list
     """
 
     rows: pl.DataFrame
@@ -40,12 +41,12 @@ class Catalog:
 
 
 def read(path: Path) -> Catalog:
-    """Return the catalogue of a folder or of a list, whichever `path` is.
+    """Return the catalogue of the folder or list `path`.
 
     Raises
     ------
     BenchError
-        When `path` does not exist or holds no tracks; see also `folder` and `listed`.
+        If `path` does not exist or has no tracks; see also `folder` and `listed`.
 
     """
     path = Path(path).expanduser()
@@ -57,17 +58,17 @@ def read(path: Path) -> Catalog:
 
 
 def folder(root: Path) -> Catalog:
-    """Return every audio file below `root`; hidden files and folders are passed over.
+    """Return the audio files in `root` and its subfolders, without hidden files and folders.
 
-    A track's id is its path below `root`, with forward slashes and without extension; files that
-    would share an id keep their extension. Symbolic links to folders are followed, each folder is
-    visited once, and its real place names it when it has one below `root`. A broken link stays in the
-    catalogue, to be listed later as missing.
+    The id of a track is its path relative to `root`, with forward slashes and without extension; if ids would be
+    equal, they include the extension. Symbolic links to folders are followed, and each folder is visited once: under
+    its real path if that is inside `root`, otherwise under the link. A broken link stays in the catalogue; its
+    extraction fails as missing.
 
     Raises
     ------
     BenchError
-        When `root` cannot be read or holds no audio file.
+        If `root` cannot be read or has no audio file.
 
     """
     root = Path(os.path.abspath(Path(root).expanduser()))
@@ -78,8 +79,8 @@ def folder(root: Path) -> Catalog:
     rows = pl.DataFrame({"file": found}, schema={"file": pl.String}).with_columns(
         track_id=pl.col("file").str.replace(r"\.[^./]*$", "")
     )
-    # A kept extension can itself collide ("a.mp3.wav" beside "a.mp3" and "a.wav"), hence the loop;
-    # each turn gives at least one more file its full name, and full names are unique.
+    # An id with its extension can be equal to another id ("a.mp3.wav" without extension, and "a.mp3"), hence the
+    # loop. Each pass gives at least one more file its full name, and full names are unique.
     while (clash := rows["track_id"].is_duplicated()).any():
         rows = rows.with_columns(track_id=pl.when(clash).then(pl.col("file")).otherwise(pl.col("track_id")))
     rows = rows.select(
@@ -92,11 +93,11 @@ def folder(root: Path) -> Catalog:
 
 
 def _walk(root: Path) -> tuple[list[str], Counter[str]]:
-    """Audio files below `root` (relative, forward slashes) and a count of the others."""
+    """Return the audio files in `root` (relative paths, forward slashes), and the numbers of other files."""
     found: list[str] = []
     skipped: Counter[str] = Counter()
     visited: set[tuple[int, int]] = set()
-    # Links wait until all real folders are done, so that a real folder is never named after a link.
+    # Visit links last, so that a folder inside root is named by its real path.
     pending, links = [(str(root), "")], list[tuple[str, str]]()
     while pending or links:
         if not pending:
@@ -133,7 +134,7 @@ def _walk(root: Path) -> tuple[list[str], Counter[str]]:
 
 
 def _is_utf8(name: str) -> bool:
-    """Whether `name` can be written as UTF-8; names of other encodings arrive with lone surrogates."""
+    """Whether `name` can be encoded as UTF-8; Python represents other bytes by lone surrogates."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -149,14 +150,14 @@ def listed(path: Path) -> Catalog:
     """Return the tracks of a CSV, TSV or Parquet file.
 
     Columns: track_id (or id), path, and optionally offset and duration in seconds. Relative paths are
-    taken from the list's own folder, ``~`` is the home folder. A file that does not exist is no error
-    here: it becomes a listed failure when it is heard.
+    relative to the folder of the list; ``~`` is the home folder. A file that does not exist is not an error here:
+    its extraction fails.
 
     Raises
     ------
     BenchError
-        For a missing column, an empty or repeated id, an empty path, or an offset or duration that is
-        no number or negative; rows are counted from 1, the header not among them.
+        If a column is missing, an id is empty or repeated, a path is empty, or an offset or duration is not a
+        number or is negative. Row numbers start at 1 after the header.
 
     """
     path = Path(path).expanduser()
@@ -195,7 +196,7 @@ def listed(path: Path) -> Catalog:
 
 
 def _table(path: Path) -> pl.DataFrame:
-    """Read a list without guessing types: ids such as 007 stay what they are."""
+    """Read a list without type inference, so that ids such as 007 do not change."""
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
             return pl.read_parquet(path)
@@ -209,17 +210,17 @@ def _table(path: Path) -> pl.DataFrame:
 
 
 def _seconds(table: pl.DataFrame, name: str) -> tuple[pl.Expr, pl.Expr]:
-    """Columns `name` (as given, null where nothing was) and `name`_number (float64, or null)."""
+    """Return the columns `name` (text, null if empty) and `name`_number (float64, null if not a number)."""
     if name not in table.columns:
         return pl.lit(None, dtype=pl.String).alias(name), pl.lit(None, dtype=pl.Float64).alias(f"{name}_number")
     given = pl.col(name).cast(pl.String).str.strip_chars()
-    # pandas writes absent numbers as NaN.
+    # pandas writes missing numbers as NaN.
     given = pl.when(given.str.to_lowercase().is_in(["", "nan"])).then(None).otherwise(given)
     return given.alias(name), given.cast(pl.Float64, strict=False).alias(f"{name}_number")
 
 
 def _refuse(path: Path, table: pl.DataFrame, wrong: pl.Expr, complaint: str, column: str) -> None:
-    """Raise for the first row where `wrong` holds, naming it and how many there are."""
+    """Raise `BenchError` if `wrong` is true for a row; the message names the first such row and their number."""
     bad = table.filter(wrong)
     if len(bad):
         more = f" ({len(bad)} such rows)" if len(bad) > 1 else ""
@@ -228,7 +229,7 @@ def _refuse(path: Path, table: pl.DataFrame, wrong: pl.Expr, complaint: str, col
 
 
 def _absolute(table: pl.DataFrame, base: Path) -> pl.Expr:
-    """Return the paths of `table`, with ``~`` expanded and relative ones placed below `base`."""
+    """Return the paths of `table` as absolute paths; relative ones are relative to `base`."""
     home = pl.col("path").str.extract(r"^(~[^/\\]*)", 1)
     users = table.select(home.alias("home"))["home"].drop_nulls().unique().to_list()
     known = {user: os.path.expanduser(user) for user in users}

@@ -1,4 +1,4 @@
-"""Decode a file to mono float32 at a wanted rate, block by block, in memory that does not grow with it."""
+"""Decode a file to mono float32 at a given sample rate, in blocks, with constant memory."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from bench.errors import TrackError
 
 QUALITY = "HQ"
 RESAMPLER = f"soxr-{QUALITY.lower()}"
-"""Names the resampler and its quality in the keys of stored vectors; its version is not part of it."""
+"""The resampler and its quality, as in the keys of stored vectors; the version of soxr is not part of the key."""
 ENOUGH = 0.95
-"""Share of the promised length that must decode."""
+"""Minimum share of the length in the header that must decode."""
 SILENCE = 1e-6
-"""Highest absolute sample (-120 dB of full scale) of what counts as silence."""
+"""Clips whose absolute samples are all below this (-120 dB of full scale) are silent."""
 
 
 @dataclass(frozen=True)
 class Info:
-    """What a file says of itself: rate in Hz, length in seconds (None: it does not say)."""
+    """The header of a file: sample rate in Hz, length in seconds (None if not stated)."""
 
     sample_rate: int
     channels: int
@@ -37,12 +37,12 @@ class Info:
 
 
 def probe(path: str | Path) -> Info:
-    """Read the header of `path`; nothing is decoded.
+    """Read the header of `path` without decoding.
 
     Raises
     ------
     TrackError
-        Missing, empty file, cannot be read, not audio, no decoder.
+        If the file is missing, empty, unreadable or not audio, or there is no decoder.
 
     """
     with closing(open_source(os.fspath(path))) as source:
@@ -58,21 +58,19 @@ def stream(
     duration: float | None = None,
     limit: float | None = None,
 ) -> Iterator[NDArray[np.float32]]:
-    """Yield the sound from `offset` on, `duration` long, as blocks (n,) of mono float32 at `sample_rate`.
+    """Yield the audio from `offset`, of length `duration` (seconds), as blocks (n,) of mono float32 at `sample_rate`.
 
-    Mono is the arithmetic mean of the channels. The part is cut at the file's own rate, at frame
-    round(offset * rate) and round(duration * rate) frames long or up to the file's end, and is then
-    resampled as if zeros lay around it (soxr, quality HQ; not at all when the rates are equal): n
-    frames become floor(n * sample_rate / rate + 1/2) samples. `limit` ends the stream after
-    round(limit * sample_rate) of these samples. Sizes of blocks vary; what they hold does not depend
-    on them.
+    Mono is the arithmetic mean of the channels. The section starts at frame round(offset * rate), in the sample rate
+    of the file, and has round(duration * rate) frames, or ends with the file. Then it is resampled with zeros before
+    and after it (soxr, quality HQ; equal rates are not resampled): n frames become
+    floor(n * sample_rate / rate + 1/2) samples. `limit` ends the stream after round(limit * sample_rate) samples.
+    The sizes of the blocks vary, but the samples do not depend on them.
 
     Raises
     ------
     TrackError
-        While iterating, with a short reason: those of `probe`; offset beyond the end; truncated (less
-        than 95% of the promised part decodes; an Ogg file promises nothing); NaN or infinite samples;
-        and, after the last block, silent.
+        While iterating, with a short reason: those of `probe`; offset beyond the end; truncated (less than 95 % of
+        the section decodes; Ogg headers state no length); NaN or infinite samples; after the last block, silent.
 
     """
     with closing(open_source(os.fspath(path))) as source:
@@ -96,17 +94,17 @@ def stream(
         peak = 0.0
         left = None if limit is None else round(limit * sample_rate)
         for block in resampled(part(), rate, sample_rate):
-            heard = block if left is None else block[:left]
-            if not len(heard):
+            samples = block if left is None else block[:left]
+            if not len(samples):
                 continue
-            # NaN and infinity show in the extremes.
-            high, low = float(heard.max()), float(heard.min())
+            # If a sample is NaN or infinite, so is the maximum or minimum.
+            high, low = float(samples.max()), float(samples.min())
             if not math.isfinite(high - low):
                 raise TrackError("NaN or infinite samples")
             peak = max(peak, high, -low)
-            yield heard
+            yield samples
             if left is not None:
-                left -= len(heard)
+                left -= len(samples)
                 if left == 0:
                     break
         else:
@@ -116,7 +114,7 @@ def stream(
 
 
 def _complete(decoded: int, promised: int | None, start: int, rate: int) -> None:
-    """Raise unless (nearly) all that was promised was decoded."""
+    """Raise `TrackError` if less than the share `ENOUGH` of the promised frames, or nothing, was decoded."""
     if promised and decoded < ENOUGH * promised:
         raise TrackError(f"truncated: {decoded / rate:.1f} of {promised / rate:.1f} seconds decoded")
     if not decoded:
@@ -124,11 +122,11 @@ def _complete(decoded: int, promised: int | None, start: int, rate: int) -> None
 
 
 def mono(block: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Arithmetic mean (n,) of the channels of a block (n, channels)."""
+    """Return the arithmetic mean (n,) of the channels of a block (n, channels)."""
     channels = block.shape[1]
     if channels == 1:
         return np.ascontiguousarray(block[:, 0])
-    # Column by column: NumPy's mean over a short last axis takes several times as long.
+    # Add the columns one by one: this is several times faster than np.mean over a short last axis.
     with np.errstate(over="ignore", invalid="ignore"):
         total = block[:, 0] + block[:, 1]
         for channel in range(2, channels):
@@ -138,7 +136,7 @@ def mono(block: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def resampled(blocks: Iterable[NDArray[np.float32]], rate: int, sample_rate: int) -> Iterator[NDArray[np.float32]]:
-    """Resample mono blocks (n,) from `rate` to `sample_rate` Hz; soxr's result does not depend on the cuts."""
+    """Resample mono blocks (n,) from `rate` to `sample_rate` Hz; the result does not depend on the block sizes."""
     if rate == sample_rate:
         yield from blocks
         return

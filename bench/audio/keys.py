@@ -1,4 +1,4 @@
-"""Keys of what is heard: a piece of a file with known bytes, wherever the file lies."""
+"""Keys of catalogue rows: they depend on the bytes of a file and the section of it, but not on its path."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from bench.errors import TrackError
 
 
 def row_key(sha256: str, offset: float | None, duration: float | None) -> str:
-    """Key of what is heard: sha256 (64 hex digits) of the text ``<sha256 of the file>:<offset>:<duration>``.
+    """Return the sha256 (64 hex digits) of the text ``<sha256 of the file>:<offset>:<duration>``.
 
-    Offset and duration are seconds, spelled as Python spells a float; no offset is ``0.0``, for it is
-    the same sound; no duration (to the end) is the empty text.
+    Offset and duration are seconds, formatted by ``repr(float)``. No offset is ``0.0``, because it is the same
+    audio; no duration (to the end) is an empty string.
     """
     start = repr(float(offset or 0.0) + 0.0)
     length = "" if duration is None else repr(float(duration))
@@ -22,6 +22,6 @@ def row_key(sha256: str, offset: float | None, duration: float | None) -> str:
 
 
 def row_keys(rows: pl.DataFrame, hashes: Sequence[str | TrackError]) -> list[str | TrackError]:
-    """Return `row_key` for catalogue rows (N, with offset and duration); failures pass through."""
+    """Return `row_key` for N catalogue rows with offset and duration; errors in `hashes` are returned unchanged."""
     parts = zip(hashes, rows["offset"].to_list(), rows["duration"].to_list(), strict=True)
     return [row_key(known, *place) if isinstance(known, str) else known for known, *place in parts]

@@ -1,4 +1,4 @@
-"""Level of a clip: its mean, spread and peak, and the two ways extractors want it evened out."""
+"""Normalise the level of a clip by its mean and variance, or by its peak."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FLOOR = 1e-7
 
 
 class Statistics(NamedTuple):
-    """Of all samples of a clip: mean, standard deviation (population), highest absolute value."""
+    """Mean, population standard deviation and maximum absolute value of the samples of a clip."""
 
     mean: float
     std: float
@@ -24,8 +24,8 @@ class Statistics(NamedTuple):
 def statistics(blocks: Iterable[NDArray[np.float32]]) -> Statistics:
     """Return the statistics of a clip given as blocks (n,), accumulated in float64.
 
-    Blocks are merged by their means and squared deviations (Chan, Golub and LeVeque, 1979), which does
-    not lose digits when the mean is large beside the spread. Of no samples at all everything is 0.
+    Means and squared deviations of the blocks are merged as in Chan, Golub and LeVeque (1979), which is accurate
+    even if the mean is large compared with the deviation. Without samples, all statistics are 0.
     """
     count, mean, squares, peak = 0, 0.0, 0.0, 0.0
     for block in blocks:
@@ -33,20 +33,20 @@ def statistics(blocks: Iterable[NDArray[np.float32]]) -> Statistics:
         if not n:
             continue
         wide = block.astype(np.float64)
-        middle = float(wide.mean())
-        wide -= middle
-        apart = middle - mean
-        squares += float(wide @ wide) + apart * apart * count * n / (count + n)
-        mean += apart * n / (count + n)
+        block_mean = float(wide.mean())
+        wide -= block_mean
+        difference = block_mean - mean
+        squares += float(wide @ wide) + difference * difference * count * n / (count + n)
+        mean += difference * n / (count + n)
         count += n
         peak = max(peak, float(block.max()), -float(block.min()))
     return Statistics(mean, (squares / count) ** 0.5 if count else 0.0, peak)
 
 
 def normalized(blocks: Iterable[NDArray[np.float32]], kind: Kind, known: Statistics) -> Iterator[NDArray[np.float32]]:
-    """Yield the blocks (n,) at their new level.
+    """Yield the normalised blocks (n,).
 
-    ``zscore``: (x - mean) / sqrt(variance + 1e-7). ``peak``: x / peak. ``none``: as they are.
+    ``zscore``: (x - mean) / sqrt(variance + 1e-7). ``peak``: x / peak. ``none``: unchanged.
     """
     if kind == "none" or (kind == "peak" and known.peak == 0):
         yield from blocks
@@ -54,5 +54,5 @@ def normalized(blocks: Iterable[NDArray[np.float32]], kind: Kind, known: Statist
     shift = known.mean if kind == "zscore" else 0.0
     scale = 1 / (known.std**2 + FLOOR) ** 0.5 if kind == "zscore" else 1 / known.peak
     for block in blocks:
-        # In float64, so that a large mean costs no digits.
+        # In float64, for accuracy if the mean is large.
         yield ((block.astype(np.float64) - shift) * scale).astype(np.float32)

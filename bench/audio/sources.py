@@ -1,7 +1,7 @@
-"""Files as blocks of samples at their own rate and channel count, whichever library reads them.
+"""Read audio files in blocks of frames, at the sample rate and channel count of the file.
 
-libsndfile (through soundfile) reads WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF, AU, W64 and CAF; the
-optional torchcodec reads what FFmpeg knows (AAC, ALAC, WMA). The content decides, not the name.
+libsndfile (through soundfile) reads WAV, FLAC, Ogg Vorbis, Opus, MP3, AIFF, AU, W64 and CAF. The optional torchcodec
+reads the formats of FFmpeg (AAC, ALAC, WMA). libsndfile tries every file first, whatever its extension.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from bench.errors import TrackError
 from bench.files import present, unreadable
 
 BLOCK = 1 << 15
-"""Frames read at a time. What is lost before a damaged spot depends on it, so it is fixed."""
+"""Frames per read. It is fixed, because it affects how many frames before a damaged place are lost."""
 PREROLL = 1 << 20
-"""Frames decoded and thrown away before an offset into MP3 or Ogg. Right after a seek MP3 lacks its bit
-reservoir (at most 511 bytes), and Vorbis counts wrongly in the last Ogg page, which holds at most 255
-packets of 4096 new samples: this many frames pass both."""
+"""Frames that are decoded and dropped before an offset in MP3 or Ogg. After a seek, an MP3 decoder lacks the bit
+reservoir (at most 511 bytes), and positions in the last Ogg page of Vorbis (at most 255 packets of 4096 new samples)
+are wrong; this number of frames is enough for both."""
 DENSEST = 8192
-"""Frames that one byte of a file can hold at most (FLAC silence: 4681); a decoder that gives more is lost."""
+"""Maximum frames per byte of a file (FLAC silence: 4681); if a decoder gives more, the file is damaged."""
 RATES = range(1_000, 1_000_001)
 
 
 class Source(Protocol):
-    """An open file: rate in Hz; `frames` is the length it promises, None when it promises nothing."""
+    """An open file: `rate` in Hz; `frames` is the length in the header, None if not stated."""
 
     rate: int
     channels: int
@@ -40,7 +40,7 @@ class Source(Protocol):
     decoder: str
 
     def blocks(self, start: int, count: int | None) -> Iterator[NDArray[np.float32]]:
-        """Yield frames ``start : start + count`` in blocks (n, channels); fewer when the file ends early."""
+        """Yield frames ``start : start + count`` in blocks (n, channels); fewer if the file ends early."""
         ...
 
     def close(self) -> None:
@@ -49,19 +49,19 @@ class Source(Protocol):
 
 
 def open_source(path: str) -> Source:
-    """Open `path` with the library that can read it.
+    """Open `path` with a library that can read it.
 
     Raises
     ------
     TrackError
-        With a short reason: missing, empty file, cannot be read, not audio, no decoder.
+        If the file is missing, empty, unreadable or not audio, or there is no decoder.
 
     """
     size = present(path).st_size
     try:
         source: Source = _Sndfile(path, size)
     except (soundfile.LibsndfileError, TypeError, ValueError, OSError) as error:
-        name = _foreign(path)
+        name = _ffmpeg_format(path)
         if name is None:
             raise TrackError(f"not audio: {_said(error)}") from error
         source = _Torchcodec(path, name)
@@ -72,7 +72,7 @@ def open_source(path: str) -> Source:
 
 
 def _said(error: Exception) -> str:
-    """Return the first line of a library's complaint; for a file that fits no format libsndfile's misleads."""
+    """Return the first line of a library's error; replace the misleading one of libsndfile for unknown formats."""
     if isinstance(error, TypeError) or getattr(error, "code", None) == 7:
         return "format not recognised"
     text = getattr(error, "error_string", None) or str(error).partition("\n")[0]
@@ -80,10 +80,10 @@ def _said(error: Exception) -> str:
 
 
 class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
-    """A sound file that is read front to back.
+    """A sound file that is read sequentially.
 
-    soundfile seeks after every read of a seekable file. In MP3 and Ogg Vorbis that seek is not exact,
-    so what a block holds would depend on the size of the blocks before it.
+    soundfile seeks after each read of a seekable file. In MP3 and Ogg Vorbis these seeks are not exact, so the
+    samples would depend on the block sizes.
     """
 
     def seekable(self) -> bool:
@@ -91,15 +91,15 @@ class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
 
 
 class _Endless(io.RawIOBase):
-    """A file that hides its end.
+    """A file that reports a much larger size than it has.
 
-    An MP3 without a Xing header does not say how long it is; libsndfile estimates its length from
-    the size of the file and the bit rate of the first frame, and never reads beyond the estimate. Of
-    a variable-rate file half can be lost so. Told an enormous size it reads until the data ends.
+    An MP3 without a Xing header does not state its length. libsndfile estimates it from the size of the file and the
+    bit rate of the first frame, and stops there, which can lose half of a file with variable bit rate. With a very
+    large size, libsndfile reads until the data ends.
     """
 
     FAR = 1 << 40
-    """Bytes added to the size; even at the highest bit rate half as many samples (months of audio)."""
+    """Bytes added to the size: months of audio, even at the highest bit rate."""
 
     def __init__(self, path: str) -> None:
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115
@@ -136,20 +136,20 @@ class _Sndfile:
             self._file.close()
             self._endless = _Endless(path)
             self._file = _Sequential(self._endless)
-            # A Xing header still says how long the file is; without one the estimate is absurd.
+            # With a Xing header, the length is still right; without one, the estimate is far too large.
             self.frames = self._file.frames if self._file.frames < _Endless.FAR // 4 else None
         self.rate = int(self._file.samplerate)
         self.channels = int(self._file.channels)
 
     def _promised(self) -> int:
-        """Frames that the header promises; libsndfile itself cuts WAV, AIFF and AU to what is there."""
+        """Return the frames stated in the header; libsndfile reports those present in a truncated WAV, AIFF or AU."""
         frames = int(self._file.frames)
         cut = re.search(r"^ *(?:data|SSND|Data Size|riff) *: (\d+) \(should be (\d+)\)", self._file.extra_info, re.M)
         if cut:
-            said, there = int(cut[1]), int(cut[2])
-            # Sizes near 2 or 4 GiB are what a program writes that cannot know the length beforehand.
-            if there < said < 0x7FFF0000:
-                frames = frames * said // max(there, 1)
+            stated, present_bytes = int(cut[1]), int(cut[2])
+            # A program that does not know the length in advance writes a size near 2 or 4 GiB.
+            if present_bytes < stated < 0x7FFF0000:
+                frames = frames * stated // max(present_bytes, 1)
         return frames
 
     def blocks(self, start: int, count: int | None) -> Iterator[NDArray[np.float32]]:
@@ -169,9 +169,9 @@ class _Sndfile:
                 if dropped < len(block):
                     yield block[dropped:]
         except soundfile.LibsndfileError:
-            return  # what was decoded so far stands; the caller compares it with the promise
+            return  # damaged: the caller compares the decoded length with the header
         if count is None or count > self._most:
-            raise TrackError("damaged: it decodes to more than a file of its size can hold")
+            raise TrackError("damaged: it decodes to more frames than a file of its size can hold")
 
     def close(self) -> None:
         self._file.close()
@@ -182,8 +182,8 @@ class _Sndfile:
 class _Torchcodec:
     decoder = "torchcodec"
     STEP = 4_423_680
-    """Frames asked for at a time. torchcodec starts over when asked for a moment that it has passed, even
-    within one packet; this is a multiple of the usual packets (960, 1024, 1152, 1536, 2048, 4608)."""
+    """Frames per request: a multiple of the usual packet sizes (960, 1024, 1152, 1536, 2048, 4608), because torchcodec
+    decodes from the start again if a request begins inside a packet that it has already decoded."""
 
     def __init__(self, path: str, name: str) -> None:
         try:
@@ -214,7 +214,7 @@ class _Torchcodec:
                     self._begin + first / self.rate, self._begin + last / self.rate
                 )
             except (RuntimeError, ValueError):
-                return  # past the end, or damaged: the caller compares with the promise
+                return  # past the end, or damaged: the caller compares the length with the header
             block: NDArray[np.float32] = samples.data.numpy().T
             if not len(block):
                 return
@@ -239,8 +239,8 @@ _MAGIC = (
 )
 
 
-def _foreign(path: str) -> str | None:
-    """Name the format of a file that libsndfile does not know but FFmpeg might; None: no sign of audio."""
+def _ffmpeg_format(path: str) -> str | None:
+    """Return the probable format of a file that only FFmpeg can read, or None if it does not look like audio."""
     try:
         with open(path, "rb") as file:
             head = file.read(64)

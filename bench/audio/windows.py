@@ -1,4 +1,4 @@
-"""Cut a stream of samples into the windows an extractor declares: the rules of `bench.protocols.Window`."""
+"""Cut a stream of samples into the windows of an extractor, as described in `bench.protocols.Window`."""
 
 from __future__ import annotations
 
@@ -16,73 +16,70 @@ from bench.errors import TrackError
 from bench.protocols import Clip, Window
 
 Samples = NDArray[np.float32]
-WHOLE = Clip()
-KEPT_SECONDS = 600.0
-"""Clips up to this length stay in memory between the pass that measures their level and the one that
-cuts them; longer ones are decoded twice."""
+FULL_TRACK = Clip()
+BUFFERED_SECONDS = 600.0
+"""Clips up to this length are decoded once and stay in memory for normalisation; longer ones are decoded twice."""
 
 
 def windows(blocks: Iterable[Samples], window: Window, clip: Clip, rate: int) -> Iterator[Samples]:
     """Yield the windows of a track given as blocks (n,) of mono float32 at `rate`.
 
-    Each is a new array (left + length + right,) in which zeros stand only beyond the ends of the
-    clip; a kept tail has a shorter core. Memory holds one window and one block, or the whole clip
-    when the window has no length.
+    Each window is a new array (left + length + right,); samples before the start and after the end of the clip are
+    zeros. Only one window and one block are in memory, or the complete clip if the window has no length.
 
-    What is left after the last full window: the samples from the next start on, provided that some of
-    them lie in no window yet. ``keep`` yields them as one shorter window when there are at least
-    `shortest_tail` (default: `shortest`, and at least 1). With ``shortest_tail=0`` a start exactly at
-    the end counts too: a centred spectrogram has a frame there. ``overlap`` yields a full window that
-    ends at the end, whenever `shortest_tail` (default 1) samples or more are in no window. A clip
-    shorter than one window is one window, whatever `tail` says.
+    The tail is the samples from the start of the next window, if some of them are not in a window yet.
+    ``tail="keep"`` yields them as one shorter window if there are at least `shortest_tail` (default: `shortest`, and
+    at least 1). With ``shortest_tail=0``, a start exactly at the end also gives a window, because a centred
+    spectrogram has a frame there. ``tail="overlap"`` yields a full window that ends with the clip if at least
+    `shortest_tail` (default 1) samples are not in a window. A clip shorter than one window always gives one window.
 
     Raises
     ------
     TrackError
-        When the clip, padded if the policy says so, has fewer samples than `window.shortest`.
+        If the clip, including its padding, has fewer samples than `window.shortest`.
 
     """
     blocks = clipped(blocks, clip, rate)
     left, right = window.left, window.right
     if window.length is None:
-        whole = np.concatenate([_zeros(left), *blocks, _zeros(right)])
-        _long_enough(len(whole) - left - right, window, rate)
-        yield whole
+        samples = np.concatenate([_zeros(left), *blocks, _zeros(right)])
+        _long_enough(len(samples) - left - right, window, rate)
+        yield samples
         return
     length, hop = window.length, window.hop
-    held = _Held(left)
+    buffer = _Buffer(left)
     start = total = 0
     for block in blocks:
-        held.append(block)
+        buffer.append(block)
         total += len(block)
         while start + length + right <= total:
-            yield held.take(start - left, start + length + right)
+            yield buffer.take(start - left, start + length + right)
             start += hop
         needed = min(start, total - length) if window.tail == "overlap" else start
-        held.forget(needed - left)
+        buffer.drop(needed - left)
     _long_enough(total, window, rate)
-    held.append(_zeros(right))
+    buffer.append(_zeros(right))
     while start + length <= total:
-        yield held.take(start - left, start + length + right)
+        yield buffer.take(start - left, start + length + right)
         start += hop
     if start == 0:
-        yield held.take(-left, total + right)
+        yield buffer.take(-left, total + right)
         return
     covered = start - hop + length
     least = window.shortest_tail
     if window.tail == "overlap" and total - max(start, covered) >= max(1, least or 1):
-        yield held.take(total - length - left, total + right)
+        yield buffer.take(total - length - left, total + right)
     if window.tail == "keep":
         rest = total - start
         least = max(window.shortest, 1) if least is None else least
         if rest >= least and (total > covered or rest == 0) and rest + left + right > 0:
-            yield held.take(start - left, total + right)
+            yield buffer.take(start - left, total + right)
 
 
 def clipped(blocks: Iterable[Samples], clip: Clip, rate: int) -> Iterator[Samples]:
-    """Yield the first round(clip.seconds * rate) samples, filled up with zeros if the clip is to be padded.
+    """Yield the first round(clip.seconds * rate) samples, followed by zeros if `clip.pad` and the track is shorter.
 
-    One block more than needed is asked for, so that a stream which ends there can end properly.
+    One more block than needed is requested, so that a stream that ends there can check its end.
     """
     if clip.seconds is None:
         yield from blocks
@@ -114,8 +111,8 @@ def _long_enough(samples: int, window: Window, rate: int) -> None:
         )
 
 
-class _Held:
-    """The blocks that windows still need, by position; zeros lie before position 0."""
+class _Buffer:
+    """The blocks that later windows need, with their positions; the samples before position 0 are zeros."""
 
     def __init__(self, left: int) -> None:
         self._blocks: deque[tuple[int, Samples]] = deque([(-left, _zeros(left))])
@@ -135,29 +132,29 @@ class _Held:
                 parts.append(block[max(start - first, 0) : stop - first])
         return np.concatenate(parts) if parts else _zeros(0)
 
-    def forget(self, before: int) -> None:
-        """Drop the blocks that end at or before a position."""
+    def drop(self, before: int) -> None:
+        """Remove the blocks that end at or before a position."""
         while self._blocks and self._blocks[0][0] + len(self._blocks[0][1]) <= before:
             self._blocks.popleft()
 
 
 @dataclass(kw_only=True)
 class TrackReader:
-    """The windows of one track; after the last one, how much was heard.
+    """Read the windows of one track.
 
-    The keyword arguments `sample_rate`, `window`, `clip` and `normalize` are those of an extractor;
-    `offset` and `duration` (seconds) those of a catalogue row.
+    `sample_rate`, `window`, `clip` and `normalize` are the attributes of an extractor; `offset` and `duration`
+    (seconds) are those of a catalogue row.
     """
 
     path: str | Path = field(kw_only=False)
     sample_rate: int
     window: Window
-    clip: Clip = WHOLE
+    clip: Clip = FULL_TRACK
     normalize: Kind = "none"
     offset: float | None = None
     duration: float | None = None
     seconds: float = field(default=0.0, init=False)
-    """Length of real audio in the windows so far (padding not counted)."""
+    """Length of the audio read so far, without padding."""
     short: bool = field(default=False, init=False)
     """Whether the clip is shorter than one full window."""
 
@@ -165,13 +162,13 @@ class TrackReader:
         return self.windows()
 
     def windows(self) -> Iterator[Samples]:
-        """Yield windows (left + length + right,), at the extractor's rate and level.
+        """Yield windows (left + length + right,), resampled and normalised.
 
         Raises
         ------
         TrackError
-            While iterating, with a short reason: those of `bench.audio.decode.stream`, and too short.
-            Damage or silence may be known only after the last window.
+            While iterating, with a short reason: those of `bench.audio.decode.stream`, or too short.
+            Some errors, such as silence, are raised only after the last window.
 
         """
         self.seconds, self.short = 0.0, False
@@ -193,26 +190,26 @@ class TrackReader:
         )
 
     def _counted(self, blocks: Iterable[Samples]) -> Iterator[Samples]:
-        heard = 0
+        count = 0
         for block in blocks:
-            heard += len(block)
-            self.seconds = heard / self.sample_rate
+            count += len(block)
+            self.seconds = count / self.sample_rate
             yield block
 
     def _normalized(self) -> Iterator[Samples]:
-        """Measure the whole clip, then give it again at its new level."""
-        kept: list[Samples] = []
-        room = round(KEPT_SECONDS * self.sample_rate)
+        """Measure the complete clip, then normalise its blocks, from memory if it is short enough."""
+        buffer: list[Samples] = []
+        capacity = round(BUFFERED_SECONDS * self.sample_rate)
 
-        def keeping() -> Iterator[Samples]:
-            nonlocal room
+        def buffering() -> Iterator[Samples]:
+            nonlocal capacity
             for block in self._stream():
-                room -= len(block)
-                if room >= 0:
-                    kept.append(block)
+                capacity -= len(block)
+                if capacity >= 0:
+                    buffer.append(block)
                 else:
-                    kept.clear()
+                    buffer.clear()
                 yield block
 
-        known = statistics(keeping())
-        return normalized(kept if room >= 0 else self._stream(), self.normalize, known)
+        measured = statistics(buffering())
+        return normalized(buffer if capacity >= 0 else self._stream(), self.normalize, measured)

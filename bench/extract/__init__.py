@@ -1,4 +1,4 @@
-"""The loop that fills the store: decoding in threads, windows of one exact length in a batch."""
+"""Compute vectors and write them to the store: decoding in threads, batches of windows of equal length."""
 
 from bench.extract.loop import Extraction, Outcome
 from bench.extract.ready import make_ready

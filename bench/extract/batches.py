@@ -1,4 +1,4 @@
-"""Batches of windows of one exact length, so that nothing is ever padded; smaller ones when memory ends."""
+"""Batches of windows of equal length, which need no padding; the batch size is reduced if memory runs out."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from bench.errors import BenchError
 from bench.extract.pooling import Pool, Sums, sums
 from bench.protocols import Extractor
 
-DOUBTS = 8
-"""Tracks that the model fails on before it took any window, until the plugin is held to be broken."""
+MAX_FIRST_FAILURES = 8
+"""If the model fails on this many tracks before it accepts a window, the plugin is treated as broken."""
 
 
 @dataclass
 class Track:
-    """A track on its way through the model."""
+    """The progress of one track.
+
+    pending : windows that are queued, or failed without a decision yet
+    seconds, short : length of the audio, and whether it is shorter than one window, once the track has `ended`
+    gone : the file has disappeared
+    """
 
     row: str
     pool: Pool = field(default_factory=Pool)
@@ -31,12 +36,12 @@ class Track:
 
 
 class Batcher:
-    """Collects windows by length and runs them.
+    """Group windows by length into batches, and run the batches.
 
     Parameters
     ----------
-    size : windows in a batch; halved for good when memory runs out
-    proven : the model has worked before: a window it fails on is that track's fault
+    size : windows per batch; permanently halved each time memory runs out
+    proven : the model is known to work, so a failure is treated as a fault of the track
 
     """
 
@@ -47,11 +52,11 @@ class Batcher:
         self._buckets: dict[int, list[tuple[Track, NDArray[np.float32]]]] = {}
         self._waiting = 0
         self._proven = proven
-        self._doubtful: list[tuple[Track, str]] = []
-        self._doubt: Exception | None = None
+        self._undecided: list[tuple[Track, str]] = []
+        self._first_error: Exception | None = None
 
     def add(self, track: Track, wave: NDArray[np.float32]) -> list[Track]:
-        """Queue one window; return the tracks whose windows were run because of it."""
+        """Queue one window; if this runs a batch, return its tracks."""
         bucket = self._buckets.setdefault(len(wave), [])
         bucket.append((track, wave))
         track.pending += 1
@@ -59,23 +64,23 @@ class Batcher:
         if len(bucket) >= self.size:
             return self._run(len(wave))
         if self._waiting >= 4 * self.size:
-            # Many odd lengths (tails): run the fullest bucket rather than hoard audio.
+            # Many different lengths (tails): run the largest bucket, to limit the audio in memory.
             return self._run(max(self._buckets, key=lambda n: len(self._buckets[n])))
         return []
 
     def flush(self) -> list[Track]:
-        """Run everything that waits.
+        """Run all queued windows; return their tracks.
 
         Raises
         ------
         BenchError
-            When the model failed on every window there was: a broken plugin, not broken tracks.
+            If the model has failed on every window, because then the plugin is broken.
 
         """
-        touched = [track for length in list(self._buckets) for track in self._run(length)]
-        if self._doubtful:
+        tracks = [track for length in list(self._buckets) for track in self._run(length)]
+        if self._undecided:
             raise self._broken()
-        return touched
+        return tracks
 
     def _run(self, length: int) -> list[Track]:
         windows = self._buckets.pop(length)
@@ -84,38 +89,38 @@ class Batcher:
         while at < len(windows):
             part = windows[at : at + self.size]
             batch = self._attempt(part)
-            if batch is None:  # memory ran out and the size was halved: the same windows again
+            if batch is None:  # memory ran out and the size was halved: try the same windows again
                 continue
             for row, (track, _) in enumerate(part):
                 track.pending -= 1
                 if batch and track.error is None:
                     track.pool.add(batch, row)
             at += len(part)
-        return [track for track, _ in windows] + self._cleared()
+        return [track for track, _ in windows] + self._decide_failures()
 
-    def _cleared(self) -> list[Track]:
-        """Once a window has passed, the fault of those that did not is their own: their tracks fail."""
+    def _decide_failures(self) -> list[Track]:
+        """If the model has accepted a window, let the tracks of undecided failures fail, and return them."""
         if not self._proven:
-            if len({id(track) for track, _ in self._doubtful}) >= DOUBTS:
+            if len({id(track) for track, _ in self._undecided}) >= MAX_FIRST_FAILURES:
                 raise self._broken()
             return []
-        doubtful, self._doubtful, self._doubt = self._doubtful, [], None
-        for track, reason in doubtful:
+        failures, self._undecided, self._first_error = self._undecided, [], None
+        for track, reason in failures:
             track.pending -= 1
             track.error = reason
-        return [track for track, _ in doubtful]
+        return [track for track, _ in failures]
 
     def _broken(self) -> BenchError:
-        name, error = self.extractor.name, self._doubt
+        name, error = self.extractor.name, self._first_error
         broken = BenchError(
-            f"{name} failed on every window so far ({len(self._doubtful)}): {type(error).__name__}: {error}. "
+            f"{name} failed on every window so far ({len(self._undecided)}): {type(error).__name__}: {error}. "
             f"Try `bench check {name}`."
         )
         broken.__cause__ = error
         return broken
 
     def _attempt(self, part: list[tuple[Track, NDArray[np.float32]]]) -> Sums | None:
-        """Run a part; None asks for a retry at a smaller size, an empty result means it failed."""
+        """Run some windows; return None to retry with a smaller size, or an empty dict if the windows failed."""
         import torch
 
         try:
@@ -133,35 +138,35 @@ class Batcher:
                 torch.cuda.empty_cache()
             if self.size > 1:
                 self.size = max(1, min(self.size, len(part)) // 2)
-                self.log(f"memory ran out: going on with batches of {self.size}")
+                self.log(f"memory ran out: continuing with batches of {self.size}")
                 return None
-            part[0][0].error = "out of memory even alone"
+            part[0][0].error = "out of memory with a batch of one window"
             return {}
         except Exception as error:
             return self._one_by_one(part, error)
 
     def _one_by_one(self, part: list[tuple[Track, NDArray[np.float32]]], error: Exception) -> Sums:
-        """Find the windows a model cannot take."""
+        """Run the windows one by one, to find those on which the model fails."""
         if len(part) == 1:
             track, reason = part[0][0], f"the model failed: {type(error).__name__}: {error}"
             if self._proven:
                 track.error = reason
-            else:  # the track's fault or the plugin's? the next windows tell
+            else:  # the later windows show whether the track or the plugin is at fault
                 track.pending += 1
-                self._doubtful.append((track, reason))
-                self._doubt = self._doubt or error
+                self._undecided.append((track, reason))
+                self._first_error = self._first_error or error
             return {}
         for track, wave in part:
-            alone = None
-            while alone is None:  # memory may run out here, too
-                alone = self._attempt([(track, wave)])
-            if alone and track.error is None:
-                track.pool.add(alone, 0)
+            batch = None
+            while batch is None:  # memory may run out here, too
+                batch = self._attempt([(track, wave)])
+            if batch and track.error is None:
+                track.pool.add(batch, 0)
         return {}
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory ran out, on a GPU or on the CPU."""
+    """Whether an exception means that memory ran out, on a GPU or on the CPU."""
     import torch
 
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):

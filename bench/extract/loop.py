@@ -1,4 +1,4 @@
-"""Filling a set: read ahead, batch, average, and write shards often enough to lose little."""
+"""The extraction loop: read ahead, run batches, average over time, and write shards regularly."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from bench.store import Failure, Vector
 
 SHARD_TRACKS = 256
 SHARD_SECONDS = 30.0
-"""A shard is written after this many tracks or seconds: what a killed run can lose."""
+"""A shard is written after this many tracks or seconds; an interrupted run can lose this much work."""
 
 
 @dataclass
 class Outcome:
-    """What a run of the loop did."""
+    """The result of an extraction: tracks done and failed, wall-clock seconds, seconds of audio."""
 
     done: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
@@ -38,16 +38,16 @@ class Outcome:
 
 @dataclass
 class Extraction:
-    """One worker's work: call it with sources, it fills the extractor's set and returns the outcome.
+    """The work of one process: call it with sources to compute their vectors and store them in the extractor's set.
 
-    It can be pickled at any time, so that an engine may send it to another process or machine; a loaded model
-    stays behind. See `bench.protocols.Work`.
+    It can be pickled at any time, without a loaded model, so an engine can send it to another process or machine. See
+    `bench.protocols.Work`.
 
     Parameters
     ----------
-    batch : windows in a batch
-    workers : decoding threads; None: one a core
-    proven : the model is known to work, so that a window it fails on is that track's fault
+    batch : windows per batch
+    workers : decoding threads; None: one per core
+    proven : the model is known to work, so a failure is treated as a fault of the track
     progress : called with (tracks done, tracks failed) after each track
 
     """
@@ -65,19 +65,19 @@ class Extraction:
     """The extractor without its model, once `extractor` has one."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave behind what belongs to this process."""
+        """Return the state without the parts that belong to this process, such as the model."""
         made = self._made or self.extractor
         return {**self.__dict__, "extractor": made, "progress": None, "log": _to_stderr, "_made": None}
 
     def load(self) -> None:
-        """Bring the model to the device, once; the extractor that was given stays without one."""
+        """Load the model on the device, once, into a copy of the given extractor."""
         if self._made is None:
             loaded = copy.copy(self.extractor)
             loaded.load(self.device, self.dtype)
             self._made, self.extractor = self.extractor, loaded
 
     def unload(self) -> None:
-        """Let the model go, and the memory of its device."""
+        """Free the model and the memory of its device."""
         if self._made is not None:
             import torch
 
@@ -86,21 +86,21 @@ class Extraction:
                 torch.cuda.empty_cache()
 
     def __call__(self, sources: Sequence[Source]) -> Outcome:
-        """Compute `sources` (tracks not yet in the set) and store them.
+        """Compute and store the vectors of `sources`, which are tracks that are not in the set yet.
 
-        On any exception, Ctrl-C included, what was finished is written before it goes on up.
+        On any exception, including Ctrl-C, the finished tracks are written before the exception is raised again.
         """
         self.load()
-        filled = open_set(self.cache, self.extractor)
-        shard = _Shard(filled.append, self.device)
+        vector_set = open_set(self.cache, self.extractor)
+        shard = _Shard(vector_set.append, self.device)
         outcome = Outcome()
-        proven = self.proven or filled.begun
+        proven = self.proven or vector_set.has_vectors
         batcher = Batcher(self.extractor, self.device, self.batch, self.log, proven=proven)
         tracks = [Track(source.row) for source in sources]
         started = time.monotonic()
 
-        def settle(touched: Sequence[Track]) -> None:
-            for track in touched:
+        def finish(changed: Sequence[Track]) -> None:
+            for track in changed:
                 if track.ended and not track.pending and track.row:
                     self._finish(track, shard, outcome)
 
@@ -111,24 +111,24 @@ class Extraction:
                     track.ended, track.seconds, track.short = True, event.seconds, event.short
                     track.gone = event.gone
                     track.error = track.error or event.error
-                    settle([track])
+                    finish([track])
                 else:
-                    settle(batcher.add(track, event))
+                    finish(batcher.add(track, event))
                 shard.write_if_due()
-            settle(batcher.flush())
+            finish(batcher.flush())
         finally:
             shard.write()
             outcome.seconds = time.monotonic() - started
         return outcome
 
     def _finish(self, track: Track, shard: _Shard, outcome: Outcome) -> None:
-        """Turn a track whose windows are all in into a row, or a failure."""
+        """Add the row, or the failure, of a track whose windows have all been run."""
         try:
             if track.error:
                 raise TrackError(track.error)
             vectors = track.pool.vectors()
             if not vectors:
-                raise TrackError("no window fits: every one was dropped as a tail")
+                raise TrackError("no window: the clip has only a tail, which is dropped")
             most = float(np.finfo(self.extractor.stored).max)
             for name, vector in vectors.items():
                 if (largest := float(np.abs(vector).max())) > most:
@@ -137,17 +137,17 @@ class Extraction:
             outcome.done += 1
             outcome.audio_seconds += track.seconds
         except TrackError as error:
-            if not track.gone:  # a later run may find the file again
+            if not track.gone:  # do not store it: a later run may find the file again
                 shard.failures.append(Failure(track.row, str(error)))
             outcome.failed.append((track.row, str(error)))
-        track.row = ""  # settled: its pool may go
+        track.row = ""  # finished; free the memory of its pool
         track.pool = type(track.pool)()
         if self.progress:
             self.progress(outcome.done, len(outcome.failed))
 
 
 class _Shard:
-    """Finished rows on their way to disk."""
+    """Finished rows that are not written yet."""
 
     def __init__(self, append: Callable[..., None], device: str):
         self.vectors: list[Vector] = []
@@ -155,13 +155,13 @@ class _Shard:
         self._append, self._device, self._since = append, device, time.monotonic()
 
     def write_if_due(self) -> None:
-        """Write when enough has come together."""
+        """Write if there are enough rows, or the oldest have waited long enough."""
         waiting = len(self.vectors) + len(self.failures)
         if waiting >= SHARD_TRACKS or (waiting and time.monotonic() - self._since > SHARD_SECONDS):
             self.write()
 
     def write(self) -> None:
-        """Write what is there."""
+        """Write the rows, if any."""
         spent = time.monotonic() - self._since
         if self.vectors or self.failures:
             tracks = len(self.vectors) + len(self.failures)

@@ -1,7 +1,7 @@
-"""Averaging over time: the one place where frames become a track's vector.
+"""Average frames over time into the vector of a track.
 
-Sum of frames / number of frames over all windows of the track, accumulated in float64 (so that two
-windows of unlike length weigh by their frames), and for ``mean_cov`` also the frames' covariance.
+The mean is taken over the frames of all windows of a track, in float64, so a window counts by its number of frames.
+``mean_cov`` also computes the covariance of the frames.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ Sums = dict[str, tuple[int, NDArray[np.float64], NDArray[np.float64] | None]]
 
 
 def sums(extractor: Extractor, waves: torch.Tensor) -> Sums:
-    """Run one batch (B, T) and reduce every layer over its frames.
+    """Run one batch of windows (B, T), and sum the frames of every layer.
 
     Raises
     ------
     BenchError
-        When a layer is unknown, missing, or not (B, F, D) with the declared D: a plugin that averaged
-        over features instead of frames, or transposed them, is caught here.
+        If a layer is unknown, missing, or not (B, F, D) with the declared D, for example because the plugin
+        transposes the frames or averages over features.
 
     """
     import torch
@@ -40,8 +40,8 @@ def sums(extractor: Extractor, waves: torch.Tensor) -> Sums:
             raise BenchError(f"{extractor.name} gave a layer {name!r} that it does not declare.")
         if frames.ndim != 3 or frames.shape[0] != waves.shape[0] or frames.shape[2] != width or not frames.shape[1]:
             raise BenchError(
-                f"{extractor.name}: layer {name!r} has shape {tuple(frames.shape)}; declared are frames "
-                f"(batch {waves.shape[0]}, time, {width}). Average over time is the harness's work."
+                f"{extractor.name}: layer {name!r} has shape {tuple(frames.shape)}; expected frames "
+                f"(batch {waves.shape[0]}, time, {width}). The harness averages over time."
             )
         if extractor.pooling == "own" and frames.shape[1] != 1:
             raise BenchError(f"{extractor.name} pools its own windows but gave {frames.shape[1]} frames in one.")
@@ -52,7 +52,7 @@ def sums(extractor: Extractor, waves: torch.Tensor) -> Sums:
         found[name] = (frames.shape[1], frames.sum(dim=1, dtype=torch.float64), outer)
     if absent := set(extractor.layers) - set(found):
         raise BenchError(f"{extractor.name} declares layers it did not give: {', '.join(sorted(absent))}.")
-    # Only now does anybody wait for a GPU: it has every layer's work before it.
+    # Copy at the end, so that a GPU computes all layers before the CPU waits for it.
     return {
         name: (frames, total.cpu().numpy(), None if outer is None else outer.cpu().numpy())
         for name, (frames, total, outer) in found.items()
@@ -60,7 +60,7 @@ def sums(extractor: Extractor, waves: torch.Tensor) -> Sums:
 
 
 class Pool:
-    """The running sums of one track."""
+    """The sums over the frames of one track."""
 
     def __init__(self) -> None:
         self._count: dict[str, int] = {}
@@ -68,7 +68,7 @@ class Pool:
         self._outer: dict[str, NDArray[np.float64]] = {}
 
     def add(self, batch: Sums, row: int) -> None:
-        """Add window `row` of a batch."""
+        """Add the sums of window `row` of a batch."""
         for name, (frames, total, outer) in batch.items():
             self._count[name] = self._count.get(name, 0) + frames
             self._sum[name] = self._sum.get(name, 0.0) + total[row]
@@ -76,12 +76,12 @@ class Pool:
                 self._outer[name] = self._outer.get(name, 0.0) + outer[row]
 
     def vectors(self) -> dict[str, NDArray[np.float64]]:
-        """Return layer id -> vector: the mean (D,), followed by the covariance's upper triangle if kept.
+        """Return layer id -> vector: the mean (D,), for ``mean_cov`` followed by the upper triangle of the covariance.
 
         Raises
         ------
         TrackError
-            When a vector is not finite, or a covariance has fewer than two frames.
+            If a vector is not finite, or there are fewer than two frames for a covariance.
 
         """
         out = {}

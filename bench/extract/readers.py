@@ -1,4 +1,4 @@
-"""Threads that decode ahead of the model, with bounded memory."""
+"""Threads that decode audio in advance of the model, with limited memory."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from bench.errors import TrackError, UnavailableError
 from bench.protocols import Extractor
 
 AHEAD = 64 * 2**20
-"""Bytes of decoded audio that may wait for the model."""
+"""Approximate maximum of decoded audio in the queue, in bytes."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One row of work: where the audio is, and its key in the store."""
+    """One recording to embed: its key in the store, its file, and the section in seconds."""
 
     row: str
     path: str
@@ -30,21 +30,21 @@ class Source:
 
 @dataclass(frozen=True)
 class End:
-    """A track's last word: what was heard, or why it failed."""
+    """The end of a track: seconds of audio and whether it is short, or the reason of its failure."""
 
     seconds: float = 0.0
     short: bool = False
     error: str | None = None
     gone: bool = False
-    """The file vanished since it was hashed: no fault of the sound that the row stands for."""
+    """Whether the file has disappeared since it was hashed; this is not a failure of the recording."""
 
 
 def read_ahead(
     extractor: Extractor, sources: Sequence[Source], workers: int
 ) -> Iterator[tuple[int, NDArray[np.float32] | End]]:
-    """Yield (index into `sources`, window) as decoded by `workers` threads, then (index, End) once each.
+    """Yield (index into `sources`, window) as decoded by `workers` threads, and (index, End) at the end of each track.
 
-    Windows of several tracks arrive interleaved; those of one track in order.
+    The windows of different tracks are interleaved; those of one track are in order.
     """
     window = extractor.window
     typical = 4 * ((window.length or 30 * extractor.sample_rate) + window.left + window.right)
@@ -78,7 +78,7 @@ def read_ahead(
             put((at, End(error=str(error), gone=isinstance(error, UnavailableError))))
         except _Stopped:
             raise
-        except Exception as error:  # a decoder may raise anything; one bad file never stops a run
+        except Exception as error:  # a decoder may raise anything; one bad file must not stop the run
             put((at, End(error=f"decoding failed: {type(error).__name__}: {error}")))
         else:
             put((at, End(seconds=reader.seconds, short=reader.short)))
@@ -114,4 +114,4 @@ def read_ahead(
 
 
 class _Stopped(Exception):  # noqa: N818 - a signal, not an error
-    """The consumer went away."""
+    """The consumer of the windows has stopped."""

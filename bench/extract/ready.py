@@ -25,6 +25,6 @@ def make_ready(extractor: Extractor, cache: Path) -> None:
     if extractor.unready() is None:
         return
     with suppress(BenchError):  # without weights of a known hash there is no name for the set, so no set
-        if open_set(cache, extractor).begun:
+        if open_set(cache, extractor).has_vectors:
             return
     extractor.prepare()

@@ -1,4 +1,4 @@
-"""Which set of the store an extractor fills: its key, and the width of its stored vectors."""
+"""The set of an extractor in the store: its key, and the widths of its vectors."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from bench.store import VectorSet
 
 
 def set_key(extractor: Extractor) -> dict[str, Any]:
-    """Return everything that changes the numbers, as plain JSON values.
+    """Return everything that changes the vectors, as JSON values.
 
-    Batch size, device and worker count are not in it: they must not change the numbers beyond the
-    extractor's declared tolerance.
+    Batch size, device and number of threads are not part of the key, because they must not change the vectors by
+    more than the tolerance that the extractor declares.
     """
     return {
         "extractor": extractor.name,
@@ -35,17 +35,17 @@ def set_key(extractor: Extractor) -> dict[str, Any]:
 
 
 def set_sha256(extractor: Extractor) -> str:
-    """Return the hash that names the extractor's set."""
+    """Return the hash of the set's key."""
     return digest(set_key(extractor))
 
 
 def stored_widths(extractor: Extractor) -> dict[str, int]:
-    """Layer id -> width of the stored vector: D, or D + D(D+1)/2 when covariances are kept."""
+    """Return layer id -> width of the stored vector: D, or D + D(D+1)/2 with pooling ``mean_cov``."""
     if extractor.pooling == "mean_cov":
         return {name: d + d * (d + 1) // 2 for name, d in extractor.layers.items()}
     return dict(extractor.layers)
 
 
 def open_set(cache: Path, extractor: Extractor) -> VectorSet:
-    """Open (never create) the set that belongs to this extractor's settings."""
+    """Return the set of an extractor with its settings; this does not create the folder."""
     return VectorSet(cache / "store", extractor.name, set_key(extractor), stored_widths(extractor), extractor.stored)

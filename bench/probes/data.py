@@ -1,4 +1,4 @@
-"""What a probe is given and what it gives back, checked before anything is trained."""
+"""The input and the output of a probe; the input is checked before the training."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ PARTS: tuple[Part, ...] = ("train", "valid", "test")
 
 @dataclass(frozen=True, eq=False)
 class ProbeData:
-    """Vectors and labels of one task, in the order of rows that the task gives.
+    """Vectors and labels of one task, with the rows in the order of the task.
 
-    kind : what the labels are
+    kind : the kind of the labels
     x : vectors (n, D) float32 of each part, or (n, layers, D) for a learned mixture of layers
     y : labels of each part: tags (n, L) bool; classes (n,) 0..C-1; keys (n,) 0..23; values (n, V) float
     names : names of the tags, classes or values (for keys: `bench.metrics.keys.NAMES`)
-    groups : for tasks scored by track: the track of each clip (n,), by part; valid and test need one
+    groups : the track of each clip (n,) of each part, for tasks scored by track; valid and test are required
     """
 
     kind: Kind
@@ -35,28 +35,27 @@ class ProbeData:
     groups: Mapping[Part, Sequence[str]] | None = None
 
     def tracks(self, part: Part) -> tuple[list[str], NDArray[np.int64]] | None:
-        """Return the names of a part's tracks, sorted, and the track of each clip; None without groups."""
+        """Return the sorted track names of a part, and the index of each clip's track; None without groups."""
         if self.groups is None:
             return None
         names, of = np.unique(np.asarray(self.groups[part]), return_inverse=True)
         return [str(name) for name in names], of.astype(np.int64)
 
     def truth(self, part: Part) -> NDArray[Any]:
-        """Return the labels of a prediction's rows: of clips, or of tracks where there are groups."""
+        """Return the labels of a prediction's rows, which are tracks if there are groups, otherwise clips."""
         tracks = self.tracks(part)
         if tracks is None:
             return np.asarray(self.y[part])
         return np.asarray(self.y[part])[np.unique(tracks[1], return_index=True)[1]]
 
     def check(self) -> list[str]:
-        """Refuse what no probe can learn from; return sentences on what it learns from only in part.
+        """Check the vectors and labels; return a note on labels that are absent from train or constant in it.
 
         Raises
         ------
         BenchError
-            Naming the part and what is wrong with it: vectors that are absent, not finite, of unlike
-            widths or all the same; labels of a wrong kind, shape or range; clips of one track with
-            unlike labels.
+            If the vectors of a part are absent, not finite, of different widths or all equal; if labels have the
+            wrong kind, shape or range; or if the clips of a track have different labels.
 
         """
         if self.kind not in KINDS:
@@ -69,7 +68,7 @@ class ProbeData:
         train = self.x["train"]
         if not np.ptp(train, axis=0).any():
             raise BenchError(
-                f"probe: all {len(train)} training vectors are the same, so nothing can be learned. "
+                f"probe: all {len(train)} training vectors are equal, so a probe cannot learn from them. "
                 "Check the extractor's table."
             )
         return _absent(self)
@@ -77,14 +76,14 @@ class ProbeData:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """A fitted probe's test prediction, and how it was chosen.
+    """The test prediction of a fitted probe, and how the probe was chosen.
 
     prediction : scores of test tags (n, L) or classes and keys (n, C), or values (n, V); n counts clips,
         or tracks (sorted by name) where the data has groups: the rows of ``data.truth("test")``
-    validation : the kind's chief metric on the validation part (see `bench.probes.target.CHIEF`)
-    settings : of the chosen probe; with ``clips``, the rule that joined the clips of a track
-    seconds : wall time of the whole search
-    searched : settings and validation value of everything that was tried
+    validation : the primary metric of the kind on the validation part (see `bench.probes.target.PRIMARY`)
+    settings : settings of the chosen probe; ``clips`` is the rule that joins the clips of a track
+    seconds : wall-clock time of the search
+    searched : settings and validation value of every candidate
     notes : sentences for the record, such as classes that are absent from training
     """
 
@@ -98,12 +97,12 @@ class Outcome:
 
 def _check_vectors(part: Part, x: NDArray[np.float32], shape: tuple[int, ...]) -> None:
     if x.ndim not in (2, 3) or x.shape[1:] != shape:
-        raise BenchError(f"probe: the {part} vectors have shape {x.shape}, those of train (n, {shape}).")
+        raise BenchError(f"probe: the {part} vectors have shape {x.shape}, the train vectors (n, {shape}).")
     bad = ~np.isfinite(x).reshape(len(x), -1).all(axis=1)
     if bad.any():
         raise BenchError(
             f"probe: {int(bad.sum())} of {len(x)} {part} vectors hold NaN or infinity, the first in row "
-            f"{int(bad.argmax())}. Extract them anew, or leave these tracks out."
+            f"{int(bad.argmax())}. Extract them again, or leave these tracks out."
         )
 
 
@@ -112,7 +111,7 @@ def _check_labels(data: ProbeData, part: Part) -> None:
     wide = data.kind in ("tags", "values")
     if y.shape != ((len(x), len(data.names)) if wide else (len(x),)):
         raise BenchError(
-            f"probe: {len(x)} {part} vectors and {len(data.names)} names do not go with labels of shape {y.shape}."
+            f"probe: {len(x)} {part} vectors and {len(data.names)} names do not match labels of shape {y.shape}."
         )
     if data.kind == "tags" and y.dtype != np.bool_:
         raise BenchError(f"probe: tags must be bool, the {part} labels are {y.dtype}.")
@@ -124,7 +123,7 @@ def _check_labels(data: ProbeData, part: Part) -> None:
             raise BenchError(f"probe: the {part} {data.kind} must be whole numbers 0..{most - 1}.")
     if part != "train" and wide and not np.ptp(y.astype(np.float64), axis=0).any():
         raise BenchError(
-            f"probe: no {data.kind} vary among the {len(y)} {part} rows, so nothing can be measured. "
+            f"probe: the {data.kind} of the {len(y)} {part} rows do not vary, so no metric is defined. "
             "Check the task's split."
         )
     if data.groups is not None and part in data.groups:
@@ -132,30 +131,30 @@ def _check_labels(data: ProbeData, part: Part) -> None:
         assert tracks is not None
         if len(tracks[1]) != len(y):
             raise BenchError(f"probe: {len(tracks[1])} track names for {len(y)} {part} clips.")
-        unlike = (data.truth(part)[tracks[1]] != y).reshape(len(y), -1).any(axis=1)
-        if unlike.any():
-            name = tracks[0][int(tracks[1][unlike.argmax()])]
-            raise BenchError(f"probe: the {part} clips of track {name!r} do not all have the same label.")
+        different = (data.truth(part)[tracks[1]] != y).reshape(len(y), -1).any(axis=1)
+        if different.any():
+            name = tracks[0][int(tracks[1][different.argmax()])]
+            raise BenchError(f"probe: the {part} clips of track {name!r} have different labels.")
     elif data.groups is not None and part != "train":
-        raise BenchError(f"probe: the {part} part needs its clips' tracks, for the task is scored by track.")
+        raise BenchError(f"probe: the {part} part needs the track of each clip, because the task is scored by track.")
 
 
 def _absent(data: ProbeData) -> list[str]:
-    """Return one sentence naming the labels that training never shows (or shows always), if any."""
+    """Return one note with the labels that are absent from train (values: constant in it); [] if there are none."""
     y = np.asarray(data.y["train"])
     if data.kind == "values":
         flat = np.ptp(y, axis=0) == 0
         if flat.all():
-            raise BenchError("probe: no value varies in train, so nothing can be learned.")
+            raise BenchError("probe: no value varies in train, so a probe cannot learn it.")
         named, what = [name for name, same in zip(data.names, flat, strict=True) if same], "never vary in train"
     elif data.kind == "tags":
         count = y.sum(axis=0)
         if not ((count > 0) & (count < len(y))).any():
-            raise BenchError("probe: every tag is on all training tracks or on none, so nothing can be learned.")
+            raise BenchError("probe: every tag is on all training tracks or on none, so a probe cannot learn it.")
         named, what = [name for name, n in zip(data.names, count, strict=True) if n == 0], "are absent from train"
     else:
         seen = np.bincount(y, minlength=24 if data.kind == "keys" else len(data.names)) > 0
         if seen.sum() < 2:
-            raise BenchError("probe: all training tracks are of one class, so nothing can be learned.")
+            raise BenchError("probe: all training tracks are of one class, so a probe cannot learn.")
         named, what = [name for name, there in zip(data.names, seen, strict=True) if not there], "are absent from train"
     return [f"{len(named)} of {len(data.names)} {data.kind} {what}: {', '.join(named)}"] if named else []

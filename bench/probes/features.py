@@ -1,4 +1,4 @@
-"""The vectors of a task as tensors, as they are or standardised."""
+"""The vectors of a task as tensors, optionally standardised."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     import torch
 
 _BLOCK = 4096
-"""Rows that are standardised in float64 at a time."""
+"""Rows per block when standardising in float64."""
 
 
 class Features:
-    """The vectors of every part on the device, as they are or standardised by the moments of train."""
+    """The vectors of each part on the device, optionally standardised by mean and deviation of train."""
 
     def __init__(self, data: ProbeData, device: str) -> None:
-        """Keep `data`; nothing is computed before it is asked for."""
+        """Store `data`; `of` computes (and caches) the tensors of a part on first use."""
         self._data, self._device = data, device
         self.of = cache(self._of)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one track's vectors: (D,), or (layers, D)."""
+        """Shape of one row: (D,), or (layers, D)."""
         return self._data.x["train"].shape[1:]
 
     def _of(self, part: Part, scale: bool) -> torch.Tensor:
@@ -44,7 +44,7 @@ class Features:
 
     @cached_property
     def _moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return mean and 1 / deviation over train; 0 for a feature that only rounding makes vary."""
+        """Return mean and 1 / deviation over train; the factor of a constant feature (up to rounding) is 0."""
         mean, deviation = moments(self._data.x["train"])
         varies = deviation > 1e-6 * np.abs(mean)
         return mean, np.divide(1.0, deviation, out=np.zeros_like(deviation), where=varies)

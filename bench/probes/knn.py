@@ -1,4 +1,4 @@
-"""The probe without training: labels of the nearest training tracks."""
+"""The k-nearest-neighbour probe: labels of the nearest training tracks."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 
 from bench.probes.data import PARTS, Part, ProbeData
 from bench.probes.features import Features
-from bench.probes.search import Found, predict
-from bench.probes.target import Target
+from bench.probes.search import SearchResult, predict
+from bench.probes.target import Objective
 from bench.protocols import RunContext
 from bench.treatments import l2
 
 KS = (1, 3, 5, 10, 20, 50, 100, 200)
 _BLOCK = 1 << 24
-"""Similarities, and neighbours' labels, held at a time."""
+"""Maximum number of distances, or of neighbours' labels, in memory at a time."""
 
 
 @dataclass(frozen=True)
 class KNN:
-    """Nearest neighbours, by cosine or euclidean distance. k=: their number; by default validation chooses it."""
+    """Nearest neighbours, by cosine or euclidean distance. By default, validation chooses k."""
 
     version: ClassVar[str] = "1"
 
@@ -32,41 +32,41 @@ class KNN:
     scale: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse to ask nobody."""
+        """Check that k is positive."""
         if self.k is not None and self.k < 1:
             raise ValueError("k must be positive")
 
 
-def knn(data: ProbeData, settings: KNN, seed: int, run: RunContext) -> Found:
+def knn(data: ProbeData, settings: KNN, seed: int, run: RunContext) -> SearchResult:
     """Average the labels of the k nearest training tracks, weighted by (1 + cosine) / 2 or 1 / (1 + distance).
 
-    The weights hardly differ among neighbours; they break ties. Of equally near rows the earlier is
-    nearer. Nothing is random: `seed` is not used.
+    The weights of the neighbours are almost equal; they break ties. Rows at equal distance are ordered by
+    index. `seed` is not used, because nothing is random.
     """
-    features, target = Features(data, "cpu"), Target(data)
+    features, objective = Features(data, "cpu"), Objective(data)
     vectors = {part: features.of(part, settings.scale).numpy() for part in PARTS}
     if settings.metric == "cosine":
         vectors = {part: l2(x) for part, x in vectors.items()}
-    y = target.y["train"].numpy()
-    labels = np.eye(target.outputs, dtype=np.float32)[y] if y.dtype.kind == "i" else y.astype(np.float32)
+    y = objective.y["train"].numpy()
+    labels = np.eye(objective.outputs, dtype=np.float32)[y] if y.dtype.kind == "i" else y.astype(np.float32)
     ks = [k for k in KS if k <= len(y)] if settings.k is None else [min(settings.k, len(y))]
 
     def outputs(part: Part, numbers: Sequence[int]) -> NDArray[np.float32]:
         means = _means(vectors[part], vectors["train"], labels, numbers, settings.metric)
         if data.kind == "values":
             return means
-        # As logits, so that clips are joined as those of a network are.
+        # Use logits, as networks do, so that the same rules join clips.
         odds = means if data.kind != "tags" else means / np.maximum(1 - means, 1e-6)
         return np.log(odds + np.float32(1e-6))
 
-    scored = [target.chief(table) for table in outputs("valid", ks)]
+    scored = [objective.primary(table) for table in outputs("valid", ks)]
     tried = [
         {"k": k, "metric": settings.metric, "scale": settings.scale, "validation": value}
         for k, (value, _) in zip(ks, scored, strict=True)
     ]
     best = max(range(len(ks)), key=lambda i: scored[i][0])
     value, clips = scored[best]
-    return predict(data, target, outputs("test", [ks[best]])[0], value, clips, tried[best], tried)
+    return predict(data, objective, outputs("test", [ks[best]])[0], value, clips, tried[best], tried)
 
 
 def _means(

@@ -1,4 +1,4 @@
-"""Settings of the networks that are trained together, and for how long."""
+"""Settings of the networks that are trained together, and their training schedule."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Member:
-    """One network: features, dropout, hidden layers with ReLU and dropout, outputs.
+    """Settings of one network: optional input dropout, hidden layers with ReLU and dropout, output layer.
 
-    hidden : widths of the hidden layers; none is a linear probe
-    scale : standardise every feature by its mean and deviation over train
-    batch : training rows a step
-    lr : Adam's learning rate
-    l2 : Adam's weight decay, added to the gradient of weights and biases
-    dropout : share of hidden units zeroed in training, and of features where `input_dropout`
+    hidden : widths of the hidden layers; an empty tuple is a linear probe
+    scale : standardise each feature by its mean and deviation over train
+    batch : training rows per step
+    lr : learning rate of Adam
+    l2 : weight decay of Adam, added to the gradients of weights and biases
+    dropout : dropout rate of hidden units and, with `input_dropout`, of features
     """
 
     hidden: tuple[int, ...] = ()
@@ -29,7 +29,7 @@ class Member:
     input_dropout: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be trained."""
+        """Check the ranges of the settings."""
         if (
             self.batch < 1
             or self.lr <= 0
@@ -41,25 +41,26 @@ class Member:
 
     @property
     def stream(self) -> tuple[Any, ...]:
-        """Members with one stream see the same inputs, dropped features included."""
+        """Members with equal streams get the same inputs, including the input dropout."""
         return (self.scale, self.batch, self.dropout if self.input_dropout else 0.0, self.dropout)
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings as they go into a record."""
+        """Return the settings in the form of the record."""
         return asdict(self) | {"hidden": list(self.hidden)}
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long a member trains, and on which rows.
+    """How long a member is trained, and on which rows.
 
-    every : steps between validations; None: an epoch
-    patience : a member stops after this many validations without a better one
-    limit : at most this many validations; None: until patience ends it
-    rows : ``draw`` takes each batch from all training rows; ``epoch`` goes through them in random order
-    plateau : (factor, patience) by which a member's learning rate falls while it does not improve
-    watch : what patience and plateau count: the chief metric, or the validation loss; the state that is
-        kept is always the one with the best chief metric
+    every : steps between validations; None: one epoch
+    patience : a member stops after this many validations without improvement
+    limit : maximum number of validations; None: no maximum
+    rows : ``draw`` samples each batch from all training rows; ``epoch`` goes through all rows in random order
+    plateau : (factor, patience): multiply the learning rate by factor after more than patience validations
+        without improvement; None: constant learning rate
+    watch : ``metric`` or ``loss``: whether patience and plateau use the primary metric or the validation loss; the
+        weights with the best primary metric are always the result
     """
 
     every: int | None = 8
@@ -70,7 +71,7 @@ class Schedule:
     watch: Literal["metric", "loss"] = "metric"
 
     def __post_init__(self) -> None:
-        """Refuse schedules that never validate or never end."""
+        """Check that the intervals and limits are positive."""
         if (
             self.patience < 1
             or (self.every is not None and self.every < 1)
@@ -80,20 +81,20 @@ class Schedule:
 
 
 def stacks(members: Sequence[Member], n_features: int, n_outputs: int, *, weights: int = 1 << 25) -> list[list[int]]:
-    """Return members (by index) to train together: one shape each, at most `weights` parameters, streams adjacent.
+    """Group the members into stacks that are trained together; return the indexes of the members of each stack.
 
-    A linear grid is one stack; networks with hidden layers are cut so that parameters, both of Adam's
-    moments and the best state fit in about 20 bytes a weight.
+    The members of a stack have the same hidden layers and together at most `weights` parameters; members with equal
+    streams are adjacent. A stack needs about 20 bytes of memory per parameter.
     """
     order = sorted(range(len(members)), key=lambda i: (members[i].hidden, members[i].stream, i))
     out: list[list[int]] = []
-    room = 0
+    remaining = 0
     for i in order:
         widths = [n_features, *members[i].hidden, n_outputs]
         size = sum(a * b + b for a, b in itertools.pairwise(widths))
-        if not out or members[out[-1][0]].hidden != members[i].hidden or size > room:
+        if not out or members[out[-1][0]].hidden != members[i].hidden or size > remaining:
             out.append([])
-            room = max(weights, size)
+            remaining = max(weights, size)
         out[-1].append(i)
-        room -= size
+        remaining -= size
     return out

@@ -1,4 +1,4 @@
-"""One spec, one probe: the entry to this room."""
+"""Resolve the spec of a probe, and fit the probe."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.specs import parse, settings_from
 
 @dataclass(frozen=True)
 class ProbeEntry:
-    """A probe as typed, with its name and settings."""
+    """The spec of a probe as typed, with its name and settings."""
 
     text: str
     name: str
@@ -29,17 +29,17 @@ class ProbeEntry:
 
     @property
     def mixture(self) -> bool:
-        """Whether the probe learns a mixture of layers, so that its vectors must be (n, layers, D)."""
+        """Whether the probe learns a mixture of layers and needs vectors (n, layers, D)."""
         return bool(getattr(self.settings, "mixture", False))
 
 
 def resolve_probe(text: str) -> ProbeEntry:
-    """Resolve a probe's spec, ``NAME[:key=value,...]`` with a name of `PROBES`.
+    """Resolve the spec of a probe, ``NAME[:key=value,...]``; the names are the keys of `PROBES`.
 
     Raises
     ------
     BenchError
-        For an unknown probe or setting.
+        If the probe or a setting is unknown.
 
     """
     spec = parse(text)
@@ -50,23 +50,23 @@ def resolve_probe(text: str) -> ProbeEntry:
 
 
 def probe(data: ProbeData, entry: ProbeEntry, *, seed: int, run: RunContext) -> Outcome:
-    """Fit a probe on train, choose on validation, and predict test once.
+    """Fit a probe on train, choose its settings on validation, and predict test once.
 
     Parameters
     ----------
     data
         Vectors and labels; see `ProbeData`.
     entry
-        Which probe; see `resolve_probe`.
+        The probe; see `resolve_probe`.
     seed
-        Of initial weights, batches and dropout.
+        Seed of initial weights, batches and dropout.
     run
-        Device, deadline, log; with a folder, a search that was killed continues where it was.
+        Device, deadline and log; with a folder, an interrupted search resumes from its checkpoints.
 
     Raises
     ------
     BenchError
-        For data that this probe cannot learn from.
+        If the data is not suitable for the probe.
 
     """
     if entry.mixture != (data.x["train"].ndim == 3):

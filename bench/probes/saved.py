@@ -1,4 +1,4 @@
-"""A race on disk: one safetensors file per stack, so that a search that was killed goes on where it was."""
+"""Checkpoints of probes: one safetensors file per stack, from which an interrupted search resumes."""
 
 from __future__ import annotations
 
@@ -11,49 +11,49 @@ from typing import TYPE_CHECKING
 
 from bench.errors import BenchError
 from bench.files import whole
-from bench.probes.train import Fate, Race
+from bench.probes.train import MemberState, StackTrainer
 
 if TYPE_CHECKING:
     import torch
 
 _SECONDS = 30.0
-"""Least time between two saves of a race under way; the numbers do not depend on it."""
+"""Minimum time in seconds between two checkpoints; results do not depend on it."""
 
 
-class Saved:
-    """Where a race is kept; without a path it is not."""
+class Checkpoint:
+    """The checkpoint file of a `StackTrainer`; without a path, nothing is saved."""
 
-    def __init__(self, race: Race, path: Path | None) -> None:
-        """Continue `race` from `path` where that exists.
+    def __init__(self, trainer: StackTrainer, path: Path | None) -> None:
+        """Restore the state of `trainer` from `path` if the file exists.
 
         Raises
         ------
         BenchError
-            When the file cannot be read or is of another race.
+            If the file cannot be read, or is not a checkpoint of these networks.
 
         """
-        self._race, self._path, self._last = race, path, time.monotonic()
+        self._trainer, self._path, self._last = trainer, path, time.monotonic()
         if path is not None and path.exists():
             self._load(path)
 
     def save(self, *, now: bool = False) -> None:
-        """Write the race, unless it was written a moment ago."""
+        """Write the checkpoint; without `now`, only if the last one is old enough."""
         if self._path is None or (not now and time.monotonic() - self._last < _SECONDS):
             return
         from safetensors.torch import save_file
 
-        race = self._race
-        tensors = _named("weights.", race.stack.weights) | _named("best.", race.best)
-        for name, (mean, square) in race.stack.moments.items():
+        trainer = self._trainer
+        tensors = _named("weights.", trainer.stack.weights) | _named("best.", trainer.best)
+        for name, (mean, square) in trainer.stack.moments.items():
             tensors |= _named(f"moments.{name}.", {"mean": mean, "square": square})
-        if race.champion is not None:
-            tensors |= _named("champion.", race.champion[1])
+        if trainer.winner is not None:
+            tensors |= _named("winner.", trainer.winner[1])
         about = {
-            "step": race.stack.step,
-            "validated": race.validated,
-            "active": race.active,
-            "champion": race.champion[0] if race.champion else None,
-            "fates": [asdict(fate) for fate in race.fates],
+            "step": trainer.stack.step,
+            "validated": trainer.validated,
+            "active": trainer.active,
+            "winner": trainer.winner[0] if trainer.winner else None,
+            "states": [asdict(state) for state in trainer.states],
         }
         with whole(self._path) as temporary:
             save_file(tensors, temporary, {"bench": json.dumps(about, allow_nan=False)})
@@ -62,23 +62,23 @@ class Saved:
     def _load(self, path: Path) -> None:
         from safetensors import SafetensorError, safe_open
 
-        race = self._race
+        trainer = self._trainer
         try:
-            with safe_open(path, framework="pt", device=str(race.stack.device)) as file:
+            with safe_open(path, framework="pt", device=str(trainer.stack.device)) as file:
                 about = json.loads((file.metadata() or {})["bench"])
-                held = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            names = list(race.stack.weights)
-            race.stack.keep(about["active"])
-            race.active, race.stack.step = about["active"], about["step"]
-            race.validated = about["validated"]
-            race.fates = [Fate(**fate) for fate in about["fates"]]
-            race.stack.weights = {n: held[f"weights.{n}"].requires_grad_() for n in names}
-            race.stack.moments = {n: (held[f"moments.{n}.mean"], held[f"moments.{n}.square"]) for n in names}
-            race.best = {n: held[f"best.{n}"] for n in names}
-            if about["champion"] is not None:
-                race.champion = (about["champion"], {n: held[f"champion.{n}"] for n in names})
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = list(trainer.stack.weights)
+            trainer.stack.select(about["active"])
+            trainer.active, trainer.stack.step = about["active"], about["step"]
+            trainer.validated = about["validated"]
+            trainer.states = [MemberState(**state) for state in about["states"]]
+            trainer.stack.weights = {n: tensors[f"weights.{n}"].requires_grad_() for n in names}
+            trainer.stack.moments = {n: (tensors[f"moments.{n}.mean"], tensors[f"moments.{n}.square"]) for n in names}
+            trainer.best = {n: tensors[f"best.{n}"] for n in names}
+            if about["winner"] is not None:
+                trainer.winner = (about["winner"], {n: tensors[f"winner.{n}"] for n in names})
         except (SafetensorError, KeyError, IndexError, TypeError, ValueError, OSError) as error:
-            raise BenchError(f"{path} is not the probe it should be ({error}). Remove it to start anew.") from error
+            raise BenchError(f"{path} is no checkpoint of this probe ({error}). Remove it to start again.") from error
 
 
 def _named(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

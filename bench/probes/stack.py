@@ -1,8 +1,8 @@
-"""Many small networks of one shape as a single batched problem: weights stacked, trained by one Adam.
+"""Train many small networks of the same shape in one batch: stacked weights, one Adam optimizer.
 
-A step draws one set of rows and one set of random numbers for all members. So a member's numbers do
-not depend on its company, and members that differ in learning rate or L2 alone share one input, which
-makes their first layers a single matrix product.
+All members use the same rows and random numbers in a step. So the result of a member does not depend on the other
+members, and members that differ only in learning rate or L2 have the same input, so their first layers are one
+matrix product.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _BETAS, _EPSILON = (0.9, 0.999), 1e-8
 
 
 class Stack:
-    """M networks: `weights` holds tensors whose first axis is the member."""
+    """M networks with the same shape; the first axis of all tensors in `weights` is the member."""
 
     def __init__(
         self, members: Sequence[Member], shape: tuple[int, ...], outputs: int, *, seed: int, device: str, mixture: bool
     ) -> None:
-        """Draw the same initial weights for each member (uniform, +-1/sqrt(inputs)), from `seed` alone."""
+        """Draw initial weights, uniform in +-1/sqrt(inputs), from `seed`; they are the same for all members."""
         import torch
 
         self.members = list(members)
@@ -50,21 +50,23 @@ class Stack:
         self.weights[name] = one.expand(len(self.members), *one.shape).clone().to(self.device).requires_grad_()
 
     def groups(self) -> list[tuple[Member, int]]:
-        """Return the first member of each run of members with one stream of inputs, and how many it has."""
-        return [(run[0], len(run)) for _, part in groupby(self.members, key=lambda m: m.stream) if (run := list(part))]
+        """Return the first member and the size of each group of adjacent members with equal streams."""
+        groups = [list(group) for _, group in groupby(self.members, key=lambda m: m.stream)]
+        return [(group[0], len(group)) for group in groups]
 
     def outputs(
         self, inputs: Callable[[Member], torch.Tensor], noise: Sequence[torch.Tensor] | None
     ) -> list[torch.Tensor]:
-        """Return each group's outputs (m, B, L); `inputs` gives (B, D) or (B, layers, D) for a group.
+        """Return the outputs (m, B, L) of each group of members.
 
-        `noise` holds uniform numbers (B, width) for features and each hidden layer; None: no dropout.
+        `inputs` returns (B, D) or (B, layers, D) for the first member of a group. `noise` holds uniform random
+        numbers (B, width) for the features and for each hidden layer; None disables dropout.
         """
         import torch
 
         groups = self.groups()
         sizes = [n for _, n in groups]
-        # Splitting once keeps the backward pass a concatenation.
+        # Split each tensor once, so that the backward pass is one concatenation.
         parts = {name: torch.split(w, sizes) for name, w in self.weights.items()}
         out = []
         for i, (first, n) in enumerate(groups):
@@ -88,7 +90,7 @@ class Stack:
         return out
 
     def update(self, loss: torch.Tensor, rates: torch.Tensor) -> None:
-        """Take one step of Adam for the summed losses of all members; `rates` (M,) are their learning rates."""
+        """Take one step of Adam on `loss`, the sum over all members; `rates` (M,) are the learning rates."""
         import torch
 
         names = list(self.weights)
@@ -106,8 +108,8 @@ class Stack:
                 scale = (square / second).sqrt_().add_(_EPSILON)
                 weight.sub_((mean / scale).mul_((rates / first).view(per_member)))
 
-    def keep(self, rows: Sequence[int]) -> None:
-        """Go on with some of the members (by position) alone."""
+    def select(self, rows: Sequence[int]) -> None:
+        """Continue with only the members at the given positions."""
         import torch
 
         self.members = [self.members[i] for i in rows]

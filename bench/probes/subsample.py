@@ -1,4 +1,4 @@
-"""Fewer training tracks, as a question to a probe: how well does it do with a tenth of the labels?"""
+"""Subsample the training tracks, to measure how a probe depends on the number of labels."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from bench.errors import BenchError
 from bench.probes.data import ProbeData
 
 _BINS = 10
-"""Strata of tasks whose labels are values."""
+"""Number of strata for tasks with values as labels."""
 
 
 def subsample(data: ProbeData, fraction: float, *, seed: int) -> ProbeData:
-    """Return `data` with a share of its training rows; validation and test stay whole.
+    """Return `data` with a fraction of its training rows; validation and test do not change.
 
-    Nested: with one seed, a smaller fraction's rows are among a larger one's. Stratified: every class
-    (key, tenth of the values, or rarest tag of a row) keeps its share, and at least one row while there
-    are as many rows as classes. Whole tracks are taken where the data names the tracks of train.
+    The samples of one seed are nested: a smaller fraction is a subset of a larger one. They are stratified by
+    class, by key, by decile of the values, or by the rarest tag of a row; every stratum has at least one row if there
+    are as many rows as strata. If the data gives the tracks of train, tracks are sampled with all their clips.
 
     Raises
     ------
     BenchError
-        For a fraction outside (0, 1].
+        If the fraction is outside (0, 1].
 
     """
     if not 0 < fraction <= 1:
-        raise BenchError(f"train fraction {fraction} must lie above 0 and not above 1.")
+        raise BenchError(f"train fraction {fraction} must be above 0 and at most 1.")
     if fraction == 1:
         return data
     tracks = data.tracks("train") if data.groups is not None and "train" in data.groups else None
@@ -40,24 +40,24 @@ def subsample(data: ProbeData, fraction: float, *, seed: int) -> ProbeData:
     drawn = np.random.Generator(np.random.PCG64([seed, size])).permutation(size)
     order = drawn[np.argsort(stratum[drawn], kind="stable")]
     counts = np.bincount(stratum)
-    # Place of each unit in its stratum, in random order; as a share, it fills all strata evenly.
+    # Divide the random place of a unit in its stratum by the size of the stratum; low shares fill all strata evenly.
     place = np.arange(size) - np.repeat(np.cumsum(counts) - counts, counts)
     share = np.empty(size)
     share[order] = place / counts[stratum[order]]
-    later = np.empty(size, np.int64)
-    later[drawn] = np.arange(size)
+    tie_break = np.empty(size, np.int64)
+    tie_break[drawn] = np.arange(size)
     chosen = np.zeros(size, np.bool_)
-    chosen[np.lexsort((later, share))[: max(1, round(fraction * size))]] = True
+    chosen[np.lexsort((tie_break, share))[: max(1, round(fraction * size))]] = True
     rows = chosen[of]
     groups = data.groups
     if tracks is not None and groups is not None:
-        groups = dict(groups) | {"train": [g for g, kept in zip(groups["train"], rows, strict=True) if kept]}
+        groups = dict(groups) | {"train": [g for g, use in zip(groups["train"], rows, strict=True) if use]}
     x, y = (dict(part) | {"train": np.asarray(part["train"])[rows]} for part in (data.x, data.y))
     return replace(data, x=x, y=y, groups=groups)
 
 
 def _strata(data: ProbeData, y: NDArray[Any]) -> NDArray[np.int64]:
-    """Return the stratum 0.. of each row."""
+    """Return the stratum (n,) of each row, numbered from 0."""
     if data.kind == "tags":
         rarity = np.where(y, y.sum(axis=0), len(y) + 1)
         group = np.where(y.any(axis=1), rarity.argmin(axis=1), y.shape[1])

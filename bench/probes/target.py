@@ -1,4 +1,4 @@
-"""What a kind of label asks of a probe: the loss it trains with and the metric that chooses."""
+"""The loss and the primary metric of each kind of label."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from bench.probes.tracks import RULES, join
 if TYPE_CHECKING:
     import torch
 
-CHIEF: dict[Kind, str] = {"tags": "roc_auc", "classes": "accuracy", "keys": "weighted", "values": "r2"}
-"""The metric that a probe is chosen by, on validation."""
+PRIMARY: dict[Kind, str] = {"tags": "roc_auc", "classes": "accuracy", "keys": "weighted", "values": "r2"}
+"""The metric on validation that chooses among the candidates, by kind of label."""
 
 
-class Target:
-    """The labels of one task as tensors, with their loss and chief metric."""
+class Objective:
+    """The labels of one task as tensors, with their loss and their primary metric."""
 
     def __init__(self, data: ProbeData, device: str = "cpu") -> None:
-        """Bring the training labels to `device`; values are standardised by their training mean and deviation."""
+        """Move the labels to `device`; values are standardised by their mean and deviation over train."""
         import torch
 
         self.kind = data.kind
@@ -43,7 +43,7 @@ class Target:
             self.y[part] = torch.as_tensor(y).to(device, dtype)
 
     def loss(self, outputs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Return the mean loss (m,) of each member's outputs (m, B, L) for labels (B, ...)."""
+        """Return the mean loss (m,) of each member: `outputs` are (m, B, L), the labels `y` (B, ...)."""
         from torch.nn import functional
 
         if self.kind == "tags":
@@ -55,11 +55,11 @@ class Target:
         return -outputs.log_softmax(dim=-1).gather(2, chosen).mean(dim=(1, 2))
 
     def prediction(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return outputs (n, L) in the labels' own units."""
+        """Return outputs (n, L) in the units of the labels."""
         return np.asarray(outputs * self.unit + self.shift, np.float32)
 
-    def chief(self, outputs: NDArray[np.float32]) -> tuple[float, str | None]:
-        """Return the chief metric of outputs (n, L) for the validation part, and the rule for clips that gave it."""
+    def primary(self, outputs: NDArray[np.float32]) -> tuple[float, str | None]:
+        """Return the primary metric of outputs (n, L) on validation, and the best rule for clips (or None)."""
         tracks = self._data.tracks("valid")
         if tracks is None:
             return self._score(outputs), None

@@ -1,4 +1,4 @@
-"""From the clips of a track to the track: the rules, one of which is chosen on validation."""
+"""Rules that join the predictions of a track's clips; validation chooses among them."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ RULES: dict[Kind, tuple[str, ...]] = {
     "tags": ("mean", "mean_probability", "max"),
     "values": ("mean",),
 }
-"""The rules of each kind, in the order that breaks ties."""
+"""The rules for each kind of label; of rules with equal results, the first one is chosen."""
 
 
 def join(outputs: NDArray[np.float32], track: NDArray[np.int64], rule: str, kind: Kind) -> NDArray[np.float32]:
-    """Return the outputs of tracks (T, L) from those of clips (n, L), logits for all kinds but values.
+    """Return outputs of tracks (T, L) computed from outputs of clips (n, L), which are logits or values.
 
-    ``vote`` counts the clips that choose a class, ``max`` and ``mean`` take logits, ``mean_probability``
-    takes softmax or sigmoid probabilities.
+    ``vote`` is the share of clips that predict a class; ``max`` and ``mean`` are taken over the outputs;
+    ``mean_probability`` is the mean of softmax (for tags: sigmoid) probabilities.
 
     Parameters
     ----------
     outputs
         One row per clip.
     track
-        Track 0..T-1 of each clip (n,), none without a clip.
+        Track 0..T-1 of each clip (n,); every track has a clip.
     rule
         One of ``RULES[kind]``.
     kind
-        Of the labels.
+        Kind of the labels.
 
     References
     ----------
     Castellon et al., Codified audio language modeling learns useful representations for MIR (2021):
-    the four rules, and the choice on validation.
+    the four rules, and their choice on validation.
 
     """
     if rule not in RULES[kind]:

@@ -1,8 +1,8 @@
-"""Content-addressed vectors on disk: one set an extractor setting, one row a piece of audio.
+"""Content-addressed vectors on disk: one set for each extractor with its settings, one row for each recording.
 
-A set's folder is named by the sha256 of its key; a row by the sha256 of the audio bytes, offset and
-duration; a shard by the sha256 of its own bytes. So nothing is ever overwritten, several writers may
-fill one set at once, and damage shows.
+The sha256 of its key names the folder of a set; the sha256 of audio bytes, offset and duration is the key of a row;
+the sha256 of its bytes names a shard. So nothing is overwritten, several processes can write to the same set, and
+damaged files are detected.
 """
 
 from bench.store.sets import Failure, Vector, VectorSet

@@ -1,4 +1,4 @@
-"""A set: every row of one extractor setting, as a folder of shards."""
+"""Sets of vectors: all rows of an extractor with its settings, in a folder of shards."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from bench.files import TEMPORARY, canonical_json, digest, write_text
 from bench.store import shards
 
 STALE = 24 * 3600
-"""Seconds after which a temporary file can belong to no living writer."""
+"""Age in seconds after which a temporary file is treated as abandoned."""
 
 
 @dataclass(frozen=True)
 class Vector:
-    """A finished row: `status` is ok, or short for a track shorter than one window."""
+    """A row with vectors, layer id -> (D,); `status` is ok, or short if the track is shorter than one window."""
 
     row: str
     seconds: float
@@ -34,21 +34,21 @@ class Vector:
 
 @dataclass(frozen=True)
 class Failure:
-    """A row without vectors, and why."""
+    """A row without vectors, and the reason."""
 
     row: str
     reason: str
 
 
 class VectorSet:
-    """Vectors of one extractor setting, by row key.
+    """The vectors of an extractor with its settings, by row key.
 
     Parameters
     ----------
-    root : the store's folder
-    name : extractor name, for a readable folder
-    key : everything that changes the numbers, as plain JSON values; its sha256 names the folder
-    layers : layer id -> stored width
+    root : folder of the store
+    name : name of the extractor; the folder name starts with it
+    key : everything that changes the vectors, as JSON values; its sha256 is part of the folder name
+    layers : layer id -> width of the stored vectors
     dtype : float32 or float16
 
     """
@@ -61,9 +61,9 @@ class VectorSet:
         self._merged: tuple[list[Path], pl.DataFrame] | None = None
 
     def rows(self) -> pl.DataFrame:
-        """Return every row once: row, status, reason, seconds, shard; a vector beats a failure.
+        """Return row, status, reason, seconds and shard of every row, once; vectors take precedence over failures.
 
-        A shard that cannot be read counts as absent, so that its rows are computed again.
+        A shard that cannot be read is treated as absent, so its rows are computed again.
         """
         present = sorted(p for p in self.folder.glob("*.parquet") if not p.name.startswith(TEMPORARY))
         for path in present:
@@ -74,18 +74,18 @@ class VectorSet:
         if not found:
             return pl.DataFrame(schema=_SCHEMA)
         if self._merged is None or self._merged[0] != found:
-            # Names sort "failed-..." before "ok-...": reversed, the first of a row is a vector if there is one.
+            # In reverse order, "ok-..." comes before "failed-...", so the first entry of a row is a vector if any.
             every = pl.concat([self._known[path] for path in reversed(found)])
             self._merged = found, every.unique("row", keep="first", maintain_order=True)
         return self._merged[1]
 
     @property
-    def begun(self) -> bool:
-        """Whether the set holds any vector."""
+    def has_vectors(self) -> bool:
+        """Whether the set has at least one vector."""
         return next(self.folder.glob("ok-*.parquet"), None) is not None
 
     def missing(self, rows: Iterable[str], *, retry_failed: bool = False) -> list[str]:
-        """Return the rows not yet done, in the order given, each once."""
+        """Return the rows that are not in the set (with `retry_failed`: or failed), in order, without duplicates."""
         have = self.rows()
         if retry_failed:
             have = have.filter(pl.col("status") != "failed")
@@ -93,7 +93,7 @@ class VectorSet:
         return wanted.join(have, on="row", how="anti", maintain_order="left")["row"].to_list()
 
     def append(self, done: Sequence[Vector], failed: Sequence[Failure], notes: Mapping[str, str] | None = None) -> None:
-        """Write finished rows as new shards; each appears whole or not at all."""
+        """Write rows as new shards, atomically; `BenchError` if a vector has the wrong width."""
         if not (self.folder / "set.json").exists():
             write_text(self.folder / "set.json", self._description)
         if done:
@@ -121,12 +121,12 @@ class VectorSet:
             shards.write(self.folder, "failed", columns, {}, notes or {})
 
     def read(self, layer: str, rows: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Return vectors (N, D) float32 in the order of `rows`, and which have one (N,).
+        """Return vectors (N, D) float32 in the order of `rows`, and which rows have one (N,); others are zeros.
 
         Raises
         ------
         BenchError
-            For an unknown layer, or a shard whose checksum fails (with the command that mends it).
+            If the layer is unknown or a shard is damaged; the message then names the command that repairs the set.
 
         """
         if layer not in self.layers:
@@ -150,15 +150,15 @@ class VectorSet:
         return out, present
 
     def verify(self) -> list[str]:
-        """Recompute every shard's hash, remove damaged shards and stale temporaries, and name them.
+        """Check the hash of every shard; remove damaged shards and abandoned temporary files; return their names.
 
-        A damaged description of the set is written anew, and named too.
+        A damaged description of the set is replaced and also named.
         """
         removed = []
         for path in sorted(self.folder.glob("*.parquet")) + sorted(self.folder.glob(f"{TEMPORARY}*")):
             temporary = path.name.startswith(TEMPORARY)
             stale = temporary and _abandoned(path)
-            if stale or (not temporary and not shards.sound(path)):
+            if stale or (not temporary and not shards.intact(path)):
                 path.unlink(missing_ok=True)
                 self._known.pop(path, None)
                 removed.append(path.name)
@@ -173,7 +173,7 @@ class VectorSet:
         return canonical_json({"key": self.key, "layers": self.layers, "dtype": self.dtype.name})
 
     def rate(self, device: str) -> float | None:
-        """Return the measured seconds per track on this device over the newest shards, from their notes."""
+        """Return the seconds per track on `device`, measured over the newest shards; None if unknown."""
         newest = sorted(self.folder.glob("ok-*.parquet"), key=lambda p: p.stat().st_mtime, reverse=True)
         seconds, tracks = 0.0, 0
         for path in newest[:8]:
@@ -186,7 +186,7 @@ class VectorSet:
         return seconds / tracks if tracks else None
 
     def bytes_per_track(self) -> int:
-        """Disk a track takes: vectors and key."""
+        """Return the approximate bytes on disk per track, for vectors and key."""
         return sum(self.layers.values()) * self.dtype.itemsize + 100
 
 
@@ -203,14 +203,14 @@ _SCHEMA = pl.Schema(
 
 
 def _frame(path: Path) -> pl.DataFrame:
-    """Read the META columns of a shard as rows of `_SCHEMA`; raises one of DAMAGE."""
+    """Return the META columns of a shard in the form of `_SCHEMA`; raises one of DAMAGE."""
     table = shards.meta(path)
     frame = pl.DataFrame(pl.from_arrow(table)).with_row_index("at").with_columns(shard=pl.lit(str(path)))
     return frame.select(pl.col(name).cast(dtype) for name, dtype in _SCHEMA.items())
 
 
 def _abandoned(temporary: Path) -> bool:
-    """Whether the process that was writing is gone (same machine), or the file is a day old."""
+    """Whether the writing process (on this machine) has ended, or the file is older than `STALE`."""
     try:
         if time.time() - temporary.stat().st_mtime > STALE:
             return True

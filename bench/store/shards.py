@@ -1,4 +1,4 @@
-"""One Parquet shard: written whole under the hash of its bytes, read with its checksums."""
+"""Parquet shards: written atomically, named by the hash of their bytes, read with checksums."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from bench.files import file_sha256, whole
 
 META = ("row", "status", "reason", "seconds")
-"""Columns of every shard: row key (hex), ok | short | failed, why it failed, seconds heard."""
+"""Columns of every shard: row key (hex), status (ok, short or failed), reason of a failure, seconds of audio."""
 
 DAMAGE = (OSError, pa.ArrowException)
-"""What reading a damaged or vanished shard raises."""
+"""The exceptions of reading a damaged or deleted shard."""
 
 
 def write(
@@ -32,8 +32,8 @@ def write(
     Parameters
     ----------
     columns : the META columns, each (N,)
-    vectors : layer id -> (N, D) array; stored as one fixed-size list column a layer
-    notes : text kept in the file's metadata (elapsed seconds, device)
+    vectors : layer id -> (N, D) array; each layer is stored as a column of fixed-size lists
+    notes : text for the metadata of the file (elapsed seconds, device)
 
     """
     arrays: list[pa.Array] = [pa.array(columns[name]) for name in META]
@@ -44,7 +44,7 @@ def write(
     table = table.replace_schema_metadata({f"bench.{k}": v for k, v in notes.items()})
     name = f"{kind}-%s.parquet"
     with whole(folder / f"{kind}.parquet", named=lambda path: name % file_sha256(path)) as temporary:
-        # Vectors are noise to a compressor and to a dictionary: plain pages are fastest, and no larger.
+        # Vectors hardly compress, so plain pages are the fastest and not larger.
         pq.write_table(
             table,
             temporary,
@@ -56,28 +56,28 @@ def write(
 
 
 def meta(path: Path) -> pa.Table:
-    """Read the META columns; raises one of DAMAGE."""
-    # Not read_table: its dataset layer costs several times as much as a small shard's columns.
+    """Return the META columns; raises one of DAMAGE."""
+    # read_table is several times slower for small shards.
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         return file.read(columns=list(META))
 
 
 def notes(path: Path) -> dict[str, str]:
-    """Read the text written beside the rows; raises one of DAMAGE."""
+    """Return the notes in the metadata of the file; raises one of DAMAGE."""
     found = pq.read_schema(path).metadata or {}
     return {k.decode()[6:]: v.decode() for k, v in found.items() if k.startswith(b"bench.")}
 
 
 def layer(path: Path, name: str, width: int) -> NDArray[Any]:
-    """Read one layer's vectors (N, width), checksums verified; raises one of DAMAGE."""
+    """Return the vectors (N, width) of one layer, with verified checksums; raises one of DAMAGE."""
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         table = file.read(columns=[_column(name)])
     chunks = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in table.column(0).chunks]
     return np.concatenate(chunks).reshape(-1, width) if chunks else np.empty((0, width), np.float32)
 
 
-def sound(path: Path) -> bool:
-    """Whether the file's bytes still have the hash in its name."""
+def intact(path: Path) -> bool:
+    """Whether the hash of the file equals the hash in its name."""
     try:
         return path.stem.rpartition("-")[2] == file_sha256(path)
     except OSError:

@@ -1,1 +1,1 @@
-"""MIR tasks, one family a module: validate, metric, evaluate; each module opens with its conventions."""
+"""MIR tasks, one module for each family. The docstring of a module states the conventions of its tasks."""

@@ -1,11 +1,11 @@
-"""AudioSet: genres of ten-second clips, several a clip.
+"""AudioSet: multi-label genres of ten-second clips.
 
-Conventions: 25 genres are the children of "Music genre" in the ontology, 7 those of Bahuleyan (pop, rock, hip
-hop, techno, rhythm and blues, vocal music, reggae); a clip has a genre if it is labelled with it or with
-anything below it in the ontology; clips with none of them are not asked about. Test is the evaluation set;
-training the balanced set (`train=all`: and the unbalanced one), of which a tenth, by the SHA-1 of the video's
-id, validates. Macro means, led by ROC-AUC. Videos vanish, so that no two copies are alike: coverage is in
-the record.
+Conventions: the 25 genres are the children of "Music genre" in the ontology; the 7 genres are those of Bahuleyan
+(pop, rock, hip hop, techno, rhythm and blues, vocal music, reggae). A clip has a genre if it is labelled with the
+genre or with one of its descendants. Clips without any of the genres are left out. The evaluation set is the test
+part. The balanced set (`train=all`: the balanced and the unbalanced set) is for training and validation: the SHA-1
+of the video id selects a tenth for validation. Metrics are macro means; the primary one is ROC-AUC. Videos
+disappear from YouTube, so copies of the data differ: the record states the coverage.
 
 References: Gemmeke et al. (ICASSP 2017); Bahuleyan (2018); Huang et al. (ICASSP 2020), section 4.5.
 """
@@ -34,13 +34,13 @@ SEVEN: Final = ("Pop music", "Rock music", "Hip hop music", "Techno", "Rhythm an
 
 @dataclass(frozen=True)
 class TrainChoice:
-    """Which segments train."""
+    """The segments to train on."""
 
     train: Literal["balanced", "all"] = "balanced"
 
 
 class _AudioSet(FolderTask):
-    """What both label sets share."""
+    """Base of the tasks with 25 and with 7 genres."""
 
     Settings: ClassVar[type[Any]] = TrainChoice
     kind = "tags"
@@ -55,21 +55,21 @@ class _AudioSet(FolderTask):
     files = ("ontology.json", "balanced_train_segments.csv", "eval_segments.csv")
 
     def genres(self, ontology: dict[str, dict[str, Any]]) -> list[str]:
-        """Return the ids of the classes."""
+        """Return the ids of the genres, one for each column of the labels."""
         raise NotImplementedError
 
     def needed(self) -> Sequence[str]:
-        """The unbalanced segments are needed when they train."""
+        """Return the required files; `train=all` also needs the unbalanced segments."""
         return [*self.files, *(["unbalanced_train_segments.csv"] if self.settings.train == "all" else [])]
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
-        """Read ontology and segments; keep the clips of the genres."""
+        """Read the ontology and the segments, and select the clips with at least one genre."""
         ontology = _ontology(root / "ontology.json")
         chosen = self.genres(ontology)
         columns: dict[str, list[int]] = {}
         for column, genre in enumerate(chosen):
-            for below in _below(ontology, genre):
-                columns.setdefault(below, []).append(column)
+            for label in _with_descendants(ontology, genre):
+                columns.setdefault(label, []).append(column)
         sets = ["balanced_train", *(["unbalanced_train"] if self.settings.train == "all" else []), "eval"]
         rows: list[tuple[str, float, str]] = []
         pairs: list[tuple[int, int]] = []
@@ -79,17 +79,17 @@ class _AudioSet(FolderTask):
                 found = {column for label in labels for column in columns.get(label, ())}
                 others += not found
                 if found:
-                    part = "test" if name == "eval" else "valid" if _tenth(video) else "train"
+                    part = "test" if name == "eval" else "valid" if _is_validation(video) else "train"
                     pairs += [(len(rows), column) for column in found]
                     rows.append((video, start, part))
         if not rows:
             raise BenchError(f"{root}: no segment has one of the {len(chosen)} genres.")
         items = pl.DataFrame(rows, schema=["track_id", "start", "part"], orient="row")
         if (twice := items.filter(pl.col("track_id").is_duplicated())).height:
-            raise BenchError(f"{root}: the video {twice['track_id'][0]} is in two segments; AudioSet has one a video.")
+            raise BenchError(f"{root}: the video {twice['track_id'][0]} is in two segments; expected one.")
         truth = np.zeros((len(rows), len(chosen)), np.bool_)
         truth[tuple(np.asarray(pairs).T)] = True
-        known = {_video(stem): path for stem, path in files.audio(files.first(root, "audio|.")).items()}
+        known = {_video(stem): path for stem, path in files.audio_by_stem(files.first(root, "audio|.")).items()}
         paths = [known.get(video, str(root / "audio" / f"{video}.wav")) for video in items["track_id"].to_list()]
         items = items.select(
             "track_id",
@@ -103,7 +103,7 @@ class _AudioSet(FolderTask):
 
 
 class AudioSet25(_AudioSet):
-    """The 25 children of "Music genre"."""
+    """The 25 children of "Music genre" in the ontology."""
 
     name = "audioset25"
     convention = "macro means over 25 genres, those below a genre count as it"
@@ -116,13 +116,13 @@ class AudioSet25(_AudioSet):
 
 
 class AudioSet7(_AudioSet):
-    """Seven genres, as Bahuleyan chose them."""
+    """The seven genres of Bahuleyan (2018)."""
 
     name = "audioset7"
     convention = "macro means over 7 genres (Bahuleyan 2018), those below a genre count as it"
 
     def genres(self, ontology: dict[str, dict[str, Any]]) -> list[str]:
-        """Return the seven classes by name."""
+        """Return the ids of the seven classes, found by name."""
         by_name = {str(one["name"]): key for key, one in ontology.items()}
         if missing := [name for name in SEVEN if name not in by_name]:
             raise BenchError(f"ontology.json has no class called {', '.join(missing)}.")
@@ -137,7 +137,7 @@ def _ontology(path: Path) -> dict[str, dict[str, Any]]:
         raise BenchError(f"cannot read {path}: {error!r}. Expected ontology.json of audioset/ontology.") from error
 
 
-def _below(ontology: dict[str, dict[str, Any]], top: str) -> list[str]:
+def _with_descendants(ontology: dict[str, dict[str, Any]], top: str) -> list[str]:
     """Return a class and all its descendants."""
     found, todo = dict[str, None](), [top]
     while todo:
@@ -149,7 +149,7 @@ def _below(ontology: dict[str, dict[str, Any]], top: str) -> list[str]:
 
 
 def _segments(path: Path) -> Iterator[tuple[str, float, list[str]]]:
-    """Yield video, start and labels of each row; lines that begin with # are comments."""
+    """Yield the video id, the start in seconds and the labels of each row; skip lines that begin with #."""
     for number, line in files.lines(path):
         if line.startswith("#"):
             continue
@@ -164,7 +164,7 @@ def _segments(path: Path) -> Iterator[tuple[str, float, list[str]]]:
 
 
 def _video(stem: str) -> str:
-    """Return the YouTube id (11 characters) in a file's stem: ``ID``, ``YID``, ``ID_30``, ``ID_30.000_40.000``."""
+    """Return the YouTube id (11 characters) from a file stem: ``ID``, ``YID``, ``ID_30``, ``ID_30.000_40.000``."""
     if len(stem) == 12 and stem.startswith("Y"):
         return stem[1:]
     if len(stem) > 12 and stem.startswith("Y") and stem[12] == "_":
@@ -172,5 +172,5 @@ def _video(stem: str) -> str:
     return stem[:11] if len(stem) > 11 and stem[11] in "_." else stem
 
 
-def _tenth(video: str) -> bool:
+def _is_validation(video: str) -> bool:
     return int(hashlib.sha1(video.encode(), usedforsecurity=False).hexdigest(), 16) % 10 == 9

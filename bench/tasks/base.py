@@ -1,7 +1,8 @@
-"""What tasks share: how an answer is validated and scored, and the folder of one that has its own.
+"""Base classes of tasks: validation and scoring of predictions, and tasks that read their data from a folder.
 
-Conventions: an answer is a score for each tag or class, or a value; ties are worth what chance makes of
-them; a tag without positives or without negatives in the test has no AUC, so it is left out and counted.
+Conventions: a prediction is a score for each tag or class, or a value. Tied scores count as their expected value
+in random order. A tag without positives or without negatives in the test part has no AUC: it is left out of the
+mean, and the number of such tags is reported.
 """
 
 from __future__ import annotations
@@ -24,31 +25,31 @@ KEY_CONVENTION = (
 
 
 class LabelTask(Task):
-    """A task of tags, classes, keys or values: `evaluate` knows what each kind is scored by."""
+    """A task with labels: tags, classes, keys or values. The kind determines the metrics of `evaluate`."""
 
     def validate(self, truth: Any, prediction: Any) -> None:
-        """Refuse answers that do not fit the questions.
+        """Check that predictions match the labels.
 
         Raises
         ------
         BenchError
-            Numbers of rows or columns differ, there is nothing to score, or a value is not finite.
+            If there are no labels, the shapes differ, or a prediction is not finite.
 
         """
         if not len(truth):
             raise BenchError(f"{self.name}: there is nothing to score.")
         prediction = np.asarray(prediction)
         if prediction.ndim != 2 or len(prediction) != len(truth):
-            raise BenchError(f"{self.name}: a prediction of shape {prediction.shape} for {len(truth)} items.")
+            raise BenchError(f"{self.name}: the prediction has shape {prediction.shape} for {len(truth)} items.")
         if self.kind in ("tags", "values") and prediction.shape != np.shape(truth):
-            raise BenchError(f"{self.name}: a prediction of shape {prediction.shape} for a truth {np.shape(truth)}.")
+            raise BenchError(f"{self.name}: the prediction has shape {prediction.shape}, the labels {np.shape(truth)}.")
         if self.kind in ("classes", "keys") and not 0 <= int(np.min(truth)) <= int(np.max(truth)) < prediction.shape[1]:
-            raise BenchError(f"{self.name}: {prediction.shape[1]} classes are scored, the truth has others.")
+            raise BenchError(f"{self.name}: the prediction has {prediction.shape[1]} classes; the labels have more.")
         if len(broken := np.flatnonzero(~np.isfinite(prediction).all(axis=1))):
             raise BenchError(f"{self.name}: the prediction of row {broken[0]} is not finite.")
 
     def evaluate(self, truth: Any, prediction: Any, names: Sequence[str] = ()) -> dict[str, float]:
-        """Score answers by the metrics of the task's kind."""
+        """Return the metrics of the task's kind, by name, for predictions (n, columns)."""
         self.validate(truth, prediction)
         truth, prediction = np.asarray(truth), np.asarray(prediction)
         if self.kind == "tags":
@@ -63,10 +64,10 @@ class LabelTask(Task):
 
 
 class FolderTask(LabelTask):
-    """A task in a folder that the user names with ``--root``: annotations, and audio as it was released."""
+    """A task that reads released annotations and audio from the folder given with ``--root``."""
 
     files: ClassVar[Sequence[str]] = ()
-    """What must be there; alternatives are joined by a bar."""
+    """Required files and folders; ``A|B`` means that one of the two suffices."""
 
     def prepare(self, root: Path | None) -> Path:
         """Check that the folder holds the annotations.
@@ -74,7 +75,7 @@ class FolderTask(LabelTask):
         Raises
         ------
         BenchError
-            No folder is given, it is none, or files are missing: it says which.
+            If no folder is given, it is not a folder, or it lacks required files.
 
         """
         if root is None:
@@ -84,15 +85,15 @@ class FolderTask(LabelTask):
             raise BenchError(f"--root {root} is not a folder. {self.name} expects there: {self.layout}.")
         lacking = [name for name in self.needed() if not any((root / one).exists() for one in name.split("|"))]
         if lacking:
-            raise BenchError(f"{self.name}: {root} holds no {', no '.join(lacking)}. Expected: {self.layout}.")
+            raise BenchError(f"{self.name}: {root} has no {', no '.join(lacking)}. Expected: {self.layout}.")
         return root
 
     def needed(self) -> Sequence[str]:
-        """Return the names of files that must be there; settings may narrow them."""
+        """Return the required files; they may depend on the settings."""
         return self.files
 
 
 def left_out(counts: Mapping[str, int]) -> list[str]:
-    """Return one note of what was left out, by reason; none if nothing was."""
+    """Return one note with the number of items left out for each reason; an empty list if all are 0."""
     found = [f"{count:,} {why}" for why, count in counts.items() if count]
     return ["left out: " + ", ".join(found)] if found else []

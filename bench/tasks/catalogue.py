@@ -1,12 +1,13 @@
-"""The recommendation catalogue's own tags, genres and keys: another task on the very music that is recommended.
+"""Tags, genres and keys of the tracks that are recommended.
 
-Beside the tasks on other collections it tells "another task" from "other music".
+These tasks use the music of the recommendation data. Together with the tasks on other collections they separate
+the effect of another task from the effect of other music.
 
-Conventions: the split is by track, 70 / 15 / 15 %, artists kept together (those unknown: each track by
-itself); tags are the `top` most frequent with at least `least` training tracks and one in each other part,
-and a track that has none of them stays, as one without tags; a track's genre is the first one named, each
-genre is shared out by itself, and those below the same bounds are left out with their tracks; keys are 24,
-major and minor.
+Conventions: 70 / 15 / 15 % of the tracks are for training, validation and test. All tracks of an artist are in the
+same part; a track whose artist is unknown is a group by itself. A label needs at least `least` training tracks, one
+validation track and one test track. Tags: the `top` most frequent ones; a track with other tags only stays, with
+no positive label. Genres: the first one named for a track; every genre is split separately; tracks of
+rarer genres are left out. Keys: 24, major and minor.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ _COLUMNS = {"catalog-genre": "genre", "catalog-tags": "tags", "catalog-key": "ke
 
 @dataclass(frozen=True)
 class SplitSettings:
-    """Shares of the held-out parts, and how many training tracks a label needs."""
+    """Shares of the validation and test parts, and how many training tracks a label needs."""
 
     valid: float = 0.15
     test: float = 0.15
     least: int = 5
 
     def __post_init__(self) -> None:
-        """Refuse shares that leave nothing to train on."""
+        """Check the shares and the minimum number of tracks."""
         if not (0 < self.valid < 1 and 0 < self.test < 1 and self.valid + self.test < 1):
             raise ValueError(f"valid={self.valid:g} and test={self.test:g} must be positive and sum to less than 1")
         if self.least < 1:
@@ -46,13 +47,13 @@ class SplitSettings:
 
 @dataclass(frozen=True)
 class TagSettings(SplitSettings):
-    """Also how many tags are asked for."""
+    """The settings of the split, and the number of tags."""
 
     top: int = 50
 
 
 class CatalogueTask(LabelTask):
-    """Labels of a dataset, through its `labels`, else its `meta`."""
+    """A task on the labels of a dataset: from its `labels` or, if that returns None, from its `meta`."""
 
     Settings: ClassVar[type[Any]] = SplitSettings
     of = "data"
@@ -61,27 +62,27 @@ class CatalogueTask(LabelTask):
     layout = "none of its own"
 
     def prepare(self, root: Path | None) -> Path:
-        """Nothing is needed beside the dataset."""
+        """Return `root`; the task needs no files besides the dataset."""
         return root or Path()
 
     def labelled(self, root: Path, dataset: Dataset | None) -> tuple[pl.DataFrame, int]:
-        """Return track_id, label (never null), artist (or null), sorted by id; and how many had no label.
+        """Return track_id, label (never null) and artist (or null), sorted by id, and the number of unlabelled tracks.
 
         Raises
         ------
         BenchError
-            The dataset has no such labels.
+            If the dataset has no such labels.
 
         """
         if dataset is None:
-            raise BenchError(f"{self.name} is asked of a dataset: give --data NAME, or --listens with --meta.")
+            raise BenchError(f"{self.name} needs a dataset: give --data NAME, or --listens with --meta.")
         column = _COLUMNS[self.name]
         meta = dataset.meta(root)
         found = dataset.labels(root, self.name)
         if found is None and meta is not None and column in meta.columns:
             found = meta.select("track_id", label=column)
         if found is None:
-            raise BenchError(f"{self.name}: {dataset.name} knows no {column} of its tracks. Give --meta with one.")
+            raise BenchError(f"{self.name}: {dataset.name} has no {column} of its tracks. Give --meta with one.")
         every = len(found)
         found = found.unique("track_id", keep="first").drop_nulls("label").sort("track_id")
         if not found.height:
@@ -94,7 +95,7 @@ class CatalogueTask(LabelTask):
         return found, every - found.height
 
     def split(self, found: pl.DataFrame, strata: str | None = None) -> pl.DataFrame:
-        """Add part and group; `strata` names the column whose values are shared out one by one."""
+        """Add the columns part and group; with `strata`, split each value of that column separately."""
         part, group = parts.by_artist(
             found["track_id"].to_list(),
             found["artist"].to_list(),
@@ -105,16 +106,16 @@ class CatalogueTask(LabelTask):
         return found.with_columns(part=pl.Series(part, dtype=pl.String), group=pl.Series(group, dtype=pl.String))
 
     def data(self, items: pl.DataFrame, truth: NDArray[Any], names: list[str], counts: dict[str, int]) -> TaskData:
-        """Put together what `read` returns."""
+        """Return the `TaskData` of `items` (n rows), with a note for each non-zero count and for unknown artists."""
         notes = left_out(counts)
         if unknown := items["artist"].null_count():
-            notes.append(f"the artist of {unknown:,} tracks is unknown: they may share one across parts")
+            notes.append(f"the artist of {unknown:,} tracks is unknown: several parts may share an artist")
         items = items.select("track_id", "part", "artist", "group")
         return TaskData(items, truth, names, notes=notes, disjoint=("artist",))
 
 
 class CatalogTags(CatalogueTask):
-    """The most frequent tags of the catalogue itself."""
+    """The most frequent tags of the recommended tracks."""
 
     Settings: ClassVar[type[Any]] = TagSettings
     name = "catalog-tags"
@@ -123,7 +124,7 @@ class CatalogTags(CatalogueTask):
     convention = "macro means over the catalogue's most frequent tags; artists in one part alone"
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
-        """Read tags (list or text with commas) into columns, the most frequent in training first."""
+        """Read tags (a list, or text separated by commas); the most frequent tag in training is the first column."""
         found, without = self.labelled(root, dataset)
         if found.schema["label"] == pl.String:
             words = pl.col("label").str.split(",").list.eval(pl.element().str.strip_chars())
@@ -131,20 +132,21 @@ class CatalogTags(CatalogueTask):
         found = self.split(found)
         pairs = found.select("track_id", "part", "label").with_row_index("row").explode("label")
         pairs = pairs.filter(pl.col("label") != "").unique(["row", "label"])
-        counts = pairs.filter(pl.col("part") == "train").group_by("label").len()
-        names = counts.sort(["len", "label"], descending=[True, False])["label"].head(self.settings.top).to_list()
+        frequency = pairs.filter(pl.col("part") == "train").group_by("label").len()
+        names = frequency.sort(["len", "label"], descending=[True, False])["label"].head(self.settings.top).to_list()
         truth = np.zeros((found.height, len(names)), np.bool_)
         chosen = pairs.join(pl.DataFrame({"label": names}).with_row_index("column"), on="label")
         truth[chosen["row"].to_numpy(), chosen["column"].to_numpy()] = True
-        good = parts.kept(found["part"].to_list(), truth, self.settings.least)
+        good = parts.frequent(found["part"].to_list(), truth, self.settings.least)
         if not good.any():
             raise BenchError(f"{self.name}: no tag has {self.settings.least} training tracks and one in each part.")
-        kept = [name for name, well in zip(names, good.tolist(), strict=True) if well]
-        return self.data(found, truth[:, good], kept, {"tracks without tags": without, "rare tags": int((~good).sum())})
+        names = [name for name, well in zip(names, good.tolist(), strict=True) if well]
+        counts = {"tracks without tags": without, "rare tags": int((~good).sum())}
+        return self.data(found, truth[:, good], names, counts)
 
 
 class CatalogGenre(CatalogueTask):
-    """The genre of the catalogue's own tracks."""
+    """The genre of the recommended tracks."""
 
     name = "catalog-genre"
     kind = "classes"
@@ -152,25 +154,25 @@ class CatalogGenre(CatalogueTask):
     convention = "one genre a track, the first named; artists in one part alone"
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
-        """Read genres; those too rare to be learnt and tested are left out with their tracks."""
+        """Read the first genre of each track; tracks of rare genres are left out."""
         found, without = self.labelled(root, dataset)
         first = pl.col("label").str.split(",").list.first().str.strip_chars()
         found = self.split(found.with_columns(label=first).filter(pl.col("label") != ""), "label")
         names = found["label"].unique().sort()
         columns = found["label"].to_numpy()[:, None] == names.to_numpy()[None, :]
-        good = parts.kept(found["part"].to_list(), columns, self.settings.least)
+        good = parts.frequent(found["part"].to_list(), columns, self.settings.least)
         if good.sum() < 2:
             raise BenchError(f"{self.name}: fewer than two genres have {self.settings.least} training tracks.")
-        kept = names.filter(pl.Series(good)).to_list()
-        rare = found.height
-        found = found.filter(pl.col("label").is_in(kept))
-        truth = np.searchsorted(np.asarray(kept), found["label"].to_numpy().astype(str)).astype(np.int64)
-        counts = {"tracks without a genre": without, "tracks of rare genres": rare - found.height}
-        return self.data(found, truth, kept, counts)
+        genres = names.filter(pl.Series(good)).to_list()
+        every = found.height
+        found = found.filter(pl.col("label").is_in(genres))
+        truth = np.searchsorted(np.asarray(genres), found["label"].to_numpy().astype(str)).astype(np.int64)
+        counts = {"tracks without a genre": without, "tracks of rare genres": every - found.height}
+        return self.data(found, truth, genres, counts)
 
 
 class CatalogKey(CatalogueTask):
-    """The key of the catalogue's own tracks."""
+    """The key of the recommended tracks."""
 
     name = "catalog-key"
     kind = "keys"
@@ -178,12 +180,12 @@ class CatalogKey(CatalogueTask):
     convention = f"{KEY_CONVENTION}; artists in one part alone"
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
-        """Read keys such as ``C# minor``; what names no single key is left out."""
+        """Read keys such as ``C# minor``; tracks whose label is not exactly one key are left out."""
         found, without = self.labelled(root, dataset)
         numbers = pl.Series([keys.number(text) for text in found["label"].to_list()], dtype=pl.Int64)
         found = found.with_columns(number=numbers)
         every = found.height
         found = self.split(found.drop_nulls("number"))
         truth = found["number"].to_numpy().astype(np.int64)
-        counts = {"tracks without a key": without, "of no single key": every - found.height}
+        counts = {"tracks without a key": without, "tracks with no or several keys": every - found.height}
         return self.data(found, truth, list(NAMES), counts)

@@ -1,9 +1,9 @@
 """EmoMusic: arousal and valence of 45 s clips.
 
-Conventions: the two values are scaled to mean 0 and deviation 1 over the 619 clips of the development set;
-r2 is the mean of that of arousal and that of valence. Test is MediaEval 2013's evaluation set (125 clips);
-of the development set an artist validates if the SHA-1 of the name (small ASCII letters, single blanks),
-modulo 10, is 8 or 9 (504 / 115).
+Conventions: both values are scaled to mean 0 and standard deviation 1 over the 619 clips of the development set;
+r2 is the mean of the r2 of arousal and the r2 of valence. The evaluation set of MediaEval 2013 (125 clips) is the
+test part. A clip of the development set is for validation if the SHA-1 of its artist's name (lower-case ASCII
+letters, single spaces) modulo 10 is 8 or 9; the others are for training (504 / 115).
 
 References: Soleymani et al., 1000 songs for emotional analysis of music (2013); Castellon et al. (ISMIR 2021), split.
 """
@@ -41,7 +41,7 @@ class EmoMusic(FolderTask):
     )
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
-        """Read both tables; songs without values are an error, for none are known."""
+        """Read both tables; a song without values is an error, because the released tables have none."""
         marks, opened = files.table(files.first(root, self.files[0]), ["song_id", "mean_arousal", "mean_valence"])
         files.unique(marks, opened, "song_id")
         marks = files.numbers(marks, opened, ["mean_arousal", "mean_valence"])
@@ -56,10 +56,10 @@ class EmoMusic(FolderTask):
             )
         frame = info.join(marks, on="song_id", how="left", maintain_order="left")
         if (bare := frame.filter(pl.col("mean_arousal").is_null())).height:
-            raise BenchError(f"{opened.path} has no values of song {bare['song_id'][0]!r} of {about.path}.")
+            raise BenchError(f"{opened.path} has no values for song {bare['song_id'][0]!r} of {about.path}.")
         test = frame["Mediaeval 2013 set"] == "evaluation"
-        artists = [_plain(name or "") for name in frame["Artist"].to_list()]
-        held = pl.Series([_draw(name) >= 8 for name in artists])
+        artists = [_normalized(name or "") for name in frame["Artist"].to_list()]
+        held = pl.Series([_hash(name) >= 8 for name in artists])
         part = pl.select(pl.when(test).then(pl.lit("test")).when(held).then(pl.lit("valid")).otherwise(pl.lit("train")))
         truth = frame.select("mean_arousal", "mean_valence").to_numpy()
         known = truth[~test.to_numpy()]
@@ -68,7 +68,7 @@ class EmoMusic(FolderTask):
             raise BenchError(f"{opened.path}: the values of the development set do not vary.")
         folder = files.first(root, "clips_45seconds|audio|clips")
         items = pl.DataFrame({"track_id": frame["song_id"], "part": part.to_series()}).with_columns(
-            path=pl.Series(files.named(folder, frame["song_id"].to_list(), (".mp3", ".wav")), dtype=pl.String),
+            path=pl.Series(files.audio_paths(folder, frame["song_id"].to_list(), (".mp3", ".wav")), dtype=pl.String),
             offset=files.NONE,
             duration=files.NONE,
             artist=frame["Artist"],
@@ -77,10 +77,10 @@ class EmoMusic(FolderTask):
         return TaskData(items, (truth - known.mean(axis=0)) / spread, VALUES, expected)
 
 
-def _plain(name: str) -> str:
+def _normalized(name: str) -> str:
     letters = "".join(c for c in name.lower() if c.isascii() and (c.isalpha() or c.isspace()))
     return " ".join(letters.split())
 
 
-def _draw(name: str) -> int:
+def _hash(name: str) -> int:
     return int(hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest(), 16) % 10

@@ -1,4 +1,4 @@
-"""Annotations and audio in a folder as it was released: tables by column, lists by line, files by stem."""
+"""Read released annotations and find audio files: columns of tables, lines of lists, files by stem."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from bench.data.tables import Damage, Table, open_table
 from bench.errors import BenchError
 
 LISTS = Path(__file__).parent / "lists"
-"""Short lists that come with this package, with their licence."""
+"""Folder of the short lists that come with this package, and their licence."""
 NONE = pl.lit(None, dtype=pl.Float64)
-"""Neither offset nor duration: the whole file."""
+"""The offset and the duration of a clip that is a complete file."""
 
 
 def first(root: Path, names: str) -> Path:
-    """Return the first of ``A|B|C`` that is there; the first of all if none is."""
+    """Return the first path of ``A|B|C`` that exists; if none exists, return A."""
     paths = [root / name for name in names.split("|")]
     return next((path for path in paths if path.exists()), paths[0])
 
 
 def table(path: Path, columns: Sequence[str]) -> tuple[pl.DataFrame, Table]:
-    """Read text columns of a table by name, blanks around values taken off; and the table, which knows places.
+    """Read columns of a table as text, without surrounding spaces; return them and the table, which locates rows.
 
     Raises
     ------
     BenchError
-        The file cannot be read, or lacks a column.
+        If the file cannot be read, or lacks a column.
 
     """
     opened = open_table(path)
@@ -45,7 +45,7 @@ def table(path: Path, columns: Sequence[str]) -> tuple[pl.DataFrame, Table]:
     try:
         return opened.frame.select(wanted).collect(), opened
     except Damage as error:
-        raise BenchError(f"{path} cannot be read to its end ({error}). Get the file again.") from error
+        raise BenchError(f"{path} cannot be read to its end ({error}). Download the file again.") from error
 
 
 def numbers(frame: pl.DataFrame, opened: Table, columns: Sequence[str]) -> pl.DataFrame:
@@ -54,7 +54,7 @@ def numbers(frame: pl.DataFrame, opened: Table, columns: Sequence[str]) -> pl.Da
     Raises
     ------
     BenchError
-        A value is none; it names file, line and column.
+        If a value is not a finite number; the message names file, line and column.
 
     """
     for name in columns:
@@ -68,7 +68,7 @@ def numbers(frame: pl.DataFrame, opened: Table, columns: Sequence[str]) -> pl.Da
 
 
 def unique(frame: pl.DataFrame, opened: Table, column: str) -> None:
-    """Refuse a table that names an item twice, or not at all."""
+    """Raise `BenchError` if a value of the column is empty or occurs twice."""
     absent = frame[column].is_null() | (frame[column] == "")
     wrong = absent | ~frame[column].is_first_distinct()
     if wrong.any():
@@ -78,12 +78,12 @@ def unique(frame: pl.DataFrame, opened: Table, column: str) -> None:
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield number (from 1) and text of the lines that are not blank.
+    """Yield the number (from 1) and the text of each line that is not blank.
 
     Raises
     ------
     BenchError
-        The file cannot be read, or is not UTF-8.
+        If the file cannot be read, or is not UTF-8.
 
     """
     try:
@@ -95,8 +95,8 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
             yield number, line.rstrip("\r")
 
 
-def audio(folder: Path) -> dict[str, str]:
-    """Return the path of every audio file below a folder by its stem; of two, the first by name."""
+def audio_by_stem(folder: Path) -> dict[str, str]:
+    """Return the path of every audio file in a folder and its subfolders, by stem; the first path wins."""
     found: dict[str, str] = {}
     for place, folders, names in os.walk(folder, followlinks=True):
         folders.sort()
@@ -107,8 +107,8 @@ def audio(folder: Path) -> dict[str, str]:
     return found
 
 
-def named(folder: Path, stems: Sequence[str], endings: Sequence[str] = (".wav", ".mp3")) -> list[str]:
-    """Return the path of each stem (``rock/rock.00001``), with the ending that is there, else with the first."""
+def audio_paths(folder: Path, stems: Sequence[str], endings: Sequence[str] = (".wav", ".mp3")) -> list[str]:
+    """Return a path for each stem (``rock/rock.00001``): the file that exists, or else the first of `endings`."""
     known: dict[Path, Mapping[str, str]] = {}
     out = []
     for stem in stems:

@@ -1,7 +1,7 @@
-"""Free Music Archive: one top genre of half-minute clips.
+"""Free Music Archive: the top genre of 30 s clips.
 
-Conventions: official splits of the subsets small (8 genres, balanced, 6,400 / 800 / 800) and medium (16
-genres, unbalanced, 19,922 / 2,505 / 2,573, small included); accuracy over clips. Artists are in one part.
+Conventions: the official splits of the subsets small (8 genres, balanced, 6,400 / 800 / 800) and medium (16
+genres, unbalanced, 19,922 / 2,505 / 2,573, including small); accuracy over clips. No artist is in two parts.
 
 Reference: Defferrard et al., FMA: a dataset for music analysis (ISMIR 2017).
 """
@@ -30,7 +30,7 @@ WANTED = {
 
 
 class _FMA(FolderTask):
-    """What the subsets share."""
+    """Base of the tasks on the subsets."""
 
     kind = "classes"
     primary = "accuracy"
@@ -42,7 +42,7 @@ class _FMA(FolderTask):
     sizes: ClassVar[tuple[int, int, int]]
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
-        """Read tracks.csv: two header rows, a row that names the index, then a row a track."""
+        """Read tracks.csv: two header rows, a row with the name of the index, then one row for each track."""
         path = files.first(root, self.files[0])
         frame = _tracks(path).filter(pl.col("subset").is_in(self.subsets))
         bare = frame["genre"].is_null() | (frame["genre"] == "")
@@ -54,7 +54,7 @@ class _FMA(FolderTask):
                 f"expected {', '.join(PART)} and a genre."
             )
         if not frame.height:
-            raise BenchError(f"{path} holds no track of the subset {' or '.join(self.subsets)}.")
+            raise BenchError(f"{path} has no track of the subset {' or '.join(self.subsets)}.")
         names = sorted(frame["genre"].unique().to_list())
         truth = np.searchsorted(np.asarray(names), frame["genre"].to_numpy().astype(str)).astype(np.int64)
         number = pl.col("track_id").str.zfill(6)
@@ -72,7 +72,7 @@ class _FMA(FolderTask):
 
 
 class FMASmall(_FMA):
-    """Eight balanced genres of 8,000 clips."""
+    """8,000 clips of eight balanced genres."""
 
     name = "fma-small"
     convention = "accuracy over 8 balanced genres, official split"
@@ -82,7 +82,7 @@ class FMASmall(_FMA):
 
 
 class FMAMedium(_FMA):
-    """Sixteen unbalanced genres of 25,000 clips."""
+    """25,000 clips of sixteen unbalanced genres."""
 
     name = "fma-medium"
     convention = "accuracy over 16 unbalanced genres, official split"
@@ -92,7 +92,7 @@ class FMAMedium(_FMA):
 
 
 def _tracks(path: Path) -> pl.DataFrame:
-    """Return track_id and the wanted columns as text."""
+    """Return the column track_id and those of `WANTED`, as text."""
     try:
         with open(path, encoding="utf-8", newline="") as file:
             rows = csv.reader(file)

@@ -1,12 +1,12 @@
 """GiantSteps: the key of electronic dance music.
 
-Conventions: training and validation are the MTG-keys tracks with one plain key of confidence 2; test is the
-604 tracks of GiantSteps-key. Artists of validation do not train: an artist validates if the SHA-1 of the name
-in small letters, modulo 116, is 100 or more, and so do those who appear beside such an artist, twice over
-(923 / 236 tracks). A track is cut into clips of 30 s without remainder; the clips' answers are joined by a
-rule that validation chooses, and the score is over tracks. Weighted score: same key 1, fifth above .5,
-relative .3, parallel .2, as mir_eval and MIREX since 2017; that which forgives a fifth below, too, stands
-beside it.
+Conventions: training and validation use the tracks of MTG-keys with a single key of confidence 2; the test part is
+the 604 tracks of GiantSteps-key. An artist is for validation if the SHA-1 of the lower-case name modulo 116 is 100
+or more, or if a track credits the artist together with a validation artist (this rule is applied twice). All other
+artists are for training (923 / 236 tracks). A track is cut into clips of 30 s, and a shorter rest is dropped; a
+rule chosen on validation joins the predictions of the clips, and the score is over tracks. Weighted score: same
+key 1, fifth above .5, relative .3, parallel .2, as mir_eval and MIREX since 2017. A second score also counts a
+fifth below as .5.
 
 References: Knees et al., Two data sets for tempo estimation and key detection in EDM (ISMIR 2015); Faraldo,
 Tonality estimation in EDM (2018); Korzeniowski and Widmer (2018); Castellon et al. (ISMIR 2021), split.
@@ -36,18 +36,18 @@ TEST, TRAIN = "giantsteps-key-dataset|key|test", "giantsteps-mtg-key-dataset|mtg
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """How tracks are cut: clips of so many seconds."""
+    """The length of the clips in seconds."""
 
     seconds: float = 30.0
 
     def __post_init__(self) -> None:
-        """Refuse clips of no length."""
+        """Check that the length is positive and finite."""
         if not (self.seconds > 0 and math.isfinite(self.seconds)):
             raise ValueError(f"seconds={self.seconds:g} must be positive")
 
 
 class GiantSteps(FolderTask):
-    """24 keys of dance tracks: MTG-keys trains, GiantSteps tests."""
+    """24 keys of dance tracks: trained on MTG-keys, tested on GiantSteps."""
 
     Settings: ClassVar[type[Any]] = ClipSettings
     name = "giantsteps"
@@ -64,24 +64,24 @@ class GiantSteps(FolderTask):
     files = (TEST, TRAIN)
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
-        """Read both repositories, and the length of each file to cut it."""
+        """Read both repositories, and the duration of each audio file."""
         test = _test(files.first(root, TEST) / "annotations" / "key")
         train, counts = _train(files.first(root, TRAIN) / "annotations")
         tracks = pl.concat([train, test], how="diagonal")
         if (twice := tracks.filter(pl.col("track").is_duplicated())).height:
-            raise BenchError(f"{root}: track {twice['track'][0]!r} is in training and in the test.")
+            raise BenchError(f"{root}: track {twice['track'][0]!r} is in both the training and the test set.")
         paths: dict[str, str] = {}
         for names, frame in ((TEST, test), (TRAIN, train)):
             folder = files.first(root, names)
             base = folder / "audio" if (folder / "audio").is_dir() else folder
             stems = [f"{track}.LOFI" for track in frame["track"].to_list()]
-            found = files.named(base, stems, (".mp3", ".wav", ".ogg", ".flac"))
+            found = files.audio_paths(base, stems, (".mp3", ".wav", ".ogg", ".flac"))
             paths.update(zip(frame["track"].to_list(), found, strict=True))
         tracks = tracks.with_columns(path=pl.col("track").replace_strict(paths, return_dtype=pl.String))
         return self._clips(tracks, counts)
 
     def _clips(self, tracks: pl.DataFrame, counts: dict[str, int]) -> TaskData:
-        """Cut each track; one whose file is absent or unreadable keeps one clip, to be listed as failed."""
+        """Cut each track into clips; an absent or unreadable file gets one clip, which fails in the extraction."""
         seconds = self.settings.seconds
         with ThreadPoolExecutor(8) as pool:
             lengths = list(pool.map(_seconds, tracks["path"].to_list()))
@@ -100,21 +100,21 @@ class GiantSteps(FolderTask):
 
 
 def _test(folder: Path) -> pl.DataFrame:
-    """Return track, part, key of the test: one file a track, such as ``C minor``."""
+    """Return track, part and key of the test tracks; each has one file with text such as ``C minor``."""
     paths = sorted(folder.glob("*.LOFI.key")) if folder.is_dir() else []
     if not paths:
-        raise BenchError(f"{folder} holds no <id>.LOFI.key files: they are the truth of the test.")
+        raise BenchError(f"{folder} has no <id>.LOFI.key files: they are the labels of the test.")
     found = []
     for path in paths:
         text = path.read_text(encoding="utf-8").strip()
         if (number := keys.number(text)) is None:
-            raise BenchError(f"{path}, line 1: {text!r} is no key; expected such as 'C minor'.")
+            raise BenchError(f"{path}, line 1: {text!r} is no key; expected for example 'C minor'.")
         found.append((path.name.removesuffix(".LOFI.key"), "test", number))
     return pl.DataFrame(found, schema={"track": pl.String, "part": pl.String, "key": pl.Int64}, orient="row")
 
 
 def _train(folder: Path) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Return track, part, key, artist of training and validation, and what was left out."""
+    """Return track, part, key and artist for training and validation, and how many tracks were left out and why."""
     frame, opened = files.table(folder / "annotations.txt", ["ID", "MANUAL KEY", "C"])
     files.unique(frame, opened, "ID")
     strange = ~frame["C"].is_in(["0", "1", "2"])
@@ -142,9 +142,9 @@ def _train(folder: Path) -> tuple[pl.DataFrame, dict[str, int]]:
 
 
 def split_artists(credited: list[str]) -> list[str]:
-    """Return train or valid for each credit (names separated by commas); see the conventions above."""
+    """Return train or valid for each credit (names separated by commas); see the conventions of this module."""
     names = [[name.strip() for name in credit.strip().split(",")] for credit in credited]
-    valid = {name for several in names for name in several if _draw(name) >= 100}
+    valid = {name for several in names for name in several if _hash(name) >= 100}
     for _ in range(2):
         for several in names:
             if valid.intersection(several):
@@ -152,7 +152,7 @@ def split_artists(credited: list[str]) -> list[str]:
     return ["valid" if valid.intersection(several) else "train" for several in names]
 
 
-def _draw(name: str) -> int:
+def _hash(name: str) -> int:
     return int(hashlib.sha1(name.lower().encode(), usedforsecurity=False).hexdigest(), 16) % 116
 
 

@@ -1,12 +1,12 @@
-"""GTZAN: ten genres of half-minute clips.
+"""GTZAN: ten genres of 30 s clips.
 
-Conventions: `gtzan` is the fault-filtered split (443 / 197 / 290): repetitions, mislabelled and distorted
-clips left out, no artist in two parts. `gtzan-10fold` is ten random folds of all clips, each genre dealt out
-evenly by a seeded shuffle, each the test once with the next as validation: artists and repeated recordings
-are in several folds, so its accuracy is some ten points higher and does not compare. Accuracy over clips.
+Conventions: `gtzan` is the fault-filtered split (443 / 197 / 290), without repeated, mislabelled and distorted
+clips; no artist is in two parts. `gtzan-10fold` is ten random folds of all clips, stratified by genre with a seeded
+shuffle; each fold is the test part once, and the next fold is for validation. Folds share artists and repeated
+recordings, so the accuracy is about ten points higher and cannot be compared with `gtzan`. Accuracy over clips.
 
-References: Tzanetakis and Cook (2002); Sturm, The GTZAN dataset (2013); Kereliuk, Sturm and Larsen (2015),
-whose lists these are.
+References: Tzanetakis and Cook (2002); Sturm, The GTZAN dataset (2013); Kereliuk, Sturm and Larsen (2015), the
+lists of the fault-filtered split.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ENDINGS: Final = (".wav", ".au", ".mp3")
 
 
 class GTZAN(FolderTask):
-    """Ten genres, fault-filtered, artists in one part."""
+    """Ten genres, fault-filtered split without shared artists."""
 
     name = "gtzan"
     kind = "classes"
@@ -51,13 +51,13 @@ class GTZAN(FolderTask):
 
 @dataclass(frozen=True)
 class FoldSettings:
-    """How the clips are dealt out."""
+    """The number of folds, and the seed that assigns clips to them."""
 
     folds: int = 10
     shuffle: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse folds that leave nothing to train on."""
+        """Check that there are folds for training, validation and test."""
         if self.folds < 3:
             raise ValueError(f"folds={self.folds} must be at least 3: training, validation, test")
 
@@ -77,7 +77,7 @@ class GTZANFolds(FolderTask):
     files = GTZAN.files
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
-        """Deal the 100 clips of each genre into folds."""
+        """Assign the 100 clips of each genre to folds."""
         rng = np.random.default_rng(self.settings.shuffle)
         stems = [f"{genre}/{genre}.{number:05d}" for genre in GENRES for number in range(100)]
         fold = np.concatenate([rng.permutation(np.arange(100) % self.settings.folds) for _ in GENRES])
@@ -88,9 +88,9 @@ class GTZANFolds(FolderTask):
 def _data(root: Path, stems: list[str], split: dict[str, list[Any]], expected: dict[str, int]) -> TaskData:
     folder = next((root / name for name in FOLDERS.split("|") if (root / name / "blues").is_dir()), None)
     if folder is None:
-        raise BenchError(f"{root} holds no folder blues of clips (looked in {FOLDERS.replace('|', ', ')}).")
+        raise BenchError(f"{root} has no folder blues with clips (looked in {FOLDERS.replace('|', ', ')}).")
     items = pl.DataFrame({"track_id": [stem.rpartition("/")[2] for stem in stems]} | split).with_columns(
-        path=pl.Series(files.named(folder, stems, ENDINGS), dtype=pl.String),
+        path=pl.Series(files.audio_paths(folder, stems, ENDINGS), dtype=pl.String),
         offset=files.NONE,
         duration=files.NONE,
     )

@@ -1,8 +1,8 @@
-"""MTG-Jamendo: tags of whole tracks, in five official splits.
+"""MTG-Jamendo: tags of full tracks, in five official splits.
 
-Conventions: macro means over the tags that the split files name, in alphabetical order: 50 (the most
-frequent of all kinds), or those of one kind: 87 genres, 40 instruments, 56 moods and themes. No artist is in
-two parts. `split=0` is the one that numbers are usually reported on.
+Conventions: macro means over the tags in the split files, in alphabetical order: the 50 most frequent tags, or
+all tags of one category (87 genres, 40 instruments, 56 moods and themes). No artist is in two parts. Published
+results usually use `split=0`.
 
 Reference: Bogdanov et al., The MTG-Jamendo dataset for automatic music tagging (ICML workshop 2019).
 """
@@ -28,13 +28,13 @@ SUFFIX = {"train": "train", "valid": "validation", "test": "test"}
 
 @dataclass(frozen=True)
 class SplitChoice:
-    """Which of the five official splits."""
+    """The number of the official split."""
 
     split: Literal[0, 1, 2, 3, 4] = 0
 
 
 class _Jamendo(FolderTask):
-    """What the four subsets share."""
+    """Base of the tasks on the four subsets."""
 
     Settings: ClassVar[type[Any]] = SplitChoice
     kind = "tags"
@@ -52,7 +52,7 @@ class _Jamendo(FolderTask):
     sizes: ClassVar[tuple[int, int, int]]
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
-        """Read three files of one split; a row has as many fields as its track has tags."""
+        """Read the three files of the split; a row has one field for each tag of its track."""
         folder = files.first(root, self.files[0]) / f"split-{self.settings.split}"
         rows: list[tuple[str, str, str, str]] = []
         tags: list[Sequence[str]] = []
@@ -79,10 +79,10 @@ class _Jamendo(FolderTask):
         items = pl.DataFrame(rows, schema=["track_id", "artist", "file", "part"], orient="row")
         base = files.first(root, "audio|raw_30s/audio|raw_30s/audio-low|audio-low|.")
         stems = [file.removesuffix(".mp3") for file in items["file"].to_list()]
-        low = files.named(base, [f"{stem}.low" for stem in stems], (".mp3",))
+        low = files.audio_paths(base, [f"{stem}.low" for stem in stems], (".mp3",))
         paths = [
             slim if not Path(full).exists() and Path(slim).exists() else full
-            for full, slim in zip(files.named(base, stems, (".mp3",)), low, strict=True)
+            for full, slim in zip(files.audio_paths(base, stems, (".mp3",)), low, strict=True)
         ]
         items = items.select(
             "track_id",
@@ -97,7 +97,7 @@ class _Jamendo(FolderTask):
 
 
 class JamendoTop50(_Jamendo):
-    """The 50 most frequent tags of all kinds."""
+    """The 50 most frequent tags of all categories."""
 
     name = "jamendo-top50"
     convention = "macro means over 50 tags; official split 0 unless split= says otherwise"
@@ -106,7 +106,7 @@ class JamendoTop50(_Jamendo):
 
 
 class JamendoGenre(_Jamendo):
-    """87 genres, several a track."""
+    """87 genres; a track may have several."""
 
     name = "jamendo-genre"
     convention = "macro means over 87 genres; official split 0 unless split= says otherwise"
@@ -116,7 +116,7 @@ class JamendoGenre(_Jamendo):
 
 
 class JamendoInstrument(_Jamendo):
-    """40 instruments, several a track."""
+    """40 instruments; a track may have several."""
 
     name = "jamendo-instrument"
     convention = "macro means over 40 instruments; official split 0 unless split= says otherwise"
@@ -126,7 +126,7 @@ class JamendoInstrument(_Jamendo):
 
 
 class JamendoMood(_Jamendo):
-    """56 moods and themes, several a track."""
+    """56 moods and themes; a track may have several."""
 
     name = "jamendo-mood"
     convention = "macro means over 56 moods and themes; official split 0 unless split= says otherwise"

@@ -1,7 +1,7 @@
-"""Reading names of keys: ``C major``, ``d minor``, ``Bb``, ``f#m``: one number a key, whatever its spelling.
+"""Parse the names of musical keys, such as ``C major``, ``d minor``, ``Bb`` and ``f#m``.
 
-Conventions: as `bench.metrics.keys`, 0 to 11 are the major keys from C upward, 12 to 23 the minor ones;
-sharps and flats of one pitch are one key.
+Conventions, as in `bench.metrics.keys`: 0 to 11 are the major keys from C upward, 12 to 23 the minor keys.
+Enharmonic names, such as C# and Db, are the same key.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _KEY = re.compile(r"([a-g])\s*(#|♯|b|♭|-?sharp|-?flat)?\s*[:\s]?\s*(major|ma
 
 
 def number(text: str) -> int | None:
-    """Return the number of a key, 0 to 23, or None for what names no single key (``-``, ``C / Am``, ``X``)."""
+    """Return the number of a key, 0 to 23, or None if the text is not one key (``-``, ``C / Am``, ``X``)."""
     found = _KEY.fullmatch(text.strip())
     if not found:
         return None

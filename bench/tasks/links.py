@@ -1,11 +1,10 @@
-"""Link prediction: are tracks that the same people hear near one another?
+"""Link prediction: are the vectors of tracks similar if the same users listen to the tracks?
 
-Conventions: pairs of the co-listen graph (`bench.data.graph`) are drawn into `sets` sets of `pairs` pairs
-without a track in common; within a set all pairs of its tracks are ranked by the cosine of their vectors.
-Every known edge among a set's tracks counts as a pair to find (`positives=sampled`: the drawn ones alone, the
-rest are then wrong answers); AP and ROC-AUC are means over the sets, those of each stand beside them in place
-of intervals. Nothing is trained. The ceiling is matrix factorisation of the graph itself, the pairs to find
-included: it knows the answers.
+Conventions: `sets` sets of `pairs` edges each are drawn from the co-listen graph (`bench.data.graph`); no track is
+in two of the edges. In each set, all pairs of tracks are ranked by the cosine of their vectors. All edges between
+the tracks of a set are positives (`positives=sampled`: only the drawn edges; other edges count as negatives). AP
+and ROC-AUC are means over the sets; the record also holds the values of each set, instead of intervals. Nothing is
+trained. The upper bound is a matrix factorisation of the graph, which includes the positives.
 
 Reference: Huang et al. (ICASSP 2020), section 4.3: two sets of 1,250 pairs.
 """
@@ -30,7 +29,7 @@ from bench.protocols import Dataset, Task, TaskData
 
 @dataclass(frozen=True)
 class LinkSettings(GraphSettings):
-    """The graph, and how many pairs of it are asked about."""
+    """The settings of the graph, and how many of its edges to draw."""
 
     pairs: int = 1250
     sets: int = 2
@@ -38,19 +37,19 @@ class LinkSettings(GraphSettings):
     draw: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse empty sets."""
+        """Check that the sets are not empty."""
         super().__post_init__()
         if min(self.pairs, self.sets) < 1:
             raise ValueError("pairs and sets must be at least 1")
 
     def graph(self) -> GraphSettings:
-        """Return what makes an edge."""
-        mine = asdict(self)
-        return GraphSettings(**{one.name: mine[one.name] for one in fields(GraphSettings)})
+        """Return the settings of the graph alone."""
+        values = asdict(self)
+        return GraphSettings(**{one.name: values[one.name] for one in fields(GraphSettings)})
 
 
 class Links(Task):
-    """Which tracks of the dataset are heard by the same people: cosine of vectors, no training."""
+    """Predict which tracks have the same listeners, by the cosine of their vectors."""
 
     Settings: ClassVar[type[Any]] = LinkSettings
     name = "links"
@@ -63,18 +62,18 @@ class Links(Task):
     layout = "none of its own"
 
     def __init__(self, settings: Any = None) -> None:
-        """Keep the settings; read nothing."""
+        """Store the settings; `read` reads the data."""
         super().__init__(settings)
         self._graph: Graph | None = None
 
     def prepare(self, root: Path | None) -> Path:
-        """Nothing is needed beside the dataset."""
+        """Return `root`; the task needs no files besides the dataset."""
         return root or Path()
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
-        """Build the graph and draw the pairs; truth is (E, 3): two item rows and their set."""
+        """Build the graph and draw the sets; the labels (E, 3) hold two item rows and the set of each positive."""
         if dataset is None:
-            raise BenchError(f"{self.name} is asked of a dataset: give --data NAME, or --listens.")
+            raise BenchError(f"{self.name} needs a dataset: give --data NAME, or --listens.")
         catalog = dataset.catalog(root)
         known = None if catalog is None else catalog["track_id"].to_list()
         self._graph = graph = co_listen(dataset.listens(root), self.settings.graph(), known)
@@ -106,19 +105,19 @@ class Links(Task):
         return TaskData(items, truth, ["linked"], notes=notes)
 
     def evaluate(self, truth: Any, prediction: Any, names: Sequence[str] = ()) -> dict[str, float]:
-        """AP and ROC-AUC over all pairs of a set's tracks, by the cosine of `prediction` (N, D).
+        """Return AP and ROC-AUC over all pairs in each set, by the cosine of `prediction` (N, D), and their means.
 
         Raises
         ------
         BenchError
-            Rows of `truth` (E, 3) are not rows of the vectors, or a vector is not finite.
+            If `truth` (E, 3) names rows that `prediction` lacks, or a vector is not finite.
 
         """
         truth, prediction = np.asarray(truth), np.asarray(prediction, np.float32)
         if truth.ndim != 2 or truth.shape[1] != 3 or not len(truth):
-            raise BenchError(f"{self.name}: expected pairs (E, 3), got {truth.shape}.")
+            raise BenchError(f"{self.name}: expected positives of shape (E, 3), got {truth.shape}.")
         if prediction.ndim != 2 or truth[:, :2].min() < 0 or truth[:, :2].max() >= len(prediction):
-            raise BenchError(f"{self.name}: vectors {prediction.shape} do not go with the pairs.")
+            raise BenchError(f"{self.name}: the labels name rows that the vectors {prediction.shape} lack.")
         if not np.isfinite(prediction).all():
             raise BenchError(f"{self.name}: a vector is not finite.")
         out: dict[str, list[float]] = {"average_precision": [], "roc_auc": []}
@@ -140,16 +139,16 @@ class Links(Task):
         above = np.triu_indices(len(nodes), 1)
         area, precision = ranked((linked | linked.T)[above][:, None], (unit @ unit.T)[above][:, None])
         if not np.isfinite(area[0]):
-            raise BenchError(f"{self.name}: all tracks of a set are joined; nothing is to be told apart.")
+            raise BenchError(f"{self.name}: all {len(nodes)} tracks of a set are linked, so there are no negatives.")
         return float(area[0]), float(precision[0])
 
     @property
     def ceiling_name(self) -> str | None:
-        """The name of `ceiling` in tables; None without ``implicit``."""
+        """The name of `ceiling` in tables; None if ``implicit`` is not installed."""
         return "wmf" if importlib.util.find_spec("implicit") else None
 
     def ceiling(self, data: TaskData, *, seed: int) -> NDArray[np.float32]:
-        """Return vectors (N, D) that know the whole graph, the pairs to find included.
+        """Return vectors (N, D) fitted to the complete graph, including the positives: an upper bound.
 
         Weighted matrix factorisation (Hu, Koren and Volinsky 2008): 128 factors, alpha 40, regularisation 0.01,
         15 iterations.
@@ -158,7 +157,7 @@ class Links(Task):
         from scipy.sparse import coo_matrix
 
         graph = self._graph
-        assert graph is not None, "read comes first"
+        assert graph is not None, "call read before ceiling"
         a, b = graph.edges.T
         n = len(graph.ids)
         both = np.ones(2 * len(a), np.float32), (np.concatenate([a, b]), np.concatenate([b, a]))
@@ -172,10 +171,10 @@ class Links(Task):
 
 
 def matching(edges: NDArray[np.int64], most: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw edges (P, 2) without a node in common, at most so many, in random order.
+    """Draw at most `most` edges (P, 2) in random order, so that no node is in two of them.
 
-    The order of the edges is shuffled once; of each round the edges that come first at both their ends are
-    taken, and those that touch them leave, which is what taking them one by one would give.
+    The result is that of a greedy pass over the shuffled edges. For speed, each round takes all edges that come
+    first at both of their nodes, and then removes the edges that share a node with them.
     """
     left = edges[rng.permutation(len(edges))]
     chosen = [np.empty((0, 2), np.int64)]

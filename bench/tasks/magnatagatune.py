@@ -1,10 +1,10 @@
-"""MagnaTagATune: tags of half-minute clips.
+"""MagnaTagATune: tags of 30 s clips.
 
-Conventions: the 50 most frequent tags, near-synonyms apart; folders 0 to b train, c validation, d to f
-test, so no album is in two parts; three clips whose files are empty are left out. `magnatagatune` keeps the
-clips that have none of the 50 tags (18,706 / 1,825 / 5,329), `magnatagatune-filtered` drops them
-(15,244 / 1,529 / 4,332): numbers of the two do not compare. Metrics are macro means; the bootstrap draws
-songs, of which several clips may be in the test.
+Conventions: the 50 most frequent tags; near-synonyms stay separate tags. Folders 0 to b are for training, c for
+validation, d to f for the test, so no album is in two parts. Three clips with empty files are left out.
+`magnatagatune` includes the clips that have none of the 50 tags (18,706 / 1,825 / 5,329),
+`magnatagatune-filtered` leaves them out (15,244 / 1,529 / 4,332): results of the two cannot be compared. Metrics are
+macro means. The bootstrap resamples songs, because the test part may hold several clips of a song.
 
 References: Law et al., Evaluation of algorithms using games: the case of music tagging (ISMIR 2009);
 Castellon et al. (ISMIR 2021) for the first variant, Lee et al. (SMC 2017) for the other.
@@ -25,12 +25,12 @@ from bench.tasks.base import FolderTask, left_out
 
 TAGS: Final = tuple(line for _, line in files.lines(files.LISTS / "magnatagatune_top50.txt"))
 EMPTY: Final = ("35644", "55753", "57881")
-"""Ids of clips whose released files hold nothing."""
+"""Ids of clips whose released files are empty."""
 PART: Final = dict.fromkeys("0123456789ab", "train") | {"c": "valid"} | dict.fromkeys("def", "test")
 
 
 class MagnaTagATune(FolderTask):
-    """50 tags of 25,860 clips; clips without any of them are kept."""
+    """50 tags of 25,860 clips, including clips without any of the tags."""
 
     name = "magnatagatune"
     kind = "tags"
@@ -45,7 +45,7 @@ class MagnaTagATune(FolderTask):
     untagged = True
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
-        """Read the annotations: tab-separated, a column a tag, 0 or 1."""
+        """Read the annotations: tab-separated, one column of 0 and 1 for each tag."""
         frame, opened = files.table(root / "annotations_final.csv", ["clip_id", *TAGS, "mp3_path"])
         files.unique(frame, opened, "clip_id")
         values = frame.select(TAGS)
@@ -85,7 +85,7 @@ class MagnaTagATune(FolderTask):
 
 
 class MagnaTagATuneFiltered(MagnaTagATune):
-    """50 tags of 21,105 clips: those that have at least one of them."""
+    """50 tags of the 21,105 clips that have at least one of them."""
 
     name = "magnatagatune-filtered"
     convention = "macro means over 50 tags; 12:1:3 folders; clips without a top-50 tag dropped"

@@ -1,11 +1,11 @@
 """Million Song Dataset: the 50 most frequent Last.fm tags.
 
 Conventions: macro means over 50 tags; 201,680 / 11,774 / 28,435 tracks (Lee et al.: the split of Choi et
-al., songs of more than 29.1 s). Artists are shared between the parts, so what is known of an artist helps;
-the bootstrap draws tracks.
+al., only songs longer than 29.1 s). The parts share artists, so recognising an artist helps. The bootstrap
+resamples tracks.
 
-The lists are released as pickles of text. They are read opcode by opcode, nothing in them is ever executed;
-a list of plain lines is taken, too.
+The lists are released as pickled text. The reader scans the opcodes and never executes the pickle. Plain text
+with one id on each line works, too.
 
 References: Bertin-Mahieux et al. (ISMIR 2011); Choi et al. (ISMIR 2016); Lee et al. (IEEE SPL 2017).
 """
@@ -56,10 +56,10 @@ class MSD50(FolderTask):
     files = (TAGLIST, TRAIN, TEST, "lastfm_tags.db")
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
-        """Read the lists, and the tags of their tracks from the database."""
+        """Read the lists of tracks, and their tags from the database."""
         names = [line for _, line in files.lines(files.first(root, TAGLIST))]
         train, test = (tracks(files.first(root, one)) for one in (TRAIN, TEST))
-        # The released training list holds the validation tracks at its end.
+        # The released training list ends with the validation tracks.
         cut = SIZES[0] if len(train) == sum(SIZES[:2]) else round(len(train) * SIZES[0] / sum(SIZES[:2]))
         ids = [*train, *test]
         part = np.repeat(PARTS, [cut, len(train) - cut, len(test)])
@@ -67,7 +67,7 @@ class MSD50(FolderTask):
             twice = pl.Series(ids).filter(pl.Series(ids).is_duplicated())[0]
             raise BenchError(f"{root}: the track {twice} is listed twice.")
         truth = _tagged(files.first(root, "lastfm_tags.db"), ids, names)
-        known = files.audio(files.first(root, "audio|mp3|."))
+        known = files.audio_by_stem(files.first(root, "audio|mp3|."))
         items = pl.DataFrame({"track_id": ids, "part": part}).with_columns(
             path=pl.Series([known.get(one, str(root / "audio" / f"{one}.mp3")) for one in ids], dtype=pl.String),
             offset=files.NONE,
@@ -80,12 +80,12 @@ class MSD50(FolderTask):
 
 
 def tracks(path: Path) -> list[str]:
-    """Return the track ids of a list: lines of text, or a pickle of strings, which is never executed.
+    """Return the track ids in a text file or in a pickle of strings, which is never executed.
 
     Raises
     ------
     BenchError
-        The file cannot be read, or holds something else; it names the line or entry.
+        If the file cannot be read, or an entry is not a track id.
 
     """
     try:
@@ -108,7 +108,7 @@ def tracks(path: Path) -> list[str]:
 
 
 def _tagged(path: Path, ids: Sequence[str], names: Sequence[str]) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
-    """Return which track (rows) has which tag (columns)."""
+    """Return the labels (tracks, tags)."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             pairs = connection.execute(QUERY.format(",".join("?" * len(names))), list(names)).fetchall()

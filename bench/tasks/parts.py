@@ -1,4 +1,4 @@
-"""Splits for tracks that have no official one: by artist, so that a voice is never in two parts."""
+"""Split the tracks of a collection without an official split, so that no artist is in two parts."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def by_artist(
 ) -> tuple[list[str], list[str]]:
     """Return the part and the group of each track.
 
-    The groups are the artists; a track of an unknown one is a group by itself. They are ordered by the
-    sha256 of their name, and taken in this order until the test part has its share of the tracks, then
-    validation; so it needs no seed, and does not depend on the order of the tracks. With `strata` (the
-    class of each track) each class is shared out by itself, an artist going with its most frequent one.
+    The groups are the artists; a track whose artist is unknown is a group by itself. The groups, in the order of
+    the sha256 of their names, fill the test part, then validation, then training. So the split needs no seed, and
+    does not depend on the order of the tracks. With `strata` (the class of each track) each class is split
+    separately; an artist belongs to its most frequent class.
 
     Raises
     ------
     BenchError
-        When a part would be empty.
+        If a part would be empty.
 
     """
     known = artists if artists is not None else [None] * len(ids)
@@ -43,7 +43,7 @@ def by_artist(
     sizes = frame.group_by("group").agg(pl.len(), pl.col("stratum").sort().mode(maintain_order=True).first())
     order = [hashlib.sha256(name.encode()).hexdigest() for name in sizes["group"].to_list()]
     sizes = sizes.with_columns(order=pl.Series(order, dtype=pl.String)).sort("order")
-    # The middle of a group decides: a large one goes where most of it belongs.
+    # The middle of a group decides, so that a large group goes to the part with most of its tracks.
     middle = pl.col("len").cum_sum() - pl.col("len") / 2
     share = (middle / pl.col("len").sum()).over("stratum")
     part = pl.when(share < test).then(pl.lit("test")).when(share < test + valid).then(pl.lit("valid"))
@@ -57,8 +57,8 @@ def by_artist(
     return found, names
 
 
-def kept(parts: Sequence[str] | NDArray[np.str_], columns: NDArray[np.bool_], least: int) -> NDArray[np.bool_]:
-    """Which label columns (n, L) have `least` training items, and one in each held-out part at least."""
+def frequent(parts: Sequence[str] | NDArray[np.str_], columns: NDArray[np.bool_], least: int) -> NDArray[np.bool_]:
+    """Return which labels (L,) have `least` training, one validation and one test item in `columns` (n, L)."""
     part = np.asarray(parts)
     counts = {name: columns[part == name].sum(axis=0) for name in PARTS}
     return np.asarray((counts["train"] >= least) & (counts["valid"] > 0) & (counts["test"] > 0))

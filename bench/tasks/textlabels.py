@@ -1,10 +1,10 @@
-"""Text labels: do vectors know the words that are said of a track?
+"""Text labels: predict the words in the metadata of a track.
 
-Conventions: labels are the words of title, description, tags and genre in small letters, and their
-sequences of two and three within a field; asked about are those with at least `least` test tracks and as many
-in training, at most `top`, the most frequent in training. Unweighted mean of ROC-AUC. The split is by
-track, artists kept together. Huang et al. train their network itself on 100,000 such labels; here a probe
-learns them from a frozen vector.
+Conventions: the labels are the lower-case words of title, description, tags and genre, and sequences of two and
+three words within a field. A label needs at least `least` training tracks, `least` test tracks and one validation
+track; of these labels, the `top` most frequent ones in training are used. Unweighted mean of ROC-AUC. All tracks of
+an artist are in the same part. Huang et al. train the network on 100,000 such labels; here a probe learns them from
+frozen vectors.
 
 Reference: Huang et al. (ICASSP 2020), section 4.2: labels with ten test occurrences, about 2,000.
 """
@@ -27,21 +27,21 @@ FIELDS = ("title", "description", "tags", "genre")
 
 @dataclass(frozen=True)
 class TextSettings(SplitSettings):
-    """Also how long sequences are, and how many labels are asked about."""
+    """The settings of the split, the maximum length of a sequence in words, and the maximum number of labels."""
 
     least: int = 10
     words: int = 3
     top: int = 2000
 
     def __post_init__(self) -> None:
-        """Refuse sequences of no words."""
+        """Check that both limits are positive."""
         super().__post_init__()
         if min(self.words, self.top) < 1:
             raise ValueError("words and top must be at least 1")
 
 
 class TextLabels(CatalogueTask):
-    """Words and phrases of titles, descriptions and tags of the dataset's own tracks."""
+    """Words and phrases in the titles, descriptions, tags and genres of the recommended tracks."""
 
     Settings: ClassVar[type[Any]] = TextSettings
     name = "text-labels"
@@ -50,12 +50,12 @@ class TextLabels(CatalogueTask):
     convention = "unweighted mean over words and phrases with enough test tracks; artists in one part alone"
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
-        """Read metadata into word sequences.
+        """Read the metadata, and build the labels from its words.
 
         Raises
         ------
         BenchError
-            The dataset knows no text, or too little of it repeats.
+            If the dataset has no text, or no label is frequent enough.
 
         """
         meta = None if dataset is None else dataset.meta(root)
@@ -71,12 +71,12 @@ class TextLabels(CatalogueTask):
             *(pl.col("part").eq(part).sum().alias(part) for part in ("train", "valid", "test"))
         )
         enough = (pl.min_horizontal("train", "test") >= self.settings.least) & (pl.col("valid") > 0)
-        # What every track is said to be tells nothing apart.
+        # A label of every test track has no negatives.
         enough &= pl.col("test") < frame.filter(pl.col("part") == "test").height
         counts = counts.filter(enough).sort(["train", "label"], descending=[True, False]).head(self.settings.top)
         names = counts["label"].to_list()
         if not names:
-            raise BenchError(f"{self.name}: no word is said of {self.settings.least} tracks of both training and test.")
+            raise BenchError(f"{self.name}: no word has {self.settings.least} tracks in both training and test.")
         truth = np.zeros((frame.height, len(names)), np.bool_)
         chosen = pairs.join(counts.select("label").with_row_index("column"), on="label")
         truth[chosen["row"].to_numpy(), chosen["column"].to_numpy()] = True
@@ -84,9 +84,9 @@ class TextLabels(CatalogueTask):
 
 
 def _phrases(frame: pl.DataFrame, field: str, words: int) -> pl.DataFrame:
-    """Return row, part, label: each word of a field and each sequence of up to so many."""
+    """Return row, part and label: each sequence of 1 to `words` words in a field."""
     text = pl.col(field)
-    # Tags are phrases of their own; a sequence does not run from one into the next.
+    # Each tag is a separate phrase: no sequence continues from one tag into the next.
     pieces = text if frame.schema[field] == pl.List(pl.String) else pl.concat_list(text)
     table = frame.select("part", piece=pieces).with_row_index("row").explode("piece").with_row_index("field")
     table = table.with_columns(label=pl.col("piece").str.to_lowercase().str.extract_all(r"[\p{L}\p{N}]+"))

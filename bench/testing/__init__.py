@@ -1,11 +1,11 @@
-"""Contracts that any plugin can inherit: five lines in a third-party test file.
+"""Contract tests for plugins. A test file needs only a subclass:
 
     from bench.testing import ExtractorContract
 
     class TestMine(ExtractorContract):
         spec = "mine"
 
-The methods are plain assertions, so ``bench check mine`` runs them without pytest as well.
+The methods use plain assertions, so ``bench check mine`` also runs them, without pytest.
 """
 
 from bench.testing.engine import EngineContract

@@ -1,4 +1,4 @@
-"""Short seeded clips on disk for contracts: tones, chords and noise that differ from one another."""
+"""Write short synthetic clips for the contract tests, from seeds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def clip(seconds: float, rate: int, seed: int) -> NDArray[np.float32]:
 
 
 def write(folder: Path, seconds: Sequence[float], rate: int) -> list[Path]:
-    """Write one WAV a duration, each with a sound of its own."""
+    """Write one WAV file for each duration in seconds, with different audio; return the paths."""
     paths = []
     for at, length in enumerate(seconds):
         path = folder / f"clip{at:02d}.wav"
@@ -34,7 +34,7 @@ def write(folder: Path, seconds: Sequence[float], rate: int) -> list[Path]:
 
 
 def tone(folder: Path, seconds: float, rate: int) -> Path:
-    """Write 440 Hz with two overtones, well below half of any sensible rate."""
+    """Write a tone of 440 Hz with two overtones, far below the Nyquist frequency of the usual rates."""
     time = np.arange(round(seconds * rate)) / rate
     wave = sum(0.2 / k * np.sin(2 * np.pi * 440 * k * time) for k in (1, 2, 3))
     path = folder / f"tone{rate}.wav"

@@ -1,4 +1,4 @@
-"""What every audio extractor must keep, checked through the harness's own loop."""
+"""Contract tests for audio extractors, run through the extraction loop of the harness."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from bench.testing import clips
 Vectors = dict[str, NDArray[np.float32]]
 """layer id -> (N, D)"""
 EXEMPT = frozenset({"width", "rate"})
-"""What an extractor may name in `exempt`."""
+"""Checks that an extractor can exclude with `exempt`."""
 CLICK = 0.02
-"""Seconds below which a file is no clip."""
+"""Minimum length of a clip in seconds."""
 
 
 class ExtractorContract:
-    """Inherit and set `spec`.
+    """Contract tests of an extractor: inherit and set `spec`.
 
-    spec : what `--extractor` takes, such as ``mine:layer=3``
+    spec : a value of `--extractor`, such as ``mine:layer=3``
     lane : the lane to check
-    shortest : seconds of the shortest valid clip; None: as the extractor declares
-    tolerance : largest difference, relative to the vector's largest value; None: as declared
+    shortest : length of the shortest valid clip in seconds; None: as the extractor declares
+    tolerance : maximum difference, relative to the largest value of a vector; None: as the extractor declares
     """
 
     spec: str = ""
@@ -43,7 +43,7 @@ class ExtractorContract:
     _works: ClassVar[dict[Any, tuple[Extraction, str]]] = {}
 
     def make(self) -> Extractor:
-        """Return the extractor, or its tiny random configuration when its weights are absent."""
+        """Return the extractor or, if its weights are absent, its tiny configuration with random weights."""
         plugin: Extractor = create("extractors", self.spec, lane=self.lane)
         reason = plugin.unready()
         if not reason:
@@ -53,11 +53,11 @@ class ExtractorContract:
         return tiny
 
     def note(self) -> str:
-        """Say what was checked: the real model, or a tiny random one and why; and what was left out."""
+        """Return why a tiny random model was checked instead of the real one, and which checks were excluded."""
         reason = create("extractors", self.spec, lane=self.lane).unready()
         exempt = ", ".join(sorted(self.make().exempt))
-        said = [f"tiny random configuration: {reason}" if reason else "", f"exempt: {exempt}" if exempt else ""]
-        return "; ".join(filter(None, said))
+        notes = [f"tiny random configuration: {reason}" if reason else "", f"exempt: {exempt}" if exempt else ""]
+        return "; ".join(filter(None, notes))
 
     # -- checks ---------------------------------------------------------------------------------------
 
@@ -69,49 +69,49 @@ class ExtractorContract:
         assert plugin.layers, "no layers"
         assert all(width > 0 for width in plugin.layers.values()), f"layer widths {dict(plugin.layers)}"
         assert plugin.license, "no licence declared"
-        assert plugin.exempt <= EXEMPT, f"exempt from {set(plugin.exempt)}, possible are {set(EXEMPT)}"
+        assert plugin.exempt <= EXEMPT, f"exempt is {set(plugin.exempt)}, allowed are {set(EXEMPT)}"
 
         def refuse(*_: object) -> None:
             raise AssertionError("the fingerprint loads the model")
 
-        setattr(plugin, "load", refuse)  # noqa: B010 - mypy knows no other way
+        setattr(plugin, "load", refuse)  # noqa: B010 - mypy rejects a plain assignment
         assert json.loads(canonical_json(plugin.fingerprint())) is not None
         assert set_sha256(plugin) == set_sha256(self.make()), "the fingerprint differs between two instances"
 
     def test_width_does_not_depend_on_duration(self) -> None:
-        """Time is averaged, not features: short, long and odd clips give vectors of one width."""
+        """Clips of different lengths have vectors of the same width, so the mean is over time, not over features."""
         if self._exempt("width"):
             return
         for name, vectors in self._embed(self._seconds(6)).items():
             assert len(vectors) == 6, f"layer {name}: {len(vectors)} of 6 clips have a vector"
             assert np.isfinite(vectors).all(), f"layer {name} is not finite"
-            assert np.ptp(vectors, axis=0).any(), f"layer {name}: six different sounds have one and the same vector"
+            assert np.ptp(vectors, axis=0).any(), f"layer {name}: six different clips have equal vectors"
 
-    def test_a_vector_is_the_same_in_any_company(self) -> None:
-        """Alone, or batched with seven others of like and unlike length: the same vector."""
+    def test_vectors_do_not_depend_on_the_batch(self) -> None:
+        """Alone, or in a batch with clips of equal and different lengths, a clip has the same vector."""
         seconds = self._seconds(8)
         together, alone = self._embed(seconds, batch=8), self._embed(seconds, batch=1)
         self._same(together, alone, "batch 8 and batch 1")
 
     def test_order_of_tracks_does_not_matter(self) -> None:
-        """Permuting the tracks permutes the vectors and changes none."""
+        """Permuting the tracks permutes the vectors and does not change them."""
         seconds = self._seconds(5)
         order = np.array([3, 0, 4, 1, 2])
-        straight, permuted = self._embed(seconds), self._embed(seconds, order=order.tolist())
-        self._same({k: v[order] for k, v in straight.items()}, permuted, "two orders of the tracks")
+        original, permuted = self._embed(seconds), self._embed(seconds, order=order.tolist())
+        self._same({k: v[order] for k, v in original.items()}, permuted, "two orders of the tracks")
 
     def test_every_track_is_accounted_for(self) -> None:
-        """17 tracks, batch 8, one of them broken: 16 vectors and one named failure."""
+        """17 tracks in batches of 8, one of them broken, give 16 vectors and one failure."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             paths = clips.write(folder, [self._long()] * 17, self.make().sample_rate)
             paths[5].write_text("this is not audio")
             outcome, _ = self._run(folder, paths, batch=8)
-        assert outcome.done == 16, f"{outcome.done} vectors from 16 sound files"
+        assert outcome.done == 16, f"{outcome.done} vectors from 16 valid files"
         assert [row for row, _ in outcome.failed] == ["5"], f"failures {outcome.failed}"
 
     def test_it_is_deterministic(self) -> None:
-        """Twice the same audio, twice the same vectors, after loading the model anew; and one fingerprint."""
+        """After loading the model again, the same audio gives the same vectors, and the fingerprint is the same."""
         seconds = self._seconds(3)
         first = self._embed(seconds)
         type(self)._works.clear()
@@ -120,7 +120,7 @@ class ExtractorContract:
         assert set_sha256(work.extractor) == before, "the fingerprint changes when the model is loaded or runs"
 
     def test_another_rate_is_resampled(self) -> None:
-        """A tone in a file of another rate has nearly the same vector; nearly, beside that of another sound."""
+        """A tone at another sample rate has nearly the same vector, compared with the distance to another sound."""
         if self._exempt("rate"):
             return
         rate, seconds = self.make().sample_rate, max(self._long(), 2.0)
@@ -128,12 +128,12 @@ class ExtractorContract:
             folder = Path(name)
             tones = [clips.tone(folder, seconds, r) for r in (rate, 44_100 if rate != 44_100 else 48_000)]
             _, found = self._run(folder, [*tones, *clips.write(folder, [seconds], rate)], batch=1)
-        for layer, (own, other, another) in found.items():
-            share = np.linalg.norm(own - other) / max(float(np.linalg.norm(own - another)), 1e-30)
-            assert share < 0.1, f"layer {layer}: two rates of one sound are {share:.0%} as far apart as two sounds"
+        for layer, (native, other, another_sound) in found.items():
+            share = np.linalg.norm(native - other) / max(float(np.linalg.norm(native - another_sound)), 1e-30)
+            assert share < 0.1, f"layer {layer}: two rates of one sound have {share:.0%} of the distance of two sounds"
 
     def test_too_short_is_a_named_failure(self) -> None:
-        """A clip below the declared minimum fails with a reason and stops nothing."""
+        """A clip below the declared minimum fails with a reason, and the other clips are computed."""
         shortest = self._shortest()
         if shortest < CLICK or self.make().clip.pad:
             return
@@ -146,7 +146,7 @@ class ExtractorContract:
         assert "short" in outcome.failed[0][1], f"reason {outcome.failed[0][1]!r}"
 
     def test_the_shortest_clip_and_tail_have_vectors(self) -> None:
-        """The model takes what its window declares valid: a clip just long enough, and the shortest tail kept."""
+        """The model accepts the shortest clip and the shortest tail that its window declares valid."""
         plugin = self.make()
         window, rate = plugin.window, plugin.sample_rate
         seconds = [max(self._shortest(), CLICK)]
@@ -156,7 +156,7 @@ class ExtractorContract:
             seconds.append(max(window.hop + tail, window.length + (tail > 0)) / rate)
         self._embed(seconds)
 
-    # -- how --------------------------------------------------------------------------------------------
+    # -- helpers ----------------------------------------------------------------------------------------
 
     def _exempt(self, name: str) -> bool:
         return name in self.make().exempt
@@ -169,7 +169,7 @@ class ExtractorContract:
         return max(1.5 * self._shortest(), 1.0)
 
     def _seconds(self, n: int) -> list[float]:
-        """Durations that include equal ones, odd ones and, for short windows, several windows."""
+        """Return n durations in seconds: equal and different ones; short windows fit several times into a clip."""
         plugin = self.make()
         window = (plugin.window.length or plugin.sample_rate) / plugin.sample_rate
         base = max(self._long(), min(window, 8.0))
@@ -182,25 +182,25 @@ class ExtractorContract:
             folder = Path(name)
             paths = clips.write(folder, seconds, self.make().sample_rate)
             outcome, vectors = self._run(folder, [paths[i] for i in order] if order else paths, batch)
-            assert not outcome.failed, f"sound clips failed: {outcome.failed}"
+            assert not outcome.failed, f"valid clips failed: {outcome.failed}"
             return vectors
 
     def _run(self, folder: Path, paths: Sequence[Path], batch: int) -> tuple[Any, Vectors]:
-        """Embed files in a fresh store; rows are named by position."""
+        """Embed files in a new store; the position of a file is its row key."""
         work, _ = self._work()
         work.batch = batch
         with tempfile.TemporaryDirectory(dir=folder) as cache:
             work.cache = Path(cache)
             outcome = work([Source(str(i), str(path)) for i, path in enumerate(paths)])
-            filled = open_set(work.cache, work.extractor)
-            read = {name: filled.read(name, [str(i) for i in range(len(paths))]) for name in filled.layers}
+            stored = open_set(work.cache, work.extractor)
+            read = {name: stored.read(name, [str(i) for i in range(len(paths))]) for name in stored.layers}
         return outcome, {name: vectors[present] for name, (vectors, present) in read.items()}
 
     def _work(self) -> tuple[Extraction, str]:
-        """Load the model once a class; return it with the key it had before."""
+        """Load the model once per class; return it with the key of its set before loading."""
         key = (type(self), self.spec, self.lane)
         if key not in self._works:
-            # One thread decodes: windows arrive in one order, so that what a check finds it finds every time.
+            # One decoding thread, so that the order of the windows, and the result of a check, is always the same.
             work = Extraction(self.make(), Path(), workers=1, log=lambda _line: None)
             before = set_sha256(work.extractor)
             work.load()

@@ -1,4 +1,4 @@
-"""What every recommender must keep, checked on planted listening small enough for seconds."""
+"""Contract tests for recommenders, on a small synthetic data set."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from bench.specs import Spec, settings_from
 from bench.testing.pickles import holds_pickle
 
 EXEMPT = frozenset({"order"})
-"""What a contract may name in `exempt`."""
+"""Checks that can be excluded with `exempt`."""
 PAIRS = ("user", "item", "first", "last", "count")
 
 
 class RecommenderContract:
-    """Inherit and set `spec`.
+    """Contract tests of a recommender: inherit and set `spec`.
 
-    spec : what `--model` takes, such as ``mine:epochs=2``
+    spec : a value of `--model`, such as ``mine:epochs=2``
     lane : the lane to check
     dim : width of the item vectors
-    tolerance : largest difference of scores, relative to their spread
-    exempt : checks that do not apply; ``order`` is the only one
+    tolerance : maximum difference of scores, relative to their range
+    exempt : checks to exclude; only ``order`` is possible
     """
 
     spec: str = ""
@@ -45,43 +45,43 @@ class RecommenderContract:
     _works: ClassVar[dict[Any, Recommender]] = {}
 
     def make(self) -> Recommender:
-        """Return the recommender, not yet fitted."""
+        """Return the recommender before it is fitted."""
         return create("recommenders", self.spec, lane=self.lane)  # type: ignore[no-any-return]
 
     def note(self) -> str:
-        """Say what was checked."""
+        """Return a description of the data."""
         return f"{len(self._split.users)} listeners, {len(self._split.items)} tracks, planted truth"
 
     # -- checks -----------------------------------------------------------------------------------------
 
     def test_it_declares_what_it_is(self) -> None:
-        """A name, what it needs, and settings that are a dataclass."""
+        """The name, the needs and the settings (a dataclass) are declared."""
         model = self.make()
         assert model.name, "no name"
         assert model.needs <= {"items", "vectors"}, f"needs {set(model.needs)}"
-        assert is_dataclass(type(model).Settings), "Settings is no dataclass"
-        assert self.exempt <= EXEMPT, f"exempt from {set(self.exempt)}, possible are {set(EXEMPT)}"
+        assert is_dataclass(type(model).Settings), "Settings is not a dataclass"
+        assert self.exempt <= EXEMPT, f"exempt is {set(self.exempt)}, allowed are {set(EXEMPT)}"
 
-    def test_what_it_reckons_and_where_to_search_can_be_used(self) -> None:
-        """`plan`, where offered, gives bytes and notes; `SPACE` holds what the settings accept."""
+    def test_plan_and_space_are_valid(self) -> None:
+        """`plan`, if implemented, returns bytes and notes; the settings accept the ends of `SPACE`."""
         model = self.make()
         if (found := check(model, self._split, self.dim, "cpu")) is not None:
-            assert found.bytes >= 0, f"plan reckons {found.bytes} bytes"
-            assert not isinstance(found.notes, str), "notes is a text, not a list of texts"
+            assert found.bytes >= 0, f"plan estimates {found.bytes} bytes"
+            assert not isinstance(found.notes, str), "notes is a string, not a list of strings"
         for one in parse(model.SPACE):
             for end in one.ends:
                 settings_from(type(model).Settings, Spec(model.name, {one.key: end}))
 
     def test_it_scores_the_whole_catalogue(self) -> None:
-        """(B, n_items) floats without NaN: the harness alone masks history and candidates."""
+        """Scores are (B, n_items) without NaN; the harness, not the model, masks history and candidates."""
         scores = self._scores(self._work(), self._all)
         assert not np.isnan(scores).any(), "NaN among the scores"
-        assert not np.isposinf(scores).any(), "+inf among the scores; -inf alone is allowed, for what has no score"
-        assert np.isfinite(scores[:, self._split.hot]).any(axis=1).all(), "a listener has no finite score at all"
-        assert np.ptp(scores[np.isfinite(scores)]) > 0, "every score is the same"
+        assert not np.isposinf(scores).any(), "+inf among the scores; only -inf is allowed, for items without a score"
+        assert np.isfinite(scores[:, self._split.hot]).any(axis=1).all(), "a listener has no finite score"
+        assert np.ptp(scores[np.isfinite(scores)]) > 0, "all scores are equal"
 
     def test_the_item_table_stays_frozen(self) -> None:
-        """Its bytes hash the same after fit and after scoring; so do the training pairs, which all models share."""
+        """Neither fit nor score changes the item table or the training pairs, which all models share."""
         table, train, model = self._table(), self._train(), self.make()
         before = table.sha256
         self._fit(model, table, train)
@@ -93,24 +93,24 @@ class RecommenderContract:
             self._scores(model, self._all)
 
     def test_a_listener_scores_the_same_alone(self) -> None:
-        """A row of scores does not depend on who else is asked for, nor in which order."""
+        """The scores of a listener do not depend on the other listeners in the call or on their order."""
         model, some = self._work(), self._all[::-7][:8].copy()
         together = self._scores(model, some)
         alone = np.concatenate([self._scores(model, some[i : i + 1]) for i in range(len(some))])
-        self._same(together, alone, "eight listeners at once and one by one")
+        self._same(together, alone, "eight listeners together and one by one")
 
     def test_it_is_deterministic_under_a_seed(self) -> None:
-        """Two fits with one seed give the same scores; with two seeds, too, if and only if `deterministic`."""
+        """Fits with equal seeds give equal scores; fits with different seeds do only if `deterministic` is true."""
         models = (self._work(), self._fitted(), self._fitted(seed=1))
         a, b, c = (self._scores(model, self._all[:8]) for model in models)
         self._same(a, b, "two fits with seed 0")
         if self.make().deterministic:
-            self._same(a, c, "it is declared deterministic, but fits with seeds 0 and 1")
+            self._same(a, c, "deterministic is True, but fits with seeds 0 and 1")
         else:
-            assert not np.array_equal(a, c), "it is not declared deterministic, but seeds 0 and 1 give the same scores"
+            assert not np.array_equal(a, c), "deterministic is False, but seeds 0 and 1 give the same scores"
 
-    def test_what_it_does_not_need_it_can_do_without(self) -> None:
-        """Without `vectors` in its needs it takes a table of no columns; without `items` it scores the same with it."""
+    def test_needs_are_complete(self) -> None:
+        """Without `vectors` in `needs`, a model fits without them; without `items`, they do not change the scores."""
         needs = self.make().needs
         if "vectors" in needs:
             return
@@ -121,18 +121,18 @@ class RecommenderContract:
             self._same(
                 self._scores(self._work(), self._all[:8]),
                 scores,
-                "needs are without 'items', but scores with vectors and without",
+                "needs has no 'items', but scores with and without vectors",
             )
 
     def test_item_order_does_not_matter(self) -> None:
-        """Renaming tracks so that their rows change permutes the scores and nothing else.
+        """Permuting the rows of the items permutes the scores.
 
-        For models without a random start only: others learn another, equally good, solution.
+        Only deterministic models are checked, because others may learn a different solution of the same quality.
         """
         if "order" in self.exempt or not self.make().deterministic:
             return
         order = np.random.default_rng(5).permutation(len(self._split.items))
-        straight = self._scores(self._work(), self._all)
+        original = self._scores(self._work(), self._all)
         model = self.make()
         place = np.argsort(order)  # old row -> new row
         moved = replace(self._train(), item=place[self._split.train.item].astype(np.int32))
@@ -143,10 +143,10 @@ class RecommenderContract:
         held = self._split.held_out
         valid = _Moved(replace(held, item=place[held.item].astype(np.int32)))
         model.fit(moved, shuffled, valid=valid, run=RunContext())
-        self._same(straight[:, order], self._scores(model, self._all), "two orders of the items")
+        self._same(original[:, order], self._scores(model, self._all), "two orders of the items")
 
     def test_another_table_of_the_same_rows_can_be_scored(self) -> None:
-        """`score(users, items=...)` scores degraded vectors, and leaves the model as it was."""
+        """`score(users, items=...)` uses the given vectors, and does not change the model."""
         table = self._table()
         model = self._fitted(table)
         before = self._scores(model, self._all[:4])
@@ -157,11 +157,11 @@ class RecommenderContract:
         other = ItemTable(table.ids, noisy, table.present.copy(), table.hot.copy(), {})
         changed = self._scores(model, self._all[:4], other)
         if "items" in model.needs:
-            assert not np.array_equal(before, changed), "other vectors in items= change no score"
+            assert not np.array_equal(before, changed), "other vectors in items= do not change the scores"
         self._same(before, self._scores(model, self._all[:4]), "scores before and after scoring another table")
 
     def test_it_can_be_saved_and_loaded(self) -> None:
-        """For models that offer `save` and `load`: the same scores afterwards, and no pickle on disk."""
+        """If a model has `save` and `load`, a loaded model gives the same scores, and no file is a pickle."""
         model = self._work()
         with tempfile.TemporaryDirectory() as name:
             path = Path(name) / "model"
@@ -170,12 +170,12 @@ class RecommenderContract:
             except NotImplementedError:
                 return
             for file in [p for p in [path, *path.rglob("*")] if p.is_file()]:
-                assert not holds_pickle(file.read_bytes()), f"{file.name} is, or holds, a pickle"
+                assert not holds_pickle(file.read_bytes()), f"{file.name} is or contains a pickle"
             again = self.make()
             again.load(path)
             self._same(self._scores(model, self._all[:4]), self._scores(again, self._all[:4]), "saved and loaded")
 
-    # -- how ----------------------------------------------------------------------------------------------
+    # -- helpers ------------------------------------------------------------------------------------------
 
     @cached_property
     def _data(self) -> tuple[Any, Split]:
@@ -202,14 +202,14 @@ class RecommenderContract:
         return model
 
     def _work(self) -> Recommender:
-        """Fit once a class, with seed 0: for checks that score only."""
+        """Return a model that is fitted once per class, with seed 0, for checks that only use the scores."""
         key = (type(self), self.spec, self.lane)
         if key not in self._works:
             type(self)._works[key] = self._fitted()
         return self._works[key]
 
     def _train(self) -> Interactions:
-        """Return the training pairs, a copy each time: what a model does to it harms no other check."""
+        """Return a new copy of the training pairs, so that a model that changes them does not affect other checks."""
         train = self._split.train
         return replace(train, **{name: getattr(train, name).copy() for name in PAIRS})
 
@@ -230,12 +230,12 @@ class RecommenderContract:
         assert (finite == np.isfinite(right)).all(), f"{what}: different items have no score"
         spread = max(float(np.ptp(left[finite])), 1e-12)
         gap = float(np.abs(left[finite] - right[finite]).max()) / spread
-        assert gap <= self.tolerance, f"{what} differ by {gap:.2e} of the spread of the scores"
+        assert gap <= self.tolerance, f"{what} differ by {gap:.2e} of the range of the scores"
 
 
 @dataclass
 class _Moved:
-    """A validation of pairs whose items have other rows than the split's; it finds every model worth 0."""
+    """A validation for held-out pairs with permuted item rows; its value is 0 for every model."""
 
     pairs: Interactions
 

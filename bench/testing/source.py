@@ -1,4 +1,4 @@
-"""What every source of ready-made vectors must keep."""
+"""Contract tests for sources of precomputed vectors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.registry import create
 
 
 class TableSourceContract:
-    """Inherit and set `spec`, and `ids` when the source knows only certain ids."""
+    """Contract tests of a table source: inherit and set `spec`, and `ids` if the source has only certain ids."""
 
     spec: str = ""
     lane: Lane = "corrected"
@@ -22,23 +22,23 @@ class TableSourceContract:
         return create("extractors", self.spec, lane=self.lane)  # type: ignore[no-any-return]
 
     def note(self) -> str:
-        """Say what was checked."""
-        return "" if self.make().present(list(self.ids)).any() else "none of the invented ids is in the file"
+        """Return a note if the source has none of the ids."""
+        return "" if self.make().present(list(self.ids)).any() else "none of the generated ids is in the file"
 
     def test_it_declares_what_it_is(self) -> None:
-        """A name, and a fingerprint that is JSON and the same for two instances."""
+        """The name is declared; the fingerprint is JSON and the same for two instances."""
         assert self.make().name, "no name"
         first, second = (canonical_json(self.make().fingerprint()) for _ in range(2))
         assert first == second, "the fingerprint differs between two instances"
 
-    def test_presence_is_one_answer_an_id(self) -> None:
-        """`present` answers for each id, with a truth value."""
+    def test_presence_has_one_value_per_id(self) -> None:
+        """`present` returns one bool for each id."""
         answer = self.make().present(list(self.ids))
         assert answer.shape == (len(self.ids),), f"shape {answer.shape}"
         assert answer.dtype == np.bool_, f"type {answer.dtype}"
 
     def test_rows_are_finite_and_as_many_as_ids(self) -> None:
-        """One finite row an id, all of one width."""
+        """The table has one finite row for each id."""
         ids = self._known()
         table = self._table(ids)
         assert table.shape[0] == len(ids), f"{table.shape[0]} rows for {len(ids)} ids"
@@ -51,12 +51,12 @@ class TableSourceContract:
         assert np.array_equal(self._table(ids), self._table(ids), equal_nan=True), "two calls with one seed differ"
 
     def test_rows_belong_to_their_ids(self) -> None:
-        """Where neither chance nor other vectors decide, asking for half of the ids gives half of the rows."""
+        """Half of the ids give half of the rows, unless rows are random or depend on other vectors."""
         ids = self._known()
         table = self._table(ids)
         if self.make().of is None and np.array_equal(table, self._table(ids, seed=8)):
             assert np.array_equal(self._table(ids[::2]), table[::2]), (
-                "an id's row depends on which others are asked for"
+                "the row of an id depends on the other ids in the call"
             )
 
     def _known(self) -> list[str]:

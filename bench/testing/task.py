@@ -1,4 +1,4 @@
-"""What every MIR task must keep, on the real data or on a small copy of its layout."""
+"""Contract tests for MIR tasks, on the real data or on a fixture with the same layout."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KINDS = {"tags", "classes", "keys", "values", "links"}
 
 
 class TaskContract:
-    """Inherit and set `spec`; override `folder` with a small copy of the data, or `dataset` for a task `of` data."""
+    """Contract tests of a task: inherit, set `spec`, and override `folder` (or `dataset` if `of` is ``data``)."""
 
     spec: str = ""
     lane: str = "corrected"
@@ -32,16 +32,16 @@ class TaskContract:
         return create("tasks", self.spec)  # type: ignore[no-any-return]
 
     def note(self) -> str:
-        """Say what was checked."""
-        return "on the demo data" if self.make().of == "data" else "on a small made-up copy of its data"
+        """Return which data was used."""
+        return "on the demo data" if self.make().of == "data" else "on a generated fixture"
 
     def folder(self) -> Path:
-        """Return a folder with the task's data: its own example, or of a built-in task its generated twin."""
+        """Return a folder with the task's own example or, for built-in tasks, the generated fixture."""
         folder = Path(self._temporary.name) / "data"
         return self.make().example(folder) or twins.write(parse(self.spec).name, folder)
 
     def dataset(self) -> Dataset:
-        """Return the dataset that a task `of` data is asked of."""
+        """Return the dataset for a task whose `of` is ``data``."""
         return get("datasets", "demo")()  # type: ignore[no-any-return]
 
     @cached_property
@@ -66,31 +66,31 @@ class TaskContract:
         return self.make().read(root, dataset)
 
     def test_it_declares_what_it_is(self) -> None:
-        """Name, kind, main metric, convention, licence, source and layout."""
+        """Name, kind, primary metric, convention, licence, source and layout are declared."""
         task = self.make()
         assert task.kind in KINDS, f"kind {task.kind!r}"
         for name in ("name", "primary", "convention", "license", "source", "layout"):
             assert getattr(task, name), f"{name} is empty"
 
     def test_a_missing_folder_is_refused_with_the_layout(self) -> None:
-        """Without a folder, or with an empty one, the message says what should be there."""
+        """Without a folder, or with an empty one, the error message contains the layout."""
         task = self.make()
         if task.of == "data":
             return
         with tempfile.TemporaryDirectory() as empty:
             for root in (None, Path(empty)):
-                said = ""
+                message = ""
                 try:
                     task.prepare(root)
                 except BenchError as error:
-                    said = str(error)
-                assert task.layout in said, f"prepare({root}) says {said!r}, without the layout"
+                    message = str(error)
+                assert task.layout in message, f"the error of prepare({root}) is {message!r}, without the layout"
 
     def test_items_have_parts_and_files(self) -> None:
-        """Unique ids; a part or fold each; paths unless the dataset has them; every part has items."""
+        """Ids are unique; items have parts or folds, and paths if `of` is ``folder``; no part is empty."""
         task, items = self.make(), self._data.items
         assert items.height, "no items"
-        assert not items["track_id"].is_duplicated().any(), "an item is there twice"
+        assert not items["track_id"].is_duplicated().any(), "an item is repeated"
         if task.of == "folder":
             assert items["path"].null_count() == 0, "an item has no path"
             assert items.schema["offset"] == items.schema["duration"] == pl.Float64, "offset and duration in float64"
@@ -101,14 +101,14 @@ class TaskContract:
             assert items["fold"].n_unique() >= 3, "fewer than three folds"
 
     def test_truth_fits_the_items(self) -> None:
-        """Shapes and types as `TaskData` says; nothing is NaN."""
+        """The labels have the shapes and types of `TaskData`, and no NaN."""
         kind, data = self.make().kind, self._data
         truth = np.asarray(data.truth)
         if kind == "links":
             assert truth.shape[1:] == (3,), f"shape {truth.shape}"
-            assert truth[:, :2].max() < data.items.height, "a pair of rows that are none"
+            assert truth[:, :2].max() < data.items.height, "a pair names a row that does not exist"
             return
-        assert len(truth) == data.items.height, f"{len(truth)} rows of truth for {data.items.height} items"
+        assert len(truth) == data.items.height, f"{len(truth)} rows of labels for {data.items.height} items"
         if kind in ("tags", "values"):
             assert truth.shape[1:] == (len(data.names),), f"shape {truth.shape} for {len(data.names)} names"
         if kind == "tags":
@@ -119,23 +119,23 @@ class TaskContract:
             assert 0 <= truth.min() <= truth.max() < len(data.names), "a class without a name"
 
     def test_reading_again_gives_the_same(self) -> None:
-        """Two instances read the same items, parts and truth; settings are JSON."""
+        """Two instances read the same items, parts and labels; the settings are JSON."""
         again = self._read()
-        assert again.items.equals(self._data.items), "other items"
-        assert np.array_equal(again.truth, self._data.truth), "another truth"
-        assert list(again.names) == list(self._data.names), "other names"
+        assert again.items.equals(self._data.items), "the items differ"
+        assert np.array_equal(again.truth, self._data.truth), "the labels differ"
+        assert list(again.names) == list(self._data.names), "the names differ"
         canonical_json(vars(self.make().settings))
 
-    def test_what_must_not_be_shared_is_not(self) -> None:
-        """No value of a column in `disjoint` stands in two parts."""
+    def test_disjoint_columns_are_disjoint(self) -> None:
+        """No value of a column in `disjoint` is in two parts."""
         items = self._data.items
         for column in self._data.disjoint:
             several = items.drop_nulls(column).group_by(column).agg(pl.col("part").n_unique().alias("n"))
             shared = several.filter(pl.col("n") > 1)[column].to_list()
             assert not shared, f"{column} {shared[:3]} in two parts"
 
-    def test_the_right_answer_is_the_best(self) -> None:
-        """The main metric of the truth itself is 1, and more than that of an answer without hearing."""
+    def test_the_true_labels_score_best(self) -> None:
+        """The primary metric of the true labels is 1, and that of a constant prediction is lower."""
         task, data = self.make(), self._data
         if task.kind == "links":
             return
@@ -143,12 +143,12 @@ class TaskContract:
         best = task.evaluate(truth, _perfect(task.kind, truth, len(data.names)), data.names)
         flat = task.evaluate(truth, _perfect(task.kind, truth, len(data.names))[:1].repeat(len(truth), axis=0))
         assert task.primary in best, f"no {task.primary} in {sorted(best)[:5]}"
-        assert abs(best[task.primary] - 1) < 1e-9, f"{task.primary} of the truth is {best[task.primary]}"
-        assert flat[task.primary] < best[task.primary], "one answer for all is as good"
+        assert abs(best[task.primary] - 1) < 1e-9, f"{task.primary} of the true labels is {best[task.primary]}"
+        assert flat[task.primary] < best[task.primary], "a constant prediction is as good"
         assert all(np.isfinite(value) for value in best.values()), "a metric is not finite"
 
-    def test_answers_that_do_not_fit_are_refused(self) -> None:
-        """Too few rows, or NaN, are a BenchError."""
+    def test_invalid_predictions_are_refused(self) -> None:
+        """A prediction with too few rows or with NaN raises `BenchError`."""
         task, data = self.make(), self._data
         if task.kind == "links":
             truth: NDArray[Any] = data.truth
@@ -158,12 +158,12 @@ class TaskContract:
             good = _perfect(task.kind, truth, len(data.names))
         broken = good.copy()
         broken[0, 0] = np.nan
-        for what, answer in (("too few rows", good[:1]), ("NaN", broken)):
+        for what, prediction in (("too few rows", good[:1]), ("NaN", broken)):
             try:
-                task.evaluate(truth, answer, data.names)
+                task.evaluate(truth, prediction, data.names)
             except BenchError:
                 continue
-            raise AssertionError(f"{what}: scored all the same")
+            raise AssertionError(f"a prediction with {what} is scored")
 
     def _tested(self) -> NDArray[Any]:
         items = self._data.items

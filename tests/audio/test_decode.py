@@ -116,9 +116,9 @@ def test_exact_lengths(save, rate, target):
 
 
 @pytest.mark.parametrize("name", ["flac", "ogg", "mp3", "opus"])
-def test_what_is_heard_does_not_depend_on_block_sizes(save, name, monkeypatch):
+def test_samples_do_not_depend_on_block_sizes(save, name, monkeypatch):
     how = FORMATS[name]
-    if name == "mp3":  # least bits, so that packets lean on earlier ones
+    if name == "mp3":  # lowest bit rate, so that packets depend on earlier ones
         how = {"format": "MP3", "bitrate_mode": "CONSTANT", "compression_level": 0.99}
     path = save(tone(3, 48000, 2, noise=0.2), 48000, f"a.{name}", **how)
     whole = heard(path)
@@ -143,7 +143,7 @@ def test_mono_is_the_mean(save):
 
 @pytest.mark.parametrize("name", [*FORMATS, "lean.mp3", "headless.mp3"])
 def test_offsets_are_exact_to_the_sample(save, name, monkeypatch):
-    monkeypatch.setattr(sources, "PREROLL", 30_000)  # else these short files would always be read from 0
+    monkeypatch.setattr(sources, "PREROLL", 30_000)  # the default is longer than these files
     rate, samples = 48000, tone(4, 48000, 2, noise=0.2)
     if "." in name:
         how = {"format": "MP3", "bitrate_mode": "CONSTANT", "compression_level": 0.95}
@@ -178,7 +178,7 @@ def test_offset_beyond_the_end(save):
     assert reason(path, offset=40.0) == "offset beyond the end: 40 s"
 
 
-# Lengths that headers do not tell
+# Lengths that are not in the header
 
 
 def _drop_xing(path):
@@ -188,12 +188,12 @@ def _drop_xing(path):
 
 
 def test_mp3_without_a_length_is_read_to_its_end(save):
-    """A loud start and a quiet rest: the first frames' bit rate says nothing of the length."""
+    """After a loud start, the rest is quiet, so the bit rate of the first frames gives a wrong length."""
     samples = tone(20, 44100, 2, noise=0.3)
     samples[44100:] *= 1e-3
     path = save(samples, 44100, "a.mp3", format="MP3", bitrate_mode="VARIABLE", compression_level=0.1)
     _drop_xing(path)
-    assert soundfile.info(path).duration < 15  # what libsndfile guesses
+    assert soundfile.info(path).duration < 15  # the estimate of libsndfile
     assert probe(path).seconds is None
     assert len(heard(path)) / 16000 == pytest.approx(20, abs=0.1)
 
@@ -216,7 +216,7 @@ def test_truncated(save, name):
     assert 2.5 < float(words[1]) < 6
     assert words[2:] == ["of", words[3], "seconds", "decoded"]
     assert float(words[3]) == pytest.approx(10, abs=0.1)
-    # What lies before the damage can still be heard.
+    # The section before the damage still decodes.
     assert len(heard(path, offset=0.5, duration=1.0)) == 16000
     assert len(heard(path, limit=2.0)) == 32000
 
@@ -284,8 +284,8 @@ def test_formats_of_the_optional_decoder(tmp_path):
             assert told.startswith(("not audio: ", "truncated", "no samples"))
 
 
-def test_ranges_asked_of_the_optional_decoder_join_up(tmp_path, monkeypatch):
-    """A stand-in with torchcodec's interface, for FFmpeg's libraries may be absent."""
+def test_requests_to_the_optional_decoder_are_contiguous(tmp_path, monkeypatch):
+    """Use a substitute with the interface of torchcodec, because the FFmpeg libraries may be absent."""
     rate, begin = 48000, 0.025
     samples = tone(3, rate, 2, noise=0.2)
     asked = []
@@ -345,8 +345,8 @@ def test_odd_rates_are_refused(save):
     assert reason(path) == "not audio: 7 Hz, 1 channels"
 
 
-def test_bombs_are_defused(save, monkeypatch):
-    """A small file that claims hours gives little; one that really decodes to hours is stopped."""
+def test_files_that_decode_to_too_many_frames_are_stopped(save, monkeypatch):
+    """A wrong length in a header has no effect; a file that decodes to too many frames fails."""
     path = save(tone(0.2, 16000, noise=0.2), 16000, "a.flac")
     data = bytearray(path.read_bytes())
     data[21:26] = bytes([data[21] | 0x0F]) + b"\xff" * 4  # total samples: 2**36 - 1
@@ -393,7 +393,7 @@ def test_damaged_files_decode_or_fail_with_a_reason(save, name, tmp_path, capfd)
         except TrackError as error:
             outcomes.add(str(error).split(":")[0])
     assert {"fine", "not audio"} <= outcomes
-    capfd.readouterr()  # libmpg123 comments on damaged MP3 itself
+    capfd.readouterr()  # libmpg123 prints warnings on damaged MP3
 
 
 # Memory
@@ -401,7 +401,7 @@ def test_damaged_files_decode_or_fail_with_a_reason(save, name, tmp_path, capfd)
 
 @pytest.mark.parametrize("rate", [16000, 44100])
 def test_memory_does_not_grow_with_length(tmp_path, rate):
-    """An hour of sparse WAV: all zeros but the first second."""
+    """Decode an hour of a sparse WAV file: all zeros after the first second."""
     seconds = 3600
     path = tmp_path / "long.wav"
     soundfile.write(path, tone(1, rate), rate, subtype="PCM_16")

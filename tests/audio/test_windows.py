@@ -15,7 +15,7 @@ RATE = 10
 
 
 def pieces(samples, sizes):
-    """Cut `samples` into blocks whose sizes go round in `sizes`."""
+    """Cut `samples` into blocks; the sizes cycle through `sizes`."""
     at, turn = 0, 0
     while at < len(samples):
         size = sizes[turn % len(sizes)]
@@ -24,7 +24,7 @@ def pieces(samples, sizes):
 
 
 def brute(x, window, clip):
-    """The rules on a whole array: list of windows, or None when the clip is too short."""
+    """Return the windows of a complete array, or None if the clip is too short."""
     if clip.seconds is not None:
         n = round(clip.seconds * RATE)
         x = x[:n]
@@ -75,7 +75,7 @@ def brute(x, window, clip):
     clip=st.builds(Clip, seconds=st.one_of(st.none(), st.floats(0.1, 12.0, allow_nan=False)), pad=st.booleans()),
     sizes=st.lists(st.integers(1, 60), min_size=1, max_size=5),
 )
-def test_windows_equal_those_of_the_whole_array(n, window, clip, sizes):
+def test_windows_equal_those_of_the_complete_array(n, window, clip, sizes):
     x = np.arange(1, n + 1, dtype=np.float32)
     expected = brute(x, window, clip)
     if expected is None:
@@ -89,7 +89,7 @@ def test_windows_equal_those_of_the_whole_array(n, window, clip, sizes):
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_frames_of_all_windows_are_those_of_the_whole_track(data):
+def test_frames_of_all_windows_equal_those_of_the_complete_track(data):
     import torch
 
     hop = data.draw(st.integers(4, 40), "frame hop")
@@ -168,7 +168,7 @@ def test_statistics_and_levels():
 
 @pytest.fixture
 def track(tmp_path):
-    """Five seconds at 16 kHz, exactly readable."""
+    """Write five seconds at 16 kHz, which decode exactly."""
     samples = (0.1 + 0.2 * np.random.default_rng(1).standard_normal(80_000)).astype(np.float32)
     path = tmp_path / "a.wav"
     soundfile.write(path, samples, 16000, subtype="FLOAT")
@@ -206,7 +206,7 @@ def test_reader_reports_what_was_heard(track):
 @pytest.mark.parametrize("kept", [600.0, 0.5])
 @pytest.mark.parametrize("kind", ["zscore", "peak"])
 def test_reader_normalizes_the_clip_before_padding(track, monkeypatch, kind, kept):
-    monkeypatch.setattr(module, "KEPT_SECONDS", kept)  # the clip fits in memory, or is decoded twice
+    monkeypatch.setattr(module, "BUFFERED_SECONDS", kept)  # the clip fits in memory, or is decoded twice
     path, samples = track
     clip = Clip(6.0, pad=True)
     reader = TrackReader(path, sample_rate=16000, window=Window(None), clip=clip, normalize=kind)

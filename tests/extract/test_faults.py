@@ -1,4 +1,4 @@
-"""`bench extract` over files that move, change, break and are mended."""
+"""`bench extract` over files that are moved, changed, damaged and repaired."""
 
 import os
 
@@ -14,7 +14,7 @@ from bench.testing import clips
 
 @pytest.fixture
 def library(tmp_path):
-    """Six tracks in a folder of their own."""
+    """Write six tracks into a separate folder."""
     folder = tmp_path / "library"
     folder.mkdir()
     clips.write(folder, [0.5, 0.6, 0.7, 0.5, 0.6, 0.7], 22_050)
@@ -23,7 +23,7 @@ def library(tmp_path):
 
 @pytest.fixture
 def extract(library, tmp_path, capsys):
-    """Run `bench extract` in this process; return exit code and what was printed."""
+    """Return a function that runs `bench extract` in this process and returns exit code and output."""
 
     def call(*words):
         code = main(["extract", "--extractor", "mfcc", "--audio", str(library), "--cache", str(tmp_path / "c"), *words])
@@ -34,7 +34,7 @@ def extract(library, tmp_path, capsys):
 
 
 def embedded(cache):
-    """How many vectors were ever computed, those computed twice counted twice."""
+    """Return the number of computed vectors, including repeated computations."""
     return sum(len(pl.read_parquet(p)) for p in (cache / "c" / "store").rglob("ok-*.parquet"))
 
 
@@ -71,7 +71,7 @@ def test_a_changed_file_is_embedded_again(extract, library, tmp_path):
     assert embedded(tmp_path) == 7
 
 
-def test_a_part_of_a_file_is_a_track_of_its_own(library, tmp_path, capsys):
+def test_sections_of_a_file_are_separate_tracks(library, tmp_path, capsys):
     listed = tmp_path / "parts.csv"
     path = library / "clip02.wav"
     listed.write_text(
@@ -80,10 +80,10 @@ def test_a_part_of_a_file_is_a_track_of_its_own(library, tmp_path, capsys):
     words = ["extract", "--extractor", "mfcc", "--audio", str(listed), "--cache", str(tmp_path / "c")]
     assert main(words) == 0
     assert "4 of 4 tracks" in capsys.readouterr().out
-    assert embedded(tmp_path) == 3  # c and d are the same sound
+    assert embedded(tmp_path) == 3  # c and d have the same audio
 
 
-def test_failures_are_listed_and_tried_again_only_when_asked(extract, library, tmp_path):
+def test_failures_are_retried_only_with_retry_failed(extract, library, tmp_path):
     good = (library / "clip05.wav").read_bytes()
     (library / "clip05.wav").write_bytes(good[:200] + b"\0" * 10)
     (library / "zero.mp3").touch()
@@ -104,7 +104,7 @@ def test_failures_are_listed_and_tried_again_only_when_asked(extract, library, t
     _, said = extract()
     assert "3 known to fail (--retry-failed tries again)" in said
     _, said = extract("--retry-failed")
-    assert "1 recording of 8 tracks to embed" in said  # two have no audio to try
+    assert "1 recording of 8 tracks to embed" in said  # two have no audio
     assert extract("--max-failed", "2")[0] == 2
     assert extract("--max-failed", "3")[0] == 0
 
@@ -119,7 +119,7 @@ def test_failures_are_listed_and_tried_again_only_when_asked(extract, library, t
     assert not csv.exists()
 
 
-def test_a_failure_that_was_not_the_files_is_mended_by_retrying(extract, library, tmp_path):
+def test_a_temporary_failure_is_repaired_by_a_retry(extract, library, tmp_path):
     extract()
     filled = open_set(tmp_path / "c", create("extractors", "mfcc"))
     vector = filled.rows().row(0, named=True)
@@ -128,17 +128,17 @@ def test_a_failure_that_was_not_the_files_is_mended_by_retrying(extract, library
         path.unlink()
     from bench.store import Failure
 
-    filled.append([], [Failure(row, "out of memory even alone") for row in shard["row"]])
+    filled.append([], [Failure(row, "out of memory with a batch of one window") for row in shard["row"]])
     code, said = extract()
     assert code == 1
     assert "all 6 tracks failed" in said
-    assert "out of memory even alone" in said
+    assert "out of memory with a batch of one window" in said
     code, said = extract("--retry-failed")
     assert code == 0
     assert "6 of 6 tracks have vectors" in said
 
 
-def test_verify_drops_damage_and_the_same_run_mends_it(extract, library, tmp_path):
+def test_verify_removes_damaged_shards_and_the_next_run_repairs_them(extract, library, tmp_path):
     extract()
     (shard,) = (tmp_path / "c" / "store").rglob("ok-*.parquet")
     content = bytearray(shard.read_bytes())

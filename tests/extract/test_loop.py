@@ -1,4 +1,4 @@
-"""The loop on tiny real models: what a vector is, whatever the batch, and what becomes of everything that fails."""
+"""The extraction loop with tiny models: vectors, batches, failures and memory."""
 
 import pickle
 
@@ -18,7 +18,7 @@ RATE, FRAME, HOP = 8_000, 400, 200
 
 
 class Toy(Extractor):
-    """Two random projections of 50 ms frames; windows of half a second, tails of 50 ms and more."""
+    """Two random projections of 50 ms frames; windows of half a second, tails of at least 50 ms."""
 
     name = "toy"
     license = "MIT"
@@ -50,7 +50,7 @@ SECONDS = [0.5, 1.0, 0.73, 1.9, 0.31, 0.5, 2.26, 0.06, 1.0, 0.73, 1.13, 0.5, 0.8
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """Models this small gain nothing from threads, and on a busy machine threads wait for one another."""
+    """Threads do not speed up models this small, and slow them down on a busy machine."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -71,7 +71,7 @@ def run(cache, extractor, paths, rows=None, **settings):
 
 
 def vectors(filled):
-    """Every layer's vectors of rows r0, r1, ... side by side; all present."""
+    """Return the vectors of rows r0, r1, ... with all layers side by side; all must be present."""
     parts = [filled.read(name, [f"r{i}" for i in range(len(SECONDS))]) for name in filled.layers]
     assert all(present.all() for _, present in parts)
     return np.concatenate([found for found, _ in parts], axis=1)
@@ -81,12 +81,12 @@ def status(filled):
     return {row: (state, reason) for row, state, reason in filled.rows().select("row", "status", "reason").iter_rows()}
 
 
-def by_hand(path, extractor):
-    """The mean over the frames of all windows, cut without the harness."""
+def direct(path, extractor):
+    """Return the mean over the frames of all windows, computed without the harness."""
     wave = soundfile.read(path, dtype="float32")[0].astype(np.float64)
     cuts = [wave[at : at + 4_000] for at in range(0, len(wave), 4_000)]
-    kept = [cut for at, cut in enumerate(cuts) if len(cut) >= FRAME or at == 0]
-    pieces = np.concatenate([np.lib.stride_tricks.sliding_window_view(cut, FRAME)[::HOP] for cut in kept])
+    used = [cut for at, cut in enumerate(cuts) if len(cut) >= FRAME or at == 0]
+    pieces = np.concatenate([np.lib.stride_tricks.sliding_window_view(cut, FRAME)[::HOP] for cut in used])
     low, high = extractor.low.numpy().astype(np.float64), extractor.high.numpy().astype(np.float64)
     return np.concatenate([(pieces @ low).mean(axis=0), np.abs(pieces @ high).mean(axis=0)])
 
@@ -97,13 +97,13 @@ def reference(paths, tmp_path_factory):
     return vectors(filled)
 
 
-# -- what a vector is -----------------------------------------------------------------------------------
+# -- vectors --------------------------------------------------------------------------------------------
 
 
 def test_windows_of_many_lengths_give_the_mean_over_all_frames(paths, reference):
     toy = Toy()
     toy.load("cpu", "float32")
-    np.testing.assert_allclose(reference, [by_hand(path, toy) for path in paths], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(reference, [direct(path, toy) for path in paths], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("batch", [1, 3, 16])
@@ -122,7 +122,7 @@ def test_order_changes_nothing(paths, reference, tmp_path):
     np.testing.assert_allclose(vectors(filled), reference, rtol=1e-5, atol=1e-5)
 
 
-def test_nothing_is_padded_and_no_window_is_heard_twice(paths, tmp_path):
+def test_no_window_is_padded_or_run_twice(paths, tmp_path):
     toy = Toy()
     run(tmp_path, toy, paths, batch=4)
     samples = [round(s * RATE) for s in SECONDS]
@@ -133,7 +133,7 @@ def test_nothing_is_padded_and_no_window_is_heard_twice(paths, tmp_path):
 
 @pytest.mark.parametrize("samples", [6_656, 22_050, 130_559, 130_560, 131_072, 131_073, 262_144, 310_000, 393_727])
 def test_mfcc_through_the_store_equals_the_whole_track(tmp_path, samples):
-    """Below, at and above one window of 130,560 samples (every 131,072)."""
+    """Test lengths below, at and above one window of 130,560 samples (hop 131,072)."""
     wave = clips.clip(samples / 22_050, 22_050, seed=samples)
     assert len(wave) == samples
     soundfile.write(tmp_path / "a.wav", wave, 22_050, subtype="FLOAT")
@@ -150,7 +150,7 @@ def test_mfcc_through_the_store_equals_the_whole_track(tmp_path, samples):
 
 
 def whole_track_cepstrum(wave):
-    """MFCC (F, 13) in float64, written out plainly and apart from the plugin."""
+    """Return MFCC (F, 13) in float64, computed independently of the plugin."""
     padded = np.concatenate([np.zeros(1024), wave, np.zeros(1024)])
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(2048) / 2048)
     frames = np.lib.stride_tricks.sliding_window_view(padded, 2048)[::512]
@@ -167,7 +167,7 @@ def whole_track_cepstrum(wave):
     return decibel @ cosines.T
 
 
-def test_short_and_ok_are_told_apart(paths, tmp_path):
+def test_short_tracks_have_the_status_short(paths, tmp_path):
     _, filled = run(tmp_path, Toy(), paths)
     for at, seconds in enumerate(SECONDS):
         assert status(filled)[f"r{at}"][0] == ("short" if seconds < 0.5 else "ok")
@@ -187,7 +187,7 @@ def test_a_plugin_that_pools_its_own_windows(paths, tmp_path):
     assert filled.read("low", ["r0", "r1", "r2"])[1].all()
 
 
-# -- what fails alone -----------------------------------------------------------------------------------
+# -- failures -------------------------------------------------------------------------------------------
 
 
 def test_seventeen_tracks_one_corrupt_are_sixteen_and_one_named(paths, tmp_path):
@@ -218,7 +218,7 @@ def test_every_kind_of_broken_file_has_its_reason(paths, tmp_path):
 
 
 class Picky(Toy):
-    """Fails on loud windows; `what` says how."""
+    """Fails on loud windows, in the way of `what`."""
 
     def __init__(self, error, limit=0.9):
         super().__init__()
@@ -232,7 +232,7 @@ class Picky(Toy):
 
 @pytest.fixture
 def loud(paths, tmp_path):
-    """The same clips, one of them with a loud moment in its second window."""
+    """Return the same clips, one of them with a loud section in its second window."""
 
     def make(at):
         wave = clips.clip(1.9, RATE, seed=3)
@@ -258,11 +258,11 @@ def test_a_window_the_model_fails_on_is_one_failed_track(loud, reference, tmp_pa
 def test_a_model_that_fails_on_every_window_is_a_broken_plugin(paths, tmp_path, batch):
     with pytest.raises(BenchError, match=r"toy failed on every window.*KeyError.*bench check toy"):
         run(tmp_path, Picky(KeyError("weights"), limit=0.0), paths, batch=batch)
-    assert len(open_set(tmp_path, Toy()).rows()) == 0  # no track is blamed
+    assert len(open_set(tmp_path, Toy()).rows()) == 0  # no track is stored as failed
 
 
-def test_what_alone_is_left_and_fails_is_listed_not_fatal(paths, tmp_path):
-    """A resumed run may have nothing left but the tracks that the model cannot take."""
+def test_failures_of_a_proven_model_do_not_stop_the_run(paths, tmp_path):
+    """A resumed run may have only tracks left on which the model fails."""
     soundfile.write(tmp_path / "loud.wav", 0.95 * np.sign(clips.clip(1.0, RATE, 0)), RATE)
     run(tmp_path / "c", Picky(ValueError("too loud")), paths[1:], rows=[f"r{i}" for i in range(1, 17)])
     outcome, _ = run(tmp_path / "c", Picky(ValueError("too loud")), [tmp_path / "loud.wav"])
@@ -299,7 +299,7 @@ def test_what_half_floats_cannot_hold_is_a_failed_track(paths, tmp_path):
 
 
 class Small(Toy):
-    """A device that holds `most` samples at once."""
+    """A device with memory for `most` samples."""
 
     def __init__(self, most, error=torch.OutOfMemoryError):
         super().__init__()
@@ -313,7 +313,7 @@ class Small(Toy):
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError, RuntimeError])
 @pytest.mark.parametrize("batch", [3, 16])
-def test_memory_that_ends_halves_the_batch_and_changes_nothing(paths, reference, tmp_path, error, batch):
+def test_out_of_memory_halves_the_batch_and_does_not_change_vectors(paths, reference, tmp_path, error, batch):
     said = []
     small = Small(8_000, error)
     outcome, filled = run(tmp_path, small, paths, batch=batch, log=said.append)
@@ -330,14 +330,14 @@ def test_too_little_memory_for_one_window_is_a_listed_failure(paths, reference, 
     outcome, filled = run(tmp_path, Small(3_000), paths, batch=8)
     failed = {row for row, _ in outcome.failed}
     assert failed == {f"r{i}" for i, s in enumerate(SECONDS) if s * RATE > 3_000}
-    assert {reason for _, reason in outcome.failed} == {"out of memory even alone"}
+    assert {reason for _, reason in outcome.failed} == {"out of memory with a batch of one window"}
     got, present = filled.read("high", ["r4", "r7"])
     assert present.all()
     np.testing.assert_allclose(got, reference[[4, 7], 4:], rtol=1e-5, atol=1e-5)
 
 
-def test_memory_may_end_while_a_bad_window_is_looked_for(loud, reference, tmp_path):
-    """The batch fails for one window's sake; run one by one, memory is out for a moment: none is lost."""
+def test_out_of_memory_while_windows_run_one_by_one(loud, reference, tmp_path):
+    """A batch fails because of one window; then memory runs out once while the windows run one by one."""
 
     class Unlucky(Picky):
         out = False
@@ -362,9 +362,9 @@ def test_memory_may_end_while_a_bad_window_is_looked_for(loud, reference, tmp_pa
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda out: {**out, "low": out["low"][:, :, :3]}, r"toy: layer 'low' has shape .*declared are frames"),
+        (lambda out: {**out, "low": out["low"][:, :, :3]}, r"toy: layer 'low' has shape .*expected frames"),
         (lambda out: {**out, "low": out["low"].transpose(1, 2)}, "layer 'low' has shape"),
-        (lambda out: {**out, "low": out["low"].mean(dim=1)}, "Average over time is the harness's work"),
+        (lambda out: {**out, "low": out["low"].mean(dim=1)}, "The harness averages over time"),
         (lambda out: {**out, "low": out["low"][:, :0]}, "layer 'low' has shape"),
         (lambda out: {**out, "low": out["low"][:1].expand(3, -1, -1)}, "layer 'low' has shape"),
         (lambda out: {"low": out["low"]}, "toy declares layers it did not give: high"),
@@ -388,10 +388,10 @@ def test_own_pooling_with_many_frames_is_refused(paths, tmp_path):
         run(tmp_path, Frames(), paths[:1])
 
 
-# -- what is kept ---------------------------------------------------------------------------------------
+# -- shards ---------------------------------------------------------------------------------------------
 
 
-def test_shards_are_written_as_it_goes(paths, tmp_path, monkeypatch):
+def test_shards_are_written_during_the_run(paths, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "SHARD_TRACKS", 4)
     _, filled = run(tmp_path, Toy(), paths, batch=1, workers=1)
     assert len(list(filled.folder.glob("ok-*.parquet"))) >= 4
@@ -401,7 +401,7 @@ def test_shards_are_written_as_it_goes(paths, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, BenchError])
-def test_what_was_done_before_an_interruption_is_kept(paths, reference, tmp_path, stop):
+def test_finished_tracks_are_stored_on_an_interruption(paths, reference, tmp_path, stop):
     class Stopped(Toy):
         def frames(self, waves):
             if len(self.batches) == 12:
@@ -411,12 +411,12 @@ def test_what_was_done_before_an_interruption_is_kept(paths, reference, tmp_path
     with pytest.raises(stop):
         run(tmp_path, Stopped(), paths, batch=1, workers=1)
     filled = open_set(tmp_path, Toy())
-    kept = len(filled.rows())
-    assert 4 <= kept < 17
+    stored = len(filled.rows())
+    assert 4 <= stored < 17
     left = filled.missing(f"r{i}" for i in range(17))
-    assert len(left) == 17 - kept
+    assert len(left) == 17 - stored
     outcome, filled = run(tmp_path, Toy(), [paths[int(row[1:])] for row in left], rows=left)
-    assert outcome.done == 17 - kept
+    assert outcome.done == 17 - stored
     np.testing.assert_allclose(vectors(filled), reference, rtol=1e-5, atol=1e-5)
 
 
@@ -427,7 +427,7 @@ def test_progress_counts_every_track(paths, tmp_path):
     assert told[-1] == (4, 1)
 
 
-def test_an_extraction_travels_before_it_began(tmp_path):
+def test_an_extraction_can_be_pickled_before_its_first_call(tmp_path):
     work = Extraction(create("extractors", "mfcc"), tmp_path, batch=3, log=lambda line: None)
     there = pickle.loads(pickle.dumps(work))
     assert there.batch == 3

@@ -287,7 +287,7 @@ def test_the_wrong_axis_cannot_be_averaged():
     plugin.load("cpu", "float32")
     right = plugin.frames
     plugin.frames = lambda waves: ((name, x.mean(dim=-1)[:, None]) for name, x in right(waves))
-    with pytest.raises(BenchError, match="Average over time is the harness's work"):
+    with pytest.raises(BenchError, match=r"layer .* has shape"):
         sums(plugin, torch.zeros(1, RATE))
 
 

@@ -1,4 +1,4 @@
-"""Worlds whose truth is known: labels made from a hidden vector, and tables that know more or less of it."""
+"""Synthetic labels from hidden vectors, and tables with more or less information about these vectors."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ WIDTHS = {"tags": 8, "classes": 5, "keys": 24, "values": 2}
 
 
 class Planted:
-    """One hidden world: `data(kind, table)` for the tables oracle, aligned, noisy, shuffled."""
+    """Hidden vectors, and `data(kind, table)` for the tables oracle, aligned, noisy and shuffled."""
 
     def __init__(self, seed=0, sizes=SIZES):
         self.rng = np.random.default_rng(seed)

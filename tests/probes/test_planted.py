@@ -1,11 +1,11 @@
-"""Whatever a table knows of the labels, a probe finds; what it does not know, a probe does not find."""
+"""A probe finds the information that a table has about the labels, and no more."""
 
 import numpy as np
 import pytest
 
 from bench.metrics.keys import key_scores
 from bench.metrics.labels import class_scores, tag_scores, value_scores
-from bench.probes import CHIEF, KINDS, probe, resolve_probe
+from bench.probes import KINDS, PRIMARY, probe, resolve_probe
 from bench.protocols import RunContext
 
 
@@ -13,13 +13,13 @@ def measured(data, spec):
     outcome = probe(data, resolve_probe(spec), seed=0, run=RunContext())
     truth = data.truth("test")
     if data.kind == "keys":
-        return key_scores(truth, outcome.prediction.argmax(axis=1))[CHIEF["keys"]]
+        return key_scores(truth, outcome.prediction.argmax(axis=1))[PRIMARY["keys"]]
     scores = {"tags": tag_scores, "classes": class_scores, "values": value_scores}[data.kind]
-    return scores(truth, outcome.prediction)[CHIEF[data.kind]]
+    return scores(truth, outcome.prediction)[PRIMARY[data.kind]]
 
 
 def chance(data):
-    """The best that can be had without looking, and how far luck may carry."""
+    """Return the best expected result without the vectors, and four standard errors of it."""
     truth, n = data.truth("test"), len(data.truth("test"))
     if data.kind == "tags":
         return 0.5, 4 * 0.5 / n**0.5
@@ -37,21 +37,21 @@ def ordered(planted, kind, spec, *, exact=True):
     oracle, aligned, noisy, shuffled = (
         measured(planted.data(kind, table), spec) for table in ("oracle", "aligned", "noisy", "shuffled")
     )
-    floor, luck = chance(planted.data(kind))
-    # Units dropped while a network learns cost a table of few features (oracle) more than one that spreads them.
+    floor, margin = chance(planted.data(kind))
+    # Dropout costs more with the few features of oracle than with tables whose features are redundant.
     assert oracle > (0.97 if exact else 0.9)
     assert min(oracle, aligned) > noisy > shuffled
     assert oracle > aligned or not exact
-    assert shuffled < floor + luck
+    assert shuffled < floor + margin
     if kind in ("tags", "values"):
-        assert shuffled > floor - (luck if kind == "tags" else 0.5)
+        assert shuffled > floor - (margin if kind == "tags" else 0.5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("spec", ["linear:l2=0,lr=0.03", "knn", "knn:metric=euclidean"])
 def test_the_order_of_tables(planted, kind, spec):
     if spec == "knn" and kind == "values":
-        pytest.skip("cosine does not see the length of a vector, which here is the value")
+        pytest.skip("the values depend on the length of the vectors, which cosine ignores")
     ordered(planted, kind, spec)
 
 
@@ -65,14 +65,14 @@ def test_the_order_of_tables_for_every_probe(planted, kind, spec):
 
 
 @pytest.mark.parametrize("spec", ["quick", "marble:epochs=20", "mir_ref:hidden=infer"])
-def test_every_recipe_learns(few, spec):
+def test_every_preset_learns(few, spec):
     least = 0.7 if spec.startswith("mir_ref") else 0.85  # 100 steps: all rows are one batch
     assert measured(few.data("tags"), spec) > least
     if spec != "quick":
         assert measured(few.data("tags", "shuffled"), spec) < 0.6
 
 
-def test_hidden_layers_see_what_lines_cannot(planted):
+def test_hidden_layers_learn_what_a_linear_probe_cannot(planted):
     """Tags are the signs of products of two features."""
     data = planted.data("tags")
     for part, x in data.x.items():
@@ -80,8 +80,7 @@ def test_hidden_layers_see_what_lines_cannot(planted):
     assert measured(data, "linear:l2=0,lr=0.03") < 0.65 < 0.75 < measured(data, "mlp:hidden=32,dropout=0.25")
 
 
-def test_labels_only_of_test_do_not_matter(planted):
-    """The prediction is the same whatever the test labels are."""
+def test_the_prediction_does_not_depend_on_the_test_labels(planted):
     data = planted.data("classes")
     first = probe(data, resolve_probe("linear:l2=0,lr=0.03"), seed=0, run=RunContext())
     data.y["test"][:] = data.y["test"][::-1].copy()

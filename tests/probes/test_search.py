@@ -10,10 +10,10 @@ from bench.probes import probe, resolve_probe
 from bench.probes.features import Features
 from bench.probes.members import Member, Schedule, stacks
 from bench.probes.recipes import grid
-from bench.probes.saved import Saved
+from bench.probes.saved import Checkpoint
 from bench.probes.search import search
-from bench.probes.target import Target
-from bench.probes.train import Race
+from bench.probes.target import Objective
+from bench.probes.train import StackTrainer
 from bench.protocols import RunContext
 
 MEMBERS = [
@@ -43,7 +43,7 @@ def test_the_same_seed_gives_the_same_numbers(planted):
 
 
 @pytest.mark.parametrize("kind", ["tags", "values"])
-def test_company_does_not_change_a_member(planted, kind):
+def test_other_members_do_not_change_a_member(planted, kind):
     data = planted.data(kind)
     together = found(data)
     alone = [found(data, [member]).searched[0] for member in MEMBERS]
@@ -53,90 +53,97 @@ def test_company_does_not_change_a_member(planted, kind):
     assert together.validation == max(row["validation"] for row in together.searched)
 
 
-def test_a_member_is_torchs_own_network_and_adam(planted):
-    """Twenty steps of one member without dropout, against nn.Linear, autograd and torch.optim.Adam."""
+def test_a_member_equals_torch_linear_and_adam(planted):
+    """Compare twenty steps of one member without dropout with nn.Linear, autograd and torch.optim.Adam."""
     data = planted.data("classes")
     member = Member((7,), scale=False, batch=32, lr=1e-2, l2=1e-2)
-    features, target = Features(data, "cpu"), Target(data)
-    race = Race([member], features, target, Schedule(every=10, patience=99, limit=2), seed=3, run=RunContext())
+    features, objective = Features(data, "cpu"), Objective(data)
+    trainer = StackTrainer(
+        [member], features, objective, Schedule(every=10, patience=99, limit=2), seed=3, run=RunContext()
+    )
     net = torch.nn.Sequential(torch.nn.Linear(16, 7), torch.nn.ReLU(), torch.nn.Linear(7, 5))
     with torch.no_grad():
         for parameter, name in zip(net.parameters(), ("w0", "b0", "w1", "b1"), strict=True):
-            parameter.copy_(race.stack.weights[name][0])
+            parameter.copy_(trainer.stack.weights[name][0])
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-2, weight_decay=1e-2)
     x, y = torch.from_numpy(data.x["train"]), torch.from_numpy(data.y["train"])
     for _ in range(20):
-        rows, noise = race._draw()
+        rows, noise = trainer._draw()
         assert noise is None
         assert len(rows.unique()) == 32
-        race._step()
+        trainer._step()
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(net(x[rows]), y[rows]).backward()
         optimizer.step()
     for parameter, name in zip(net.parameters(), ("w0", "b0", "w1", "b1"), strict=True):
-        torch.testing.assert_close(parameter, race.stack.weights[name][0], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(parameter, trainer.stack.weights[name][0], atol=1e-5, rtol=1e-4)
 
 
 def test_an_epoch_shows_every_row_once(planted):
     data = planted.data("values")
-    race = Race(
-        [Member(batch=64)], Features(data, "cpu"), Target(data), Schedule(None, rows="epoch"), seed=0, run=RunContext()
+    trainer = StackTrainer(
+        [Member(batch=64)],
+        Features(data, "cpu"),
+        Objective(data),
+        Schedule(None, rows="epoch"),
+        seed=0,
+        run=RunContext(),
     )
     seen = []
     for step in range(16):
-        race.stack.step = step
-        seen.append(race._draw()[0])
+        trainer.stack.step = step
+        seen.append(trainer._draw()[0])
     first, second = torch.cat(seen[:8]), torch.cat(seen[8:])
     assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(500))
     assert first.tolist() != second.tolist()
 
 
-class Killed(BaseException):
-    """Not an Exception, as a signal is not."""
+class Interrupted(BaseException):
+    """A BaseException, as KeyboardInterrupt is."""
 
 
-def test_a_killed_search_goes_on_where_it_was(planted, tmp_path, monkeypatch):
+def test_an_interrupted_search_resumes(planted, tmp_path, monkeypatch):
     data = planted.data("tags")
-    whole = found(data)
+    uninterrupted = found(data)
     monkeypatch.setattr("bench.probes.saved._SECONDS", 0.0)
-    steps, lives, resumed = 0, 0, None
-    step = Race._step
+    steps, attempts, resumed = 0, 0, None
+    step = StackTrainer._step
 
-    def dying(race):
+    def interrupted(trainer):
         nonlocal steps
         steps += 1
         if steps % 29 == 0 and resumed is None:
-            raise Killed
-        step(race)
+            raise Interrupted
+        step(trainer)
 
-    monkeypatch.setattr(Race, "_step", dying)
+    monkeypatch.setattr(StackTrainer, "_step", interrupted)
     run = RunContext(folder=tmp_path)
     while resumed is None:
-        lives += 1
-        with suppress(Killed):
+        attempts += 1
+        with suppress(Interrupted):
             resumed = found(data, run=run)
-    assert lives > 2
-    np.testing.assert_array_equal(whole.prediction, resumed.prediction)
-    assert whole.searched == resumed.searched
+    assert attempts > 2
+    np.testing.assert_array_equal(uninterrupted.prediction, resumed.prediction)
+    assert uninterrupted.searched == resumed.searched
     before = steps
-    assert found(data, run=run).searched == whole.searched
-    assert steps == before  # all was there
+    assert found(data, run=run).searched == uninterrupted.searched
+    assert steps == before  # everything was in the checkpoint
     found(data, run=run, seed=1, members=MEMBERS[:1], schedule=replace(SCHEDULE, limit=1))
     assert steps > before  # another seed is another search
     assert not list(tmp_path.glob(".tmp-*"))
 
 
-def test_a_file_of_something_else_is_refused(planted, tmp_path):
+def test_a_file_that_is_no_checkpoint_is_refused(planted, tmp_path):
     from bench.errors import BenchError
 
     data = planted.data("tags")
-    race = Race(MEMBERS[:1], Features(data, "cpu"), Target(data), SCHEDULE, seed=0, run=RunContext())
+    trainer = StackTrainer(MEMBERS[:1], Features(data, "cpu"), Objective(data), SCHEDULE, seed=0, run=RunContext())
     (tmp_path / "probe.safetensors").write_bytes(b"not a tensor")
     with pytest.raises(BenchError, match="Remove it"):
-        Saved(race, tmp_path / "probe.safetensors")
+        Checkpoint(trainer, tmp_path / "probe.safetensors")
 
 
-def test_a_deadline_keeps_the_best_so_far(planted, tmp_path):
+def test_a_deadline_returns_the_best_so_far(planted, tmp_path):
     late = RunContext(deadline=0.0, folder=tmp_path)
     outcome = found(planted.data("tags"), run=late)
     assert {row["stopped"] for row in outcome.searched} == {"deadline"}
@@ -144,10 +151,10 @@ def test_a_deadline_keeps_the_best_so_far(planted, tmp_path):
     assert found(planted.data("tags"), run=RunContext(folder=tmp_path)).validation > outcome.validation
 
 
-def test_divergence_ends_a_member_and_not_the_search(planted):
+def test_divergence_stops_a_member_and_not_the_search(planted):
     data = planted.data("values")
-    wild = Member(scale=False, lr=3e38)
-    outcome = found(data, [wild, MEMBERS[0]])
+    diverging = Member(scale=False, lr=3e38)
+    outcome = found(data, [diverging, MEMBERS[0]])
     assert outcome.searched[0]["stopped"] == "diverged"
     assert outcome.settings["lr"] == 1e-2
     assert np.isfinite(outcome.prediction).all()
@@ -157,12 +164,12 @@ def test_divergence_ends_a_member_and_not_the_search(planted):
 def test_plateaus_lower_the_rate_and_loss_can_be_watched(planted):
     data = planted.data("classes")
     schedule = Schedule(None, patience=12, limit=60, rows="epoch", plateau=(0.5, 1), watch="loss")
-    race = Race([MEMBERS[0]], Features(data, "cpu"), Target(data), schedule, seed=0, run=RunContext())
-    race.train()
-    fate = race.fates[0]
-    assert fate.stopped in ("patience", "limit")
-    assert fate.watched < 0 < fate.best
-    assert fate.rate < 1
+    trainer = StackTrainer([MEMBERS[0]], Features(data, "cpu"), Objective(data), schedule, seed=0, run=RunContext())
+    trainer.train()
+    state = trainer.states[0]
+    assert state.stopped in ("patience", "limit")
+    assert state.watched < 0 < state.best
+    assert state.rate < 1
 
 
 def test_the_grid_is_the_published_one():
@@ -175,7 +182,7 @@ def test_the_grid_is_the_published_one():
     assert max(len(stack) for stack in stacks(members, 4800, 50, weights=1)) == 1
 
 
-def test_the_whole_grid_runs(planted):
+def test_the_linear_half_of_the_grid_runs(planted):
     outcome = probe(
         planted.data("classes"), resolve_probe("jukemir:half=linear,validations=15"), seed=0, run=RunContext()
     )

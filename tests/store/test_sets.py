@@ -23,7 +23,7 @@ def vector(row, status="ok"):
     return Vector(row, 2.5, {"low": rng.normal(size=3), "high": rng.normal(size=5)}, status)
 
 
-def test_what_is_written_is_read_in_the_order_asked(tmp_path):
+def test_vectors_are_read_in_the_requested_order(tmp_path):
     filled = open_set(tmp_path)
     done = [vector(f"r{i}") for i in range(10)]
     filled.append(done[:6], [])
@@ -41,7 +41,7 @@ def test_half_floats_round_once(tmp_path):
     assert np.array_equal(filled.read("low", ["r"])[0][0], one.vectors["low"].astype(np.float16).astype(np.float32))
 
 
-def test_missing_knows_failures_and_retries(tmp_path):
+def test_missing_excludes_failures_unless_they_are_retried(tmp_path):
     filled = open_set(tmp_path)
     filled.append([vector("a")], [Failure("b", "empty")])
     assert filled.missing(["a", "b", "c", "c"]) == ["c"]
@@ -51,12 +51,12 @@ def test_missing_knows_failures_and_retries(tmp_path):
     assert filled.read("low", ["b"])[1].all()
 
 
-def test_two_weights_of_one_class_are_two_sets(tmp_path):
+def test_different_keys_are_different_sets(tmp_path):
     other = {**KEY, "fingerprint": {"weights": "def"}}
     assert open_set(tmp_path).folder != open_set(tmp_path, other).folder
 
 
-def test_a_flipped_byte_is_refused_found_and_mended(tmp_path):
+def test_a_flipped_byte_is_refused_found_and_repaired(tmp_path):
     filled = open_set(tmp_path)
     filled.append([vector(f"r{i}") for i in range(50)], [])
     (shard,) = filled.folder.glob("ok-*.parquet")
@@ -82,7 +82,7 @@ def test_a_truncated_or_deleted_shard_counts_as_missing(tmp_path):
     assert sorted(open_set(tmp_path).missing(["a", "b"])) == ["a", "b"]
 
 
-def test_stale_temporaries_go_and_living_ones_stay(tmp_path):
+def test_only_abandoned_temporary_files_are_removed(tmp_path):
     filled = open_set(tmp_path)
     filled.append([vector("a")], [])
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
@@ -102,8 +102,8 @@ def write_some(args):
     return len(filled.rows())
 
 
-def test_several_writers_fill_one_set(tmp_path):
-    with ProcessPoolExecutor(4, get_context("spawn")) as pool:  # ranges overlap: the same rows twice are one row
+def test_several_processes_write_to_one_set(tmp_path):
+    with ProcessPoolExecutor(4, get_context("spawn")) as pool:  # overlapping ranges: each row must appear once
         list(pool.map(write_some, [(tmp_path, start) for start in (0, 10, 20, 30)]))
     filled = open_set(tmp_path)
     rows = filled.rows()

@@ -1,4 +1,4 @@
-"""The small world as a dataset with words, and twins of the tasks' data."""
+"""The small synthetic world as a dataset with metadata, and fixtures of the tasks' data."""
 
 import polars as pl
 import pytest
@@ -10,7 +10,7 @@ from bench.tasks import twins
 
 @pytest.fixture(scope="session")
 def small_dataset(world_folder, tmp_path_factory):
-    """The listening of the small world, with all that is said of its tracks."""
+    """Return the plays of the small world, with the metadata of its tracks."""
     size = WorldSize(tracks=60, artists=16, cold=14, seconds=3.0, rate=22_050, listeners=60, plays=6_000, seed=5)
     meta = tmp_path_factory.mktemp("meta") / "tracks.parquet"
     names = ["track_id", "artist", "title", "genre", "key", "tags", "description"]
@@ -19,14 +19,14 @@ def small_dataset(world_folder, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def twin(tmp_path_factory):
-    """Return the folder of a task's twin, written once; do not write into it."""
+def fixture_folder(tmp_path_factory):
+    """Return a function that gives the folder of a task's fixture; it is shared, so do not write into it."""
     known = {}
 
     def folder(name):
         writer = twins.WRITERS[name]
         if writer not in known:
-            known[writer] = twins.write(name, tmp_path_factory.mktemp("twin") / "data")
+            known[writer] = twins.write(name, tmp_path_factory.mktemp("fixture") / "data")
         return known[writer]
 
     return folder

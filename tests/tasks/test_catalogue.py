@@ -1,4 +1,4 @@
-"""Labels of the catalogue itself: parts by artist, rare labels, words, keys."""
+"""Labels of the recommended tracks: parts by artist, rare labels, words, keys."""
 
 import numpy as np
 import polars as pl
@@ -8,11 +8,11 @@ from bench.errors import BenchError
 from bench.metrics.keys import NAMES
 from bench.registry import create
 from bench.tasks import keys
-from bench.tasks.parts import by_artist, kept
+from bench.tasks.parts import by_artist, frequent
 
 
 class Tracks:
-    """A dataset of nothing but metadata."""
+    """A dataset with metadata only."""
 
     name = "tracks"
 
@@ -34,7 +34,7 @@ def read(spec, dataset):
     return create("tasks", spec).read(None, dataset)
 
 
-def test_artists_stay_together_and_shares_are_kept():
+def test_artists_stay_together_and_parts_have_their_shares():
     ids = [f"t{i}" for i in range(1000)]
     artists = [f"a{i // 5}" for i in range(1000)]
     part, group = by_artist(ids, artists, valid=0.15, test=0.15)
@@ -50,11 +50,11 @@ def test_the_order_of_the_tracks_does_not_matter():
     ids = [f"t{i}" for i in range(300)]
     artists = [f"a{i % 37}" if i % 5 else None for i in range(300)]
     part, _ = by_artist(ids, artists, valid=0.2, test=0.2)
-    turned, _ = by_artist(ids[::-1], artists[::-1], valid=0.2, test=0.2)
-    assert turned[::-1] == part
+    reverse, _ = by_artist(ids[::-1], artists[::-1], valid=0.2, test=0.2)
+    assert reverse[::-1] == part
 
 
-def test_every_stratum_is_shared_out():
+def test_every_stratum_is_split():
     ids = [f"t{i}" for i in range(400)]
     artists = [f"a{i // 4}" for i in range(400)]
     genre = [f"g{(i // 4) % 5}" for i in range(400)]
@@ -72,7 +72,7 @@ def test_too_few_artists_are_refused():
 def test_labels_need_enough_tracks():
     parts = ["train"] * 4 + ["valid", "test"]
     columns = np.array([[1, 1, 1], [1, 0, 1], [1, 0, 1], [0, 1, 1], [1, 1, 1], [1, 1, 0]], bool)
-    assert kept(parts, columns, 3).tolist() == [True, False, False]
+    assert frequent(parts, columns, 3).tolist() == [True, False, False]
 
 
 def test_tags_from_lists_and_from_text_are_the_same():
@@ -85,7 +85,7 @@ def test_tags_from_lists_and_from_text_are_the_same():
     row = lists.items["track_id"].to_list().index("t009")
     assert lists.truth[row].tolist() == [True, True]
     assert "t007" not in lists.items["track_id"].to_list()
-    assert "t004" in lists.items["track_id"].to_list()  # none of the tags, but tagged: asked all the same
+    assert "t004" in lists.items["track_id"].to_list()  # it has tags, but none of the used ones
     assert lists.notes == ["left out: 1 tracks without tags, 1 rare tags"]
 
 
@@ -99,14 +99,14 @@ def test_the_first_genre_counts_and_rare_ones_are_left_out():
     assert [data.names[at] for at in data.truth.tolist()] == right
 
 
-def test_unknown_artists_are_told():
+def test_unknown_artists_are_reported():
     tracks = many(genre=["rock" if i // 4 % 2 else "jazz" for i in range(200)])
     tracks.frame = tracks.frame.with_columns(artist=pl.when(pl.col("track_id") < "t020").then(None).otherwise("artist"))
     assert "the artist of 20 tracks is unknown" in " ".join(read("catalog-genre", tracks).notes)
 
 
 def test_a_dataset_without_labels_is_refused():
-    with pytest.raises(BenchError, match="knows no key of its tracks"):
+    with pytest.raises(BenchError, match="tracks has no key"):
         read("catalog-key", many(genre=["x"] * 200))
     with pytest.raises(BenchError, match="no track of tracks has a genre"):
         read("catalog-genre", many(genre=pl.Series([None] * 200, dtype=pl.String)))
@@ -117,10 +117,10 @@ def test_words_and_phrases_of_texts():
     tags = pl.Series([["deep sea", "blue"] if i % 3 else ["red"] for i in range(200)])
     data = read("text-labels:least=2,words=2", many(title=title, tags=tags))
     truth = {name: data.truth[:, at] for at, name in enumerate(data.names)}
-    assert set(truth) == {"blue sea", "sea blue", "deep", "deep sea", "red"}  # sea and blue are said of all
+    assert set(truth) == {"blue sea", "sea blue", "deep", "deep sea", "red"}  # all tracks have sea and blue
     number = np.array([int(track[1:]) for track in data.items["track_id"].to_list()])
     assert np.array_equal(truth["blue sea"], number % 2 == 1)
-    assert np.array_equal(truth["deep sea"], number % 3 > 0)  # no phrase runs from one tag into the next
+    assert np.array_equal(truth["deep sea"], number % 3 > 0)  # no phrase continues into the next tag
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Every task that is installed keeps the contract, on a generated twin of its data or on the demo's."""
+"""Every installed task passes the contract, on the fixture of its data or on the small dataset."""
 
 import pytest
 
@@ -23,5 +23,5 @@ def contract(request, small_dataset):
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_it_keeps_the_contract(contract, check):
+def test_the_task_passes_the_contract(contract, check):
     getattr(contract, check)()

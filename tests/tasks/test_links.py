@@ -1,4 +1,4 @@
-"""Link prediction: the draw of pairs, the scores against counting by hand, and the ceiling."""
+"""Link prediction: the drawn pairs, the scores against a direct computation, and the upper bound."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,8 @@ from bench.tasks.links import matching
 SPEC = "links:least=1,listeners=2,pairs=8"
 
 
-def by_hand(pairs, vectors):
-    """AP and ROC-AUC of all pairs of one set's tracks; vectors without ties."""
+def direct(pairs, vectors):
+    """Return AP and ROC-AUC over all pairs of one set, for vectors without ties."""
     nodes = sorted({int(node) for pair in pairs for node in pair})
     linked = {tuple(sorted(map(int, pair))) for pair in pairs}
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -23,17 +23,17 @@ def by_hand(pairs, vectors):
     return precision, np.mean(below) / (~hits).sum()
 
 
-def test_scores_are_what_counting_gives():
+def test_scores_equal_the_direct_computation():
     rng = np.random.default_rng(0)
     truth = np.array([(0, 1, 0), (2, 3, 0), (0, 4, 0), (5, 6, 1), (7, 8, 1)])
     vectors = rng.standard_normal((9, 5)).astype(np.float32)
     found = create("tasks", "links").evaluate(truth, vectors)
-    sets = [by_hand(truth[truth[:, 2] == one, :2], vectors) for one in (0, 1)]
+    sets = [direct(truth[truth[:, 2] == one, :2], vectors) for one in (0, 1)]
     assert np.allclose([found["average_precision:set 0"], found["roc_auc:set 0"]], sets[0])
     assert np.allclose([found["average_precision"], found["roc_auc"]], np.mean(sets, axis=0))
 
 
-def test_pairs_share_no_track_and_sets_none_either(small_dataset, tmp_path):
+def test_no_track_is_in_two_pairs_or_two_sets(small_dataset, tmp_path):
     data = create("tasks", SPEC).read(small_dataset.prepare(None, tmp_path), small_dataset)
     assert data.items["track_id"].is_unique().all()
     assert data.items.height == 2 * 2 * 8
@@ -47,7 +47,7 @@ def test_pairs_share_no_track_and_sets_none_either(small_dataset, tmp_path):
     assert {tuple(sorted(pair)) for pair in sampled.truth[:, :2].tolist()} <= known
 
 
-def test_matching_is_what_taking_one_by_one_gives():
+def test_matching_equals_the_greedy_pass():
     rng = np.random.default_rng(1)
     edges = np.unique(np.sort(rng.integers(0, 60, (300, 2)), axis=1), axis=0)
     edges = edges[edges[:, 0] != edges[:, 1]]
@@ -65,7 +65,7 @@ def test_planted_neighbours_are_found(small_dataset, tmp_path):
     task = create("tasks", SPEC)
     data = task.read(small_dataset.prepare(None, tmp_path), small_dataset)
     n = data.items.height
-    # The graph's own spectrum knows the graph.
+    # The eigenvectors of the graph reproduce its edges.
     graph = np.zeros((n, n))
     graph[data.truth[:, 0], data.truth[:, 1]] = graph[data.truth[:, 1], data.truth[:, 0]] = 1
     value, vector = np.linalg.eigh(graph)
@@ -76,7 +76,7 @@ def test_planted_neighbours_are_found(small_dataset, tmp_path):
     assert flat["roc_auc"] == 0.5
 
 
-def test_the_ceiling_knows_the_graph(small_dataset, tmp_path):
+def test_the_upper_bound_is_above_noise(small_dataset, tmp_path):
     pytest.importorskip("implicit")
     task = create("tasks", SPEC)
     data = task.read(small_dataset.prepare(None, tmp_path), small_dataset)
@@ -87,9 +87,9 @@ def test_the_ceiling_knows_the_graph(small_dataset, tmp_path):
     assert task.evaluate(data.truth, vectors)["roc_auc"] > noise["roc_auc"] + 0.1
 
 
-def test_wrong_answers_are_refused():
+def test_wrong_shapes_and_sets_without_negatives_are_refused():
     task, truth = create("tasks", "links"), np.array([(0, 5, 0)])
-    with pytest.raises(BenchError, match="do not go with the pairs"):
+    with pytest.raises(BenchError, match=r"\(3, 2\)"):
         task.evaluate(truth, np.ones((3, 2), np.float32))
-    with pytest.raises(BenchError, match="nothing is to be told apart"):
+    with pytest.raises(BenchError, match="all 2 tracks"):
         task.evaluate(np.array([(0, 1, 0)]), np.eye(2, dtype=np.float32))

@@ -1,4 +1,4 @@
-"""Readers of the released layouts: what they make of twins, published sizes, and surprises in a file."""
+"""Readers of the released layouts: fixtures, published sizes, and errors in a file."""
 
 import hashlib
 import pickle
@@ -26,12 +26,12 @@ SONGS = "annotations/songs_info.csv"
 
 
 @pytest.fixture
-def copy(twin, tmp_path):
-    """Return a copy of a task's twin that may be changed, and a function that reads it."""
+def copy(fixture_folder, tmp_path):
+    """Return a function that gives a writable copy of a task's fixture, and a function that reads the copy."""
 
     def copied(name):
         root = tmp_path / "root"
-        shutil.copytree(twin(name), root)
+        shutil.copytree(fixture_folder(name), root)
         task = create("tasks", twins.SPECS.get(name, name))
         return root, lambda: task.read(task.prepare(root))
 
@@ -81,21 +81,21 @@ def test_ls_names_licence_source_and_layout():
 # -- MagnaTagATune ---------------------------------------------------------------------------------------
 
 
-def test_magnatagatune_parts_are_folders(twin):
-    data = create("tasks", "magnatagatune").read(twin("magnatagatune"))
+def test_magnatagatune_parts_are_folders(fixture_folder):
+    data = create("tasks", "magnatagatune").read(fixture_folder("magnatagatune"))
     folder = data.items["path"].str.split("/").list.get(-2)
     expected = {"train": set("0123456789ab"), "valid": {"c"}, "test": set("def")}
     for part, allowed in expected.items():
         assert set(folder.filter(data.items["part"] == part)) <= allowed
-    assert not data.truth.any(axis=1).all()  # untagged clips are kept
-    filtered = create("tasks", "magnatagatune-filtered").read(twin("magnatagatune"))
+    assert not data.truth.any(axis=1).all()  # some clips have no tag
+    filtered = create("tasks", "magnatagatune-filtered").read(fixture_folder("magnatagatune"))
     assert filtered.truth.any(axis=1).all()
     assert filtered.items.height == data.truth.any(axis=1).sum()
 
 
-def test_magnatagatune_reads_the_right_column(twin):
-    data = create("tasks", "magnatagatune").read(twin("magnatagatune"))
-    table = pl.read_csv(twin("magnatagatune") / "annotations_final.csv", separator="\t")
+def test_magnatagatune_reads_the_right_column(fixture_folder):
+    data = create("tasks", "magnatagatune").read(fixture_folder("magnatagatune"))
+    table = pl.read_csv(fixture_folder("magnatagatune") / "annotations_final.csv", separator="\t")
     table = table.filter(pl.col("clip_id").cast(str).is_in(data.items["track_id"].implode()))
     assert np.array_equal(data.truth, table.select(TAGS).to_numpy() == 1)
 
@@ -103,9 +103,9 @@ def test_magnatagatune_reads_the_right_column(twin):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (lambda row: '"102"\t"2"' + row[row.index("\t", 7) :], "line 4: the tag 'guitar' is '2'; expected 0 or 1"),
-        (lambda row: row.replace('"0"', '"yes"', 1), "is 'yes'; expected 0 or 1"),
-        (lambda row: row[: row.rindex("\t")] + '\t"x/y.mp3"', "line 4: mp3_path is 'x/y.mp3'; expected <0-f>/NAME.mp3"),
+        (lambda row: '"102"\t"2"' + row[row.index("\t", 7) :], "line 4: the tag 'guitar' is '2'"),
+        (lambda row: row.replace('"0"', '"yes"', 1), "is 'yes'"),
+        (lambda row: row[: row.rindex("\t")] + '\t"x/y.mp3"', "line 4: mp3_path is 'x/y.mp3'"),
         (lambda row: row.replace('"102"', '"101"', 1), "line 4: clip_id repeats '101'"),
     ],
 )
@@ -120,24 +120,24 @@ def test_magnatagatune_names_the_line(copy, edit, message):
 def test_a_missing_tag_column_is_named(copy):
     root, read = copy("magnatagatune")
     change(root / "annotations_final.csv", 1, lambda row: row.replace('"sitar"', '"zither"'))
-    with pytest.raises(BenchError, match="line 1: there is no column 'sitar'"):
+    with pytest.raises(BenchError, match=r"line 1.*'sitar'"):
         read()
 
 
 # -- GTZAN -----------------------------------------------------------------------------------------------
 
 
-def test_gtzan_takes_what_ending_is_there_and_lists_what_is_not(twin):
-    data = create("tasks", "gtzan").read(twin("gtzan"))
+def test_gtzan_finds_wav_and_au_and_lists_absent_clips(fixture_folder):
+    data = create("tasks", "gtzan").read(fixture_folder("gtzan"))
     there = [path for path in data.items["path"].to_list() if Path(path).is_file()]
     assert {path[-3:] for path in there} == {".au", "wav"}
     assert len(there) == 60
     assert data.items.height == 930
 
 
-def test_folds_hold_each_genre_alike(twin):
+def test_folds_are_stratified_by_genre(fixture_folder):
     task = create("tasks", "gtzan-10fold")
-    data = task.read(twin("gtzan"))
+    data = task.read(fixture_folder("gtzan"))
     counts = pl.DataFrame({"fold": data.items["fold"], "genre": data.truth}).group_by("fold", "genre").len()
     assert counts.height == 100
     assert counts["len"].unique().to_list() == [10]
@@ -146,8 +146,8 @@ def test_folds_hold_each_genre_alike(twin):
 # -- keys ------------------------------------------------------------------------------------------------
 
 
-def test_giantsteps_keeps_sure_single_keys_and_cuts_clips(twin):
-    data = create("tasks", "giantsteps:seconds=0.5").read(twin("giantsteps"))
+def test_giantsteps_uses_confident_single_keys_and_cuts_clips(fixture_folder):
+    data = create("tasks", "giantsteps:seconds=0.5").read(fixture_folder("giantsteps"))
     items = data.items
     assert "10005" not in items["track"].to_list()  # "-"
     assert "10007" not in items["track"].to_list()  # two keys
@@ -191,15 +191,15 @@ def test_an_unknown_key_of_the_test_is_named(copy):
     root, read = copy("giantsteps")
     path = next((root / "giantsteps-key-dataset/annotations/key").iterdir())
     path.write_text("C mixolydian")
-    with pytest.raises(BenchError, match=f"{path.name}, line 1: 'C mixolydian' is no key"):
+    with pytest.raises(BenchError, match=f"{path.name}, line 1: 'C mixolydian'"):
         read()
 
 
 # -- tables with one row a clip --------------------------------------------------------------------------
 
 
-def test_emomusic_scales_by_the_development_set(twin):
-    data = create("tasks", "emomusic").read(twin("emomusic"))
+def test_emomusic_scales_by_the_development_set(fixture_folder):
+    data = create("tasks", "emomusic").read(fixture_folder("emomusic"))
     known = data.truth[(data.items["part"] != "test").to_numpy()]
     assert np.allclose(known.mean(axis=0), 0)
     assert np.allclose(known.std(axis=0), 1)
@@ -211,19 +211,19 @@ def test_emomusic_scales_by_the_development_set(twin):
     [
         ("emomusic", MARKS, 3, lambda row: row.replace(" ", "x", 1), "line 3: mean_arousal"),
         ("emomusic", SONGS, 2, lambda row: row.replace("development", "dev"), "line 2: the set is"),
-        ("emomusic", SONGS, 2, lambda row: "999" + row[1:], "no values of song '999'"),
+        ("emomusic", SONGS, 2, lambda row: "999" + row[1:], "song '999'"),
         ("jamendo-genre", JAMENDO, 1, str.lower, "line 1: 'track_id"),
         ("jamendo-genre", JAMENDO, 2,
          lambda row: row.rpartition("\t")[0] + "\trock", "line 2: 'track_"),
         ("fma-small", FMA, 4, lambda row: "x" + row, "track 1 (below 3 header lines): the id is 'x2'"),
         ("fma-small", FMA, 4, lambda row: row.replace("training", "train"), "track 2: split 'train'"),
-        ("fma-small", FMA, 2, lambda row: row.replace("genre_top", "genre"), "no column track/genre_top"),
+        ("fma-small", FMA, 2, lambda row: row.replace("genre_top", "genre"), "track/genre_top"),
         ("audioset25", "eval_segments.csv", 4, lambda row: row.replace("30.000", "now"), "eval_segments.csv, line 4"),
         ("audioset25", "ontology.json", 1, lambda row: row[:50], "cannot read"),
         ("msd50", "filtered_list_test.cP", 2, lambda row: row.replace("TRAAA", "XRAAA"), "entry 1: 'XRAAA"),
     ],
 )  # fmt: skip
-def test_surprises_are_named(copy, task, file, line, edit, message):
+def test_errors_name_the_place(copy, task, file, line, edit, message):
     root, read = copy(task)
     change(root / file, line, edit)
     with pytest.raises(BenchError) as error:
@@ -231,13 +231,13 @@ def test_surprises_are_named(copy, task, file, line, edit, message):
     assert message in str(error.value)
 
 
-def test_fma_medium_includes_small(twin):
-    small, medium = (create("tasks", name).read(twin("fma-small")) for name in ("fma-small", "fma-medium"))
+def test_fma_medium_includes_small(fixture_folder):
+    small, medium = (create("tasks", name).read(fixture_folder("fma-small")) for name in ("fma-small", "fma-medium"))
     assert set(small.items["track_id"]) < set(medium.items["track_id"])
     assert "/fma_medium/000/000002.mp3" in medium.items["path"][0]
 
 
-def test_jamendo_splits_differ_in_nothing_but_the_folder(copy):
+def test_jamendo_reads_other_splits_and_low_bitrate_files(copy):
     root, _ = copy("jamendo-top50")
     one = create("tasks", "jamendo-top50:split=1")
     assert one.read(one.prepare(root)).expected == {}
@@ -250,8 +250,8 @@ def test_jamendo_splits_differ_in_nothing_but_the_folder(copy):
 # -- AudioSet, MSD ---------------------------------------------------------------------------------------
 
 
-def test_what_is_below_a_genre_counts_as_it(twin):
-    root = twin("audioset25")
+def test_descendants_count_as_their_genre(fixture_folder):
+    root = fixture_folder("audioset25")
     many, seven = (create("tasks", name).read(root) for name in ("audioset25", "audioset7"))
     hip, electronic = many.names.index("Hip hop music"), many.names.index("Electronic music")
     techno = seven.truth[:, seven.names.index("Techno")]
@@ -265,8 +265,8 @@ def test_names_of_video_files(stem):
     assert _video(stem) == "--aE2O5G5WE"
 
 
-def test_unbalanced_segments_train_when_asked(twin):
-    root = twin("audioset25")
+def test_train_all_adds_the_unbalanced_segments(fixture_folder):
+    root = fixture_folder("audioset25")
     more = create("tasks", "audioset25:train=all").read(root)
     assert more.items.height == create("tasks", "audioset25").read(root).items.height + 1
 
@@ -287,7 +287,7 @@ def test_pickled_lists_are_read_and_nothing_is_executed(tmp_path, protocol):
     assert not (tmp_path / "executed").exists()
 
 
-def test_a_database_that_is_none_is_named(copy):
+def test_a_broken_database_is_named(copy):
     root, read = copy("msd50")
     (root / "lastfm_tags.db").write_text("no database")
     with pytest.raises(BenchError, match=r"Expected lastfm_tags\.db"):

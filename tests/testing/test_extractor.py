@@ -1,4 +1,4 @@
-"""A contract is worth what it refuses: a plugin for every rule, which breaks it and must fail just there."""
+"""For every rule of the contract, a plugin that breaks it must fail exactly the checks of that rule."""
 
 import time
 from dataclasses import replace
@@ -14,7 +14,7 @@ RATE, N_FFT, HOP, BANDS = 8_000, 256, 128, 8
 
 
 class Bands(Extractor):
-    """Sound: logarithmic energies of eight bands, windows of a second."""
+    """A valid extractor: logarithmic energies of eight bands, windows of one second."""
 
     name = "bands"
     license = "MIT"
@@ -62,7 +62,7 @@ class Padded(Bands):
 
 
 @pytest.mark.parametrize("plugin", [Bands, OwnPooling, WholeTracks, Context, Overlapping, Padded])
-def test_a_sound_extractor_passes(broken, plugin):
+def test_a_valid_extractor_passes(broken, plugin):
     assert broken(ExtractorContract, plugin) == {}
 
 
@@ -82,7 +82,7 @@ class AveragesItself(Bands):
 
 
 class WidthOfOneSecond(WholeTracks):
-    """Frames where features should be; declared is what a clip of a second happens to give."""
+    """Frames and features are swapped; the declared width is the number of frames in one second."""
 
     layers = {"bands": 1 + (RATE - N_FFT) // HOP}  # noqa: RUF012
 
@@ -115,7 +115,7 @@ class NormalisesTheBatch(Bands):
 
 
 class BatchPosition(Bands):
-    """The position in the batch is added, as if it were time."""
+    """Adds the position in the batch to the features."""
 
     def features(self, waves):
         return super().features(waves) + torch.arange(len(waves))[:, None, None]
@@ -178,7 +178,7 @@ class Deaf(Bands):
 
 
 class SometimesNaN(Bands):
-    """Three of the seventeen clips, and none of the first eight, have a peak between these two."""
+    """Three of the seventeen clips, and none of the first eight, have a peak in this range."""
 
     def features(self, waves):
         peak = waves.abs().amax(1)[:, None, None]
@@ -207,7 +207,7 @@ class ExemptFromNothingKnown(Bands):
 
 EVERY = {name.removeprefix("test_") for name in dir(ExtractorContract) if name.startswith("test_")}
 SOUNDING = EVERY - {"it_declares_what_it_is"}
-COMPANY, ORDER = "a_vector_is_the_same_in_any_company", "order_of_tracks_does_not_matter"
+COMPANY, ORDER = "vectors_do_not_depend_on_the_batch", "order_of_tracks_does_not_matter"
 WIDTH, AGAIN, EACH = "width_does_not_depend_on_duration", "it_is_deterministic", "every_track_is_accounted_for"
 RATES, SAYS = "another_rate_is_resampled", "it_declares_what_it_is"
 SHORTEST = "the_shortest_clip_and_tail_have_vectors"
@@ -216,29 +216,29 @@ SHORTEST = "the_shortest_clip_and_tail_have_vectors"
 @pytest.mark.parametrize(
     ("plugin", "where", "said"),
     [
-        (Transposed, SOUNDING, "shape (3, 8, 61); declared are frames (batch 3, time, 8)"),
-        (AveragesFeatures, SOUNDING, "Average over time is the harness's work"),
-        (AveragesItself, SOUNDING, "declared are frames"),
+        (Transposed, SOUNDING, "shape (3, 8, 61); expected frames (batch 3, time, 8)"),
+        (AveragesFeatures, SOUNDING, "The harness averages over time"),
+        (AveragesItself, SOUNDING, "expected frames"),
         (OtherLayer, SOUNDING, "'band' that it does not declare"),
         (FewerLayers, SOUNDING, "declares layers it did not give: more"),
         (ManyFramesOfItsOwn, SOUNDING, "pools its own windows but gave"),
         (Counts, {COMPANY, ORDER}, "two orders of the tracks differ by"),
         (GlobalNoise, {COMPANY, ORDER, AGAIN}, "two runs differ by"),
         (UnseededWeights, {AGAIN}, "two runs differ by"),
-        (LastDigits, {RATES}, "two rates of one sound are"),
+        (LastDigits, {RATES}, "two rates of one sound"),
         (StampsItself, {SAYS}, "the fingerprint differs between two instances"),
         (LoadsToKnowItself, {SAYS}, "the fingerprint loads the model"),
         (KnowsItselfAfterwards, {AGAIN}, "the fingerprint changes when the model is loaded"),
-        (Deaf, {WIDTH}, "six different sounds have one and the same vector"),
-        (SometimesNaN, {EACH}, "13 vectors from 16 sound files"),
+        (Deaf, {WIDTH}, "six different clips have equal vectors"),
+        (SometimesNaN, {EACH}, "13 vectors from 16"),
         (NeedsMoreThanItSays, {SHORTEST}, "the model failed: RuntimeError"),
         (CannotTakeItsTail, {SHORTEST}, "the model failed"),
         (TailWithoutContext, {SHORTEST}, "the model failed"),
         (Unlicensed, {SAYS}, "no licence"),
-        (ExemptFromNothingKnown, {SAYS}, "exempt from {'rates'}"),
+        (ExemptFromNothingKnown, {SAYS}, "{'rates'}"),
     ],
 )  # fmt: skip
-def test_a_broken_extractor_fails_where_it_should(broken, plugin, where, said):
+def test_a_broken_extractor_fails_the_right_checks(broken, plugin, where, said):
     found = broken(ExtractorContract, plugin)
     assert set(found) == set(where), found
     assert any(said in message for message in found.values()), found
@@ -247,26 +247,26 @@ def test_a_broken_extractor_fails_where_it_should(broken, plugin, where, said):
 @pytest.mark.parametrize(
     ("plugin", "where", "said"),
     [
-        (WidthOfOneSecond, WIDTH, "declared are frames"),
+        (WidthOfOneSecond, WIDTH, "expected frames"),
         (NormalisesTheBatch, COMPANY, "batch 8 and batch 1 differ by"),
         (BatchPosition, COMPANY, "batch 8 and batch 1 differ by"),
         (BatchPosition, ORDER, "two orders of the tracks differ by"),
-        (SqueezesOne, COMPANY, "declared are frames"),
+        (SqueezesOne, COMPANY, "expected frames"),
     ],
 )
-def test_a_fault_that_luck_may_hide_elsewhere_fails_at_least_there(broken, plugin, where, said):
-    """Some lengths of clips, or the order in which threads decode them, hide these in other checks."""
+def test_a_fault_that_depends_on_order_fails_at_least_one_check(broken, plugin, where, said):
+    """Whether other checks also fail depends on the lengths of the clips and the order of decoding."""
     found = broken(ExtractorContract, plugin)
     assert said in found[where]
 
 
-def test_a_contract_may_know_a_longer_minimum_than_the_plugin_declares(broken):
+def test_a_contract_can_set_a_longer_minimum_than_the_plugin(broken):
     found = broken(ExtractorContract, Bands, shortest=0.5)
     assert list(found) == ["too_short_is_a_named_failure"]
     assert "the long clip" in found["too_short_is_a_named_failure"] or "short" in found["too_short_is_a_named_failure"]
 
 
-def test_an_exempt_check_is_left_out(broken):
+def test_an_exempt_check_is_excluded(broken):
     class Exempt(LastDigits):
         exempt = frozenset({"rate"})
 
@@ -277,7 +277,7 @@ def test_an_exempt_check_is_left_out(broken):
     assert broken(ExtractorContract, OneSecond) == {}
 
 
-def test_a_declared_tolerance_is_used_and_a_contract_may_tighten_it(broken):
+def test_the_declared_tolerance_is_used_unless_the_contract_sets_one(broken):
     class Rough(UnseededWeights):
         tolerance = 0.9
 
@@ -366,7 +366,7 @@ def test_without_weights_a_tiny_model_is_checked_and_the_note_says_so(installed,
     assert ready.note() == ""
 
 
-def test_without_weights_and_without_tiny_there_is_nothing_to_check(installed):
+def test_without_weights_and_tiny_the_check_is_refused(installed):
     installed("heavy_without_tiny", HEAVY.replace("TINY", ""))
     contract = type("Check", (ExtractorContract,), {"spec": "heavy"})()
     with pytest.raises(BenchError, match=r"heavy cannot be checked: heavy\.safetensors is absent.*no tiny"):

@@ -1,4 +1,4 @@
-"""A contract is worth what it refuses: a plugin for every rule, which breaks it and must fail just there."""
+"""For every rule of the contract, a plugin that breaks it must fail exactly the checks of that rule."""
 
 import time
 
@@ -10,7 +10,7 @@ from bench.testing import TableSourceContract
 
 
 class File(TableSource):
-    """Sound: rows by id, in the order of a file that is not sorted; the last two ids are unknown."""
+    """A valid source: rows by id from an unsorted file without the last two ids."""
 
     name = "file"
 
@@ -34,14 +34,14 @@ class File(TableSource):
 
 
 class Drawn(File):
-    """Sound: chance decides."""
+    """A valid source of random vectors."""
 
     def table(self, ids, *, base, seed):
         return np.random.default_rng(seed).standard_normal((len(ids), 3), np.float32)
 
 
 class Halved(File):
-    """Sound: another's vectors."""
+    """A valid source that depends on other vectors."""
 
     of = "mfcc"
 
@@ -50,7 +50,7 @@ class Halved(File):
 
 
 @pytest.mark.parametrize("source", [File, Drawn, Halved])
-def test_a_sound_source_passes(broken, source):
+def test_a_valid_source_passes(broken, source):
     assert broken(TableSourceContract, source) == {}
 
 
@@ -96,14 +96,14 @@ class PresentAsNumbers(File):
 
 SAYS, AGAIN = "it_declares_what_it_is", "it_is_deterministic"
 ROWS, FINITE = "rows_belong_to_their_ids", "rows_are_finite_and_as_many_as_ids"
-PRESENCE = "presence_is_one_answer_an_id"
+PRESENCE = "presence_has_one_value_per_id"
 
 
 @pytest.mark.parametrize(
     ("source", "where", "said"),
     [
-        (InTheOrderOfTheFile, {ROWS}, "an id's row depends on which others are asked for"),
-        (FirstRows, {ROWS}, "an id's row depends on which others are asked for"),
+        (InTheOrderOfTheFile, {ROWS}, "the row of an id depends on the other ids in the call"),
+        (FirstRows, {ROWS}, "the row of an id depends on the other ids in the call"),
         (WithAHole, {FINITE}, "rows that are not finite"),
         (OneTooFew, {FINITE, ROWS}, "61 rows for 62 ids"),
         (OneColumn, {FINITE}, "shape (62,)"),
@@ -112,7 +112,7 @@ PRESENCE = "presence_is_one_answer_an_id"
         (PresentAsNumbers, {PRESENCE}, "type int8"),
     ],
 )  # fmt: skip
-def test_a_broken_source_fails_where_it_should(broken, source, where, said):
+def test_a_broken_source_fails_the_right_checks(broken, source, where, said):
     found = broken(TableSourceContract, source)
     assert set(found) == set(where), found
     assert any(said in message for message in found.values()), found

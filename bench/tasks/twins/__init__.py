@@ -1,7 +1,7 @@
-"""Generated twins of the tasks' data: the layout of the release, with a few synthesised clips and planted labels.
+"""Generated fixtures of the tasks' data: the layout of the release, with a few synthesised clips and labels.
 
-Nobody may pass the real audio on, so these are what every line of the tasks is tried on. Numbers measured on
-them say that the protocol runs, not how good an embedding is.
+The licences do not allow to redistribute the real audio, so the tests of the tasks use these fixtures. Results on
+them show that the protocol runs; they do not show how good an embedding is.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ WRITERS = {
     "giantsteps": classes.giantsteps,
     "emomusic": classes.emomusic,
 }
-"""Task -> what writes its twin into a folder."""
+"""The function that writes the fixture of each task into a folder."""
 
 SPECS = {"giantsteps": "giantsteps:seconds=0.5", "gtzan-10fold": "gtzan-10fold:folds=4"}
-"""Settings without which a twin is too small for its task."""
+"""Specs for tasks whose default settings need more data than the fixture has."""
 
 
 def write(task: str, root: Path, seed: int = 5) -> Path:
-    """Write the twin of a task's data into `root` and return it.
+    """Write the fixture of a task into `root`, and return `root`.
 
     Raises
     ------
     BenchError
-        The task has none: it is asked of a dataset, or not one of the built-in ones.
+        If the task has no fixture: it uses a dataset, or is not built in.
 
     """
     if task not in WRITERS:
-        raise BenchError(f"the task {task!r} has no example(folder) that writes a small copy of its data for checks.")
+        raise BenchError(f"the task {task!r} has no fixture: it needs an example(folder) that writes a small copy of its data.")
     WRITERS[task](root, Clips(seed))
     return root

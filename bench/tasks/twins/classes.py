@@ -1,4 +1,4 @@
-"""Twins of the data with one class, key or pair of values a clip."""
+"""Fixtures of the tasks with one class, one key or two values for each clip."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ STYLES = ("Electronic", "Experimental", "Folk", "Hip-Hop", "Instrumental", "Inte
 
 
 def gtzan(root: Path, clips: Clips) -> None:
-    """Some clips of each genre in each part of the official lists; most of the 930 are absent."""
+    """Write six clips of each genre, from all parts of the official lists; the rest of the 930 is absent."""
     lists = {part: [line for _, line in files.lines(files.LISTS / f"gtzan_{part}.txt")] for part in PARTS}
-    # A genre sounds like one of the world's eight, as long as there are tracks of it.
+    # A genre uses tracks of one of the eight synthetic genres, as long as there are any.
     left = list(range(len(clips.tracks)))
     for at, genre in enumerate(GENRES):
         for part, count in zip(PARTS, (3, 1, 2), strict=True):
@@ -29,7 +29,7 @@ def gtzan(root: Path, clips: Clips) -> None:
 
 
 def fma(root: Path, clips: Clips) -> None:
-    """tracks.csv with its three header rows and a title of two lines; small tracks are medium ones, too."""
+    """Write tracks.csv with three header rows and a title of two lines; subset medium includes small."""
     top = ["", "artist", "artist", "set", "set", "track", "track"]
     below = ["", "id", "name", "split", "subset", "genre_top", "title"]
     rows = [top, below, ["track_id", *[""] * 6]]
@@ -48,8 +48,8 @@ def fma(root: Path, clips: Clips) -> None:
                 title,
             ]
         )
-        for folder, held in (("fma_small", ("small",)), ("fma_medium", ("small", "medium"))):
-            if subset in held:
+        for folder, subsets in (("fma_small", ("small",)), ("fma_medium", ("small", "medium"))):
+            if subset in subsets:
                 clips.write(row, root / folder / f"{row + 2:06d}"[:3] / f"{row + 2:06d}.mp3")
     (root / "fma_metadata").mkdir(parents=True, exist_ok=True)
     with open(root / "fma_metadata/tracks.csv", "w", encoding="utf-8", newline="") as file:
@@ -57,13 +57,13 @@ def fma(root: Path, clips: Clips) -> None:
 
 
 def giantsteps(root: Path, clips: Clips) -> None:
-    """Two repositories: keys in two spellings, confidences, doubtful and double keys, credits of several artists."""
+    """Write two repositories: keys in two spellings, low confidences, an unknown key and a double key."""
     test, train = root / "giantsteps-key-dataset", root / "giantsteps-mtg-key-dataset"
     flats = {"C#": "Db", "D#": "Eb", "F#": "Gb", "G#": "Ab", "A#": "Bb"}
     table, about = ["ID\tMANUAL KEY\tC"], ["ID\tARTIST\tSONG TITLE\tMIX"]
-    # Names are picked so that both training and validation have artists.
-    named = [f"DJ {number}" for number in range(400)]
-    by_part = {part: [name for name in named if split_artists([name]) == [part]] for part in ("train", "valid")}
+    # The hash of a name decides its part, so choose names for both parts.
+    names = [f"DJ {number}" for number in range(400)]
+    by_part = {part: [name for name in names if split_artists([name]) == [part]] for part in ("train", "valid")}
     for row, track in enumerate(clips.tracks):
         tonic, mode = NAMES[track.tonic + 12 * track.minor].split()
         number = str(10_000 + row)
@@ -81,14 +81,14 @@ def giantsteps(root: Path, clips: Clips) -> None:
 
 
 def emomusic(root: Path, clips: Clips) -> None:
-    """Two tables, whose values have blanks around them, and numbered clips."""
+    """Write two tables, with spaces around some values, and numbered clips."""
     marks = ["song_id,mean_arousal,std_arousal,mean_valence,std_valence"]
     info = ["song_id,file_name,Artist,Song title,Genre,Mediaeval 2013 set"]
     for row, track in enumerate(clips.tracks):
         arousal, valence = 2 + 5 * track.energy, 3 + 3 * track.bright - track.minor
         marks.append(f"{row + 2}, {arousal:.4f},1.0,{valence:.4f} ,1.0")
-        held = "evaluation" if clips.part(row) == "test" else "development"
-        info.append(f'{row + 2},{row + 2}.mp3,"{clips.artist(row)}",title,{STYLES[track.genre]},{held}')
+        part = "evaluation" if clips.part(row) == "test" else "development"
+        info.append(f'{row + 2},{row + 2}.mp3,"{clips.artist(row)}",title,{STYLES[track.genre]},{part}')
         clips.write(row, root / "clips_45seconds" / f"{row + 2}.mp3")
     lines(root / "annotations/static_annotations.csv", marks)
     lines(root / "annotations/songs_info.csv", info)

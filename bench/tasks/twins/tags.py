@@ -1,4 +1,4 @@
-"""Twins of the tagging data."""
+"""Fixtures of the tagging tasks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FOLDERS = {"train": "0123456789ab", "valid": "c", "test": "def"}
 
 
 def magnatagatune(root: Path, clips: Clips) -> None:
-    """Tab-separated tables with quotes, clips in folders by album, two clips of a song; rows without a file."""
+    """Write quoted tab-separated tables, album folders with two clips of each song, and rows without usable audio."""
     others = ["bongos", "duet", "plucked"]
     names = [*TAGS, *others]
     quoted = ["clip_id", *names, "mp3_path"]
@@ -43,7 +43,7 @@ def magnatagatune(root: Path, clips: Clips) -> None:
 
 
 def jamendo(root: Path, clips: Clips) -> None:
-    """Split files whose rows have as many fields as tags; two splits."""
+    """Write the files of two splits, whose rows have one field for each tag."""
     kinds = {"genre": ["ambient", "pop", "rock"], "instrument": ["bass", "piano"], "mood/theme": ["calm", "dark"]}
     tags = [f"{kind}---{name}" for kind, names in kinds.items() for name in names]
     header = "TRACK_ID\tARTIST_ID\tALBUM_ID\tPATH\tDURATION\tTAGS"
@@ -68,7 +68,7 @@ def jamendo(root: Path, clips: Clips) -> None:
 
 
 def msd(root: Path, clips: Clips) -> None:
-    """Pickled lists of the second Python (protocol 0), a database of tags, clips in folders by letters."""
+    """Write lists pickled as by Python 2 (protocol 0), a database of tags, and clips in folders by letter."""
     tags = ["rock", "pop", "female vocalists", "00s", "Hip-Hop"]
     ids = [f"TRAAA{chr(65 + row // 26)}{chr(65 + row % 26)}128F{row:07X}" for row in range(len(clips.tracks))]
     parts = {part: [one for row, one in enumerate(ids) if clips.part(row) == part] for part in FOLDERS}
@@ -78,7 +78,7 @@ def msd(root: Path, clips: Clips) -> None:
         path.write_bytes(f"(lp0\n{entries}.".encode())
 
     root.mkdir(parents=True, exist_ok=True)
-    # The real list has 201,680 training tracks before 11,774 of validation; a small one is cut alike.
+    # As in the released list, the validation tracks follow the training tracks.
     train = [*parts["train"], *parts["valid"]]
     pickled(root / "filtered_list_train.cP", train)
     pickled(root / "filtered_list_test.cP", parts["test"])
@@ -97,16 +97,16 @@ def msd(root: Path, clips: Clips) -> None:
 
 
 def audioset(root: Path, clips: Clips) -> None:
-    """An ontology of a few genres, two of them below another, and segments with comment lines."""
+    """Write an ontology in which two genres are children of others, and segments with comment lines."""
     names = [*(name for name in SEVEN if name != "Techno"), "Electronic music"]
     key = {name: f"/m/{at:03d}" for at, name in enumerate([*names, "Techno", "Speech", "Grime music"])}
 
-    def entry(one: str, name: str, below: list[str]) -> dict[str, object]:
-        return {"id": one, "name": name, "child_ids": below, "restrictions": []}
+    def entry(one: str, name: str, children: list[str]) -> dict[str, object]:
+        return {"id": one, "name": name, "child_ids": children, "restrictions": []}
 
-    below = {"Electronic music": [key["Techno"]], "Hip hop music": [key["Grime music"]]}
+    children = {"Electronic music": [key["Techno"]], "Hip hop music": [key["Grime music"]]}
     ontology = [entry(GENRE, "Music genre", [key[name] for name in names])]
-    ontology += [entry(one, name, below.get(name, [])) for name, one in key.items()]
+    ontology += [entry(one, name, children.get(name, [])) for name, one in key.items()]
     root.mkdir(parents=True, exist_ok=True)
     (root / "ontology.json").write_text(json.dumps(ontology), encoding="utf-8")
     rows: dict[str, list[str]] = {"balanced_train": [], "unbalanced_train": [], "eval": []}
