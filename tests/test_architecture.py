@@ -8,33 +8,43 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    {"errors", "files", "hashes", "machine", "memory", "protocols", "terminal", "text", "weights", "__init__"},
-    {"fit", "audio", "store", "data", "metrics", "stats", "records", "published"}
-    | {"history", "checkpoints", "events"},
-    {"specs", "registry", "entries", "resolver", "treatments", "topk", "rank", "extract", "items", "report", "tasks"},
-    {"run", "testing", "probes", "recipes"},
+    {"errors", "files", "hashes", "protocols", "text", "__init__", "weights", "memory", "terminal", "machine"},
+    {
+        "specs",
+        "audio",
+        "store",
+        "data",
+        "metrics",
+        "stats",
+        "records",
+        "published",
+        "fit",
+        "history",
+        "checkpoints",
+        "events",
+    },
+    {"registry", "treatments", "items", "topk", "rank", "extract", "tasks", "report", "entries", "resolver"},
+    {"probes", "run", "recipes", "testing"},
     {"cli", "__main__"},
 ]
 # Within a floor a room may also use the rooms named here, never in a circle.
 NEIGHBOURS = {
     "files": {"errors"},
     "hashes": {"errors", "files", "machine"},
-    "memory": {"machine"},
     "protocols": {"errors", "weights"},
-    "records": {"metrics"},
     "weights": {"errors", "files"},
+    "memory": {"machine"},
+    "records": {"metrics"},
     "published": {"data", "records"},
     "fit": {"checkpoints", "history"},
     "history": {"events"},
-    "registry": {"specs"},
-    "extract": {"registry"},
-    "entries": {"registry", "specs"},
-    "resolver": {"entries", "registry", "specs", "treatments"},
     "items": {"entries", "extract", "treatments"},
     "rank": {"topk"},
+    "entries": {"registry"},
+    "resolver": {"entries", "registry", "treatments"},
     "run": {"probes"},
-    "testing": {"run"},
     "recipes": {"run"},
+    "testing": {"run"},
     "__main__": {"cli"},
 }
 GROUND = FLOORS[0] | FLOORS[1]

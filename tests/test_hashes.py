@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from bench import hashes
-from bench.audio.keys import row_key, row_keys
+from bench.audio.row_key import row_key, row_keys
 from bench.errors import TrackError
 from bench.hashes import HashIndex
 

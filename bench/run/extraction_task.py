@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from bench.audio.keys import row_keys
+from bench.audio.row_key import row_keys
 from bench.errors import BenchError
 from bench.extract import Extraction, open_set
 from bench.extract.readers import Source
