@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
-from bench.files import whole
+from bench.files.atomic import whole
 
 if TYPE_CHECKING:
     import torch

@@ -154,7 +154,7 @@ def hashes(files: int) -> None:
     """Look up every file of a collection that did not change since its sha256 was remembered."""
     import time
 
-    from bench.hashes import HashIndex
+    from bench.files.hash_index import HashIndex
 
     with tempfile.TemporaryDirectory() as folder:
         one = Path(folder) / "one"

@@ -26,7 +26,7 @@ from child import peak
 from numpy.typing import NDArray
 
 from bench.extract.loop import SHARD_TRACKS
-from bench.files import sync
+from bench.files.atomic import sync
 from bench.store import Vector, VectorSet
 
 Pair = NDArray[np.float64]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import BenchError
-from bench.files import file_sha256
+from bench.files.atomic import file_sha256
 from bench.protocols import FILE, Extractor, Window
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.files import file_sha256
+from bench.files.atomic import file_sha256
 from bench.protocols import FILE, TableSource
 
 ID_NAMES = ("id", "track_id", "item_id", "trackid", "track", "item", "recording_mbid", "mbid")

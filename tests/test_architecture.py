@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    {"errors", "files", "hashes", "protocols", "text", "__init__", "weights", "memory", "terminal", "machine"},
+    {"errors", "files", "protocols", "text", "__init__", "weights", "memory", "terminal", "machine"},
     {
         "specs",
         "audio",
@@ -29,8 +29,7 @@ FLOORS = [
 ]
 # Within a floor a room may also use the rooms named here, never in a circle.
 NEIGHBOURS = {
-    "files": {"errors"},
-    "hashes": {"errors", "files", "machine"},
+    "files": {"errors", "machine"},
     "protocols": {"errors", "weights"},
     "weights": {"errors", "files"},
     "memory": {"machine"},

@@ -20,7 +20,7 @@ import pytest
 import soundfile
 
 from bench.cli import main
-from bench.files import TEMPORARY
+from bench.files.atomic import TEMPORARY
 from bench.run.embed import Collection
 from bench.testing import clips
 

@@ -17,7 +17,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from bench.errors import TrackError
-from bench.files import present, unreadable
+from bench.files.atomic import present, unreadable
 
 BLOCK = 1 << 15
 """Frames per read. It is fixed, because it affects how many frames before a damaged place are lost."""

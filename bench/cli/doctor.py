@@ -12,7 +12,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from bench import __version__, memory, records
-from bench.files import cache_root
+from bench.files.atomic import cache_root
 from bench.registry import KINDS, catalog, missing_libraries
 
 

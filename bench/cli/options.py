@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 from bench.errors import BenchError
-from bench.files import cache_root
+from bench.files.atomic import cache_root
 from bench.protocols import LANES
 from bench.registry import create
 from bench.run.options import Data, Environment

@@ -16,7 +16,7 @@ from bench.data.rows import EARLIEST, LATEST, as_plays, diagnose, no_id, report
 from bench.data.tables import Damage, Table, open_table
 from bench.data.times import iso
 from bench.errors import BenchError
-from bench.files import canonical_json, whole, write_text
+from bench.files.atomic import canonical_json, whole, write_text
 
 LISTENS, TRACKS, COUNTS = "listens.parquet", "tracks.parquet", "counts.json"
 TELL_SECONDS = 15

@@ -23,7 +23,7 @@ import polars as pl
 
 from bench.data.synthetic import DEMO, DEMO_LONG, Plays, World, WorldSize, make_plays, make_world, render
 from bench.errors import BenchError
-from bench.files import TEMPORARY, digest, sync, write_text
+from bench.files.atomic import TEMPORARY, digest, sync, write_text
 from bench.machine import cores
 from bench.protocols import Dataset
 

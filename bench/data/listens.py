@@ -15,8 +15,8 @@ from bench.data.meta import read_meta
 from bench.data.rows import EARLIEST, LATEST, REMEDY, as_plays, diagnose, no_id, report
 from bench.data.tables import Damage, Table, open_table
 from bench.errors import BenchError
-from bench.files import digest, file_sha256
-from bench.hashes import HashIndex
+from bench.files.atomic import digest, file_sha256
+from bench.files.hash_index import HashIndex
 from bench.protocols import Dataset
 
 __all__ = ["FileDataset", "check", "fingerprint", "parse_columns", "scan"]

@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bench.data.kinds import SplitSettings
-from bench.files import canonical_json
+from bench.files.atomic import canonical_json
 from bench.protocols import Interactions, Plays
 
 Part = Literal["valid", "test"]

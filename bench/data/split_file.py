@@ -13,7 +13,7 @@ import polars as pl
 from bench.data.kinds import KINDS
 from bench.data.parts import SCHEMA, Coded, Split, fingerprint
 from bench.errors import BenchError
-from bench.files import canonical_json, whole
+from bench.files.atomic import canonical_json, whole
 
 _KEY = b"bench.split"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.audio.decode import RESAMPLER
-from bench.files import digest
+from bench.files.atomic import digest
 from bench.protocols import Extractor
 from bench.store import VectorSet
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import BenchError
-from bench.files import whole
+from bench.files.atomic import whole
 from bench.probes.train import MemberState, StackTrainer
 
 if TYPE_CHECKING:

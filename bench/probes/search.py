@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.files import digest
+from bench.files.atomic import digest
 from bench.probes.data import ProbeData
 from bench.probes.features import Features
 from bench.probes.members import Member, Schedule, stacks

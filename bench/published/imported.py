@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from bench.data.published import PRINTED
-from bench.files import digest
+from bench.files.atomic import digest
 from bench.published.paper import Paper, Table
 from bench.records import PROBED, DataInfo, ExtractorInfo, RecommenderInfo, Record, SplitInfo, TaskInfo, View
 

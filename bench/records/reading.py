@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from bench.errors import BenchError
-from bench.files import TEMPORARY, digest
+from bench.files.atomic import TEMPORARY, digest
 from bench.records.check import check
 from bench.records.codec import decode
 from bench.records.invalid import InvalidValueError, objects

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from bench.files import digest
+from bench.files.atomic import digest
 from bench.records.limits import Count, EmptyObject, Json, Label, Lane, Length, Prose, Range, Sha256, Text
 from bench.records.parts import Cost, DataInfo, Environment, ExtractorInfo, RecommenderInfo, RowsFile, SplitInfo
 

@@ -7,7 +7,7 @@ import stat
 from functools import lru_cache
 from pathlib import Path
 
-from bench.files import file_sha256
+from bench.files.atomic import file_sha256
 from bench.records.record import Record
 
 

@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from bench.files import write_text
+from bench.files.atomic import write_text
 from bench.records.codec import hints, is_required, optional, split_limits
 from bench.records.limits import LARGEST_FLOAT, MOST, EmptyObject, Free, Length, Range, Text
 from bench.records.record import Record

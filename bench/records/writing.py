@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
-from bench.files import file_sha256, whole, write_text
+from bench.files.atomic import file_sha256, whole, write_text
 from bench.records.check import check
 from bench.records.codec import decode, encode
 from bench.records.invalid import InvalidValueError

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import BenchError, did_you_mean
-from bench.files import whole, write_text
+from bench.files.atomic import whole, write_text
 from bench.records import slug
 from bench.report import html, latex, markdown, tidy
 from bench.report.grid import Chapter

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 
 from bench.errors import BenchError
-from bench.files import digest
+from bench.files.atomic import digest
 from bench.records import Record
 from bench.records.codec import encode
 from bench.report.notes import notes

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.errors import BenchError
-from bench.files import write_text
+from bench.files.atomic import write_text
 from bench.records import Record
 from bench.report import html, layout, tidy
 from bench.report.files import names

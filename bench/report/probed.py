@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 
 from bench.errors import BenchError
-from bench.files import digest
+from bench.files.atomic import digest
 from bench.records import PROBED, ExtractorInfo, Record, TaskInfo
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
 from bench.report.table import LANES

@@ -12,7 +12,7 @@ import polars as pl
 from bench.entries import audio_extractors
 from bench.errors import BenchError
 from bench.extract import make_ready
-from bench.files import check_writable, whole, write_text
+from bench.files.atomic import check_writable, whole, write_text
 from bench.items import Tables
 from bench.protocols import Lane
 from bench.resolver import Resolver

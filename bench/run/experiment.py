@@ -13,7 +13,7 @@ from bench import memory, records
 from bench.entries import ExtractorEntry, table_sources
 from bench.errors import BenchError
 from bench.extract import make_ready
-from bench.files import check_writable
+from bench.files.atomic import check_writable
 from bench.protocols import Extractor
 from bench.records import Cost, Record
 from bench.run import plan

@@ -19,8 +19,8 @@ from bench.audio.row_key import row_keys
 from bench.errors import BenchError
 from bench.extract import Extraction, open_set
 from bench.extract.readers import Source
-from bench.files import digest, whole
-from bench.hashes import HashIndex
+from bench.files.atomic import digest, whole
+from bench.files.hash_index import HashIndex
 from bench.protocols import Engine
 from bench.registry import create
 from bench.run.options import Environment

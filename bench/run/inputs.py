@@ -16,8 +16,8 @@ from bench.data.published import checked
 from bench.data.sequences import with_plays
 from bench.data.split import Split
 from bench.errors import BenchError
-from bench.files import digest
-from bench.hashes import HashIndex
+from bench.files.atomic import digest
+from bench.files.hash_index import HashIndex
 from bench.protocols import Dataset
 from bench.registry import create
 from bench.run import splits

@@ -11,7 +11,7 @@ from bench.data import leaks
 from bench.data.published import deviations
 from bench.data.split import SPLITS, Split, SplitSettings, make, read
 from bench.errors import BenchError, did_you_mean
-from bench.files import write_text
+from bench.files.atomic import write_text
 from bench.protocols import Dataset
 from bench.specs import parse, settings_from
 

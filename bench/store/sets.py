@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.files import TEMPORARY, canonical_json, digest, write_text
+from bench.files.atomic import TEMPORARY, canonical_json, digest, write_text
 from bench.store import shards
 
 STALE = 24 * 3600

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bench.files import file_sha256, whole
+from bench.files.atomic import file_sha256, whole
 
 META = ("row", "status", "reason", "seconds")
 """Columns of every shard: row key (hex), status (ok, short or failed), reason of a failure, seconds of audio."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.errors import BenchError
 from bench.extract import Extraction, open_set, set_sha256
 from bench.extract.readers import Source
-from bench.files import canonical_json
+from bench.files.atomic import canonical_json
 from bench.protocols import Extractor, Lane
 from bench.registry import create
 from bench.testing import clips

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.files import canonical_json
+from bench.files.atomic import canonical_json
 from bench.protocols import Lane, TableSource
 from bench.registry import create
 

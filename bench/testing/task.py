@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.files import canonical_json
+from bench.files.atomic import canonical_json
 from bench.protocols import PARTS, Dataset, Task, TaskData
 from bench.registry import create, get
 from bench.specs import parse
@@ -51,7 +51,7 @@ class TaskContract:
     @cached_property
     def _place(self) -> tuple[Path, Dataset | None]:
         if self.make().of == "data":
-            from bench.files import cache_root
+            from bench.files.atomic import cache_root
 
             dataset = self.dataset()
             return dataset.prepare(None, cache_root()), dataset

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.files import check_writable, file_sha256, whole, write_text
+from bench.files.atomic import check_writable, file_sha256, whole, write_text
 from bench.weights.catalogue import Part, Source, Weights
 from bench.weights.fetch import Log, fetch, offline
 from bench.weights.kept import MANIFEST, absent, file_of, folder, manifest, present, verify

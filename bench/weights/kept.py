@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
-from bench.files import cache_root, file_sha256
+from bench.files.atomic import cache_root, file_sha256
 from bench.weights.catalogue import Weights
 from bench.weights.safe import read_safetensors
 

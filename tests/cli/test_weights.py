@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bench import weights
-from bench.files import file_sha256
+from bench.files.atomic import file_sha256
 from bench.registry import get
 
 DECLARED = get("extractors", "musicnn").weights[0]

@@ -9,11 +9,11 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from bench import hashes
 from bench.data import blocks, convert, listens
 from bench.data.listens import FileDataset, check, fingerprint, parse_columns, scan
 from bench.data.meta import read_meta
 from bench.errors import BenchError
+from bench.files import hash_index
 from bench.protocols import Dataset
 
 LOG = "user,item,time\n007,b,2019-02-20 12:28\n7,a b,2009-04-08T01:57:47Z\n10,c,1550664480\n"
@@ -268,7 +268,7 @@ def test_packed_logs_are_converted_once(tmp_path, monkeypatch, pack):
     assert rows({"user": "who"}) == ROWS
     with monkeypatch.context() as patch:
         patch.setattr(convert, "_convert", lambda *_: pytest.fail("converted again"))
-        patch.setattr(hashes, "_hash", lambda *_: pytest.fail("hashed again"))
+        patch.setattr(hash_index, "_hash", lambda *_: pytest.fail("hashed again"))
         assert rows({"user": "who"}) == ROWS
     assert rows({"user": "item", "item": "who"})[0][:2] == ("b", "007")
     assert "no column looks like the user" in refusal(rows, {})

@@ -9,11 +9,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from bench import hashes
 from bench.data import blocks, convert
 from bench.data.sets.lastfm import LastFM1K
 from bench.data.sets.music4all import Music4All, Music4AllOnion
 from bench.errors import BenchError
+from bench.files import hash_index
 from bench.protocols import Dataset
 
 ONION = """\
@@ -210,7 +210,7 @@ def test_hashes_are_remembered(onion, tmp_path, monkeypatch):
         *(f"music4all/id_{kind}.csv" for kind in ("information", "tags", "genres", "metadata")),
     }
     with monkeypatch.context() as patch:
-        patch.setattr(hashes, "_hash", lambda path: pytest.fail(f"{path} was read again"))
+        patch.setattr(hash_index, "_hash", lambda path: pytest.fail(f"{path} was read again"))
         assert fingerprint() == first
     (tmp_path / "cache" / "hashes.sqlite").write_text("{")
     assert fingerprint() == first

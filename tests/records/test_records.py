@@ -16,7 +16,7 @@ import pytest
 
 from bench.data.synthetic import planted
 from bench.errors import BenchError
-from bench.files import TEMPORARY, file_sha256
+from bench.files.atomic import TEMPORARY, file_sha256
 from bench.records import Record, differences, environment, layout, read, read_all, slug, users_path, write
 from bench.records.codec import decode, encode
 from bench.records.schema import FILE, text

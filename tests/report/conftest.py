@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bench.files import write_text
+from bench.files.atomic import write_text
 from bench.records import Record, read_all, write
 from bench.records.codec import decode
 from bench.stats import bootstrap

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.errors import BenchError
-from bench.files import TEMPORARY
+from bench.files.atomic import TEMPORARY
 from bench.store import Failure, Vector, VectorSet
 
 KEY = {"extractor": "x", "fingerprint": {"weights": "abc"}}

@@ -5,7 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from bench.files import file_sha256
+from bench.files.atomic import file_sha256
 from bench.weights import Part, Source, Weights
 
 

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 
 from bench import weights
 from bench.errors import BenchError
-from bench.files import file_sha256
+from bench.files.atomic import file_sha256
 
 pytestmark = pytest.mark.usefixtures("cache")
 

@@ -11,8 +11,8 @@ import polars as pl
 
 from bench.data import convert
 from bench.errors import BenchError
-from bench.files import digest
-from bench.hashes import HashIndex
+from bench.files.atomic import digest
+from bench.files.hash_index import HashIndex
 from bench.protocols import Dataset
 
 PACKED = ("", ".bz2", ".gz", ".xz", ".zst")

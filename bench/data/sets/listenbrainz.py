@@ -11,7 +11,7 @@ import polars as pl
 
 from bench.data.sets.folder import FolderDataset, find
 from bench.data.sets.parquet import look, opened, plays, remembered
-from bench.files import digest, whole
+from bench.files.atomic import digest, whole
 
 COLUMNS = {"user": "user_id", "item": "recording_mbid", "time": "listened_at"}
 NAMES = {"artist": "artist_name", "album": "release_name", "title": "recording_name"}

@@ -12,7 +12,7 @@ import polars as pl
 from bench.data.rows import EARLIEST, LATEST, as_plays, no_id, report
 from bench.data.tables import Damage, Table, open_table
 from bench.errors import BenchError
-from bench.files import canonical_json, write_text
+from bench.files.atomic import canonical_json, write_text
 
 REMEDY = "Compare the file with its source, or get it again."
 

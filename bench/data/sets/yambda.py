@@ -11,7 +11,7 @@ import polars as pl
 from bench.data.sets.folder import FolderDataset, find
 from bench.data.sets.parquet import look, opened, plays, remembered
 from bench.errors import BenchError
-from bench.files import digest
+from bench.files.atomic import digest
 
 COLUMNS = {"user": "uid", "item": "item_id", "time": "timestamp"}
 PLAYED = "played_ratio_pct"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bench import records
 from bench.entries import NONE, audio_extractors
 from bench.errors import BenchError
-from bench.files import digest
+from bench.files.atomic import digest
 from bench.items import Tables
 from bench.probes import ProbeEntry
 from bench.protocols import Extractor, NoSettings, RunContext

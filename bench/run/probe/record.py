@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.files import digest
+from bench.files.atomic import digest
 from bench.records import PROBED, Cost, DataInfo, Environment, RecommenderInfo, Record, SplitInfo
 from bench.registry import lane_of
 from bench.run.probe.evaluate import Scored

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bench.entries import TaskEntry
 from bench.errors import BenchError
-from bench.files import digest
+from bench.files.atomic import digest
 from bench.metrics import versions
 from bench.protocols import PARTS, Dataset, Task, TaskData
 from bench.records import TaskInfo

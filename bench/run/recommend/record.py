@@ -9,7 +9,7 @@ from typing import Any
 from bench import metrics, treatments
 from bench.data.catalogues import same_catalogue
 from bench.entries import ExtractorEntry, RecommenderEntry
-from bench.files import digest
+from bench.files.atomic import digest
 from bench.items import ItemTable
 from bench.protocols import VectorSource
 from bench.records import Cost, DataInfo, Environment, ExtractorInfo, RecommenderInfo, Record, SplitInfo, View

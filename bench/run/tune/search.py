@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import records
 from bench.errors import BenchError
-from bench.files import digest
+from bench.files.atomic import digest
 from bench.protocols import Lane, RunContext
 from bench.records import Record, SearchInfo, Trial
 from bench.registry import create, get

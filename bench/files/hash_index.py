@@ -22,7 +22,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from bench.errors import BenchError, TrackError
-from bench.files import present, unreadable
+from bench.files.atomic import present, unreadable
 from bench.machine import cores
 
 RACY_NS = 2_000_000_000

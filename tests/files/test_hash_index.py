@@ -9,10 +9,10 @@ from contextlib import contextmanager
 import polars as pl
 import pytest
 
-from bench import hashes
 from bench.audio.row_key import row_key, row_keys
 from bench.errors import TrackError
-from bench.hashes import HashIndex
+from bench.files import hash_index
+from bench.files.hash_index import HashIndex
 
 OLD = time.time() - 1000
 
@@ -157,7 +157,7 @@ def _work(index, paths):
 
 
 def test_several_processes_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(hashes, "BATCH", 16)
+    monkeypatch.setattr(hash_index, "BATCH", 16)
     paths = [write(tmp_path / f"{n}.wav", f"{n}.wav".encode()) for n in range(200)]
     spawn = multiprocessing.get_context("fork" if os.name == "posix" else "spawn")
     crowd = [spawn.Process(target=_work, args=(tmp_path / "hashes.sqlite", paths)) for _ in range(4)]
