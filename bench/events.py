@@ -11,7 +11,7 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.weights.crc32c import crc32c, masked
+from bench.formats.crc32c import crc32c, masked
 
 NAME = "events.out.tfevents.bench"
 """TensorBoard looks for ``tfevents`` in a file's name."""

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    {"errors", "files", "protocols", "text", "__init__", "weights", "memory", "terminal", "machine"},
+    {"errors", "files", "formats", "protocols", "text", "__init__", "weights", "memory", "terminal", "machine"},
     {
         "specs",
         "audio",
@@ -30,8 +30,9 @@ FLOORS = [
 # Within a floor a room may also use the rooms named here, never in a circle.
 NEIGHBOURS = {
     "files": {"errors", "machine"},
+    "formats": {"errors"},
     "protocols": {"errors", "weights"},
-    "weights": {"errors", "files"},
+    "weights": {"errors", "files", "formats"},
     "memory": {"machine"},
     "records": {"metrics"},
     "published": {"data", "records"},

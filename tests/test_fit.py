@@ -10,8 +10,8 @@ import bench.history
 from bench.errors import BenchError
 from bench.events import NAME
 from bench.fit import Schedule, fit
+from bench.formats.crc32c import crc32c, unmasked
 from bench.protocols import RunContext
-from bench.weights.crc32c import crc32c, unmasked
 
 
 def train(folder=None, *, epochs=6, patience=None, scores=None, stop_after=None, seed=0, rates=None, **granted):

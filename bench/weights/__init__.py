@@ -5,12 +5,12 @@ it to what its settings need), calls `ensure` and `load` in its own ``load``, an
 fingerprint. No pickle is ever read but through `read_torch`, which runs nothing.
 """
 
+from bench.formats.safetensors import read_safetensors, read_torch, write_safetensors
+from bench.formats.tf_checkpoint import read_checkpoint
 from bench.weights.bring import add, ensure, pull
 from bench.weights.catalogue import Part, Source, Weights
 from bench.weights.fetch import download, offline
 from bench.weights.kept import absent, folder, load, peek, present, sha256, verify
-from bench.weights.safe import read_safetensors, read_torch, write_safetensors
-from bench.weights.tensorflow import read_checkpoint
 
 __all__ = [
     "Part",

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
 from bench.files.atomic import cache_root, file_sha256
+from bench.formats.safetensors import read_safetensors
 from bench.weights.catalogue import Weights
-from bench.weights.safe import read_safetensors
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from bench.errors import BenchError
-from bench.weights import crc32c as module
+from bench.formats import crc32c as module
+from bench.formats.crc32c import crc32c
+from bench.formats.tf_checkpoint import MAGIC
 from bench.weights import read_checkpoint
-from bench.weights.crc32c import crc32c
-from bench.weights.tensorflow import MAGIC
 
 TENSORS = {
     "conv/bias": np.array([1.5, -2.0], np.float32),
@@ -129,7 +129,7 @@ def test_what_is_not_supported_is_said(tmp_path, change, reason):
 def test_garbage_is_an_error_not_a_crash(tmp_path, monkeypatch):
     index, values = write(tmp_path)
     for name in ("crc32c", "unmasked"):  # or the checksum would keep nearly everything from the parser
-        monkeypatch.setattr(f"bench.weights.tensorflow.{name}", lambda _: 0)
+        monkeypatch.setattr(f"bench.formats.tf_checkpoint.{name}", lambda _: 0)
     good, rng = index.read_bytes(), np.random.default_rng(0)
     for _ in range(400):
         raw = bytearray(good)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.weights.crc32c import crc32c, unmasked
+from bench.formats.crc32c import crc32c, unmasked
 
 MAGIC = 0xDB4775248B80FB57
 FOOTER = 48
