@@ -27,8 +27,8 @@ import torch
 from child import peak
 from torch import nn
 
+from bench.training.plateau import Plateau
 from bench_recommenders._negatives import sample_negatives
-from bench_recommenders._plateau import Plateau
 from bench_recommenders._shallow_net import PairBatch, ShallowNet
 
 MARGIN, NEGATIVES = 0.2, 20

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.fit import History, Schedule, fit
 from bench.protocols import Recommender, RunContext
+from bench.training.loop import History, Schedule, fit
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +52,7 @@ class FactorModel(Recommender):
         valid: Callable[[], float],
         run: RunContext,
     ) -> None:
-        """Train the parameters in `_net`; arguments as in `bench.fit.fit`."""
+        """Train the parameters in `_net`; arguments as in `bench.training.loop.fit`."""
         import torch
 
         settings = self.settings

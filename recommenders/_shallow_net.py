@@ -15,8 +15,9 @@ from typing import Any, Literal
 import torch
 from torch.nn import functional
 
+from bench.training.plateau import Plateau
+
 from ._negatives import distinct_rows
-from ._plateau import Plateau
 
 EPSILON = 1e-8
 """Smallest length that a tower's output is divided by: all outputs of a ReLU may be zero."""

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.fit import History, Schedule, fit
 from bench.protocols import Estimate, Interactions, Items, Recommender, RunContext, Shape, Validator
+from bench.training.loop import History, Schedule, fit
 
 from ._shallow_settings import ShallowSettings
 
@@ -56,7 +56,8 @@ class Shallow(Recommender):
         """
         import torch
 
-        from ._plateau import Plateau
+        from bench.training.plateau import Plateau
+
         from ._shallow_net import ShallowNet, means, random_table
 
         own = self.settings

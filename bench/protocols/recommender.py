@@ -118,7 +118,7 @@ class RunContext:
     """Rates of the epochs to train, without any validation: an earlier fit found how many are best."""
     trained: dict[str, Any] = field(default_factory=dict)
     """How training ended, for the record: epochs, best_epoch, stopped (epochs, patience or deadline), and the
-    rates up to the best epoch. ``bench.fit.fit`` fills it in; so should a loop of a plugin's own."""
+    rates up to the best epoch. ``bench.training.loop.fit`` fills it in; so should a loop of a plugin's own."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from bench import memory
 from bench.errors import BenchError, did_you_mean
-from bench.fit import History
 from bench.protocols import NAMES, PROGRAM, Interactions, Items, Lane, Recommender, RunContext, Validator
+from bench.training.loop import History
 
 from ..sequential.vocabulary import moments
 from . import files

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.fit import History, Schedule, fit
 from bench.protocols import Estimate, Interactions, Items, Recommender, RunContext, Shape, Validator
+from bench.training.loop import History, Schedule, fit
 
 from .batches import Histories, SequenceBatch, shuffled
 from .memory import encoder_bytes, full_loss_note, loss_bytes
@@ -112,7 +112,7 @@ class SequentialRecommender(Recommender):
         """
         import torch
 
-        from .._plateau import Plateau
+        from bench.training.plateau import Plateau
 
         self._prepare(train, items, run)
         users = np.flatnonzero(self.histories.lengths >= self.shortest)

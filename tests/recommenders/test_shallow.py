@@ -11,8 +11,8 @@ import torch
 from bench.errors import BenchError
 from bench.protocols import RunContext
 from bench.registry import create
+from bench.training.plateau import Plateau
 from bench_recommenders._negatives import distinct_rows, sample_negatives
-from bench_recommenders._plateau import Plateau
 from bench_recommenders._shallow_net import PairBatch, ShallowNet, dots, gathered, means
 
 from .conftest import FixedValidation, PlantedWorld, fit, histories, interactions, item_table

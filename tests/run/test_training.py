@@ -15,7 +15,6 @@ from bench.data.split import GlobalTemporal, make
 from bench.data.synthetic import planted
 from bench.data.untimed import LeaveLastOut
 from bench.errors import BenchError
-from bench.events import NAME
 from bench.items import ItemTable
 from bench.protocols import Estimate, Recommender, RunContext, Shape
 from bench.records import Training, read
@@ -24,6 +23,7 @@ from bench.report import boards
 from bench.run.recommend.evaluate import measure
 from bench.run.recommend.fit import check, trained
 from bench.run.recommend.validation import Validation
+from bench.training.tensorboard import NAME
 
 SCHEMA = json.loads((Path(bench.records.__file__).parent / "record.schema.json").read_text())
 

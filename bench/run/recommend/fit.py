@@ -148,7 +148,7 @@ class _NoValidation:
     def __call__(self, model: Recommender) -> float:
         raise BenchError(
             f"{model.name} asks for validation while it is fitted on the validation pairs themselves. A training loop "
-            "of its own must honour run.replay (bench.fit does); without it leave out --refit."
+            "of its own must honour run.replay (bench.training.loop does); without it leave out --refit."
         )
 
     def held_out(self) -> NoReturn:

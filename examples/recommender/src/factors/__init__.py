@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.fit import Schedule, fit
 from bench.protocols import Interactions, Items, Recommender, RunContext, Validator
+from bench.training.loop import Schedule, fit
 
 if TYPE_CHECKING:
     import torch

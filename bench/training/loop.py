@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.checkpoints import Checkpoints, state_of
 from bench.errors import BenchError
-from bench.history import History, Watch, curves
 from bench.protocols import RunContext
+from bench.training.checkpoints import Checkpoints, state_of
+from bench.training.history import History, Watch, curves
 
 if TYPE_CHECKING:
     import torch

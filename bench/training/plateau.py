@@ -1,4 +1,4 @@
-"""A learning rate that falls when validation stands still, in step with the checkpoints of `bench.fit`."""
+"""A learning rate that falls when validation stands still, in step with the checkpoints of `bench.training.loop`."""
 
 from __future__ import annotations
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-import bench.history
+import bench.training.history
 from bench.errors import BenchError
-from bench.events import NAME
-from bench.fit import Schedule, fit
 from bench.formats.crc32c import crc32c, unmasked
 from bench.protocols import RunContext
+from bench.training.loop import Schedule, fit
+from bench.training.tensorboard import NAME
 
 
 def train(folder=None, *, epochs=6, patience=None, scores=None, stop_after=None, seed=0, rates=None, **granted):
@@ -131,7 +131,7 @@ def after(steps):
 def test_more_time_goes_on_from_the_last_whole_epoch(tmp_path, monkeypatch):
     whole, history, _ = train(epochs=6)
     with monkeypatch.context() as patch:
-        patch.setattr(bench.history, "time", after(12))
+        patch.setattr(bench.training.history, "time", after(12))
         trained = {}
         _, cut, seen = train(tmp_path, epochs=6, deadline=0.5, trained=trained)
     assert cut.stopped == trained["stopped"] == "deadline"

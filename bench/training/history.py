@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
-from bench.events import Events
 from bench.protocols import RunContext
+from bench.training.tensorboard import Events
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Training loops: history, checkpoints, learning rates and TensorBoard events."""
