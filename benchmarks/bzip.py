@@ -1,6 +1,6 @@
 """Reading a bz2 log: the rate as a share of what the bare decompressor of the standard library reaches.
 
-The log is made, packed, and read in turn by ``bz2.open(...).read`` alone and by ``bench.data.listens.scan``
+The log is made, packed, and read in turn by ``bz2.open(...).read`` alone and by ``bench.listening.log_dataset.scan``
 down to counted users, items and times; each in a process of its own. With rapidgzip (extra ``bz2``) bench reads on
 one core, then on all; the CPU seconds tell what that costs.
 
@@ -23,7 +23,7 @@ import logs
 import polars as pl
 from about import machine
 
-from bench.data.listens import scan
+from bench.listening.log_dataset import scan
 
 
 def main() -> None:

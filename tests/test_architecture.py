@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"errors", "files", "formats", "protocols", "text", "__init__", "weights", "memory", "terminal", "machine"},
-    {"specs", "audio", "store", "data", "metrics", "stats", "records", "training", "published"},
+    {"specs", "audio", "store", "data", "listening", "metrics", "stats", "records", "training", "published"},
     {"registry", "treatments", "items", "topk", "rank", "extract", "tasks", "report", "entries", "resolver"},
     {"probes", "run", "recipes", "testing"},
     {"cli", "__main__"},
@@ -21,6 +21,7 @@ NEIGHBOURS = {
     "protocols": {"errors", "weights"},
     "weights": {"errors", "files", "formats"},
     "memory": {"machine"},
+    "data": {"listening"},
     "records": {"metrics"},
     "published": {"data", "records"},
     "items": {"entries", "extract", "treatments"},

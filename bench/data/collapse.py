@@ -10,9 +10,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bench.data.kinds import SplitSettings
-from bench.data.tables import Damage
 from bench.data.temporal import Bounds, seconds
 from bench.errors import BenchError
+from bench.listening.text_table import Damage
 
 SORTED = 2**27
 """Plays that are sorted in memory: 8 bytes each, and as many while they are cut up."""
@@ -81,7 +81,7 @@ def survey(listens: pl.LazyFrame, settings: SplitSettings) -> Survey:
     if nulls := row.pop("nulls") + row.pop("nobody"):
         raise BenchError(
             f"the listening log has {nulls} missing or unreadable values. Check the file first "
-            "(bench.data.listens.check names the line)."
+            "(bench.listening.log_dataset.check names the line)."
         )
     if not row["plays"]:
         raise BenchError("the listening log has no plays.")
@@ -221,5 +221,5 @@ def _collect(frame: pl.LazyFrame) -> pl.DataFrame:
     except Damage as error:
         raise BenchError(
             f"the listening log cannot be read ({error}). Check the file first "
-            "(bench.data.listens.check names the line)."
+            "(bench.listening.log_dataset.check names the line)."
         ) from error

@@ -16,8 +16,8 @@ from bench.data.kinds import SPLITS, SplitSettings
 from bench.data.parts import PARTS, SCHEMA, Coded, History, Part, Split, Truth, Which, fingerprint
 from bench.data.split_file import read
 from bench.data.temporal import Bounds, GlobalTemporal
-from bench.data.times import iso
 from bench.errors import BenchError
+from bench.listening.times import iso
 
 __all__ = ["SPLITS", "GlobalTemporal", "History", "Part", "Split", "SplitSettings", "Truth", "Which", "make", "read"]
 

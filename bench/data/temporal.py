@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
-from bench.data.times import iso
 from bench.errors import BenchError
+from bench.listening.times import iso
 
 DAY = 86_400
 """Seconds."""

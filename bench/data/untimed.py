@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal, Self, get_args
 
 from bench.data.temporal import Bounds, seconds
-from bench.data.times import iso
 from bench.errors import BenchError
+from bench.listening.times import iso
 
 Last = Literal["pair", "none"]
 

@@ -11,13 +11,13 @@ import polars as pl
 
 from bench.audio import catalog as audio_catalog
 from bench.data import leaks
-from bench.data.listens import FileDataset, parse_columns
 from bench.data.published import checked
 from bench.data.sequences import with_plays
 from bench.data.split import Split
 from bench.errors import BenchError
 from bench.files.atomic import digest
 from bench.files.hash_index import HashIndex
+from bench.listening.log_dataset import FileDataset, parse_columns
 from bench.protocols import Dataset
 from bench.registry import create
 from bench.run import splits

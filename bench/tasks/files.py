@@ -9,9 +9,9 @@ from pathlib import Path
 import polars as pl
 
 from bench.audio.catalog import EXTENSIONS
-from bench.data.columns import listed
-from bench.data.tables import Damage, Table, open_table
 from bench.errors import BenchError
+from bench.listening.columns import listed
+from bench.listening.text_table import Damage, Table, open_table
 
 LISTS = Path(__file__).parent / "lists"
 """Folder of the short lists that come with this package, and their licence."""

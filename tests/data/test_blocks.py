@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from bench.data import blocks
-from bench.data.tables import Damage
+from bench.listening import text_blocks
+from bench.listening.text_table import Damage
 
 
 @pytest.fixture(params=["bz2", "rapidgzip"])
@@ -15,13 +15,13 @@ def read(request, tmp_path, monkeypatch):
     if request.param == "rapidgzip":
         pytest.importorskip("rapidgzip", "0.16.2")
     else:
-        monkeypatch.setattr(blocks, "_has_rapidgzip", lambda: False)
-    monkeypatch.setattr(blocks, "BLOCK", 1 << 16)
+        monkeypatch.setattr(text_blocks, "_has_rapidgzip", lambda: False)
+    monkeypatch.setattr(text_blocks, "BLOCK", 1 << 16)
 
     def read(content: bytes) -> bytes:
         path = tmp_path / "log.tsv.bz2"
         path.write_bytes(content)
-        return b"".join(blocks._whole_rows(path, "bz2", None))
+        return b"".join(text_blocks._whole_rows(path, "bz2", None))
 
     return read
 
@@ -58,8 +58,8 @@ def test_damaged_and_truncated_files_are_refused(read):
 
 
 def test_reading_may_stop_early(tmp_path, monkeypatch):
-    monkeypatch.setattr(blocks, "BLOCK", 1 << 16)
+    monkeypatch.setattr(text_blocks, "BLOCK", 1 << 16)
     (tmp_path / "log.bz2").write_bytes(bz2.compress(text(400_000), 1))
-    rows = blocks._whole_rows(tmp_path / "log.bz2", "bz2", None)
+    rows = text_blocks._whole_rows(tmp_path / "log.bz2", "bz2", None)
     assert next(rows)
     rows.close()

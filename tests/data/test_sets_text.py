@@ -9,11 +9,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from bench.data import blocks, convert
 from bench.data.sets.lastfm import LastFM1K
 from bench.data.sets.music4all import Music4All, Music4AllOnion
 from bench.errors import BenchError
 from bench.files import hash_index
+from bench.listening import parquet_cache, text_blocks
 from bench.protocols import Dataset
 
 ONION = """\
@@ -177,7 +177,7 @@ def test_what_is_missing_is_named(tmp_path):
 )
 @pytest.mark.parametrize("block", [20, 1 << 26])
 def test_surprises_name_the_line(tmp_path, monkeypatch, rows, expected, block):
-    monkeypatch.setattr(blocks, "BLOCK", block)
+    monkeypatch.setattr(text_blocks, "BLOCK", block)
     path = put(tmp_path / "userid_trackid_timestamp.tsv.bz2", "user_id\ttrack_id\ttimestamp\n" + rows, bz2.compress)
     data = Music4AllOnion()
     root = data.prepare(tmp_path, tmp_path / "cache")
@@ -233,7 +233,7 @@ LASTFM_NAME = "userid-timestamp-artid-artname-traid-traname.tsv"
 
 def test_lastfm(tmp_path, monkeypatch):
     for at, block in enumerate((70, 1 << 26)):
-        monkeypatch.setattr(blocks, "BLOCK", block)
+        monkeypatch.setattr(text_blocks, "BLOCK", block)
         put(tmp_path / "lastfm-dataset-1K" / LASTFM_NAME, LASTFM)
         data = LastFM1K()
         root = data.prepare(tmp_path, tmp_path / f"cache{at}")
@@ -267,21 +267,21 @@ def test_lastfm_without_its_columns(tmp_path):
 
 def test_an_interrupted_conversion_starts_anew(tmp_path, monkeypatch):
     path = put(tmp_path / "log.tsv", ONION)
-    log = convert.Log(path, {"user": "user_id", "item": "track_id", "time": "timestamp"})
+    log = parquet_cache.Log(path, {"user": "user_id", "item": "track_id", "time": "timestamp"})
 
     def stop(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(convert, "write_text", stop)
+        patch.setattr(parquet_cache, "write_text", stop)
         with pytest.raises(KeyboardInterrupt):
-            convert.converted(log, tmp_path / "done")
-    assert convert.noted(tmp_path / "done") is None
-    assert convert.converted(log, tmp_path / "done") == {
+            parquet_cache.converted(log, tmp_path / "done")
+    assert parquet_cache.noted(tmp_path / "done") is None
+    assert parquet_cache.converted(log, tmp_path / "done") == {
         "plays": 5,
         "blank": 0,
         "without_item": 0,
         "first": "2013-01-27T21:42:38Z",
         "last": "2020-03-19T23:59:59Z",
     }
-    assert sorted(p.name for p in (tmp_path / "done").iterdir()) == [convert.COUNTS, convert.LISTENS]
+    assert sorted(p.name for p in (tmp_path / "done").iterdir()) == [parquet_cache.COUNTS, parquet_cache.LISTENS]

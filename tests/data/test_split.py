@@ -8,8 +8,8 @@ import pytest
 from bench.data.halves import _ascending
 from bench.data.split import GlobalTemporal, Split, make, read
 from bench.data.temporal import DAY, seconds
-from bench.data.times import iso
 from bench.errors import BenchError
+from bench.listening.times import iso
 
 
 def log(plays) -> pl.LazyFrame:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from bench.data import collapse
 from bench.data.leaks import assert_sound
 from bench.data.split import GlobalTemporal, make
-from bench.data.times import iso
 from bench.errors import BenchError
+from bench.listening.times import iso
 
 DAY = 86_400
 

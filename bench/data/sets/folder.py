@@ -9,10 +9,10 @@ from typing import Any
 
 import polars as pl
 
-from bench.data import convert
 from bench.errors import BenchError
 from bench.files.atomic import digest
 from bench.files.hash_index import HashIndex
+from bench.listening import parquet_cache
 from bench.protocols import Dataset
 
 PACKED = ("", ".bz2", ".gz", ".xz", ".zst")
@@ -87,15 +87,15 @@ class FolderDataset(Dataset):
 class LogDataset(FolderDataset):
     """A folder whose log is text: it is turned into Parquet on first use."""
 
-    def log(self, root: Path) -> convert.Log:
+    def log(self, root: Path) -> parquet_cache.Log:
         """Return where the log is, and which of its columns are which."""
         raise NotImplementedError
 
     def listens(self, root: Path) -> pl.LazyFrame:
         """user, item (str), time (datetime, UTC), in the order of the file."""
         folder = self.converted(root)
-        convert.converted(self.log(root), folder)
-        return convert.scan(folder)
+        parquet_cache.converted(self.log(root), folder)
+        return parquet_cache.scan(folder)
 
     def converted(self, root: Path) -> Path:
         """Return the folder of the converted log, made or not."""
@@ -104,7 +104,7 @@ class LogDataset(FolderDataset):
 
     def notes(self, root: Path) -> list[str]:
         """Return what was left out when the log was converted."""
-        counts = convert.noted(self.converted(root)) or {}
+        counts = parquet_cache.noted(self.converted(root)) or {}
         kinds = {"blank": "blank lines", "without_item": "plays without the id of an item"}
         left = [f"{counts[name]:,} {what}" for name, what in kinds.items() if counts.get(name)]
         return [f"{self.log(root).path.name}: left out {', '.join(left)}"] if left else []

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import polars as pl
 
-from bench.data import convert
 from bench.data.sets.folder import LogDataset, find, packed
+from bench.listening import parquet_cache
 
 NAMES = ("userid", "timestamp", "artid", "artname", "traid", "traname")
 """The log has no header line."""
@@ -30,11 +30,11 @@ class LastFM1K(LogDataset):
         """Return the log's name when it is not there."""
         return [] if find(root, self.names) else [self.names[0]]
 
-    def log(self, root: Path) -> convert.Log:
+    def log(self, root: Path) -> parquet_cache.Log:
         """Return the log; artist and title of a track are those of its first line."""
         path = find(root, self.names)
         assert path is not None
-        return convert.Log(
+        return parquet_cache.Log(
             path,
             {"user": "userid", "item": "traid", "time": "timestamp"},
             names=NAMES,
@@ -49,5 +49,5 @@ class LastFM1K(LogDataset):
     def meta(self, root: Path) -> pl.DataFrame:
         """Artist and title of every track."""
         folder = self.converted(root)
-        convert.converted(self.log(root), folder)
-        return pl.read_parquet(folder / convert.TRACKS).sort("track_id")
+        parquet_cache.converted(self.log(root), folder)
+        return pl.read_parquet(folder / parquet_cache.TRACKS).sort("track_id")

@@ -12,11 +12,11 @@ from typing import ClassVar
 
 import polars as pl
 
-from bench.data import convert
-from bench.data.meta import read_meta
 from bench.data.sets.folder import LogDataset, audio_in, find, packed
-from bench.data.tables import open_table
 from bench.errors import BenchError
+from bench.listening import parquet_cache
+from bench.listening.metadata import read_meta
+from bench.listening.text_table import open_table
 
 TONICS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 TABLES = {"information": "artists, titles", "tags": "tags", "genres": "genres"}
@@ -39,11 +39,11 @@ class Music4All(LogDataset):
         """Return the log's name when it is not there: all the rest can be done without."""
         return [] if find(root, self.names) else [self.names[0]]
 
-    def log(self, root: Path) -> convert.Log:
+    def log(self, root: Path) -> parquet_cache.Log:
         """Return the log, its columns found by name."""
         path = find(root, self.names)
         assert path is not None
-        return convert.Log(path, self.columns)
+        return parquet_cache.Log(path, self.columns)
 
     def sources(self, root: Path) -> list[Path]:
         """Return the log and the tables of tracks."""

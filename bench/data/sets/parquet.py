@@ -9,10 +9,10 @@ from typing import Any
 
 import polars as pl
 
-from bench.data.rows import EARLIEST, LATEST, as_plays, no_id, report
-from bench.data.tables import Damage, Table, open_table
 from bench.errors import BenchError
 from bench.files.atomic import canonical_json, write_text
+from bench.listening.plays import EARLIEST, LATEST, as_plays, no_id, report
+from bench.listening.text_table import Damage, Table, open_table
 
 REMEDY = "Compare the file with its source, or get it again."
 

@@ -9,11 +9,11 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from bench.data import blocks, convert, listens
-from bench.data.listens import FileDataset, check, fingerprint, parse_columns, scan
-from bench.data.meta import read_meta
 from bench.errors import BenchError
 from bench.files import hash_index
+from bench.listening import log_dataset, parquet_cache, text_blocks
+from bench.listening.log_dataset import FileDataset, check, fingerprint, parse_columns, scan
+from bench.listening.metadata import read_meta
 from bench.protocols import Dataset
 
 LOG = "user,item,time\n007,b,2019-02-20 12:28\n7,a b,2009-04-08T01:57:47Z\n10,c,1550664480\n"
@@ -67,7 +67,7 @@ def test_text_in_every_wrapping(tmp_path, separator, pack):
 @pytest.mark.parametrize("block", [1, 7, 40, 1 << 20])
 def test_streamed_text_is_cut_between_rows(tmp_path, monkeypatch, block):
     text = '\n\nuser,item,time,note\n1,a,2019-01-01,"x\ny"\n\n2,"b,""c",2019-01-02,z\n3,d,2019-01-03,'
-    monkeypatch.setattr(blocks, "BLOCK", block)
+    monkeypatch.setattr(text_blocks, "BLOCK", block)
     plain, packed = put(tmp_path, text), put(tmp_path, bz2.compress(text.encode()), "log.csv.bz2")
     assert scan(packed).collect().equals(scan(plain).collect())
     assert scan(packed).select("item").collect()["item"].to_list() == ["a", 'b,"c', "d"]
@@ -230,7 +230,7 @@ def test_missing_files(tmp_path):
 
 
 def test_a_large_broken_stream_is_reported(tmp_path, monkeypatch):
-    monkeypatch.setattr(blocks, "BLOCK", 1 << 12)
+    monkeypatch.setattr(text_blocks, "BLOCK", 1 << 12)
     rows = "".join(f"u{n},i{n * n % 7919},2019-01-01\n" for n in range(60_000))
     packed = bz2.compress(f"user,item,time\n{rows}".encode(), 1)
     assert check(put(tmp_path, packed))["users"] == 60_000
@@ -267,7 +267,7 @@ def test_packed_logs_are_converted_once(tmp_path, monkeypatch, pack):
 
     assert rows({"user": "who"}) == ROWS
     with monkeypatch.context() as patch:
-        patch.setattr(convert, "_convert", lambda *_: pytest.fail("converted again"))
+        patch.setattr(parquet_cache, "_convert", lambda *_: pytest.fail("converted again"))
         patch.setattr(hash_index, "_hash", lambda *_: pytest.fail("hashed again"))
         assert rows({"user": "who"}) == ROWS
     assert rows({"user": "item", "item": "who"})[0][:2] == ("b", "007")
@@ -299,4 +299,4 @@ def test_meta(tmp_path):
 
 
 def test_public_names():
-    assert set(listens.__all__) >= {"FileDataset", "check", "fingerprint", "parse_columns", "scan"}
+    assert set(log_dataset.__all__) >= {"FileDataset", "check", "fingerprint", "parse_columns", "scan"}

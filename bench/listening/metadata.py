@@ -7,9 +7,9 @@ from pathlib import Path
 
 import polars as pl
 
-from bench.data.columns import listed, simple
-from bench.data.tables import Damage, open_table
 from bench.errors import BenchError
+from bench.listening.columns import listed, simple
+from bench.listening.text_table import Damage, open_table
 
 IDS = (
     *("track_id", "trackid", "item_id", "itemid", "item", "id", "song_id", "songid", "recording_mbid"),

@@ -9,14 +9,14 @@ from typing import Any
 
 import polars as pl
 
-from bench.data import convert, times
-from bench.data.columns import choose, parse_columns
-from bench.data.meta import read_meta
-from bench.data.rows import EARLIEST, LATEST, REMEDY, as_plays, diagnose, no_id, report
-from bench.data.tables import Damage, Table, open_table
 from bench.errors import BenchError
 from bench.files.atomic import digest, file_sha256
 from bench.files.hash_index import HashIndex
+from bench.listening import parquet_cache, times
+from bench.listening.columns import choose, parse_columns
+from bench.listening.metadata import read_meta
+from bench.listening.plays import EARLIEST, LATEST, REMEDY, as_plays, diagnose, no_id, report
+from bench.listening.text_table import Damage, Table, open_table
 from bench.protocols import Dataset
 
 __all__ = ["FileDataset", "check", "fingerprint", "parse_columns", "scan"]
@@ -120,12 +120,12 @@ class FileDataset(Dataset):
         if self._cache is None or not table.packing:
             self.counts()
             return scan(self.path, self.columns)
-        log = convert.Log(self.path, choose(self.path, list(table.schema), self.columns), remedy=REMEDY)
+        log = parquet_cache.Log(self.path, choose(self.path, list(table.schema), self.columns), remedy=REMEDY)
         key = digest({"log": HashIndex.below(self._cache).sha256(self.path.absolute()), **log.key()})
         folder = self._cache / "datasets" / f"{self.name}-{key[:16]}"
-        if convert.converted(log, folder)["last"] < "1971":
+        if parquet_cache.converted(log, folder)["last"] < "1971":
             self.counts()  # dates without separators?
-        return convert.scan(folder)
+        return parquet_cache.scan(folder)
 
     def counts(self) -> dict[str, Any]:
         """What `check` counted; the file is read on the first call only."""
@@ -134,7 +134,7 @@ class FileDataset(Dataset):
         return self._counts
 
     def meta(self, root: Path) -> pl.DataFrame | None:
-        """Metadata from ``--meta``, or None; see `bench.data.meta.read_meta`."""
+        """Metadata from ``--meta``, or None; see `bench.listening.metadata.read_meta`."""
         return None if self.meta_path is None else read_meta(self.meta_path)
 
     def fingerprint(self, root: Path) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from typing import IO
 
 import polars as pl
 
-from bench.data.blocks import parse, parts, stream_rows, unpack
 from bench.errors import BenchError
+from bench.listening.text_blocks import parse, parts, stream_rows, unpack
 
 SEPARATORS = ("\t", ",", ";", "|")
 """Tried in this order; the one that occurs most often in the header line wins."""

@@ -12,11 +12,11 @@ from typing import Any
 
 import polars as pl
 
-from bench.data.rows import EARLIEST, LATEST, as_plays, diagnose, no_id, report
-from bench.data.tables import Damage, Table, open_table
-from bench.data.times import iso
 from bench.errors import BenchError
 from bench.files.atomic import canonical_json, whole, write_text
+from bench.listening.plays import EARLIEST, LATEST, as_plays, diagnose, no_id, report
+from bench.listening.text_table import Damage, Table, open_table
+from bench.listening.times import iso
 
 LISTENS, TRACKS, COUNTS = "listens.parquet", "tracks.parquet", "counts.json"
 TELL_SECONDS = 15

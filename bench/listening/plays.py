@@ -7,10 +7,10 @@ from typing import NoReturn
 
 import polars as pl
 
-from bench.data import times
-from bench.data.columns import ROLES, listed
-from bench.data.tables import Damage, Table, lines
 from bench.errors import BenchError
+from bench.listening import times
+from bench.listening.columns import ROLES, listed
+from bench.listening.text_table import Damage, Table, lines
 
 EARLIEST = times.parse(pl.Series(["1900-01-01"])).item()
 LATEST = times.parse(pl.Series(["2200-01-01"])).item()

@@ -1,0 +1,1 @@
+"""Listening logs: reading, checking and caching them."""
