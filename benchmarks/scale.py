@@ -65,8 +65,8 @@ def split(plays: int) -> None:
     """Users grow with plays, items do not: 800 plays a user."""
     import logs
 
-    from bench.data.split import GlobalTemporal, make
     from bench.listening.log_dataset import scan
+    from bench.splits.make import GlobalTemporal, make
 
     with tempfile.TemporaryDirectory() as folder:
         # Made elsewhere, so that making it leaves no mark on this process's memory.

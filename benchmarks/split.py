@@ -72,8 +72,8 @@ def compare(path: Path, who: list[str]) -> None:
 def bench_split(path: Path, out: Path) -> dict[str, object]:
     import polars as pl
 
-    from bench.data.split import GlobalTemporal, make
     from bench.listening.log_dataset import scan
+    from bench.splits.make import GlobalTemporal, make
 
     split = make(scan(path, logs.COLUMNS), GlobalTemporal(**logs.SPLIT))
     split.write(out)

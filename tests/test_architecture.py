@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"errors", "files", "formats", "protocols", "text", "__init__", "weights", "memory", "terminal", "machine"},
-    {"specs", "audio", "store", "data", "listening", "metrics", "stats", "records", "training", "published"},
+    {"specs", "audio", "store", "data", "listening", "splits", "metrics", "stats", "records", "training", "published"},
     {"registry", "treatments", "items", "topk", "rank", "extract", "tasks", "report", "entries", "resolver"},
     {"probes", "run", "recipes", "testing"},
     {"cli", "__main__"},
@@ -22,8 +22,9 @@ NEIGHBOURS = {
     "weights": {"errors", "files", "formats"},
     "memory": {"machine"},
     "data": {"listening"},
+    "splits": {"listening", "specs"},
     "records": {"metrics"},
-    "published": {"data", "records"},
+    "published": {"records", "splits"},
     "items": {"entries", "extract", "treatments"},
     "rank": {"topk"},
     "entries": {"registry"},

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from bench.data.published import PRINTED
 from bench.files.atomic import digest
 from bench.published.paper import Paper, Table
 from bench.records import PROBED, DataInfo, ExtractorInfo, RecommenderInfo, Record, SplitInfo, TaskInfo, View
+from bench.splits.published import PRINTED
 
 LANE: Literal["published"] = "published"
 

@@ -50,7 +50,7 @@ class Table:
 
     `rows` are, by kind: sizes (extractor, width); recommenders (model, extractor, then ``[mean]`` or
     ``[mean, spread]`` per metric); mir (extractor, then a value or None per task, then the recommender's);
-    split: none, for `bench.data.published` holds the sizes.
+    split: none, for `bench.splits.published` holds the sizes.
     """
 
     id: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.data.published import PRINTED
 from bench.published import Footnote, Paper, Table, imported
 from bench.records import Record
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
@@ -13,6 +12,7 @@ from bench.report.ours import beside, embedding_of, matches, model_of
 from bench.report.probed import Probed
 from bench.report.table import Block, Board, Row
 from bench.report.words import NONE, heading, number, parts
+from bench.splits.published import PRINTED
 
 PRINTED_GROUP = "published"
 MARKS = "abcdefghijklmnopqrstuvwxyz"

@@ -10,18 +10,17 @@ from typing import Any
 import polars as pl
 
 from bench.audio import catalog as audio_catalog
-from bench.data import leaks
-from bench.data.published import checked
-from bench.data.sequences import with_plays
-from bench.data.split import Split
 from bench.errors import BenchError
 from bench.files.atomic import digest
 from bench.files.hash_index import HashIndex
 from bench.listening.log_dataset import FileDataset, parse_columns
 from bench.protocols import Dataset
 from bench.registry import create
-from bench.run import splits
 from bench.run.options import Data, Environment
+from bench.splits import cache, leaks
+from bench.splits.make import Split
+from bench.splits.published import checked
+from bench.splits.sequences import with_plays
 
 META = ("artist", "album", "title", "tags", "genre")
 
@@ -105,7 +104,7 @@ def open_inputs(data: Data, split: str | None, environment: Environment, log: Ca
     """Open the data, make or read the split, and stop on a leak."""
     opened = open_data(data, environment)
     dataset = opened.dataset
-    name, settings = splits.asked(split or dataset.default_split)
+    name, settings = cache.asked(split or dataset.default_split)
     fingerprint = _fingerprint(data, opened, environment)
     known_ids = None if opened.catalog is None else digest(sorted(opened.catalog["track_id"].to_list()))
     key = digest({"data": fingerprint, "split": settings.canonical(), "audio": known_ids, "version": 2})
@@ -116,7 +115,7 @@ def open_inputs(data: Data, split: str | None, environment: Environment, log: Ca
     heard = None if opened.catalog is None else known
     frame = dataset.meta(opened.root)
     folder = environment.cache / "splits"
-    made, found = splits.read_or_make(dataset, opened.root, settings, heard, frame, folder, key, log)
+    made, found = cache.read_or_make(dataset, opened.root, settings, heard, frame, folder, key, log)
     notes = list(opened.notes)
     catalog = None
     if opened.catalog is not None:
@@ -125,8 +124,8 @@ def open_inputs(data: Data, split: str | None, environment: Environment, log: Ca
             notes.append(f"tracks of the log were found by {rule}")
     notes += dataset.notes(opened.root)
     published = checked(name, settings, dataset.name, made.counts)
-    notes += splits.notes(name, settings, made, published)
-    notes += splits.alike(found.numbers)
+    notes += cache.notes(name, settings, made, published)
+    notes += cache.alike(found.numbers)
     if getattr(settings, "sequence", "") == "all_plays":
         made = with_plays(made, dataset.listens(opened.root))
     return Inputs(opened, fingerprint, made, name, _meta(frame, made.items), catalog, notes, found, published)

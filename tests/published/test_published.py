@@ -7,10 +7,10 @@ from importlib.resources import files
 import jsonschema
 import pytest
 
-from bench.data.published import PRINTED
 from bench.errors import BenchError
 from bench.published import PAPERS, imported, paper, papers_of
 from bench.records import layout
+from bench.splits.published import PRINTED
 
 # Written down from the paper by hand, not from the package's data: HitRate, Recall, NDCG at 50.
 TABLE_3 = {

@@ -10,13 +10,13 @@ import jsonschema
 import pytest
 
 import bench.records
-from bench.data.parts import Split
 from bench.errors import BenchError
 from bench.run.options import Data, Environment
 from bench.run.progress import Ui
 from bench.run.recommend.experiment import RecommendExperiment
 from bench.run.recommend.request import RecommendRequest
 from bench.run.tune.search import Search
+from bench.splits.split import Split
 
 SCHEMA = json.loads((Path(bench.records.__file__).parent / "record.schema.json").read_text())
 

@@ -6,11 +6,11 @@ import pytest
 
 import bench.metrics
 import bench.treatments
-from bench.data.temporal import GlobalTemporal
-from bench.data.untimed import ColdRandom, LeaveLastOut
 from bench.metrics import BEYOND, METRICS, MIR, find
 from bench.probes.recipes import PROBES
 from bench.registry import get, names
+from bench.splits.temporal import GlobalTemporal
+from bench.splits.untimed import ColdRandom, LeaveLastOut
 from bench.tasks import twins
 
 ALL = ["mfcc x knn", "random x knn", "shuffled:of=mfcc x knn", "none x popularity", "none x random"]

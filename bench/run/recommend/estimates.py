@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bench import treatments
-from bench.data.split import Split
 from bench.entries import ExtractorEntry
 from bench.errors import BenchError
 from bench.extract import stored_widths
@@ -15,6 +14,7 @@ from bench.protocols import TableSource
 from bench.run import plan
 from bench.run.recommend.fit import check
 from bench.run.recommend.request import Cell
+from bench.splits.make import Split
 
 Table = Callable[[ExtractorEntry, int], ItemTable]
 """Extractor entry and seed -> its item table."""

@@ -13,7 +13,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bench import stats
-from bench.data.split import Split
 from bench.errors import BenchError
 from bench.items import ItemTable
 from bench.metrics import Lists, PerUser, chance, evaluate_beyond
@@ -22,6 +21,7 @@ from bench.records import Training
 from bench.run.recommend.fit import trained
 from bench.run.recommend.top_lists import SETS, evaluated, lists
 from bench.run.recommend.validation import Validation
+from bench.splits.make import Split
 
 
 @dataclass

@@ -9,8 +9,6 @@ from pathlib import Path
 import polars as pl
 
 from bench import records
-from bench.data.leaks import near_duplicates
-from bench.data.split import Split
 from bench.entries import ExtractorEntry, audio_extractors
 from bench.errors import BenchError
 from bench.items import ItemTable, Tables
@@ -27,6 +25,8 @@ from bench.run.recommend.estimates import estimates
 from bench.run.recommend.evaluate import measure
 from bench.run.recommend.record import blank, finished, inputs_hash
 from bench.run.recommend.request import Cell, RecommendRequest, Resolved, resolve
+from bench.splits.leaks import near_duplicates
+from bench.splits.make import Split
 
 DUPLICATES_UP_TO = 60_000**2 * 256
 """Products (items squared times width) that the search for near-duplicate vectors may cost: seconds."""

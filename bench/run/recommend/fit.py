@@ -11,12 +11,12 @@ from typing import NoReturn
 import numpy as np
 
 from bench import memory
-from bench.data.split import Split
 from bench.errors import BenchError
 from bench.items import ItemTable
 from bench.protocols import Estimate, Interactions, Recommender, RunContext, Shape
 from bench.records import Training, TrainingEnd
 from bench.run.recommend.validation import Validation, absent
+from bench.splits.make import Split
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.split import Part, Split, Which
 from bench.metrics import Truth, evaluate
 from bench.protocols import Interactions, Recommender
 from bench.rank import Candidates, rank
+from bench.splits.make import Part, Split, Which
 
 SETS: tuple[Which, ...] = ("hot", "cold", "mixed")
 

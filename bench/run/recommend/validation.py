@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.split import Split, Which
 from bench.errors import BenchError
 from bench.protocols import Interactions, Recommender
 from bench.run.recommend.top_lists import SETS, evaluated, lists
+from bench.splits.make import Split, Which
 
 
 def absent(split: Split, who: str) -> str | None:

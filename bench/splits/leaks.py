@@ -9,13 +9,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bench.data.duplicates import NearDuplicates, near_duplicates
-from bench.data.overlap import overlap, too_alike
-from bench.data.parts import Split
-from bench.data.temporal import GlobalTemporal
-from bench.data.untimed import ColdRandom, LeaveLastOut
 from bench.errors import BenchError
 from bench.listening.times import iso
+from bench.splits.near_duplicates import NearDuplicates, near_duplicates
+from bench.splits.overlap import overlap, too_alike
+from bench.splits.split import Split
+from bench.splits.temporal import GlobalTemporal
+from bench.splits.untimed import ColdRandom, LeaveLastOut
 from bench.text import counted
 
 __all__ = ["Leaks", "NearDuplicates", "assert_sound", "check", "near_duplicates"]

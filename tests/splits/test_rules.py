@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.data import collapse
-from bench.data.leaks import assert_sound
-from bench.data.split import GlobalTemporal, make
 from bench.errors import BenchError
 from bench.listening.times import iso
+from bench.splits import pairs
+from bench.splits.leaks import assert_sound
+from bench.splits.make import GlobalTemporal, make
 
 DAY = 86_400
 
@@ -123,7 +123,7 @@ def test_equals_the_plain_rules_in_any_order(plays, chosen, start, cut, end, loo
         with pytest.raises(BenchError):
             make(log(plays), given_, known_items=known)
         return
-    with mock.patch.object(collapse, "SORTED", 0 if grouped else collapse.SORTED):
+    with mock.patch.object(pairs, "SORTED", 0 if grouped else pairs.SORTED):
         split = make(log(plays), given_, known_items=known)
     assert {row[:2]: row[2:] for row in split.pairs.rows()} == expected
     assert_sound(split)

@@ -9,10 +9,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bench.data.kinds import SplitSettings
-from bench.data.temporal import Bounds, seconds
 from bench.errors import BenchError
 from bench.listening.text_table import Damage
+from bench.splits.settings import SplitSettings
+from bench.splits.temporal import Bounds, seconds
 
 SORTED = 2**27
 """Plays that are sorted in memory: 8 bytes each, and as many while they are cut up."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from bench.data.parts import Split
+from bench.splits.split import Split
 
 ARTISTS, TITLES = 0.75, 0.01
 """Larger shares of test pairs whose artist, or artist and title, their user trains on are a warning."""

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from bench.data.collapse import whole_seconds
-from bench.data.parts import Split
 from bench.protocols import Plays
+from bench.splits.pairs import whole_seconds
+from bench.splits.split import Split
 
 
 def with_plays(split: Split, listens: pl.LazyFrame) -> Split:

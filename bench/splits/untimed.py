@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal, Self, get_args
 
-from bench.data.temporal import Bounds, seconds
 from bench.errors import BenchError
 from bench.listening.times import iso
+from bench.splits.temporal import Bounds, seconds
 
 Last = Literal["pair", "none"]
 

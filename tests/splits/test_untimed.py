@@ -6,13 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bench.data.collapse import Pairs
-from bench.data.held_out import TEST, TRAIN, VALID, assigned
-from bench.data.leaks import assert_sound, check
-from bench.data.parts import Split, fingerprint
-from bench.data.split import make, read
-from bench.data.untimed import ColdRandom, LeaveLastOut
 from bench.errors import BenchError
+from bench.splits.assign import TEST, TRAIN, VALID, assigned
+from bench.splits.leaks import assert_sound, check
+from bench.splits.make import make, read
+from bench.splits.pairs import Pairs
+from bench.splits.split import Split, fingerprint
+from bench.splits.untimed import ColdRandom, LeaveLastOut
 
 
 def log(plays) -> pl.LazyFrame:

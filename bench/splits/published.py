@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, NamedTuple
 
-from bench.data.temporal import Cold, ColdUsers, GlobalTemporal
+from bench.splits.temporal import Cold, ColdUsers, GlobalTemporal
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import polars as pl
 
-from bench.data import leaks
-from bench.data.published import deviations
-from bench.data.split import SPLITS, Split, SplitSettings, make, read
 from bench.errors import BenchError, did_you_mean
 from bench.files.atomic import write_text
 from bench.protocols import Dataset
 from bench.specs import parse, settings_from
+from bench.splits import leaks
+from bench.splits.make import SPLITS, Split, SplitSettings, make, read
+from bench.splits.published import deviations
 
 
 def asked(text: str) -> tuple[str, SplitSettings]:

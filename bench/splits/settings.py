@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.data.published import Journal2026, RecSys2024
-from bench.data.temporal import GlobalTemporal
-from bench.data.untimed import ColdRandom, LeaveLastOut
+from bench.splits.published import Journal2026, RecSys2024
+from bench.splits.temporal import GlobalTemporal
+from bench.splits.untimed import ColdRandom, LeaveLastOut
 
 SplitSettings = GlobalTemporal | ColdRandom | LeaveLastOut
 
@@ -18,4 +18,4 @@ SPLITS: Mapping[str, type[SplitSettings]] = {
     "recsys2024": RecSys2024,
     "journal2026": Journal2026,
 }
-"""Settings by name; `bench.data.split.make` takes any of them."""
+"""Settings by name; `bench.splits.make.make` takes any of them."""

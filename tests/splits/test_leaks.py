@@ -4,11 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bench.data import duplicates
-from bench.data.leaks import assert_sound, check, near_duplicates
-from bench.data.split import GlobalTemporal, Split, make
-from bench.data.temporal import seconds
 from bench.errors import BenchError
+from bench.splits import near_duplicates as duplicates
+from bench.splits.leaks import assert_sound, check, near_duplicates
+from bench.splits.make import GlobalTemporal, Split, make
+from bench.splits.temporal import seconds
 
 DAY = 86_400
 CUT = seconds("2020-03-01", "cut")

@@ -3,9 +3,9 @@
 import numpy as np
 import polars as pl
 
-from bench.data.sequences import with_plays
-from bench.data.split import GlobalTemporal, make
-from bench.data.temporal import seconds
+from bench.splits.make import GlobalTemporal, make
+from bench.splits.sequences import with_plays
+from bench.splits.temporal import seconds
 
 PLAYS = [
     ("a", "x", "2019-12-01"),  # before the window

@@ -9,15 +9,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bench.data.collapse import Pairs, Survey, collapse, survey
-from bench.data.halves import Halves
-from bench.data.held_out import TEST, TRAIN, VALID, assigned
-from bench.data.kinds import SPLITS, SplitSettings
-from bench.data.parts import PARTS, SCHEMA, Coded, History, Part, Split, Truth, Which, fingerprint
-from bench.data.split_file import read
-from bench.data.temporal import Bounds, GlobalTemporal
 from bench.errors import BenchError
 from bench.listening.times import iso
+from bench.splits.assign import TEST, TRAIN, VALID, Halves, assigned
+from bench.splits.pairs import Pairs, Survey, collapse, survey
+from bench.splits.settings import SPLITS, SplitSettings
+from bench.splits.split import PARTS, SCHEMA, Coded, History, Part, Split, Truth, Which, fingerprint
+from bench.splits.storage import read
+from bench.splits.temporal import Bounds, GlobalTemporal
 
 __all__ = ["SPLITS", "GlobalTemporal", "History", "Part", "Split", "SplitSettings", "Truth", "Which", "make", "read"]
 

@@ -5,11 +5,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bench.data.halves import _ascending
-from bench.data.split import GlobalTemporal, Split, make, read
-from bench.data.temporal import DAY, seconds
 from bench.errors import BenchError
 from bench.listening.times import iso
+from bench.splits.assign import _ascending
+from bench.splits.make import GlobalTemporal, Split, make, read
+from bench.splits.temporal import DAY, seconds
 
 
 def log(plays) -> pl.LazyFrame:

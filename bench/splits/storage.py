@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from bench.data.kinds import KINDS
-from bench.data.parts import SCHEMA, Coded, Split, fingerprint
 from bench.errors import BenchError
 from bench.files.atomic import canonical_json, whole
+from bench.splits.settings import KINDS
+from bench.splits.split import SCHEMA, Coded, Split, fingerprint
 
 _KEY = b"bench.split"
 

@@ -6,12 +6,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bench.data.kinds import KINDS, SPLITS
-from bench.data.leaks import check
-from bench.data.published import PRINTED, Journal2026, RecSys2024, checked, deviations
-from bench.data.split import GlobalTemporal, make, read
-from bench.data.temporal import DAY, seconds
 from bench.errors import BenchError
+from bench.splits.leaks import check
+from bench.splits.make import GlobalTemporal, make, read
+from bench.splits.published import PRINTED, Journal2026, RecSys2024, checked, deviations
+from bench.splits.settings import KINDS, SPLITS
+from bench.splits.temporal import DAY, seconds
 
 
 def t(text: str) -> int:

@@ -13,9 +13,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bench.data.kinds import SplitSettings
 from bench.files.atomic import canonical_json
 from bench.protocols import Interactions, Plays
+from bench.splits.settings import SplitSettings
 
 Part = Literal["valid", "test"]
 Which = Literal["hot", "cold", "mixed"]
@@ -86,7 +86,7 @@ class Split:
     counts: Mapping[str, Any]
     fingerprint: str
     plays: Plays | None = None
-    """Every training play, where `bench.data.sequences.with_plays` has read them."""
+    """Every training play, where `bench.splits.sequences.with_plays` has read them."""
 
     @staticmethod
     def of(
@@ -162,7 +162,7 @@ class Split:
 
     def write(self, folder: Path) -> Path:
         """Write one Parquet file into `folder`, atomically, and return its path; see `split.read`."""
-        from bench.data.split_file import write
+        from bench.splits.storage import write
 
         return write(self, folder)
 

@@ -1,0 +1,1 @@
+"""Splits of a listening log into training, validation and test pairs."""
