@@ -29,7 +29,6 @@ from about import machine
 from numpy.typing import NDArray
 from released_weights import gradients, pack, pour
 
-from bench.data.synthetic import planted
 from bench.items import ItemTable
 from bench.metrics import Truth, evaluate
 from bench.protocols import RunContext
@@ -38,6 +37,7 @@ from bench.registry import create
 from bench.run.recommend.evaluate import Validation
 from bench.splits.make import Split, make
 from bench.splits.published import RecSys2024
+from bench.synthetic import planted
 from bench_recommenders.sequential.base import SequentialRecommender
 
 USERS, ITEMS, DIM, PLAYS, LENGTH = 400, 500, 32, 24_000, 64

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from bench.data.synthetic import START, planted
+from bench.synthetic import START, planted
 
 COLUMNS = {"user": "user_id", "item": "track_id", "time": "timestamp"}
 SPLIT = {"start": "2019-02-20", "cut": "2020-02-20", "end": "2020-03-20"}

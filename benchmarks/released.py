@@ -24,7 +24,7 @@ import pandas as pd
 import polars as pl
 import torch
 
-from bench.data.synthetic import Planted
+from bench.synthetic import Planted
 
 COMMIT = "ad0f645"
 EDITS = {"num_workers=2": "num_workers=0"}

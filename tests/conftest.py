@@ -14,8 +14,8 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import polars as pl  # noqa: E402
 import pytest  # noqa: E402
 
-from bench.data.synthetic import WorldSize, make_plays, make_world, render  # noqa: E402
 from bench.records.reading import content_sha256  # noqa: E402
+from bench.synthetic import WorldSize, make_plays, make_world, render  # noqa: E402
 
 
 @pytest.fixture(scope="session")

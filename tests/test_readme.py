@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli import VERBS, Parser, main
-from bench.data.synthetic import WorldSize
+from bench.synthetic import WorldSize
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

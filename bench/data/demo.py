@@ -21,11 +21,11 @@ from typing import Any, ClassVar, Final
 
 import polars as pl
 
-from bench.data.synthetic import DEMO, DEMO_LONG, Plays, World, WorldSize, make_plays, make_world, render
 from bench.errors import BenchError
 from bench.files.atomic import TEMPORARY, digest, sync, write_text
 from bench.machine import cores
 from bench.protocols import Dataset
+from bench.synthetic import DEMO, DEMO_LONG, Plays, World, WorldSize, make_plays, make_world, render
 
 _MANIFEST: Final = "manifest.json"
 _LABELS: Final = {"catalog-genre": "genre", "catalog-tags": "tags", "catalog-key": "key"}

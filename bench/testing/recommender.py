@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.synthetic import planted
 from bench.items import ItemTable
 from bench.protocols import Interactions, Lane, Recommender, RunContext
 from bench.registry import create
@@ -20,6 +19,7 @@ from bench.run.recommend.validation import Validation
 from bench.run.tune.space import parse
 from bench.specs import Spec, settings_from
 from bench.splits.make import GlobalTemporal, Split, make
+from bench.synthetic import planted
 from bench.testing.pickles import holds_pickle
 
 EXEMPT = frozenset({"order"})

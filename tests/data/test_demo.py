@@ -13,10 +13,10 @@ import soundfile
 
 from bench.data import demo
 from bench.data.demo import Demo, DemoLong, content
-from bench.data.synthetic import WorldSize, make_plays, make_world, render
 from bench.errors import BenchError
 from bench.files.atomic import TEMPORARY
 from bench.protocols import Dataset
+from bench.synthetic import WorldSize, make_plays, make_world, render
 
 TINY = WorldSize(tracks=40, artists=16, cold=9, seconds=2.0, listeners=30, plays=1_500, seed=7)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.cli import main
-from bench.data.synthetic import WorldSize
+from bench.synthetic import WorldSize
 from bench.tasks import twins
 
 

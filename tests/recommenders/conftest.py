@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from bench.data.synthetic import planted
 from bench.items import ItemTable
 from bench.protocols import Interactions, RunContext
 from bench.registry import create
 from bench.run.recommend.evaluate import measure
 from bench.splits.make import GlobalTemporal, make
+from bench.synthetic import planted
 
 
 @pytest.fixture(autouse=True, scope="module")

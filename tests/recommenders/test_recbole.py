@@ -18,13 +18,13 @@ import polars as pl
 import pytest
 
 from bench.cli import main
-from bench.data.synthetic import planted
 from bench.errors import BenchError
 from bench.items import ItemTable
 from bench.protocols import Interactions, Plays, RunContext
 from bench.registry import create, get, install_line
 from bench.run.recommend.evaluate import measure
 from bench.splits.make import GlobalTemporal, make
+from bench.synthetic import planted
 from bench.testing import RecommenderContract
 from bench_recommenders.recbole import files, process, worker_model
 

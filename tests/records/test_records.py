@@ -14,12 +14,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bench.data.synthetic import planted
 from bench.errors import BenchError
 from bench.files.atomic import TEMPORARY, file_sha256
 from bench.records import Record, differences, environment, layout, read, read_all, slug, users_path, write
 from bench.records.codec import decode, encode
 from bench.records.schema import FILE, text
+from bench.synthetic import planted
 
 SCHEMA = json.loads(files("bench.records").joinpath("record.schema.json").read_text())
 

@@ -11,7 +11,6 @@ import pytest
 
 import bench.records
 from bench import memory
-from bench.data.synthetic import planted
 from bench.errors import BenchError
 from bench.items import ItemTable
 from bench.protocols import Estimate, Recommender, RunContext, Shape
@@ -23,6 +22,7 @@ from bench.run.recommend.fit import check, trained
 from bench.run.recommend.validation import Validation
 from bench.splits.make import GlobalTemporal, make
 from bench.splits.untimed import LeaveLastOut
+from bench.synthetic import planted
 from bench.training.tensorboard import NAME
 
 SCHEMA = json.loads((Path(bench.records.__file__).parent / "record.schema.json").read_text())

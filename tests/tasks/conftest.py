@@ -3,8 +3,8 @@
 import polars as pl
 import pytest
 
-from bench.data.synthetic import WorldSize, make_world
 from bench.listening.log_dataset import FileDataset
+from bench.synthetic import WorldSize, make_world
 from bench.tasks import twins
 
 

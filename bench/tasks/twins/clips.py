@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from bench.data.synthetic import Track, World, WorldSize, make_world, render
+from bench.synthetic import Track, World, WorldSize, make_world, render
 
 SIZE = WorldSize(tracks=60, artists=20, cold=14, seconds=1.2, rate=22_050, listeners=60, plays=6_000, seed=5)
 PARTS = ("train", "train", "train", "valid", "test")

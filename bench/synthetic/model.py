@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.synthetic.styles import GENRES, TONICS
+from bench.synthetic.genres import GENRES, TONICS
 
 VERSION: Final = 1
 """Raise it with any change of the generator that changes a sample or a row."""

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.synthetic.stream import SEMITONE, SINE, TURN, Stream, exp
+from bench.synthetic.random_stream import SEMITONE, SINE, TURN, Stream, exp
 
 Wave = NDArray[np.float32]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from bench.data.synthetic.stream import Stream
-from bench.data.synthetic.styles import AMBIGUOUS, STYLES
+from bench.synthetic.genres import AMBIGUOUS, STYLES
+from bench.synthetic.random_stream import Stream
 
 _ONSETS: Final = ("b", "br", "d", "f", "g", "gr", "h", "k", "l", "m", "n", "p", "r", "s", "st", "t", "v", "z")
 _VOWELS: Final = ("a", "e", "i", "o", "u", "ai", "ea", "ou")

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from bench.data.demo import content
-from bench.data.synthetic import (
+from bench.synthetic import (
     AMBIGUOUS,
     CUT,
     DEMO,
@@ -25,7 +25,7 @@ from bench.data.synthetic import (
     planted,
     render,
 )
-from bench.data.synthetic import stream as streams
+from bench.synthetic import random_stream as streams
 
 TINY = WorldSize(tracks=40, artists=16, cold=9, seconds=2.0, listeners=30, plays=1_500, seed=7)
 

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bench.data.synthetic.model import CUT, END, START
+from bench.synthetic.model import CUT, END, START
 
 TASTES: Final = 3
 """Clusters that a listener draws from."""

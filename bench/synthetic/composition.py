@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from bench.data.synthetic.model import DRUMS, Artist, Track
-from bench.data.synthetic.stream import Stream
-from bench.data.synthetic.styles import SCALES, STYLES, Style
+from bench.synthetic.genres import SCALES, STYLES, Style
+from bench.synthetic.model import DRUMS, Artist, Track
+from bench.synthetic.random_stream import Stream
 
 BAR: Final = 16
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.synthetic import words
-from bench.data.synthetic.model import CUT, DAY, DEMO, DRUMS, PERIOD, START, Artist, Track, World, WorldSize
-from bench.data.synthetic.stream import Stream
-from bench.data.synthetic.styles import GENRES, MOODS, STYLES, TONICS, Style
+from bench.synthetic import text
+from bench.synthetic.genres import GENRES, MOODS, STYLES, TONICS, Style
+from bench.synthetic.model import CUT, DAY, DEMO, DRUMS, PERIOD, START, Artist, Track, World, WorldSize
+from bench.synthetic.random_stream import Stream
 
 
 def make_world(size: WorldSize = DEMO) -> World:
@@ -30,9 +30,9 @@ def _artists(size: WorldSize) -> list[Artist]:
     artists, taken = [], set()
     for index in range(size.artists):
         stream = Stream(size.seed, "artist", index)
-        name = words.artist_name(stream)
+        name = text.artist_name(stream)
         while name in taken:
-            name = words.artist_name(stream)
+            name = text.artist_name(stream)
         taken.add(name)
         offsets = [float(x) for x in stream.normal(3) * 0.09]
         artists.append(
@@ -63,9 +63,9 @@ def _albums(size: WorldSize, artists: list[Artist]) -> list[tuple[int, str, int]
         used: set[str] = set()
         while left:
             count = min(left, 1 + int(stream.integers(4, 1)[0]))
-            name = words.title(stream)
+            name = text.title(stream)
             while name in used:
-                name = words.title(stream)
+                name = text.title(stream)
             used.add(name)
             albums.append((artist, name, count))
             left -= count
@@ -109,14 +109,14 @@ def _track(seed: int, track_id: str, index: int, artist: Artist, album: str, rel
     instruments = _instruments(style, chords, lead, percussive)
     mood = MOODS[energy > 0.5][minor][bright > 0.5]
     return Track(
-        track_id=track_id, artist=index, album=album, title=words.title(stream), genre=genre, tonic=tonic,
+        track_id=track_id, artist=index, album=album, title=text.title(stream), genre=genre, tonic=tonic,
         minor=minor, tempo=float(tempo), bright=bright, energy=energy, percussive=percussive, mood=mood,
         texture=stream.pick(style.texture), chords=chords, lead=lead, instruments=instruments,
-        description=words.describe(
+        description=text.describe(
             stream, genre=genre, key=f"{TONICS[tonic]} {'minor' if minor else 'major'}", tempo=tempo,
             mood=mood, instruments=instruments,
         ),
-        tags=tuple(words.tags(stream, genre=genre, mood=mood, instruments=instruments, tempo=tempo)),
+        tags=tuple(text.tags(stream, genre=genre, mood=mood, instruments=instruments, tempo=tempo)),
         released=released,
     )  # fmt: skip
 

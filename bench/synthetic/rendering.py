@@ -7,12 +7,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.synthetic import instruments
-from bench.data.synthetic.instruments import Wave
-from bench.data.synthetic.model import World
-from bench.data.synthetic.score import Note, compose
-from bench.data.synthetic.stream import Stream
-from bench.data.synthetic.styles import STYLES
+from bench.synthetic import instruments
+from bench.synthetic.composition import Note, compose
+from bench.synthetic.genres import STYLES
+from bench.synthetic.instruments import Wave
+from bench.synthetic.model import World
+from bench.synthetic.random_stream import Stream
 
 _DRUM_GAINS: Final = {"kick": 1.1, "snare": 0.75, "hat": 0.55}
 

@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.synthetic.model import CUT, DAY, END, PERIOD, START, World
-from bench.data.synthetic.stream import Stream, exp
+from bench.synthetic.model import CUT, DAY, END, PERIOD, START, World
+from bench.synthetic.random_stream import Stream, exp
 
 FOCUS: Final = 9.0
 """How sharply taste falls off around an ideal: liking is exp(FOCUS x (cosine - 1))."""
