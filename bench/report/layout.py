@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.data.catalogues import same_catalogue
+from bench.datasets.contamination import same_catalogue
 from bench.records import Cost
 from bench.report.grid import Cell, Grid, Head, Section
 from bench.report.notes import marks

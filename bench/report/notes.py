@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from bench.data.catalogues import same_catalogue
+from bench.datasets.contamination import same_catalogue
 from bench.report.table import Block, Board, Note, Row
 from bench.report.words import SETS, heading, line, percent
 

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bench.data.demo import Demo
+from bench.datasets.demo import Demo
 
 # -- matching a log with audio ----------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bench.data.demo import content
+from bench.datasets.demo import content
 from bench.synthetic import (
     AMBIGUOUS,
     CUT,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from bench.data.catalogues import same_catalogue
+from bench.datasets.contamination import same_catalogue
 from bench.entries import ExtractorEntry
 from bench.protocols import PARTS
 from bench.run.probe.tasks import LoadedTask

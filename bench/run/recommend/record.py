@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from bench import metrics, treatments
-from bench.data.catalogues import same_catalogue
+from bench.datasets.contamination import same_catalogue
 from bench.entries import ExtractorEntry, RecommenderEntry
 from bench.files.atomic import digest
 from bench.items import ItemTable

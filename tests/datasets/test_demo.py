@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 import soundfile
 
-from bench.data import demo
-from bench.data.demo import Demo, DemoLong, content
+from bench.datasets import demo
+from bench.datasets.demo import Demo, DemoLong, content
 from bench.errors import BenchError
 from bench.files.atomic import TEMPORARY
 from bench.protocols import Dataset

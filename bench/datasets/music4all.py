@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import polars as pl
 
-from bench.data.sets.folder import LogDataset, audio_in, find, packed
+from bench.datasets.base import LogDataset, audio_in, find, packed
 from bench.errors import BenchError
 from bench.listening import parquet_cache
 from bench.listening.metadata import read_meta

@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from bench.data.sets.lastfm import LastFM1K
-from bench.data.sets.music4all import Music4All, Music4AllOnion
+from bench.datasets.lastfm import LastFM1K
+from bench.datasets.music4all import Music4All, Music4AllOnion
 from bench.errors import BenchError
 from bench.files import hash_index
 from bench.listening import parquet_cache, text_blocks

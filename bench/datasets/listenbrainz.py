@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from bench.data.sets.folder import FolderDataset, find
-from bench.data.sets.parquet import look, opened, plays, remembered
+from bench.datasets.base import FolderDataset, find
+from bench.datasets.parquet_log import look, opened, plays, remembered
 from bench.files.atomic import digest, whole
 
 COLUMNS = {"user": "user_id", "item": "recording_mbid", "time": "listened_at"}

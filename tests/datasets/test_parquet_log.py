@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from bench.data.sets.listenbrainz import ListenBrainz
-from bench.data.sets.yambda import Yambda, YambdaSettings
+from bench.datasets.listenbrainz import ListenBrainz
+from bench.datasets.yambda import Yambda, YambdaSettings
 from bench.errors import BenchError
 from bench.protocols import Dataset
 from bench.registry import get

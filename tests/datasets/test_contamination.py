@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.data.catalogues import same_catalogue
+from bench.datasets.contamination import same_catalogue
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal
 
 import polars as pl
 
-from bench.data.sets.folder import FolderDataset, find
-from bench.data.sets.parquet import look, opened, plays, remembered
+from bench.datasets.base import FolderDataset, find
+from bench.datasets.parquet_log import look, opened, plays, remembered
 from bench.errors import BenchError
 from bench.files.atomic import digest
 

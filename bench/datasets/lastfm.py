@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import polars as pl
 
-from bench.data.sets.folder import LogDataset, find, packed
+from bench.datasets.base import LogDataset, find, packed
 from bench.listening import parquet_cache
 
 NAMES = ("userid", "timestamp", "artid", "artname", "traid", "traname")
