@@ -13,7 +13,6 @@ FLOORS = [
         "specs",
         "audio",
         "store",
-        "data",
         "listening",
         "splits",
         "datasets",

@@ -25,7 +25,7 @@ import polars as pl
 
 from bench.errors import BenchError
 from bench.protocols import Dataset, TaskData
-from bench.tasks import files
+from bench.tasks import annotation_files
 from bench.tasks.base import FolderTask, left_out
 
 GENRE: Final = "/m/0kpv1t"
@@ -89,13 +89,16 @@ class _AudioSet(FolderTask):
             raise BenchError(f"{root}: the video {twice['track_id'][0]} is in two segments; expected one.")
         truth = np.zeros((len(rows), len(chosen)), np.bool_)
         truth[tuple(np.asarray(pairs).T)] = True
-        known = {_video(stem): path for stem, path in files.audio_by_stem(files.first(root, "audio|.")).items()}
+        known = {
+            _video(stem): path
+            for stem, path in annotation_files.audio_by_stem(annotation_files.first(root, "audio|.")).items()
+        }
         paths = [known.get(video, str(root / "audio" / f"{video}.wav")) for video in items["track_id"].to_list()]
         items = items.select(
             "track_id",
             path=pl.Series(paths, dtype=pl.String),
-            offset=files.NONE,
-            duration=files.NONE,
+            offset=annotation_files.NONE,
+            duration=annotation_files.NONE,
             part="part",
         )
         names = [str(ontology[genre]["name"]) for genre in chosen]
@@ -150,7 +153,7 @@ def _with_descendants(ontology: dict[str, dict[str, Any]], top: str) -> list[str
 
 def _segments(path: Path) -> Iterator[tuple[str, float, list[str]]]:
     """Yield the video id, the start in seconds and the labels of each row; skip lines that begin with #."""
-    for number, line in files.lines(path):
+    for number, line in annotation_files.lines(path):
         if line.startswith("#"):
             continue
         fields = next(csv.reader([line], skipinitialspace=True))

@@ -18,7 +18,7 @@ import polars as pl
 
 from bench.errors import BenchError
 from bench.protocols import Dataset, TaskData
-from bench.tasks import files
+from bench.tasks import annotation_files
 from bench.tasks.base import FolderTask
 
 VALUES = ("arousal", "valence")
@@ -42,11 +42,15 @@ class EmoMusic(FolderTask):
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
         """Read both tables; a song without values is an error, because the released tables have none."""
-        marks, opened = files.table(files.first(root, self.files[0]), ["song_id", "mean_arousal", "mean_valence"])
-        files.unique(marks, opened, "song_id")
-        marks = files.numbers(marks, opened, ["mean_arousal", "mean_valence"])
-        info, about = files.table(files.first(root, self.files[1]), ["song_id", "Artist", "Mediaeval 2013 set"])
-        files.unique(info, about, "song_id")
+        marks, opened = annotation_files.table(
+            annotation_files.first(root, self.files[0]), ["song_id", "mean_arousal", "mean_valence"]
+        )
+        annotation_files.unique(marks, opened, "song_id")
+        marks = annotation_files.numbers(marks, opened, ["mean_arousal", "mean_valence"])
+        info, about = annotation_files.table(
+            annotation_files.first(root, self.files[1]), ["song_id", "Artist", "Mediaeval 2013 set"]
+        )
+        annotation_files.unique(info, about, "song_id")
         strange = ~info["Mediaeval 2013 set"].is_in(["development", "evaluation"])
         if strange.any():
             row = int(strange.arg_true()[0])
@@ -66,11 +70,13 @@ class EmoMusic(FolderTask):
         spread = known.std(axis=0) if len(known) else np.zeros(2)
         if not (spread > 0).all():
             raise BenchError(f"{opened.path}: the values of the development set do not vary.")
-        folder = files.first(root, "clips_45seconds|audio|clips")
+        folder = annotation_files.first(root, "clips_45seconds|audio|clips")
         items = pl.DataFrame({"track_id": frame["song_id"], "part": part.to_series()}).with_columns(
-            path=pl.Series(files.audio_paths(folder, frame["song_id"].to_list(), (".mp3", ".wav")), dtype=pl.String),
-            offset=files.NONE,
-            duration=files.NONE,
+            path=pl.Series(
+                annotation_files.audio_paths(folder, frame["song_id"].to_list(), (".mp3", ".wav")), dtype=pl.String
+            ),
+            offset=annotation_files.NONE,
+            duration=annotation_files.NONE,
             artist=frame["Artist"],
         )
         expected = {"train": 504, "valid": 115, "test": 125}

@@ -17,7 +17,7 @@ import polars as pl
 
 from bench.errors import BenchError
 from bench.protocols import Dataset, TaskData
-from bench.tasks import files
+from bench.tasks import annotation_files
 from bench.tasks.base import FolderTask
 
 PART = {"training": "train", "validation": "valid", "test": "test"}
@@ -43,7 +43,7 @@ class _FMA(FolderTask):
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
         """Read tracks.csv: two header rows, a row with the name of the index, then one row for each track."""
-        path = files.first(root, self.files[0])
+        path = annotation_files.first(root, self.files[0])
         frame = _tracks(path).filter(pl.col("subset").is_in(self.subsets))
         bare = frame["genre"].is_null() | (frame["genre"] == "")
         wrong = bare | ~frame["split"].is_in(list(PART))
@@ -58,12 +58,16 @@ class _FMA(FolderTask):
         names = sorted(frame["genre"].unique().to_list())
         truth = np.searchsorted(np.asarray(names), frame["genre"].to_numpy().astype(str)).astype(np.int64)
         number = pl.col("track_id").str.zfill(6)
-        base = str(files.first(root, "|".join([*(f"fma_{one}" for one in (self.subsets[-1], "large", "full")), "."])))
+        base = str(
+            annotation_files.first(
+                root, "|".join([*(f"fma_{one}" for one in (self.subsets[-1], "large", "full")), "."])
+            )
+        )
         items = frame.select(
             "track_id",
             path=pl.lit(base + "/") + number.str.slice(0, 3) + "/" + number + ".mp3",
-            offset=files.NONE,
-            duration=files.NONE,
+            offset=annotation_files.NONE,
+            duration=annotation_files.NONE,
             part=pl.col("split").replace(PART),
             artist="artist",
         )

@@ -28,7 +28,7 @@ from bench.audio.decode import probe
 from bench.errors import BenchError, TrackError
 from bench.metrics.keys import NAMES
 from bench.protocols import Dataset, TaskData
-from bench.tasks import files, keys
+from bench.tasks import annotation_files, key_names
 from bench.tasks.base import KEY_CONVENTION, FolderTask, left_out
 
 TEST, TRAIN = "giantsteps-key-dataset|key|test", "giantsteps-mtg-key-dataset|mtg-key|train"
@@ -65,17 +65,17 @@ class GiantSteps(FolderTask):
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
         """Read both repositories, and the duration of each audio file."""
-        test = _test(files.first(root, TEST) / "annotations" / "key")
-        train, counts = _train(files.first(root, TRAIN) / "annotations")
+        test = _test(annotation_files.first(root, TEST) / "annotations" / "key")
+        train, counts = _train(annotation_files.first(root, TRAIN) / "annotations")
         tracks = pl.concat([train, test], how="diagonal")
         if (twice := tracks.filter(pl.col("track").is_duplicated())).height:
             raise BenchError(f"{root}: track {twice['track'][0]!r} is in both the training and the test set.")
         paths: dict[str, str] = {}
         for names, frame in ((TEST, test), (TRAIN, train)):
-            folder = files.first(root, names)
+            folder = annotation_files.first(root, names)
             base = folder / "audio" if (folder / "audio").is_dir() else folder
             stems = [f"{track}.LOFI" for track in frame["track"].to_list()]
-            found = files.audio_paths(base, stems, (".mp3", ".wav", ".ogg", ".flac"))
+            found = annotation_files.audio_paths(base, stems, (".mp3", ".wav", ".ogg", ".flac"))
             paths.update(zip(frame["track"].to_list(), found, strict=True))
         tracks = tracks.with_columns(path=pl.col("track").replace_strict(paths, return_dtype=pl.String))
         return self._clips(tracks, counts)
@@ -107,7 +107,7 @@ def _test(folder: Path) -> pl.DataFrame:
     found = []
     for path in paths:
         text = path.read_text(encoding="utf-8").strip()
-        if (number := keys.number(text)) is None:
+        if (number := key_names.number(text)) is None:
             raise BenchError(f"{path}, line 1: {text!r} is no key; expected for example 'C minor'.")
         found.append((path.name.removesuffix(".LOFI.key"), "test", number))
     return pl.DataFrame(found, schema={"track": pl.String, "part": pl.String, "key": pl.Int64}, orient="row")
@@ -115,17 +115,17 @@ def _test(folder: Path) -> pl.DataFrame:
 
 def _train(folder: Path) -> tuple[pl.DataFrame, dict[str, int]]:
     """Return track, part, key and artist for training and validation, and how many tracks were left out and why."""
-    frame, opened = files.table(folder / "annotations.txt", ["ID", "MANUAL KEY", "C"])
-    files.unique(frame, opened, "ID")
+    frame, opened = annotation_files.table(folder / "annotations.txt", ["ID", "MANUAL KEY", "C"])
+    annotation_files.unique(frame, opened, "ID")
     strange = ~frame["C"].is_in(["0", "1", "2"])
     if strange.any():
         row = int(strange.arg_true()[0])
         raise BenchError(f"{opened.place(row)}: the confidence C is {frame['C'][row]!r}; expected 0, 1 or 2.")
-    about, _ = files.table(folder / "beatport_metadata.txt", ["ID", "ARTIST"])
+    about, _ = annotation_files.table(folder / "beatport_metadata.txt", ["ID", "ARTIST"])
     part = split_artists(about["ARTIST"].fill_null("").to_list())
     about = about.with_columns(part=pl.Series(part, dtype=pl.String)).unique("ID", keep="first")
     frame = frame.join(about, on="ID", how="left", maintain_order="left")
-    number = pl.Series([keys.number(text or "") for text in frame["MANUAL KEY"].to_list()], dtype=pl.Int64)
+    number = pl.Series([key_names.number(text or "") for text in frame["MANUAL KEY"].to_list()], dtype=pl.Int64)
     frame = frame.with_columns(key=number)
     sure = frame.filter(pl.col("C") == "2")
     plain = sure.drop_nulls("key")

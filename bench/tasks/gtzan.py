@@ -20,7 +20,7 @@ import polars as pl
 
 from bench.errors import BenchError
 from bench.protocols import PARTS, Dataset, TaskData
-from bench.tasks import files
+from bench.tasks import annotation_files
 from bench.tasks.base import FolderTask
 
 GENRES: Final = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
@@ -44,7 +44,7 @@ class GTZAN(FolderTask):
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
         """Read the split lists, which come with this package."""
-        lists = {part: files.lines(files.LISTS / f"gtzan_{part}.txt") for part in PARTS}
+        lists = {part: annotation_files.lines(annotation_files.LISTS / f"gtzan_{part}.txt") for part in PARTS}
         rows = [(line.removesuffix(".wav"), part) for part, found in lists.items() for _, line in found]
         return _data(root, [stem for stem, _ in rows], {"part": [part for _, part in rows]}, self.expected)
 
@@ -90,9 +90,9 @@ def _data(root: Path, stems: list[str], split: dict[str, list[Any]], expected: d
     if folder is None:
         raise BenchError(f"{root} has no folder blues with clips (looked in {FOLDERS.replace('|', ', ')}).")
     items = pl.DataFrame({"track_id": [stem.rpartition("/")[2] for stem in stems]} | split).with_columns(
-        path=pl.Series(files.audio_paths(folder, stems, ENDINGS), dtype=pl.String),
-        offset=files.NONE,
-        duration=files.NONE,
+        path=pl.Series(annotation_files.audio_paths(folder, stems, ENDINGS), dtype=pl.String),
+        offset=annotation_files.NONE,
+        duration=annotation_files.NONE,
     )
     truth = np.array([GENRES.index(stem.partition("/")[0]) for stem in stems], np.int64)
     return TaskData(items, truth, GENRES, expected)

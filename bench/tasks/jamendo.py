@@ -19,7 +19,7 @@ import polars as pl
 
 from bench.errors import BenchError
 from bench.protocols import PARTS, Dataset, TaskData
-from bench.tasks import files
+from bench.tasks import annotation_files
 from bench.tasks.base import FolderTask
 
 HEADER = ("TRACK_ID", "ARTIST_ID", "ALBUM_ID", "PATH", "DURATION", "TAGS")
@@ -53,12 +53,12 @@ class _Jamendo(FolderTask):
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
         """Read the three files of the split; a row has one field for each tag of its track."""
-        folder = files.first(root, self.files[0]) / f"split-{self.settings.split}"
+        folder = annotation_files.first(root, self.files[0]) / f"split-{self.settings.split}"
         rows: list[tuple[str, str, str, str]] = []
         tags: list[Sequence[str]] = []
         for part in PARTS:
             path = folder / f"autotagging_{self.subset}-{SUFFIX[part]}.tsv"
-            for number, line in files.lines(path):
+            for number, line in annotation_files.lines(path):
                 fields = line.split("\t")
                 if number == 1:
                     if tuple(fields) != HEADER:
@@ -77,18 +77,18 @@ class _Jamendo(FolderTask):
         at = np.repeat(np.arange(len(rows)), [len(own) for own in tags])
         truth[at, [column[tag] for own in tags for tag in own]] = True
         items = pl.DataFrame(rows, schema=["track_id", "artist", "file", "part"], orient="row")
-        base = files.first(root, "audio|raw_30s/audio|raw_30s/audio-low|audio-low|.")
+        base = annotation_files.first(root, "audio|raw_30s/audio|raw_30s/audio-low|audio-low|.")
         stems = [file.removesuffix(".mp3") for file in items["file"].to_list()]
-        low = files.audio_paths(base, [f"{stem}.low" for stem in stems], (".mp3",))
+        low = annotation_files.audio_paths(base, [f"{stem}.low" for stem in stems], (".mp3",))
         paths = [
             slim if not Path(full).exists() and Path(slim).exists() else full
-            for full, slim in zip(files.audio_paths(base, stems, (".mp3",)), low, strict=True)
+            for full, slim in zip(annotation_files.audio_paths(base, stems, (".mp3",)), low, strict=True)
         ]
         items = items.select(
             "track_id",
             path=pl.Series(paths, dtype=pl.String),
-            offset=files.NONE,
-            duration=files.NONE,
+            offset=annotation_files.NONE,
+            duration=annotation_files.NONE,
             part="part",
             artist="artist",
         )

@@ -1,6 +1,6 @@
 """Link prediction: are the vectors of tracks similar if the same users listen to the tracks?
 
-Conventions: `sets` sets of `pairs` edges each are drawn from the co-listen graph (`bench.data.graph`); no track is
+Conventions: `sets` sets of `pairs` edges each are drawn from the co-listen graph (`bench.tasks.co_listen`); no track is
 in two of the edges. In each set, all pairs of tracks are ranked by the cosine of their vectors. All edges between
 the tracks of a set are positives (`positives=sampled`: only the drawn edges; other edges count as negatives). AP
 and ROC-AUC are means over the sets; the record also holds the values of each set, instead of intervals. Nothing is
@@ -21,10 +21,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bench.data.graph import Graph, GraphSettings, co_listen
 from bench.errors import BenchError
 from bench.metrics.labels import ranked
 from bench.protocols import Dataset, Task, TaskData
+from bench.tasks.co_listen import Graph, GraphSettings, co_listen
 
 
 @dataclass(frozen=True)

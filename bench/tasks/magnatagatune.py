@@ -20,10 +20,10 @@ import polars as pl
 
 from bench.errors import BenchError
 from bench.protocols import Dataset, TaskData
-from bench.tasks import files
+from bench.tasks import annotation_files
 from bench.tasks.base import FolderTask, left_out
 
-TAGS: Final = tuple(line for _, line in files.lines(files.LISTS / "magnatagatune_top50.txt"))
+TAGS: Final = tuple(line for _, line in annotation_files.lines(annotation_files.LISTS / "magnatagatune_top50.txt"))
 EMPTY: Final = ("35644", "55753", "57881")
 """Ids of clips whose released files are empty."""
 PART: Final = dict.fromkeys("0123456789ab", "train") | {"c": "valid"} | dict.fromkeys("def", "test")
@@ -46,8 +46,8 @@ class MagnaTagATune(FolderTask):
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
         """Read the annotations: tab-separated, one column of 0 and 1 for each tag."""
-        frame, opened = files.table(root / "annotations_final.csv", ["clip_id", *TAGS, "mp3_path"])
-        files.unique(frame, opened, "clip_id")
+        frame, opened = annotation_files.table(root / "annotations_final.csv", ["clip_id", *TAGS, "mp3_path"])
+        annotation_files.unique(frame, opened, "clip_id")
         values = frame.select(TAGS)
         strange = ~values.select(pl.all_horizontal(pl.all().is_in(["0", "1"]))).to_series()
         if strange.any():
@@ -67,17 +67,17 @@ class MagnaTagATune(FolderTask):
         if not self.untagged:
             gone["clips without a top-50 tag"] = ~truth.any(axis=1)
         use = ~np.logical_or.reduce(list(gone.values()))
-        base = str(files.first(root, "0|mp3/0|audio/0").parent)
+        base = str(annotation_files.first(root, "0|mp3/0|audio/0").parent)
         items = frame.select(
             track_id="clip_id",
             path=pl.lit(base + "/") + pl.col("mp3_path"),
-            offset=files.NONE,
-            duration=files.NONE,
+            offset=annotation_files.NONE,
+            duration=annotation_files.NONE,
             part=folder.replace(PART),
             group=pl.col("mp3_path").str.replace(r"-\d+-\d+\.mp3$", ""),
         )
         if (root / "clip_info_final.csv").exists():
-            info, _ = files.table(root / "clip_info_final.csv", ["clip_id", "artist"])
+            info, _ = annotation_files.table(root / "clip_info_final.csv", ["clip_id", "artist"])
             info = info.unique("clip_id", keep="first").rename({"clip_id": "track_id"})
             items = items.join(info, on="track_id", how="left", maintain_order="left")
         notes = left_out({why: int(rows.sum()) for why, rows in gone.items()})

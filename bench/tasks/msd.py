@@ -25,7 +25,7 @@ import polars as pl
 
 from bench.errors import BenchError
 from bench.protocols import PARTS, Dataset, TaskData
-from bench.tasks import files
+from bench.tasks import annotation_files
 from bench.tasks.base import FolderTask, left_out
 
 SIZES: Final = (201_680, 11_774, 28_435)
@@ -57,8 +57,8 @@ class MSD50(FolderTask):
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
         """Read the lists of tracks, and their tags from the database."""
-        names = [line for _, line in files.lines(files.first(root, TAGLIST))]
-        train, test = (tracks(files.first(root, one)) for one in (TRAIN, TEST))
+        names = [line for _, line in annotation_files.lines(annotation_files.first(root, TAGLIST))]
+        train, test = (tracks(annotation_files.first(root, one)) for one in (TRAIN, TEST))
         # The released training list ends with the validation tracks.
         cut = SIZES[0] if len(train) == sum(SIZES[:2]) else round(len(train) * SIZES[0] / sum(SIZES[:2]))
         ids = [*train, *test]
@@ -66,12 +66,12 @@ class MSD50(FolderTask):
         if len(set(ids)) != len(ids):
             twice = pl.Series(ids).filter(pl.Series(ids).is_duplicated())[0]
             raise BenchError(f"{root}: the track {twice} is listed twice.")
-        truth = _tagged(files.first(root, "lastfm_tags.db"), ids, names)
-        known = files.audio_by_stem(files.first(root, "audio|mp3|."))
+        truth = _tagged(annotation_files.first(root, "lastfm_tags.db"), ids, names)
+        known = annotation_files.audio_by_stem(annotation_files.first(root, "audio|mp3|."))
         items = pl.DataFrame({"track_id": ids, "part": part}).with_columns(
             path=pl.Series([known.get(one, str(root / "audio" / f"{one}.mp3")) for one in ids], dtype=pl.String),
-            offset=files.NONE,
-            duration=files.NONE,
+            offset=annotation_files.NONE,
+            duration=annotation_files.NONE,
         )
         bare = ~truth.any(axis=1)
         notes = left_out({"tracks without a top-50 tag in lastfm_tags.db": int(bare.sum())})

@@ -12,7 +12,7 @@ import pytest
 from bench.errors import BenchError
 from bench.protocols import PARTS
 from bench.registry import create, get, names
-from bench.tasks import files, twins
+from bench.tasks import annotation_files, twins
 from bench.tasks.audioset import _video
 from bench.tasks.giantsteps import split_artists
 from bench.tasks.magnatagatune import TAGS
@@ -61,7 +61,7 @@ def test_published_sizes_are_declared():
 
 
 def test_the_fault_filtered_lists_are_the_published_ones():
-    lists = {part: files.lines(files.LISTS / f"gtzan_{part}.txt") for part in PARTS}
+    lists = {part: annotation_files.lines(annotation_files.LISTS / f"gtzan_{part}.txt") for part in PARTS}
     parts = {part: [line for _, line in found] for part, found in lists.items()}
     assert {part: len(found) for part, found in parts.items()} == {"train": 443, "valid": 197, "test": 290}
     every = [line for found in parts.values() for line in found]

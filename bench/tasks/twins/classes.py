@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.metrics.keys import NAMES
 from bench.protocols import PARTS
-from bench.tasks import files
+from bench.tasks import annotation_files
 from bench.tasks.giantsteps import split_artists
 from bench.tasks.gtzan import GENRES
 from bench.tasks.twins.clips import Clips, lines
@@ -17,7 +17,10 @@ STYLES = ("Electronic", "Experimental", "Folk", "Hip-Hop", "Instrumental", "Inte
 
 def gtzan(root: Path, clips: Clips) -> None:
     """Write six clips of each genre, from all parts of the official lists; the rest of the 930 is absent."""
-    lists = {part: [line for _, line in files.lines(files.LISTS / f"gtzan_{part}.txt")] for part in PARTS}
+    lists = {
+        part: [line for _, line in annotation_files.lines(annotation_files.LISTS / f"gtzan_{part}.txt")]
+        for part in PARTS
+    }
     # A genre uses tracks of one of the eight synthetic genres, as long as there are any.
     left = list(range(len(clips.tracks)))
     for at, genre in enumerate(GENRES):

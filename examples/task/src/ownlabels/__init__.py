@@ -10,9 +10,9 @@ import polars as pl
 
 from bench.errors import BenchError
 from bench.protocols import Dataset, TaskData
-from bench.tasks import files
+from bench.tasks import annotation_files
+from bench.tasks.artist_split import by_artist
 from bench.tasks.base import FolderTask
-from bench.tasks.parts import by_artist
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class OwnLabels(FolderTask):
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
         """Read the table; each label's artists are divided into training, validation and test by themselves."""
-        frame, table = files.table(root / "labels.csv", ["file", "label", "artist"])
-        files.unique(frame, table, "file")
+        frame, table = annotation_files.table(root / "labels.csv", ["file", "label", "artist"])
+        annotation_files.unique(frame, table, "file")
         unlabelled = (frame["label"].fill_null("") == "").arg_true()
         if len(unlabelled):
             raise BenchError(f"{table.place(int(unlabelled[0]))}: there is no label.")
@@ -55,7 +55,7 @@ class OwnLabels(FolderTask):
         )
         items = pl.DataFrame(
             {"track_id": names, "part": parts, "artist": artists, "path": [str(root / name) for name in names]}
-        ).with_columns(offset=files.NONE, duration=files.NONE)
+        ).with_columns(offset=annotation_files.NONE, duration=annotation_files.NONE)
         truth = np.array([classes.index(label) for label in labels], np.int64)
         return TaskData(items, truth, classes, disjoint=("artist",))
 

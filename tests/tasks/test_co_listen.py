@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bench.data import graph as module
-from bench.data.graph import GraphSettings, co_listen
 from bench.errors import BenchError
+from bench.tasks import co_listen as module
+from bench.tasks.co_listen import GraphSettings, co_listen
 
 
 def log(seed=0, users=40, items=30, plays=900):

@@ -7,8 +7,8 @@ import pytest
 from bench.errors import BenchError
 from bench.metrics.keys import NAMES
 from bench.registry import create
-from bench.tasks import keys
-from bench.tasks.parts import by_artist, frequent
+from bench.tasks import key_names
+from bench.tasks.artist_split import by_artist, frequent
 
 
 class Tracks:
@@ -132,5 +132,5 @@ def test_words_and_phrases_of_texts():
     ],
 )  # fmt: skip
 def test_names_of_keys(text, key):
-    found = keys.number(text)
+    found = key_names.number(text)
     assert (None if found is None else NAMES[found]) == key

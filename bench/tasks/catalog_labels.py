@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from bench.errors import BenchError
 from bench.metrics.keys import NAMES
 from bench.protocols import Dataset, TaskData
-from bench.tasks import keys, parts
+from bench.tasks import artist_split, key_names
 from bench.tasks.base import KEY_CONVENTION, LabelTask, left_out
 
 _COLUMNS = {"catalog-genre": "genre", "catalog-tags": "tags", "catalog-key": "key"}
@@ -96,7 +96,7 @@ class CatalogueTask(LabelTask):
 
     def split(self, found: pl.DataFrame, strata: str | None = None) -> pl.DataFrame:
         """Add the columns part and group; with `strata`, split each value of that column separately."""
-        part, group = parts.by_artist(
+        part, group = artist_split.by_artist(
             found["track_id"].to_list(),
             found["artist"].to_list(),
             valid=self.settings.valid,
@@ -137,7 +137,7 @@ class CatalogTags(CatalogueTask):
         truth = np.zeros((found.height, len(names)), np.bool_)
         chosen = pairs.join(pl.DataFrame({"label": names}).with_row_index("column"), on="label")
         truth[chosen["row"].to_numpy(), chosen["column"].to_numpy()] = True
-        good = parts.frequent(found["part"].to_list(), truth, self.settings.least)
+        good = artist_split.frequent(found["part"].to_list(), truth, self.settings.least)
         if not good.any():
             raise BenchError(f"{self.name}: no tag has {self.settings.least} training tracks and one in each part.")
         names = [name for name, well in zip(names, good.tolist(), strict=True) if well]
@@ -160,7 +160,7 @@ class CatalogGenre(CatalogueTask):
         found = self.split(found.with_columns(label=first).filter(pl.col("label") != ""), "label")
         names = found["label"].unique().sort()
         columns = found["label"].to_numpy()[:, None] == names.to_numpy()[None, :]
-        good = parts.frequent(found["part"].to_list(), columns, self.settings.least)
+        good = artist_split.frequent(found["part"].to_list(), columns, self.settings.least)
         if good.sum() < 2:
             raise BenchError(f"{self.name}: fewer than two genres have {self.settings.least} training tracks.")
         genres = names.filter(pl.Series(good)).to_list()
@@ -182,7 +182,7 @@ class CatalogKey(CatalogueTask):
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
         """Read keys such as ``C# minor``; tracks whose label is not exactly one key are left out."""
         found, without = self.labelled(root, dataset)
-        numbers = pl.Series([keys.number(text) for text in found["label"].to_list()], dtype=pl.Int64)
+        numbers = pl.Series([key_names.number(text) for text in found["label"].to_list()], dtype=pl.Int64)
         found = found.with_columns(number=numbers)
         every = found.height
         found = self.split(found.drop_nulls("number"))

@@ -20,7 +20,7 @@ import polars as pl
 
 from bench.errors import BenchError
 from bench.protocols import Dataset, TaskData
-from bench.tasks.catalogue import CatalogueTask, SplitSettings
+from bench.tasks.catalog_labels import CatalogueTask, SplitSettings
 
 FIELDS = ("title", "description", "tags", "genre")
 
