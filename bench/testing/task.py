@@ -16,7 +16,7 @@ from bench.files.atomic import canonical_json
 from bench.protocols import PARTS, Dataset, Task, TaskData
 from bench.registry import create, get
 from bench.specs import parse
-from bench.tasks import twins
+from bench.testing import task_fixtures
 
 KINDS = {"tags", "classes", "keys", "values", "links"}
 
@@ -38,7 +38,7 @@ class TaskContract:
     def folder(self) -> Path:
         """Return a folder with the task's own example or, for built-in tasks, the generated fixture."""
         folder = Path(self._temporary.name) / "data"
-        return self.make().example(folder) or twins.write(parse(self.spec).name, folder)
+        return self.make().example(folder) or task_fixtures.write(parse(self.spec).name, folder)
 
     def dataset(self) -> Dataset:
         """Return the dataset for a task whose `of` is ``data``."""

@@ -4,7 +4,7 @@ import pytest
 
 from bench.cli import main
 from bench.synthetic import WorldSize
-from bench.tasks import twins
+from bench.testing import task_fixtures
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_a_dry_run_computes_nothing(recipe, tmp_path):
 
 
 def test_tasks_without_their_folder_are_named_and_no_others(recipe, tmp_path):
-    twins.write("gtzan", tmp_path / "mir" / "gtzan")
+    task_fixtures.write("gtzan", tmp_path / "mir" / "gtzan")
     words = ["recsys2024", "--embeddings", "MFCC", "--models", "KNN", "--dry-run"]
     code, _, err = recipe(*words, "--mir-root", tmp_path / "mir")
     assert code == 0, err

@@ -18,8 +18,7 @@ from bench.extract import Extraction
 from bench.extract.processes import Processes, ProcessesSettings
 from bench.protocols import Engine
 from bench.registry import create
-from bench.tasks import twins
-from bench.testing import EngineContract, clips
+from bench.testing import EngineContract, clips, task_fixtures
 from bench.testing.engine import UNITS, Squares
 
 
@@ -266,7 +265,7 @@ def test_run_gives_it_the_units_and_the_numbers_are_the_same(elsewhere, bench, s
 
 
 def test_probe_gives_it_the_units(elsewhere, bench, tmp_path):
-    folder = twins.write("gtzan", tmp_path / "gtzan")
+    folder = task_fixtures.write("gtzan", tmp_path / "gtzan")
     places = ["--cache", tmp_path / "cache", "--results", tmp_path / "results", "--device", "cpu"]
     words = ["probe", "--extractor", "mfcc", "--task", "gtzan", "--probe", "knn", "--no-controls", "--root", folder]
     said = bench(*words, *places, "--engine", "elsewhere")

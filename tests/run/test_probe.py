@@ -22,7 +22,7 @@ from bench.run.probe.intervals import interval
 from bench.run.probe.leaks import contaminated, leaks, untangle
 from bench.run.probe.request import ProbeRequest, resolve
 from bench.run.probe.tasks import LoadedTask
-from bench.tasks import twins
+from bench.testing import task_fixtures
 
 SCHEMA = json.loads((Path(bench.records.__file__).parent / "record.schema.json").read_text())
 
@@ -38,7 +38,7 @@ def roots(tmp_path_factory):
     """The twins of several tasks, each below one folder under its name."""
     root = tmp_path_factory.mktemp("mir")
     for name in ("magnatagatune", "gtzan", "giantsteps", "emomusic"):
-        twins.write(name, root / name)
+        task_fixtures.write(name, root / name)
     return root
 
 
@@ -157,7 +157,7 @@ def test_all_does_what_it_can_and_names_the_rest(bench, small_world, places):
 
 
 def test_equal_audio_in_two_parts_is_refused(bench, tmp_path, places):
-    root = twins.write("gtzan", tmp_path / "gtzan")
+    root = task_fixtures.write("gtzan", tmp_path / "gtzan")
     train, test = (next((root / "genres/blues").glob(f"blues.{number}.*")) for number in ("00029", "00012"))
     shutil.copy(train, test)
     words = ["probe", "--extractor", "mfcc", "--task", "gtzan", "--probe", "knn", "--root", root, *places]
@@ -171,7 +171,7 @@ def test_equal_audio_in_two_parts_is_refused(bench, tmp_path, places):
 
 
 def test_artists_in_two_parts_are_refused(bench, tmp_path, places):
-    root = twins.write("jamendo-genre", tmp_path / "jamendo")
+    root = task_fixtures.write("jamendo-genre", tmp_path / "jamendo")
     folder = root / "data/splits/split-0"
     train, test = (folder / f"autotagging_genre-{part}.tsv" for part in ("train", "test"))
     artist = train.read_text().splitlines()[1].split("\t")[1]

@@ -11,7 +11,7 @@ from bench.probes.recipes import PROBES
 from bench.registry import get, names
 from bench.splits.temporal import GlobalTemporal
 from bench.splits.untimed import ColdRandom, LeaveLastOut
-from bench.tasks import twins
+from bench.testing import task_fixtures
 
 ALL = ["mfcc x knn", "random x knn", "shuffled:of=mfcc x knn", "none x popularity", "none x random"]
 
@@ -23,7 +23,7 @@ def ran(bench, small_world, tmp_path_factory):
     place = ["--cache", folder / "cache", "--results", folder / "results", "--device", "cpu"]
     run = ["run", "--extractor", "mfcc", "--model", "knn", *small_world, "--k", "5", *place]
     for name in ("gtzan", "giantsteps"):
-        twins.write(name, folder / "mir" / name)
+        task_fixtures.write(name, folder / "mir" / name)
     probe = ["probe", "--extractor", "mfcc", "--task", "gtzan,giantsteps:seconds=0.5", "--probe", "knn"]
     probe += ["--root", folder / "mir", "--no-controls", *place]
     for words in (run, probe):

@@ -5,7 +5,7 @@ import pytest
 
 from bench.listening.log_dataset import FileDataset
 from bench.synthetic import WorldSize, make_world
-from bench.tasks import twins
+from bench.testing import task_fixtures
 
 
 @pytest.fixture(scope="session")
@@ -24,9 +24,9 @@ def fixture_folder(tmp_path_factory):
     known = {}
 
     def folder(name):
-        writer = twins.WRITERS[name]
+        writer = task_fixtures.WRITERS[name]
         if writer not in known:
-            known[writer] = twins.write(name, tmp_path_factory.mktemp("fixture") / "data")
+            known[writer] = task_fixtures.write(name, tmp_path_factory.mktemp("fixture") / "data")
         return known[writer]
 
     return folder

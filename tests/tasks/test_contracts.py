@@ -3,8 +3,7 @@
 import pytest
 
 from bench.registry import names
-from bench.tasks import twins
-from bench.testing import TaskContract
+from bench.testing import TaskContract, task_fixtures
 
 CHECKS = [name for name in dir(TaskContract) if name.startswith("test_")]
 
@@ -12,7 +11,7 @@ CHECKS = [name for name in dir(TaskContract) if name.startswith("test_")]
 @pytest.fixture(scope="module", params=names("tasks"))
 def contract(request, small_dataset):
     class Built(TaskContract):
-        spec = twins.SPECS.get(request.param, request.param)
+        spec = task_fixtures.SPECS.get(request.param, request.param)
 
         def dataset(self):
             return small_dataset

@@ -12,11 +12,12 @@ import pytest
 from bench.errors import BenchError
 from bench.protocols import PARTS
 from bench.registry import create, get, names
-from bench.tasks import annotation_files, twins
+from bench.tasks import annotation_files
 from bench.tasks.audioset import _video
 from bench.tasks.giantsteps import split_artists
 from bench.tasks.magnatagatune import TAGS
 from bench.tasks.msd import tracks
+from bench.testing import task_fixtures
 
 MTG = "giantsteps-mtg-key-dataset/annotations/annotations.txt"
 JAMENDO = "data/splits/split-0/autotagging_genre-train.tsv"
@@ -32,7 +33,7 @@ def copy(fixture_folder, tmp_path):
     def copied(name):
         root = tmp_path / "root"
         shutil.copytree(fixture_folder(name), root)
-        task = create("tasks", twins.SPECS.get(name, name))
+        task = create("tasks", task_fixtures.SPECS.get(name, name))
         return root, lambda: task.read(task.prepare(root))
 
     return copied

@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.errors import BenchError
-from bench.tasks.twins import classes, tags
-from bench.tasks.twins.clips import Clips
+from bench.testing.task_fixtures import classes, tags
+from bench.testing.task_fixtures.clips import Clips
 
 WRITERS = {
     "magnatagatune": tags.magnatagatune,

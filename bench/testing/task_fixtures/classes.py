@@ -10,7 +10,7 @@ from bench.protocols import PARTS
 from bench.tasks import annotation_files
 from bench.tasks.giantsteps import split_artists
 from bench.tasks.gtzan import GENRES
-from bench.tasks.twins.clips import Clips, lines
+from bench.testing.task_fixtures.clips import Clips, lines
 
 STYLES = ("Electronic", "Experimental", "Folk", "Hip-Hop", "Instrumental", "International", "Pop", "Rock")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.tasks.audioset import GENRE, SEVEN
 from bench.tasks.magnatagatune import EMPTY, TAGS
-from bench.tasks.twins.clips import Clips, has, lines
+from bench.testing.task_fixtures.clips import Clips, has, lines
 
 FOLDERS = {"train": "0123456789ab", "valid": "c", "test": "def"}
 
