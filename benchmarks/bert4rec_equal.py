@@ -29,7 +29,7 @@ from about import machine
 from numpy.typing import NDArray
 from released_weights import gradients, pack, pour
 
-from bench.items import ItemTable
+from bench.items.item_table import ItemTable
 from bench.metrics import Truth, evaluate
 from bench.protocols import RunContext
 from bench.rank import Candidates, rank

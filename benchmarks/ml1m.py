@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.items import ItemTable
+from bench.items.item_table import ItemTable
 from bench.metrics import Truth, evaluate
 from bench.protocols import Interactions, RunContext
 from bench.rank import Candidates, rank

@@ -26,7 +26,7 @@ from child import peak
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from bench.items import ItemTable
+from bench.items.item_table import ItemTable
 from bench.protocols import Interactions, RunContext
 from bench.registry import create
 from bench_recommenders.sequential.base import SequentialRecommender

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench import treatments
-from bench.items import Tables
+from bench.items.item_table import Tables
 from bench.resolver import resolve
 
 N, WIDTH = 120, 12

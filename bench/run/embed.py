@@ -13,7 +13,7 @@ from bench.entries import audio_extractors
 from bench.errors import BenchError
 from bench.extract import make_ready
 from bench.files.atomic import check_writable, whole, write_text
-from bench.items import Tables
+from bench.items.item_table import Tables
 from bench.protocols import Lane
 from bench.resolver import Resolver
 from bench.run import plan

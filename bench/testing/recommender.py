@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.items import ItemTable
+from bench.items.item_table import ItemTable
 from bench.protocols import Interactions, Lane, Recommender, RunContext
 from bench.registry import create
 from bench.run.recommend.fit import check

@@ -1,4 +1,4 @@
-"""Beyond what tests/test_items.py says of controls in a table."""
+"""Beyond what tests/items/test_item_table.py says of controls in a table."""
 
 import numpy as np
 import pytest

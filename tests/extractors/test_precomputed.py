@@ -1,4 +1,4 @@
-"""Beyond what tests/test_items.py says of alignment, damage and the shapes of Onion and Yambda."""
+"""Beyond what tests/items/test_item_table.py says of alignment, damage and the shapes of Onion and Yambda."""
 
 import gzip
 

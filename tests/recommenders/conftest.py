@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.items import ItemTable
+from bench.items.item_table import ItemTable
 from bench.protocols import Interactions, RunContext
 from bench.registry import create
 from bench.run.recommend.evaluate import measure

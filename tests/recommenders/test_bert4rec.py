@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from bench.errors import BenchError
-from bench.items import ItemTable
+from bench.items.item_table import ItemTable
 from bench.protocols import RunContext
 from bench.registry import create
 from bench_recommenders.sequential.batches import Group, Histories, Picked, SequenceBatch

@@ -19,7 +19,7 @@ import pytest
 
 from bench.cli import main
 from bench.errors import BenchError
-from bench.items import ItemTable
+from bench.items.item_table import ItemTable
 from bench.protocols import Interactions, Plays, RunContext
 from bench.registry import create, get, install_line
 from bench.run.recommend.evaluate import measure

@@ -12,7 +12,7 @@ import pytest
 import bench.records
 from bench import memory
 from bench.errors import BenchError
-from bench.items import ItemTable
+from bench.items.item_table import ItemTable
 from bench.protocols import Estimate, Recommender, RunContext, Shape
 from bench.records import Training, read
 from bench.registry import create

@@ -14,7 +14,7 @@ from bench import records
 from bench.entries import NONE, audio_extractors
 from bench.errors import BenchError
 from bench.files.atomic import digest
-from bench.items import Tables
+from bench.items.item_table import Tables
 from bench.probes import ProbeEntry
 from bench.protocols import Extractor, NoSettings, RunContext
 from bench.records import Record

@@ -9,7 +9,7 @@ from bench import treatments
 from bench.entries import ExtractorEntry
 from bench.errors import BenchError
 from bench.extract import stored_widths
-from bench.items import ItemTable
+from bench.items.item_table import ItemTable
 from bench.protocols import TableSource
 from bench.run import plan
 from bench.run.recommend.fit import check

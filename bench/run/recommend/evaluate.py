@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bench import stats
 from bench.errors import BenchError
-from bench.items import ItemTable
+from bench.items.item_table import ItemTable
 from bench.metrics import Lists, PerUser, chance, evaluate_beyond
 from bench.protocols import Interactions, Recommender, RunContext
 from bench.records import Training

@@ -11,7 +11,7 @@ import polars as pl
 from bench import records
 from bench.entries import ExtractorEntry, audio_extractors
 from bench.errors import BenchError
-from bench.items import ItemTable, Tables
+from bench.items.item_table import ItemTable, Tables
 from bench.protocols import Extractor
 from bench.records import Record
 from bench.run import plan

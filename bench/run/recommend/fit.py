@@ -12,7 +12,7 @@ import numpy as np
 
 from bench import memory
 from bench.errors import BenchError
-from bench.items import ItemTable
+from bench.items.item_table import ItemTable
 from bench.protocols import Estimate, Interactions, Recommender, RunContext, Shape
 from bench.records import Training, TrainingEnd
 from bench.run.recommend.validation import Validation, absent

@@ -10,7 +10,7 @@ from bench import metrics, treatments
 from bench.datasets.contamination import same_catalogue
 from bench.entries import ExtractorEntry, RecommenderEntry
 from bench.files.atomic import digest
-from bench.items import ItemTable
+from bench.items.item_table import ItemTable
 from bench.protocols import VectorSource
 from bench.records import Cost, DataInfo, Environment, ExtractorInfo, RecommenderInfo, Record, SplitInfo, View
 from bench.run.inputs import Inputs

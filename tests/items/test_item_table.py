@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from bench.errors import BenchError
-from bench.items import ItemTable, Tables
+from bench.items.item_table import ItemTable, Tables
 from bench.resolver import resolve
 
 IDS = [f"t{i:02d}" for i in range(30)]
