@@ -32,7 +32,7 @@ from released_weights import gradients, pack, pour
 from bench.items.item_table import ItemTable
 from bench.metrics import Truth, evaluate
 from bench.protocols import RunContext
-from bench.rank import Candidates, rank
+from bench.ranking.rank import Candidates, rank
 from bench.registry import create
 from bench.run.recommend.evaluate import Validation
 from bench.splits.make import Split, make

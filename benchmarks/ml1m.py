@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from bench.items.item_table import ItemTable
 from bench.metrics import Truth, evaluate
 from bench.protocols import Interactions, RunContext
-from bench.rank import Candidates, rank
+from bench.ranking.rank import Candidates, rank
 from bench.registry import create
 from bench_recommenders.sequential.base import SequentialRecommender
 from bench_recommenders.sequential.batches import Histories

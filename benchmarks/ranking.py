@@ -19,7 +19,7 @@ from child import peak
 from numpy.typing import NDArray
 
 from bench.metrics import Truth, evaluate
-from bench.rank import Candidates, rank
+from bench.ranking.rank import Candidates, rank
 
 
 def main() -> None:

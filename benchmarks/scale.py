@@ -86,7 +86,7 @@ def ranking(users: int, items: int) -> None:
     import torch
 
     from bench.metrics import Truth
-    from bench.rank import Candidates, rank
+    from bench.ranking.rank import Candidates, rank
 
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)

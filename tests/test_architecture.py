@@ -23,7 +23,7 @@ FLOORS = [
         "training",
         "published",
     },
-    {"registry", "treatments", "items", "topk", "rank", "extract", "tasks", "report", "entries", "resolver"},
+    {"registry", "treatments", "items", "ranking", "extract", "tasks", "report", "entries", "resolver"},
     {"probes", "run", "recipes", "testing"},
     {"cli", "__main__"},
 ]
@@ -39,7 +39,6 @@ NEIGHBOURS = {
     "records": {"metrics"},
     "published": {"records", "splits"},
     "items": {"entries", "extract", "treatments"},
-    "rank": {"topk"},
     "entries": {"registry"},
     "resolver": {"entries", "registry", "treatments"},
     "run": {"probes"},

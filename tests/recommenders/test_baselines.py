@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bench.rank import Candidates, rank
+from bench.ranking.rank import Candidates, rank
 
 from .conftest import fit, interactions
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.metrics import Truth, evaluate
 from bench.protocols import Interactions, Recommender
-from bench.rank import Candidates, rank
+from bench.ranking.rank import Candidates, rank
 from bench.splits.make import Part, Split, Which
 
 SETS: tuple[Which, ...] = ("hot", "cold", "mixed")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.metrics.beyond import Rows
-from bench.topk import NotFiniteError, Selector, tie_ranks
+from bench.ranking.topk import NotFiniteError, Selector, tie_ranks
 
 if TYPE_CHECKING:
     import torch

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import BenchError
-from bench.rank import Candidates, rank
-from bench.topk import tie_ranks
+from bench.ranking.rank import Candidates, rank
+from bench.ranking.topk import tie_ranks
 
 
 def history(rows):
@@ -126,9 +126,9 @@ def test_the_order_of_items_does_not_matter(monkeypatch):
     ties = np.random.default_rng(0).permutation(400)
     shuffle = np.random.default_rng(1).permutation(400)
     new = np.argsort(shuffle)  # old item i is column new[i]
-    monkeypatch.setattr("bench.rank.tie_ranks", lambda n, seed: ties)
+    monkeypatch.setattr("bench.ranking.rank.tie_ranks", lambda n, seed: ties)
     before = ranked(scores, 15, seen=seen).topk["hot"]
-    monkeypatch.setattr("bench.rank.tie_ranks", lambda n, seed: ties[shuffle])
+    monkeypatch.setattr("bench.ranking.rank.tie_ranks", lambda n, seed: ties[shuffle])
     after = ranked(scores[:, shuffle], 15, seen=[[new[i] for i in row] for row in seen]).topk["hot"]
     assert np.where(after >= 0, shuffle[after], -1).tolist() == before.tolist()
 
@@ -138,7 +138,7 @@ def test_block_sizes_change_nothing(block, monkeypatch):
     scores, seen, cold = case(2, 40, 2500, 60, 200)
     masks = {"hot": ~cold, "cold": cold}
     expected = ranked(scores, 10, seen=seen, candidates=sets(2500, **masks)).topk
-    monkeypatch.setattr("bench.topk._SCRATCH", 70_000)
+    monkeypatch.setattr("bench.ranking.topk._SCRATCH", 70_000)
     got = ranked(scores, 10, seen=seen, candidates=sets(2500, **masks), block=block).topk
     assert all((got[name] == expected[name]).all() for name in masks)
 

@@ -1,4 +1,4 @@
-"""The k best of masked scores, exactly, with seeded ties: the inner loop of `bench.rank`.
+"""The k best of masked scores, exactly, with seeded ties: the inner loop of `bench.ranking.rank`.
 
 `numpy.argpartition` and `torch.topk` break ties by no stated rule, so neither can draw them by a seed.
 

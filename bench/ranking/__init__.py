@@ -1,0 +1,1 @@
+"""Rankings of items, and the exact k best of masked scores."""
