@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from about import machine
 
-from bench.metrics.labels import tag_scores
+from bench.metrics.classification import tag_scores
 from bench.probes import PARTS, ProbeData, probe, resolve_probe
 from bench.protocols import RunContext
 from bench.specs import parse_list

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from bench.metrics.beyond import BEYOND, Lists, PerUser, evaluate_beyond
-from bench.metrics.keys import KEYS
-from bench.metrics.labels import CLASSIFICATION
+from bench.metrics.beyond_accuracy import BEYOND, Lists, PerUser, evaluate_beyond
+from bench.metrics.classification import CLASSIFICATION
+from bench.metrics.key_score import KEYS
 from bench.metrics.metric import RECOMMENDATION, Metric
 from bench.metrics.ranking import ALL, METRICS, chance, evaluate
 from bench.metrics.truth import Truth, hits

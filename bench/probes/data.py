@@ -24,7 +24,7 @@ class ProbeData:
     kind : the kind of the labels
     x : vectors (n, D) float32 of each part, or (n, layers, D) for a learned mixture of layers
     y : labels of each part: tags (n, L) bool; classes (n,) 0..C-1; keys (n,) 0..23; values (n, V) float
-    names : names of the tags, classes or values (for keys: `bench.metrics.keys.NAMES`)
+    names : names of the tags, classes or values (for keys: `bench.metrics.key_score.NAMES`)
     groups : the track of each clip (n,) of each part, for tasks scored by track; valid and test are required
     """
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.keys import key_points
-from bench.metrics.labels import roc_auc, value_scores
+from bench.metrics.classification import roc_auc, value_scores
+from bench.metrics.key_score import key_points
 from bench.probes.data import Kind, Part, ProbeData
 from bench.probes.tracks import RULES, join
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.metrics.beyond import Rows
+from bench.metrics.beyond_accuracy import Rows
 from bench.ranking.topk import NotFiniteError, Selector, tie_ranks
 
 if TYPE_CHECKING:

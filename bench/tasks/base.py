@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from bench.errors import BenchError
-from bench.metrics.keys import key_scores
-from bench.metrics.labels import class_scores, tag_scores, value_scores
+from bench.metrics.classification import class_scores, tag_scores, value_scores
+from bench.metrics.key_score import key_scores
 from bench.protocols import Task
 
 KEY_CONVENTION = (

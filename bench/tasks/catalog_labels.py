@@ -21,7 +21,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.metrics.keys import NAMES
+from bench.metrics.key_score import NAMES
 from bench.protocols import Dataset, TaskData
 from bench.tasks import artist_split, key_names
 from bench.tasks.base import KEY_CONVENTION, LabelTask, left_out

@@ -26,7 +26,7 @@ import polars as pl
 
 from bench.audio.decode import probe
 from bench.errors import BenchError, TrackError
-from bench.metrics.keys import NAMES
+from bench.metrics.key_score import NAMES
 from bench.protocols import Dataset, TaskData
 from bench.tasks import annotation_files, key_names
 from bench.tasks.base import KEY_CONVENTION, FolderTask, left_out

@@ -1,6 +1,6 @@
 """Parse the names of musical keys, such as ``C major``, ``d minor``, ``Bb`` and ``f#m``.
 
-Conventions, as in `bench.metrics.keys`: 0 to 11 are the major keys from C upward, 12 to 23 the minor keys.
+Conventions, as in `bench.metrics.key_score`: 0 to 11 are the major keys from C upward, 12 to 23 the minor keys.
 Enharmonic names, such as C# and Db, are the same key.
 """
 

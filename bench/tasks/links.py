@@ -22,7 +22,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.metrics.labels import ranked
+from bench.metrics.classification import ranked
 from bench.protocols import Dataset, Task, TaskData
 from bench.tasks.co_listen import Graph, GraphSettings, co_listen
 

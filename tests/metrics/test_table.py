@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from bench.metrics import BEYOND, METRICS, MIR, find, range_of, versions
 from bench.metrics.__main__ import markdown
-from bench.metrics.keys import key_scores
-from bench.metrics.labels import class_scores, tag_scores, value_scores
+from bench.metrics.classification import class_scores, tag_scores, value_scores
+from bench.metrics.key_score import key_scores
 from bench.metrics.metric import Metric, table
 from bench.report.words import heading
 

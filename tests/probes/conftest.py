@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.metrics.keys import NAMES
+from bench.metrics.key_score import NAMES
 from bench.probes import PARTS, ProbeData
 
 SIZES = {"train": 500, "valid": 200, "test": 400}

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bench.metrics.keys import key_scores
-from bench.metrics.labels import class_scores, tag_scores, value_scores
+from bench.metrics.classification import class_scores, tag_scores, value_scores
+from bench.metrics.key_score import key_scores
 from bench.probes import KINDS, PRIMARY, probe, resolve_probe
 from bench.protocols import RunContext
 

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from bench.errors import BenchError
-from bench.metrics.keys import NAMES
+from bench.metrics.key_score import NAMES
 from bench.registry import create
 from bench.tasks import key_names
 from bench.tasks.artist_split import by_artist, frequent

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench import treatments
 from bench.errors import BenchError
-from bench.metrics.keys import key_points
+from bench.metrics.key_score import key_points
 from bench.probes import ProbeData, ProbeEntry, probe, subsample
 from bench.protocols import PARTS, Part, RunContext, Task, TaskData
 from bench.run.probe.intervals import interval

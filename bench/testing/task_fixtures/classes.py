@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from bench.metrics.keys import NAMES
+from bench.metrics.key_score import NAMES
 from bench.protocols import PARTS
 from bench.tasks import annotation_files
 from bench.tasks.giantsteps import split_artists

@@ -2,7 +2,7 @@ import mir_eval
 import numpy as np
 import pytest
 
-from bench.metrics.keys import NAMES, RELATIONS, key_points, key_scores, relations
+from bench.metrics.key_score import NAMES, RELATIONS, key_points, key_scores, relations
 
 REFERENCE, ESTIMATE = (a.ravel() for a in np.meshgrid(np.arange(24), np.arange(24), indexing="ij"))
 

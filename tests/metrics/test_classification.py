@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as oracle
 
-from bench.metrics import labels
-from bench.metrics.labels import class_scores, confusion, ranked, roc_auc, tag_scores, value_scores
+from bench.metrics import classification
+from bench.metrics.classification import class_scores, confusion, ranked, roc_auc, tag_scores, value_scores
 
 
 def tags(rng, n=400, width=30, levels=None):
@@ -28,7 +28,7 @@ def test_tags_are_scikit_learns_with_any_ties(levels, dtype):
 def test_blocks_of_labels_change_nothing(monkeypatch):
     truth, scores = tags(np.random.default_rng(1), levels=3)
     whole = ranked(truth, scores)
-    monkeypatch.setattr(labels, "_BLOCK", 7 * len(truth))
+    monkeypatch.setattr(classification, "_BLOCK", 7 * len(truth))
     np.testing.assert_array_equal(np.stack(whole), np.stack(ranked(truth, scores)))
     np.testing.assert_allclose(roc_auc(truth, scores.astype(np.float32)), whole[0], atol=1e-12)
 

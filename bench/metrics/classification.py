@@ -60,7 +60,7 @@ CLASSIFICATION = table(
         kinds=("tags", "classes", "keys", "values"),
     ),
 )
-"""Metrics of tags, classes and values by name; `bench.metrics.keys` adds those of keys."""
+"""Metrics of tags, classes and values by name; `bench.metrics.key_score` adds those of keys."""
 
 _BLOCK = 1 << 21
 """Scores sorted at a time: bounds the memory of the index arrays at about 100 MB."""

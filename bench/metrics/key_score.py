@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.labels import confusion
+from bench.metrics.classification import confusion
 from bench.metrics.metric import Metric, table
 
 Convention = Literal["mir_eval", "either_fifth"]

@@ -7,7 +7,7 @@ import pytest
 
 from bench.errors import BenchError
 from bench.metrics import Lists, evaluate_beyond
-from bench.metrics.beyond import arp, artist_entropy, coverage, gini, ild, lift, novelty
+from bench.metrics.beyond_accuracy import arp, artist_entropy, coverage, gini, ild, lift, novelty
 
 ALL = np.ones(6, bool)
 TOPK = np.array([[0, 1, 2], [1, 2, -1], [3, -1, -1], [-1, -1, -1]], np.int32)
@@ -67,7 +67,7 @@ def test_ild_is_the_same_in_any_blocks(monkeypatch):
     reference = rng.standard_normal((20, 7)).astype(np.float32)
     topk = np.stack([rng.permutation(20)[:5] for _ in range(9)]).astype(np.int32)
     whole = ild(topk, reference).values
-    monkeypatch.setattr("bench.metrics.beyond._BLOCK", 300)
+    monkeypatch.setattr("bench.metrics.beyond_accuracy._BLOCK", 300)
     assert ild(topk, reference).values == pytest.approx(whole, abs=1e-7)
 
 
