@@ -5,6 +5,6 @@ the sha256 of its bytes names a shard. So nothing is overwritten, several proces
 damaged files are detected.
 """
 
-from bench.store.sets import Failure, Vector, VectorSet
+from bench.store.vector_set import Failure, Vector, VectorSet
 
 __all__ = ["Failure", "Vector", "VectorSet"]
