@@ -15,7 +15,7 @@ import numpy as np
 from bench.errors import TrackError
 from bench.extract.batches import Batcher, Track
 from bench.extract.readers import End, Source, read_ahead
-from bench.extract.sets import open_set
+from bench.extract.set_key import open_set
 from bench.machine import cores
 from bench.protocols import Extractor
 from bench.store import Failure, Vector

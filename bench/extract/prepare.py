@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bench.errors import BenchError
-from bench.extract.sets import open_set
+from bench.extract.set_key import open_set
 from bench.protocols import Extractor
 
 
