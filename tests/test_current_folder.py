@@ -28,7 +28,7 @@ def run(code, folder):
 
 def test_pip_of_the_current_folder_does_not_run(trap):
     code = (
-        "from pathlib import Path\nfrom bench.weights.fetch import _pip\nfrom types import SimpleNamespace\n"
+        "from pathlib import Path\nfrom bench.weights.download import _pip\nfrom types import SimpleNamespace\n"
         f"_pip(SimpleNamespace(origin='pip:no-such-package-of-anybody==0.0.0', file='x'), Path({str(trap)!r}))"
     )
     environment = "import os\nos.environ['PIP_NO_INDEX'] = '1'\n"

@@ -7,10 +7,10 @@ fingerprint. No pickle is ever read but through `read_torch`, which runs nothing
 
 from bench.formats.safetensors import read_safetensors, read_torch, write_safetensors
 from bench.formats.tf_checkpoint import read_checkpoint
-from bench.weights.bring import add, ensure, pull
-from bench.weights.catalogue import Part, Source, Weights
-from bench.weights.fetch import download, offline
-from bench.weights.kept import absent, folder, load, peek, present, sha256, verify
+from bench.weights.download import download, offline
+from bench.weights.install import add, ensure, pull
+from bench.weights.spec import Part, Source, Weights
+from bench.weights.store import absent, folder, load, peek, present, sha256, verify
 
 __all__ = [
     "Part",

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from bench import __version__
 from bench.errors import BenchError
-from bench.weights.catalogue import PIP, Source
+from bench.weights.spec import PIP, Source
 
 CHUNK = 1 << 20
 ATTEMPTS = 5

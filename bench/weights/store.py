@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import BenchError
 from bench.files.atomic import cache_root, file_sha256
 from bench.formats.safetensors import read_safetensors
-from bench.weights.catalogue import Weights
+from bench.weights.spec import Weights
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,9 +16,9 @@ from typing import Any
 from bench.errors import BenchError
 from bench.files.atomic import check_writable, file_sha256, whole, write_text
 from bench.formats.safetensors import write_safetensors
-from bench.weights.catalogue import Part, Source, Weights
-from bench.weights.fetch import Log, fetch, offline
-from bench.weights.kept import MANIFEST, absent, file_of, folder, manifest, present, verify
+from bench.weights.download import Log, fetch, offline
+from bench.weights.spec import Part, Source, Weights
+from bench.weights.store import MANIFEST, absent, file_of, folder, manifest, present, verify
 
 
 def say(line: str) -> None:
