@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from bench.probes.data import PARTS, Part, ProbeData
 from bench.probes.features import Features
+from bench.probes.objective import Objective
 from bench.probes.search import SearchResult, predict
-from bench.probes.target import Objective
 from bench.protocols import RunContext
 from bench.treatments import l2
 

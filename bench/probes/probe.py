@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.errors import BenchError, did_you_mean
 from bench.probes.data import Outcome, ProbeData
-from bench.probes.recipes import PROBES
+from bench.probes.presets import PROBES
 from bench.protocols import RunContext
 from bench.specs import parse, settings_from
 

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.files.atomic import digest
+from bench.probes.checkpoint import Checkpoint
+from bench.probes.clip_pooling import join
+from bench.probes.configs import Member, Schedule, stacks
 from bench.probes.data import ProbeData
 from bench.probes.features import Features
-from bench.probes.members import Member, Schedule, stacks
-from bench.probes.saved import Checkpoint
+from bench.probes.objective import Objective
 from bench.probes.stack import Stack
-from bench.probes.target import Objective
-from bench.probes.tracks import join
 from bench.probes.train import StackTrainer, evaluate
 from bench.protocols import RunContext
 

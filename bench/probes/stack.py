@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
-from bench.probes.members import Member
+from bench.probes.configs import Member
 
 if TYPE_CHECKING:
     import torch

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench.probes.configs import Member, Schedule
 from bench.probes.data import Part
 from bench.probes.features import Features
-from bench.probes.members import Member, Schedule
+from bench.probes.objective import Objective
 from bench.probes.stack import Stack
-from bench.probes.target import Objective
 from bench.protocols import RunContext
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import pytest
 
 from bench.errors import BenchError
 from bench.probes import KINDS, ProbeData, probe, resolve_probe, subsample
-from bench.probes.tracks import RULES, join
+from bench.probes.clip_pooling import RULES, join
 from bench.protocols import RunContext
 
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from bench.probes import probe, resolve_probe
+from bench.probes.checkpoint import Checkpoint
+from bench.probes.configs import Member, Schedule, stacks
 from bench.probes.features import Features
-from bench.probes.members import Member, Schedule, stacks
-from bench.probes.recipes import grid
-from bench.probes.saved import Checkpoint
+from bench.probes.objective import Objective
+from bench.probes.presets import grid
 from bench.probes.search import search
-from bench.probes.target import Objective
 from bench.probes.train import StackTrainer
 from bench.protocols import RunContext
 
@@ -105,7 +105,7 @@ class Interrupted(BaseException):
 def test_an_interrupted_search_resumes(planted, tmp_path, monkeypatch):
     data = planted.data("tags")
     uninterrupted = found(data)
-    monkeypatch.setattr("bench.probes.saved._SECONDS", 0.0)
+    monkeypatch.setattr("bench.probes.checkpoint._SECONDS", 0.0)
     steps, attempts, resumed = 0, 0, None
     step = StackTrainer._step
 

@@ -7,7 +7,7 @@ import pytest
 import bench.metrics
 import bench.treatments
 from bench.metrics import BEYOND, METRICS, MIR, find
-from bench.probes.recipes import PROBES
+from bench.probes.presets import PROBES
 from bench.registry import get, names
 from bench.splits.temporal import GlobalTemporal
 from bench.splits.untimed import ColdRandom, LeaveLastOut

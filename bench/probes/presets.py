@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, ClassVar, Literal
 
+from bench.probes.configs import Member, Schedule
 from bench.probes.data import ProbeData
 from bench.probes.knn import KNN, knn
-from bench.probes.members import Member, Schedule
 from bench.probes.search import SearchResult, search
 from bench.protocols import RunContext
 

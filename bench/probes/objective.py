@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from bench.metrics.classification import roc_auc, value_scores
 from bench.metrics.key_score import key_points
+from bench.probes.clip_pooling import RULES, join
 from bench.probes.data import Kind, Part, ProbeData
-from bench.probes.tracks import RULES, join
 
 if TYPE_CHECKING:
     import torch
