@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report.peruser import paired
 from bench.stats import holm, interval
+from bench.stats.paired import paired
 
 ALPHA = 0.05
 

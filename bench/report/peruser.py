@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from bench.records.rows import trouble
 from bench.report.table import Block, Row
 from bench.report.words import SETS, line
 from bench.stats import holm, interval, two_level
+from bench.stats.paired import paired
 
 ALPHA = 0.05
 
@@ -90,18 +90,6 @@ def _mark(rows: list[Row], where: str, means: dict[int, Means]) -> None:
         level = [row for row, q in zip(others, holm(p).values(), strict=True) if q > ALPHA]
         for row in (best, *level):
             row.values[where][metric] = replace(row.values[where][metric], best=True)
-
-
-def paired(difference: float, drawn: NDArray[np.float64]) -> float:
-    """Return the two-sided p of a mean difference, its error being the spread of its resampled means (resamples,).
-
-    Paired, for the same users (and, with several seeds, seeds) were drawn for both sides; normal, as the
-    t test is with so many users, so that p goes on below 1 / resamples, where Holm's correction needs it.
-    """
-    error = float(drawn.std(ddof=1))
-    if error == 0:
-        return 1.0 if difference == 0 else 0.0
-    return math.erfc(abs(difference) / error / math.sqrt(2))
 
 
 def _resampled(rows: Sequence[Row], where: str, problems: list[str]) -> list[tuple[int, Means]]:

@@ -153,3 +153,15 @@ def _differences(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.f
     if not np.isfinite(difference).all():
         raise ValueError(f"{int((~np.isfinite(difference)).sum())} users' values are not finite: leave them out")
     return difference
+
+
+def paired(difference: float, drawn: NDArray[np.float64]) -> float:
+    """Return the two-sided p of a mean difference, its error being the spread of its resampled means (resamples,).
+
+    Paired, for the same users (and, with several seeds, seeds) were drawn for both sides; normal, as the
+    t test is with so many users, so that p goes on below 1 / resamples, where Holm's correction needs it.
+    """
+    error = float(drawn.std(ddof=1))
+    if error == 0:
+        return 1.0 if difference == 0 else 0.0
+    return math.erfc(abs(difference) / error / math.sqrt(2))

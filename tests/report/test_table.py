@@ -15,7 +15,7 @@ from scipy.stats import ttest_rel
 from bench.errors import BenchError
 from bench.records import read, users_path, write
 from bench.report import boards, peruser
-from bench.stats import bootstrap, holm
+from bench.stats import bootstrap, holm, paired
 
 
 def only(results, problems=None):
@@ -156,11 +156,11 @@ def test_many_rows_are_corrected_for_their_number(results):
     """What one comparison would call worse, twenty alike ones may not."""
     rng = np.random.default_rng(3)
     drawn = rng.normal(0, 1, 4000)
-    p = peruser.paired(2.3, drawn)
+    p = paired.paired(2.3, drawn)
     assert p == pytest.approx(0.0214, abs=0.002)
     assert min(holm({str(i): p for i in range(20)}).values()) > 0.05
-    assert peruser.paired(0.0, np.zeros(10)) == 1.0
-    assert peruser.paired(0.1, np.zeros(10)) == 0.0
+    assert paired.paired(0.0, np.zeros(10)) == 1.0
+    assert paired.paired(0.1, np.zeros(10)) == 0.0
 
 
 def users_of(row, where):
