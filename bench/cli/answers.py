@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.protocols import PARTS
 from bench.records import PROBED, Record, TaskInfo
-from bench.report.words import short
+from bench.report.format import short
 from bench.terminal import console, table
 
 

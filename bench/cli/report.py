@@ -33,9 +33,9 @@ def run(args: argparse.Namespace) -> int:
     from bench.published import paper
     from bench.records import read_all
     from bench.report import show, write
+    from bench.report.format import checked
     from bench.report.plots import absent
-    from bench.report.whole import report
-    from bench.report.words import checked
+    from bench.report.report import report
 
     papers = [paper(name) for name in args.published]
     (metric,) = checked((args.metric,))

@@ -12,7 +12,7 @@ from bench.recipes import RECIPES, recsys2024
 from bench.recipes.cells import Backend, backends, requests, tell
 from bench.recipes.verdicts import chapter, estimates
 from bench.records import Record
-from bench.report.whole import Report, report
+from bench.report.report import Report, report
 from bench.run.inputs import open_data
 from bench.run.options import Data, Environment
 from bench.run.probe.experiment import ProbeExperiment

@@ -13,11 +13,11 @@ from bench.published import Paper
 from bench.recipes.cells import Backend
 from bench.recipes.claims import Claim, Contrast, Estimate, Judged, Place, Verdict, judge, pairs
 from bench.recipes.recsys2024 import CLAIMS, EMBEDDINGS, METRIC, RANDOM
+from bench.report.board import Block, Board, Row
+from bench.report.format import NONE
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
-from bench.report.peruser import per_user
-from bench.report.probed import Probed
-from bench.report.table import Block, Board, Row
-from bench.report.words import NONE
+from bench.report.mir import Probed
+from bench.report.significance import per_user
 from bench.stats import holm, paired_t, sign_flip
 
 WHERE = "hot"

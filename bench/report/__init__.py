@@ -4,12 +4,12 @@ A report reads records and the files of single users beside them, and nothing el
 is a record too.
 """
 
+from bench.report.board import Block, Board, Row, Value
+from bench.report.build import boards
 from bench.report.console import show
 from bench.report.files import FORMATS, write
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
-from bench.report.group import boards
-from bench.report.probed import Probed, probed
-from bench.report.table import Block, Board, Row, Value
+from bench.report.mir import Probed, probed
 
 __all__ = [
     "FORMATS",

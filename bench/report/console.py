@@ -11,10 +11,10 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from bench.report import layout
+from bench.report.board import Block, Board, Row
+from bench.report.columns import LANE_HEADINGS, LANE_NOTES, Column, brief, half_width, metric_column, names, seeds
+from bench.report.format import MAIN, NONE, RANKED_BY, checked, heading, parts
 from bench.report.grid import Chapter, Grid, Head, Section
-from bench.report.table import Block, Board, Row
-from bench.report.words import MAIN, NONE, RANKED_BY, checked, heading, parts
 
 WIDTH = 110
 """Least width where nobody looks through a window: files, pipes, logs."""
@@ -132,8 +132,8 @@ def _grid(grid: Grid, widest: int | None = None) -> Table:
 
 def _block(console: Console, board: Board, block: Block, metrics: Sequence[str]) -> None:
     if len(board.blocks) > 1 or block.lane != "corrected":
-        console.print(Text(layout.LANE_HEADINGS[block.lane], style="italic"))
-    if note := layout.LANE_NOTES.get(block.lane):
+        console.print(Text(LANE_HEADINGS[block.lane], style="italic"))
+    if note := LANE_NOTES.get(block.lane):
         console.print(Text(note, style="dim"))
     shown = [(where, m) for where in board.sets for m in _first_ranked(board.metrics(metrics, board.k[:1]))]
     table, dropped = _table(board, block, shown, _ROOMY), []
@@ -170,13 +170,13 @@ def _giving_way(shown: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def _table(board: Board, block: Block, shown: Sequence[tuple[str, str]], widths: Mapping[str, int]) -> Table:
-    columns = layout.names(block)
+    columns = names(block)
     for where, metric in shown:
-        style = layout.half_width if (where, metric) == board.ranked_by else layout.brief
+        style = half_width if (where, metric) == board.ranked_by else brief
         name, k = parts(metric)
-        column = layout.metric_column(where, metric, style)
+        column = metric_column(where, metric, style)
         columns.append(replace(column, heading=heading(name), group=f"{where} @{k}"))
-    columns.append(layout.seeds())
+    columns.append(seeds())
     table = _empty(columns, [widths.get(column.heading) for column in columns], whole=True)
     for rows in (block.rows, block.controls):
         for row in rows:
@@ -185,7 +185,7 @@ def _table(board: Board, block: Block, shown: Sequence[tuple[str, str]], widths:
     return table
 
 
-def _empty(heads: Sequence[Head | layout.Column], widths: Sequence[int | None], *, whole: bool = False) -> Table:
+def _empty(heads: Sequence[Head | Column], widths: Sequence[int | None], *, whole: bool = False) -> Table:
     """Return a table without rows; a group stands above the first of its columns. `whole`: no number's head wraps."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0, collapse_padding=True, show_edge=False)
     grouped, previous = any(head.group for head in heads), ""
@@ -202,7 +202,7 @@ def _empty(heads: Sequence[Head | layout.Column], widths: Sequence[int | None], 
     return table
 
 
-def _cells(row: Row, columns: Sequence[layout.Column]) -> list[Text]:
+def _cells(row: Row, columns: Sequence[Column]) -> list[Text]:
     """Cells as text that no markup can hide in; * follows what is level with the best."""
     found = [column.cell(row) for column in columns]
     return [

@@ -10,9 +10,9 @@ from bench.errors import BenchError, did_you_mean
 from bench.files.atomic import whole, write_text
 from bench.records import slug
 from bench.report import html, latex, markdown, tidy
+from bench.report.board import Board
+from bench.report.format import MAIN, checked
 from bench.report.grid import Chapter
-from bench.report.table import Board
-from bench.report.words import MAIN, checked
 
 if TYPE_CHECKING:
     from bench.report.plots import Plot

@@ -12,10 +12,10 @@ from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from bench.report import layout
+from bench.report import columns
+from bench.report.board import Board
 from bench.report.grid import Chapter, Grid
 from bench.report.markdown import explained
-from bench.report.table import Board
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -79,7 +79,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         undefined=StrictUndefined,
     )
-    made.globals["layout"] = layout
+    made.globals["layout"] = columns
     made.filters |= {
         "breakable": _breakable,
         "column_classes": _column_classes,

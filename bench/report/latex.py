@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from bench.report import layout
+from bench.report.board import Board
+from bench.report.columns import LANE_NOTES, main_grid
 from bench.report.grid import Cell, Grid, Head, Section
 from bench.report.pieces import pieces, widths
-from bench.report.table import Board
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -60,9 +60,7 @@ def document(board: Board, name: str, metrics: Sequence[str]) -> str:
     return _file(
         table
         for block in board.blocks
-        for table in _set(
-            layout.main_grid(board, block, metrics), name, board.title, notes, layout.LANE_NOTES.get(block.lane, "")
-        )
+        for table in _set(main_grid(board, block, metrics), name, board.title, notes, LANE_NOTES.get(block.lane, ""))
     )
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from bench.errors import BenchError
 from bench.files.atomic import write_text
 from bench.records import Record
-from bench.report import html, layout, tidy
+from bench.report import columns, html, tidy
+from bench.report.board import Board, Row
+from bench.report.build import boards
 from bench.report.files import names
-from bench.report.group import boards
-from bench.report.table import Board, Row
-from bench.report.whole import report
-from bench.report.words import MAIN, heading, line
+from bench.report.format import MAIN, heading, line
+from bench.report.report import report
 
 Found = tuple[Path, Record]
 SHOWN = 5
@@ -121,5 +121,5 @@ def _leaders(board: Board, rows: Sequence[Row]) -> list[str]:
     for row in level:
         value = row.values.get(where, {}).get(metric)
         if value is not None:
-            said.append(f"{row.extractor} × {row.model}: {where} {heading(metric)} {layout.spanned(value)}")
+            said.append(f"{row.extractor} × {row.model}: {where} {heading(metric)} {columns.spanned(value)}")
     return said

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from rich.cells import cell_len
 
-from bench.report import layout
+from bench.report import columns
+from bench.report.board import Board
+from bench.report.format import SET_GLOSSARY, glossary, heading, parts
 from bench.report.grid import Cell, Chapter, Grid
-from bench.report.table import Board
-from bench.report.words import SET_GLOSSARY, glossary, heading, parts
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$])")
 
@@ -93,14 +93,14 @@ def _cell(cell: Cell) -> str:
 
 def _board(board: Board, folder: Path, metrics: Sequence[str]) -> list[str]:
     out = [f"## {escape(board.title)}", ""]
-    if (lanes := layout.lanes_grid(board)) is not None:
+    if (lanes := columns.lanes_grid(board)) is not None:
         out += [f"### {lanes.title}", "", *table(lanes), *_notes(lanes.notes)]
     for block in board.blocks:
-        out += [f"### {layout.LANE_HEADINGS[block.lane]}", ""]
-        if note := layout.LANE_NOTES.get(block.lane):
+        out += [f"### {columns.LANE_HEADINGS[block.lane]}", ""]
+        if note := columns.LANE_NOTES.get(block.lane):
             out += [note, ""]
-        out += table(layout.main_grid(board, block, metrics))
-        for grid in layout.detail_grids(board, block, metrics):
+        out += table(columns.main_grid(board, block, metrics))
+        for grid in columns.detail_grids(board, block, metrics):
             out += [f"#### {escape(grid.title)}", "", *table(grid)]
     out += ["### Notes", "", *(f"- {escape(note.text)}" for note in board.notes), ""]
     return [*out, *_repeat(board, folder)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from bench.datasets.contamination import same_catalogue
-from bench.report.table import Block, Board, Note, Row
-from bench.report.words import SETS, heading, line, percent
+from bench.report.board import Block, Board, Note, Row
+from bench.report.format import SETS, heading, line, percent
 
 ONCE, SPANNED, IMPORTED, UNTRAINED = "†", "‡", "§", "¶"
 """Marks behind the number of seeds."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 
+from bench.report.board import Board, Row, Value
+from bench.report.format import NONE, parts
 from bench.report.grid import Grid
-from bench.report.table import Board, Row, Value
-from bench.report.words import NONE, parts
 
 HEADER = (
     "data", "split", "set", "extractor", "model", "lane", "metric", "k", "seeds", "value", "low", "high",

@@ -13,7 +13,7 @@ from bench.metrics.__main__ import markdown
 from bench.metrics.classification import class_scores, tag_scores, value_scores
 from bench.metrics.key_score import key_scores
 from bench.metrics.metric import Metric, table
-from bench.report.words import heading
+from bench.report.format import heading
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from bench.records import Record, read, read_all, write
 from bench.records.reading import LARGEST
 from bench.report import show
 from bench.report import write as write_report
-from bench.report.whole import report
+from bench.report.report import report
 
 GOLDEN = sorted((Path(__file__).parent / "golden" / "v1").glob("*.json"))
 RUN = GOLDEN[0].with_name("run-knn.json")

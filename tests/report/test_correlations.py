@@ -1,7 +1,7 @@
 """The published table of the RecSys 2024 paper gives the correlations that are known of it."""
 
 from bench.published import paper
-from bench.report.versus import of_paper
+from bench.report.mrs_mir import of_paper
 
 # Of the paper's Table 4 with the HitRate@50 of each recommender in its Table 3: Spearman, exact p where given.
 PAPER = {

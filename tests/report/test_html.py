@@ -7,8 +7,8 @@ import pytest
 
 from bench.published import paper
 from bench.report import boards, html
-from bench.report.whole import report
-from bench.report.words import MAIN
+from bench.report.format import MAIN
+from bench.report.report import report
 
 VOID = {"meta", "img", "br", "source", "link", "wbr"}
 

@@ -7,11 +7,11 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from bench.report import html
+from bench.report.format import MAIN
 from bench.report.plots import absent, draw
 from bench.report.plots.labels import both, spread_out
 from bench.report.plots.plot import _DARK, INK
-from bench.report.whole import report
-from bench.report.words import MAIN
+from bench.report.report import report
 
 pytest.importorskip("matplotlib")
 
@@ -103,5 +103,5 @@ raise SystemExit(main(["report", {str(results.folder)!r}, "--out", {str(tmp_path
 
 
 def test_importing_the_report_imports_no_matplotlib():
-    code = "import bench.report, bench.report.whole, bench.report.plots, sys; assert 'matplotlib' not in sys.modules"
+    code = "import bench.report, bench.report.report, bench.report.plots, sys; assert 'matplotlib' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

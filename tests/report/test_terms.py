@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from bench.report.group import boards
+from bench.report.build import boards
 from bench.report.notes import notes
 from bench.run.recommend.record import _non_commercial
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from bench.report.plots.plot import Plot
 
 if TYPE_CHECKING:
-    from bench.report.probed import Probed
-    from bench.report.table import Board
-    from bench.report.versus import Versus
+    from bench.report.board import Board
+    from bench.report.mir import Probed
+    from bench.report.mrs_mir import Versus
 
 __all__ = ["Plot", "absent", "draw"]
 

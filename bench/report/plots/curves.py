@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench.records import slug
+from bench.report.board import Block, Board, Row
+from bench.report.format import RANKED_BY, heading
 from bench.report.plots.labels import both, label_ends
 from bench.report.plots.plot import SOFT, Plot, look, panels, render
-from bench.report.table import Block, Board, Row
-from bench.report.words import RANKED_BY, heading
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

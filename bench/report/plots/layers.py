@@ -6,10 +6,10 @@ import re
 from typing import TYPE_CHECKING
 
 from bench.records import slug
+from bench.report.format import heading
+from bench.report.mir import Asked, Embedding, Probed
 from bench.report.plots.labels import label_ends, short
 from bench.report.plots.plot import Plot, look, panels, render
-from bench.report.probed import Asked, Embedding, Probed
-from bench.report.words import heading
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.report.mrs_mir import Axis, Pair, Versus
 from bench.report.plots.labels import label_points, short
 from bench.report.plots.plot import COLUMN, INK, LINE, Plot, look, panels, render
-from bench.report.versus import Axis, Pair, Versus
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.published import Paper
-from bench.report.table import Board, Row
-from bench.report.words import line
+from bench.report.board import Board, Row
+from bench.report.format import line
 
 
 def beside(paper: Paper, boards: Sequence[Board]) -> Board | None:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from bench.report.against import chapter
 from bench.report.grid import Grid
-from bench.report.probed import chapters, probed
-from bench.report.whole import report
+from bench.report.mir import chapters, probed
+from bench.report.mrs_mir_page import chapter
+from bench.report.report import report
 
 MODELS = {"a": (0.4, 0.9), "b": (0.3, 0.8), "c": (0.2, 0.7), "d": (0.1, 0.6)}
 

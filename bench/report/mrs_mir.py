@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from bench.published import Paper, imported
 from bench.records import PROBED, Record
-from bench.report.probed import Probed, embedding
-from bench.report.table import Block, Board, Row
-from bench.report.words import RANKED_BY, heading
+from bench.report.board import Block, Board, Row
+from bench.report.format import RANKED_BY, heading
+from bench.report.mir import Probed, embedding
 from bench.stats import RankCorrelation, holm, rank_correlation
 
 NOTHING = "none"

@@ -8,9 +8,9 @@ import pytest
 from bench.published import PAPERS, imported, paper
 from bench.report import boards, probed
 from bench.report.grid import Grid
-from bench.report.printed import chapter
+from bench.report.paper_page import chapter
+from bench.report.report import report
 from bench.report.tidy import grid as as_csv
-from bench.report.whole import report
 from bench.splits.published import PRINTED
 
 ON_PAPER = {"data": "music4all-onion", "builtin": False, "k": (10, 50), "sets": ("hot",)}

@@ -10,9 +10,9 @@ from statistics import fmean
 from bench.errors import BenchError
 from bench.files.atomic import digest
 from bench.records import PROBED, ExtractorInfo, Record, TaskInfo
+from bench.report.board import LANES
+from bench.report.format import NONE, bounds, heading, line, number
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
-from bench.report.table import LANES
-from bench.report.words import NONE, bounds, heading, line, number
 
 Found = tuple[Path, Record]
 

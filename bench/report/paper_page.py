@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from bench.published import Footnote, Paper, Table, imported
 from bench.records import Record
+from bench.report.board import Block, Board, Row
+from bench.report.format import NONE, heading, number, parts
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
-from bench.report.ours import beside, embedding_of, matches, model_of
-from bench.report.probed import Probed
-from bench.report.table import Block, Board, Row
-from bench.report.words import NONE, heading, number, parts
+from bench.report.mir import Probed
+from bench.report.paper_match import beside, embedding_of, matches, model_of
 from bench.splits.published import PRINTED
 
 PRINTED_GROUP = "published"

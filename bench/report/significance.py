@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from bench.records import Record, users_path
 from bench.records.rows import trouble
-from bench.report.table import Block, Row
-from bench.report.words import SETS, line
+from bench.report.board import Block, Row
+from bench.report.format import SETS, line
 from bench.stats import holm, interval, two_level
 from bench.stats.paired import paired
 

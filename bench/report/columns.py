@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from bench.datasets.contamination import same_catalogue
 from bench.records import Cost
+from bench.report.board import Block, Board, Row, Value
+from bench.report.format import NONE, bounds, heading, line, number, percent, short
 from bench.report.grid import Cell, Grid, Head, Section
 from bench.report.notes import marks
-from bench.report.table import Block, Board, Row, Value
-from bench.report.words import NONE, bounds, heading, line, number, percent, short
 
 LANE_HEADINGS = {
     "corrected": "Lane: corrected",

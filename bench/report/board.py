@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.records import Cost, Environment, Record
-from bench.report.words import RANKED_BY, SETS
+from bench.report.format import RANKED_BY, SETS
 
 LANES = ("corrected", "published", "mixed")
 """In the order of the blocks."""

@@ -11,10 +11,10 @@ from bench.errors import BenchError
 from bench.files.atomic import digest
 from bench.records import Record
 from bench.records.codec import encode
+from bench.report.board import LANES, Block, Board, Row, Value
+from bench.report.format import NONE, SETS, line
 from bench.report.notes import notes
-from bench.report.peruser import complete
-from bench.report.table import LANES, Block, Board, Row, Value
-from bench.report.words import NONE, SETS, line
+from bench.report.significance import complete
 
 Found = tuple[Path, Record]
 

@@ -14,7 +14,7 @@ from scipy.stats import ttest_rel
 
 from bench.errors import BenchError
 from bench.records import read, users_path, write
-from bench.report import boards, peruser
+from bench.report import boards, significance
 from bench.stats import bootstrap, holm, paired
 
 
@@ -182,7 +182,7 @@ def test_reading_few_rows_at_a_time_changes_nothing(results, monkeypatch):
     results.add(model="net", seed=1)
     results.add(model="net", seed=2)
     at_once = only(results)
-    monkeypatch.setattr(peruser, "_MEMORY", 1)
+    monkeypatch.setattr(significance, "_MEMORY", 1)
     for old, new in zip(at_once.rows, only(results).rows, strict=True):
         for metric, value in old.values["hot"].items():
             again = new.values["hot"][metric]

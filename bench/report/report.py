@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from bench.errors import BenchError
 from bench.published import Paper, papers_of
 from bench.records import Record
-from bench.report import against, printed, versus
+from bench.report import mrs_mir, mrs_mir_page, paper_page
+from bench.report.board import Board
+from bench.report.build import boards
+from bench.report.format import RANKED_BY
 from bench.report.grid import Chapter
-from bench.report.group import boards
-from bench.report.probed import Probed, chapters, probed
-from bench.report.table import Board
-from bench.report.versus import Versus
-from bench.report.words import RANKED_BY
+from bench.report.mir import Probed, chapters, probed
+from bench.report.mrs_mir import Versus
 
 if TYPE_CHECKING:
     from bench.report.plots import Plot
@@ -58,10 +58,10 @@ def report(
     found = boards(records, problems)
     answers = probed(records)
     every = {p.name: p for p in [*papers, *papers_of((b.data, b.split) for b in found)]}
-    comparisons = versus.versus(found, answers, metric)
-    made = chapters(answers) + [against.chapter(each) for each in comparisons]
+    comparisons = mrs_mir.versus(found, answers, metric)
+    made = chapters(answers) + [mrs_mir_page.chapter(each) for each in comparisons]
     for one in every.values():
-        own = versus.of_paper(one)
-        made += [printed.chapter(one, found, answers), *map(against.chapter, own)]
+        own = mrs_mir.of_paper(one)
+        made += [paper_page.chapter(one, found, answers), *map(mrs_mir_page.chapter, own)]
         comparisons = [*comparisons, *own]
     return Report(found, answers, comparisons, made, problems)

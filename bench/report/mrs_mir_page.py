@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bench.report.format import NONE, number
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
-from bench.report.versus import LEAST, Model, Versus
-from bench.report.words import NONE, number
+from bench.report.mrs_mir import LEAST, Model, Versus
 from bench.stats.correlation import EXACT, least_significant, smallest_p
 
 ALPHA = 0.05
