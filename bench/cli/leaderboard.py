@@ -23,7 +23,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read, choose, write."""
     from bench.records import read_all
-    from bench.report.leaderboard import write
+    from bench.report.writers.leaderboard import write
 
     found = list(read_all(args.results))
     if not found:

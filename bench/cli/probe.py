@@ -43,9 +43,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plan, and unless it is a dry run, do it and print a table a task."""
-    from bench.cli.answers import show
     from bench.cli.screen import ui
     from bench.probes import DEFAULT
+    from bench.report.writers.mir_console import show
     from bench.run.probe.experiment import ProbeExperiment
     from bench.run.probe.request import ProbeRequest
 

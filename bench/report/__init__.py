@@ -6,10 +6,10 @@ is a record too.
 
 from bench.report.board import Block, Board, Row, Value
 from bench.report.build import boards
-from bench.report.console import show
-from bench.report.files import FORMATS, write
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
 from bench.report.mir import Probed, probed
+from bench.report.writers.console import show
+from bench.report.writers.write import FORMATS, write
 
 __all__ = [
     "FORMATS",

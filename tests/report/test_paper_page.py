@@ -10,7 +10,7 @@ from bench.report import boards, probed
 from bench.report.grid import Grid
 from bench.report.paper_page import chapter
 from bench.report.report import report
-from bench.report.tidy import grid as as_csv
+from bench.report.writers.csv import grid as as_csv
 from bench.splits.published import PRINTED
 
 ON_PAPER = {"data": "music4all-onion", "builtin": False, "k": (10, 50), "sets": ("hot",)}

@@ -6,12 +6,12 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from bench.report import html
 from bench.report.format import MAIN
 from bench.report.plots import absent, draw
 from bench.report.plots.labels import both, spread_out
 from bench.report.plots.plot import _DARK, INK
 from bench.report.report import report
+from bench.report.writers import html
 
 pytest.importorskip("matplotlib")
 

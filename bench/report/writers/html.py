@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bench.report import columns
 from bench.report.board import Board
 from bench.report.grid import Chapter, Grid
-from bench.report.markdown import explained
+from bench.report.writers.markdown import explained
 
 if TYPE_CHECKING:
     from jinja2 import Environment

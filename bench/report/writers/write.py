@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from bench.errors import BenchError, did_you_mean
 from bench.files.atomic import whole, write_text
 from bench.records import slug
-from bench.report import html, latex, markdown, tidy
 from bench.report.board import Board
 from bench.report.format import MAIN, checked
 from bench.report.grid import Chapter
+from bench.report.writers import csv, html, latex, markdown
 
 if TYPE_CHECKING:
     from bench.report.plots import Plot
@@ -67,12 +67,12 @@ def write(
         texts["report.html"] = html.page("Results", boards, chapters, plots, problems=problems, metrics=metrics)
     for board, name in zip(boards, names(boards), strict=True):
         if "csv" in formats:
-            texts[f"{name}.csv"] = tidy.table(board)
+            texts[f"{name}.csv"] = csv.table(board)
         if "tex" in formats:
             texts[f"{name}.tex"] = latex.document(board, name, metrics)
     for chapter in chapters:
         if "csv" in formats:
-            texts |= {f"{chapter.name}-{grid.name}.csv": tidy.grid(grid) for grid in chapter.grids}
+            texts |= {f"{chapter.name}-{grid.name}.csv": csv.grid(grid) for grid in chapter.grids}
         if "tex" in formats:
             texts[f"{chapter.name}.tex"] = latex.tables(chapter.grids, chapter.name, chapter.title, chapter.notes)
     texts |= {f"{plot.name}.svg": plot.svg for plot in plots}

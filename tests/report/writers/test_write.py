@@ -8,8 +8,8 @@ from bench.errors import BenchError
 from bench.metrics import METRICS
 from bench.report import boards, write
 from bench.report.format import number, percent, short
-from bench.report.latex import escape as tex
-from bench.report.markdown import escape as md
+from bench.report.writers.latex import escape as tex
+from bench.report.writers.markdown import escape as md
 
 ODD = 'we_ird:path=(a|b & 50% #1 ~x^2 $y$ {z} \\w <i> *s* [t] `c` "q")'
 

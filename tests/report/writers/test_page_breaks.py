@@ -1,8 +1,8 @@
 """A table for print is cut where it is too wide or too long, and nothing of it is lost."""
 
 from bench.report.grid import Cell, Grid, Head, Section
-from bench.report.latex import escape, table
-from bench.report.pieces import pieces, widths
+from bench.report.writers.latex import escape, table
+from bench.report.writers.page_breaks import pieces, widths
 
 
 def grid(columns=9, rows=10, group=3):

@@ -9,7 +9,7 @@ from itertools import groupby
 from bench.report.board import Board
 from bench.report.columns import LANE_NOTES, main_grid
 from bench.report.grid import Cell, Grid, Head, Section
-from bench.report.pieces import pieces, widths
+from bench.report.writers.page_breaks import pieces, widths
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",

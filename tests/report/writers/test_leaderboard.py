@@ -7,7 +7,7 @@ import pytest
 from bench.cli import main
 from bench.errors import BenchError
 from bench.published import imported, paper
-from bench.report.leaderboard import publishable, write
+from bench.report.writers.leaderboard import publishable, write
 
 REAL = {"data": "music4all-onion", "builtin": False}
 

@@ -6,9 +6,10 @@ from html.parser import HTMLParser
 import pytest
 
 from bench.published import paper
-from bench.report import boards, html
+from bench.report import boards
 from bench.report.format import MAIN
 from bench.report.report import report
+from bench.report.writers import html
 
 VOID = {"meta", "img", "br", "source", "link", "wbr"}
 

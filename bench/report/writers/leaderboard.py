@@ -8,12 +8,13 @@ from pathlib import Path
 from bench.errors import BenchError
 from bench.files.atomic import write_text
 from bench.records import Record
-from bench.report import columns, html, tidy
+from bench.report import columns
 from bench.report.board import Board, Row
 from bench.report.build import boards
-from bench.report.files import names
 from bench.report.format import MAIN, heading, line
 from bench.report.report import report
+from bench.report.writers import csv, html
+from bench.report.writers.write import names
 
 Found = tuple[Path, Record]
 SHOWN = 5
@@ -86,7 +87,7 @@ def write(
             lead=[_how(board)],
             links=[("All leaderboards", "index.html"), ("These numbers as CSV", f"{name}.csv")],
         )
-        texts[f"{name}.csv"] = tidy.table(board)
+        texts[f"{name}.csv"] = csv.table(board)
     texts["index.html"] = html.render(
         "leaderboard.html",
         title="Leaderboards",
