@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.errors import BenchError, did_you_mean
 from bench.protocols import Lane
 from bench.recipes import RECIPES, recsys2024
-from bench.recipes.cells import Backend, backends, requests, tell
+from bench.recipes.requests import Backend, backends, requests, tell
 from bench.recipes.verdicts import chapter, estimates
 from bench.records import Record
 from bench.report.report import Report, report

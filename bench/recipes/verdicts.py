@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.published import Paper
-from bench.recipes.cells import Backend
 from bench.recipes.claims import Claim, Contrast, Estimate, Judged, Place, Verdict, judge, pairs
 from bench.recipes.recsys2024 import CLAIMS, EMBEDDINGS, METRIC, RANDOM
+from bench.recipes.requests import Backend
 from bench.report.board import Block, Board, Row
 from bench.report.format import NONE
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
