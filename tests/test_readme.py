@@ -23,7 +23,7 @@ NOT_RUN = {
     r"\bmusicnn\b": "fetches weights",
     r"--root\b|music4all-onion": "needs licensed data",
     r"\bVERB\b": "stands for all verbs",
-    r"\btune\b": "trains thirty times, for most of an hour; tests/run/test_search.py searches a small space",
+    r"\btune\b": "trains thirty times, for most of an hour; tests/run/tune/test_search.py searches a small space",
     r"\brecipe\b": "trains every model of a paper; tests/recipes runs a small one",
 }
 """Pattern of a command -> why it is parsed, but not run."""
