@@ -26,7 +26,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Fill what is missing, then write."""
-    from bench.cli.screen import ui
+    from bench.cli.progress import ui
     from bench.run.embed import Collection, check_format
 
     if len(args.extractor) != 1:

@@ -34,7 +34,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plan, verify if asked, fill, list failures."""
-    from bench.cli.screen import ui
+    from bench.cli.progress import ui
     from bench.run.embed import Collection
 
     voice = ui(quiet=args.quiet)

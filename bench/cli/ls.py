@@ -22,7 +22,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one table a kind, and for extractors what there is to know of the models."""
-    from bench.cli.models import models
+    from bench.cli.extractor_table import models
 
     shown = console()
     for kind in (args.kind,) if args.kind else KINDS:

@@ -43,7 +43,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plan, and unless it is a dry run, do it and print a table a task."""
-    from bench.cli.screen import ui
+    from bench.cli.progress import ui
     from bench.probes import DEFAULT
     from bench.report.writers.mir_console import show
     from bench.run.probe.experiment import ProbeExperiment

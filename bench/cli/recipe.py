@@ -38,7 +38,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 def run(args: argparse.Namespace) -> int:
     """Check everything, plan, and unless it is a dry run, do it and show the tables."""
-    from bench.cli.screen import ui
+    from bench.cli.progress import ui
     from bench.recipes.run import Recipe, RecipeRun
 
     recipe = Recipe(

@@ -51,7 +51,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plan, and unless it is a dry run, do it and print the table."""
-    from bench.cli.screen import ui
+    from bench.cli.progress import ui
 
     if args.record:
         return _again(args)
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _again(args: argparse.Namespace) -> int:
-    from bench.cli.screen import ui
+    from bench.cli.progress import ui
     from bench.run.repeat import repeat
 
     if args.extractor or args.model:

@@ -48,7 +48,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Search, evaluate the best, print all trials."""
-    from bench.cli.screen import ui
+    from bench.cli.progress import ui
     from bench.run.recommend.experiment import RecommendExperiment
     from bench.run.recommend.request import RecommendRequest
     from bench.run.tune.search import Search, space_of
