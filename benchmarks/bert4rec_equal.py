@@ -25,7 +25,7 @@ import pandas as pd
 import released
 import rs_metrics
 import torch
-from about import machine
+from machine import machine
 from numpy.typing import NDArray
 from released_weights import gradients, pack, pour
 

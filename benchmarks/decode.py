@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from child import peak
+from measured_process import peak
 
 from bench.audio.decode import stream
 

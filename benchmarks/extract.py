@@ -23,9 +23,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
-from about import machine
+from clip_folder import RATE, make
+from machine import machine
 from numpy.typing import NDArray
 
 from bench.audio import TrackReader
@@ -33,9 +33,6 @@ from bench.extract import Extraction, open_set
 from bench.extract.batches import Batcher, Track
 from bench.extract.readers import Source
 from bench.registry import create
-from bench.testing.clips import clip
-
-RATE, SECONDS = 44_100, 30.0
 
 
 def main() -> None:
@@ -64,15 +61,6 @@ def main() -> None:
             end_to_end(arguments, Path(scratch), name)
         alone(arguments, Path(scratch))
     return None
-
-
-def make(folder: Path, name: str, count: int) -> list[Path]:
-    """Write stereo clips, each with a sound of its own."""
-    paths = [folder / f"clip{i:03d}.{name}" for i in range(count)]
-    for seed, path in enumerate(paths):
-        left, right = clip(SECONDS, RATE, 2 * seed), clip(SECONDS, RATE, 2 * seed + 1)
-        soundfile.write(path, np.stack([left, right], 1), RATE)
-    return paths
 
 
 def librosa_vector(samples: NDArray[np.float32]) -> NDArray[np.float64]:

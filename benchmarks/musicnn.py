@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from about import machine
-from extract import make
+from clip_folder import make
+from machine import machine
 
 from bench.audio import TrackReader
 from bench.extract import Extraction

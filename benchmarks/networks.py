@@ -18,12 +18,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import child
+import measured_process
 import numpy as np
 import soundfile
 import soxr
 import torch
-from about import machine
+from machine import machine
 
 from bench.extract import Extraction
 from bench.extract.pooling import sums
@@ -35,7 +35,7 @@ SECONDS = 30.0
 
 
 def measure(arguments: argparse.Namespace) -> None:
-    from extract import make
+    from clip_folder import make
 
     given = f"weights={arguments.weights}" if arguments.weights else ""
     spec = ("," if ":" in arguments.extractor else ":").join(filter(None, (arguments.extractor, given)))
@@ -148,4 +148,4 @@ def peak(device: str) -> float:
     """Return the most memory used so far, in GiB: of the GPU, or of the process."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 2**30
-    return child.peak()
+    return measured_process.peak()

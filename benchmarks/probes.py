@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from about import machine
+from machine import machine
 
 from bench.metrics.classification import tag_scores
 from bench.probes import PARTS, ProbeData, probe, resolve_probe

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from child import peak
+from measured_process import peak
 from numpy.typing import NDArray
 
 from bench.metrics import Truth, evaluate

@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from about import machine
+from machine import machine
 
 JOB = ["run", "--extractor", "mfcc", "--model", "knn", "--device", "cpu", "--quiet"]
 

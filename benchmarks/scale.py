@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import child
+import measured_process
 import numpy as np
 
 from bench.store import Vector, VectorSet
@@ -47,7 +47,7 @@ def main() -> None:
     for what in arguments.what:
         before: tuple[float, float, float] | None = None
         for size in SIZES[what]:
-            row = child.run(__file__, what, str(size))
+            row = measured_process.run(__file__, what, str(size))
             cpu, memory = row["cpu"], row["peak"] - row["before"]
             grown = f"  time ^{slope(before[0], size, before[1], cpu)}" if before else ""
             grown += f"  memory ^{slope(before[0], size, before[2], memory)}" if before else ""
@@ -79,7 +79,7 @@ def split(plays: int) -> None:
             found = make(scan(path, logs.COLUMNS), GlobalTemporal(**logs.SPLIT))  # type: ignore[arg-type]
             return {"note": f"{found.pairs.height:,} pairs"}
 
-        child.report(work)
+        measured_process.report(work)
 
 
 def ranking(users: int, items: int) -> None:
@@ -99,7 +99,7 @@ def ranking(users: int, items: int) -> None:
         rank(lambda batch: left[batch] @ right.T, people, history=seen, candidates=every, k=50, seed=0)
         return {}
 
-    child.report(work)
+    measured_process.report(work)
 
 
 def filled(folder: Path, tracks: int, width: int, dtype: str) -> None:
@@ -130,7 +130,7 @@ def write(tracks: int) -> None:
             filled(Path(folder), tracks, 1024, "float16")
             return {}
 
-        child.report(work)
+        measured_process.report(work)
 
 
 def read(tracks: int) -> None:
@@ -138,7 +138,7 @@ def read(tracks: int) -> None:
         elsewhere(folder, tracks, 1024)
         rows = [f"{i:064x}" for i in np.random.default_rng(1).permutation(tracks)]
         found = opened(Path(folder), 1024, "float16")
-        child.report(lambda: {"note": f"{found.read('a', rows)[0].nbytes / 2**20:.0f} MiB of it the result"})
+        measured_process.report(lambda: {"note": f"{found.read('a', rows)[0].nbytes / 2**20:.0f} MiB of it the result"})
 
 
 def manifest(tracks: int) -> None:
@@ -147,7 +147,7 @@ def manifest(tracks: int) -> None:
         elsewhere(folder, tracks, 1)
         rows = [f"{i:064x}" for i in range(tracks)]
         found = opened(Path(folder), 1, "float16")
-        child.report(lambda: {"note": f"{len(found.missing(rows))} missing, {tracks // 256} shards"})
+        measured_process.report(lambda: {"note": f"{len(found.missing(rows))} missing, {tracks // 256} shards"})
 
 
 def hashes(files: int) -> None:
@@ -171,7 +171,7 @@ def hashes(files: int) -> None:
             HashIndex(Path(folder) / "index").hashes(paths)
             return {"note": f"the first time {first:.1f} CPU s"}
 
-        child.report(work)
+        measured_process.report(work)
 
 
 WORK: Mapping[str, Callable[[int], None]] = {

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import logs
 import numpy as np
 import soundfile
-from about import machine
+from machine import machine
 
 RATE, SECONDS = 8_000, 0.4
 

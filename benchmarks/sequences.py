@@ -22,7 +22,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from child import peak
+from measured_process import peak
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 

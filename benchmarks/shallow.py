@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from child import peak
+from measured_process import peak
 from torch import nn
 
 from bench.training.plateau import Plateau

@@ -15,9 +15,9 @@ import argparse
 import tempfile
 from pathlib import Path
 
-import child
 import logs
-from about import machine
+import measured_process
+from machine import machine
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
         who, path = arguments.child
         work = bench_split if who == "bench" else pandas_split
         with tempfile.TemporaryDirectory() as out:
-            child.report(lambda: work(Path(path), Path(out)))
+            measured_process.report(lambda: work(Path(path), Path(out)))
         return
     print(machine("pandas"))
     with tempfile.TemporaryDirectory() as scratch:
@@ -54,7 +54,7 @@ def compare(path: Path, who: list[str]) -> None:
     print(f"{path.name}, {path.stat().st_size / 1e9:.2f} GB, one thread")
     found = {}
     for name in who:
-        found[name] = row = child.run(__file__, name, str(path))
+        found[name] = row = measured_process.run(__file__, name, str(path))
         print(
             f"  {name:7} {row['cpu']:7.1f} CPU s  {row['wall']:7.1f} s wall  {row['peak']:6.2f} GiB   "
             f"{row['train']} training and {row['held']} held-out hot pairs of {row['plays']} plays",

@@ -21,8 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from about import machine
-from child import peak
+from machine import machine
+from measured_process import peak
 from numpy.typing import NDArray
 
 from bench.extract.loop import SHARD_TRACKS

@@ -4,8 +4,8 @@ The log is made, packed, and read in turn by ``bz2.open(...).read`` alone and by
 down to counted users, items and times; each in a process of its own. With rapidgzip (extra ``bz2``) bench reads on
 one core, then on all; the CPU seconds tell what that costs.
 
-    python benchmarks/bzip.py
-    python benchmarks/bzip.py --plays 5000000 --rounds 5
+    python benchmarks/bzip2.py
+    python benchmarks/bzip2.py --plays 5000000 --rounds 5
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import child
 import logs
+import measured_process
 import polars as pl
-from about import machine
+from machine import machine
 
 from bench.listening.log_dataset import scan
 
@@ -34,7 +34,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.child:
         who, path = arguments.child
-        child.report(lambda: bare(path) if who == "stdlib" else ours(path))
+        measured_process.report(lambda: bare(path) if who == "stdlib" else ours(path))
         return
     print(machine())
     with tempfile.TemporaryDirectory() as folder:
@@ -48,11 +48,15 @@ def main() -> None:
 
 
 def compare(packed: Path, size: float, rounds: int) -> None:
-    pools = {"stdlib": child.ONE, "bench": child.ONE | {"BENCH_CORES": "1"}, "bench, all cores": child.ONE}
+    pools = {
+        "stdlib": measured_process.ONE,
+        "bench": measured_process.ONE | {"BENCH_CORES": "1"},
+        "bench, all cores": measured_process.ONE,
+    }
     rows: dict[str, list[Mapping[str, float]]] = {who: [] for who in pools}
     for _ in range(rounds):
         for who, more in pools.items():
-            rows[who].append(child.run(__file__, who, str(packed), more))
+            rows[who].append(measured_process.run(__file__, who, str(packed), more))
     cpu = {who: min(row["cpu"] for row in found) for who, found in rows.items()}
     wall = {who: min(row["wall"] for row in found) for who, found in rows.items()}
     for who, found in rows.items():
