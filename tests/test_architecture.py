@@ -2,6 +2,7 @@
 
 import ast
 import tomllib
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,41 @@ def test_every_package_folder_is_shipped():
         for path in (ROOT / top).rglob("__init__.py")
     }
     assert folders == listed
+
+
+def dotted(path):
+    parts = list(path.with_suffix("").parts)
+    if parts[0] != "bench":
+        parts[0] = f"bench_{parts[0]}"
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def edges(path, known):
+    """Modules that a module imports, in functions and for type checking, too."""
+    own = dotted(path).split(".")
+    package = own if path.name == "__init__.py" else own[:-1]
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            for alias in node.names:
+                inner = f"{base}.{alias.name}"
+                if inner in known or base in known:
+                    yield inner if inner in known else base
+
+
+def test_no_import_circle():
+    files = {dotted(path.relative_to(ROOT)): path.relative_to(ROOT) for path in modules()}
+    graph = {name: set(edges(path, files)) - {name} for name, path in files.items()}
+    try:
+        order = tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(f"modules import one another: {' <- '.join(error.args[1])}")
+    assert set(order) == set(files)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_file_is_long(path):
+    assert len(path.read_text().splitlines()) <= 300
