@@ -1,7 +1,8 @@
 """Train a stack of networks with early stopping for each network, and return the best one.
 
-`bench.training.loop` trains a single model; here many networks share every step, and each has its own early stopping. Random
-numbers depend only on the seed and the step, so a resumed training gives the same result as one without interruption.
+`bench.training.loop` trains a single model; here many networks share every step, and each has its own early stopping.
+Random numbers depend only on the seed and the step, so a resumed training gives the same result as one without
+interruption.
 """
 
 from __future__ import annotations
