@@ -12,8 +12,9 @@ from bench.files.atomic import write_text
 from bench.protocols import Dataset
 from bench.specs import parse, settings_from
 from bench.splits import leaks
-from bench.splits.make import SPLITS, Split, SplitSettings, make, read
+from bench.splits.make import SPLITS, Split, SplitSettings, make
 from bench.splits.published import deviations
+from bench.splits.storage import read, write
 
 
 def asked(text: str) -> tuple[str, SplitSettings]:
@@ -65,7 +66,7 @@ def read_or_make(
         heard = known(listens.select(pl.col("item").unique()).collect().to_series().drop_nulls().sort())
     made = make(listens, settings, known_items=heard)
     sound = leaks.assert_sound(made, meta)
-    path = made.write(folder)
+    path = write(made, folder)
     write_text(pointer, path.name)
     return made, sound
 

@@ -15,10 +15,9 @@ from bench.splits.assign import TEST, TRAIN, VALID, Halves, assigned
 from bench.splits.pairs import Pairs, Survey, collapse, survey
 from bench.splits.settings import SPLITS, SplitSettings
 from bench.splits.split import PARTS, SCHEMA, Coded, History, Part, Split, Truth, Which, fingerprint
-from bench.splits.storage import read
 from bench.splits.temporal import Bounds, GlobalTemporal
 
-__all__ = ["SPLITS", "GlobalTemporal", "History", "Part", "Split", "SplitSettings", "Truth", "Which", "make", "read"]
+__all__ = ["SPLITS", "GlobalTemporal", "History", "Part", "Split", "SplitSettings", "Truth", "Which", "make"]
 
 _PART_NAMES = ("train", "valid", "test")
 

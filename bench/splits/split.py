@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -159,12 +158,6 @@ class Split:
         mask = self.hot.copy() if which == "mixed" else np.zeros(len(self.items), dtype=bool)
         mask[self.truth(part, "cold").item] = True
         return mask
-
-    def write(self, folder: Path) -> Path:
-        """Write one Parquet file into `folder`, atomically, and return its path; see `split.read`."""
-        from bench.splits.storage import write
-
-        return write(self, folder)
 
     def _interactions(self, rows: NDArray[np.bool_], plays: Plays | None = None) -> Interactions:
         user, item = (codes[rows] for codes in self._codes)

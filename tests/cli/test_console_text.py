@@ -53,7 +53,7 @@ def plain(text, places, world):
     """Put words in place of what differs from run to run: folders, times, widths of progress bars."""
     text = text.replace(str(places), "PLACES").replace(str(world), "WORLD")
     text = re.sub(r"about \d+(\.\d+)? (s|min|h)\b", "about TIME", text)
-    text = re.sub(r"\b\d+(\.\d+)? s(?= of|$)", "TIME", text, flags=re.M)
+    text = re.sub(r"\b\d+(\.\d+)? (s|min|h)(?= of| left|$)", "TIME", text, flags=re.M)
     text = re.sub(r"(trial \d+: [\d.]+), \d+ s", r"\1, TIME", text)
     text = re.sub(r"-[0-9a-f]{8}(?=[/ \n])", "-HASH", text)
     text = re.sub(r"(fingerprint|sha256) [0-9a-f]{8,}", r"\1 HASH", text)

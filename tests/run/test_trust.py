@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.protocols import NAMES
+from bench.records.reading import content_sha256
 from bench.registry import catalog
 from bench.run.options import Data
 from bench.run.probe.request import ProbeRequest
@@ -24,7 +25,7 @@ def record(base, tmp_path):
         (path,) = base.results.rglob("mfcc-*/knn-*/seed0.json")
         content = json.loads(path.read_text())
         content["asked"] |= asked
-        content.pop("content_sha256", None)
+        content["content_sha256"] = content_sha256(content)
         copy = tmp_path / "theirs.json"
         copy.write_text(json.dumps(content))
         return copy

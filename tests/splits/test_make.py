@@ -8,7 +8,8 @@ import pytest
 from bench.errors import BenchError
 from bench.listening.times import iso
 from bench.splits.assign import _ascending
-from bench.splits.make import GlobalTemporal, Split, make, read
+from bench.splits.make import GlobalTemporal, Split, make
+from bench.splits.storage import read, write
 from bench.splits.temporal import DAY, seconds
 
 
@@ -289,13 +290,13 @@ def test_fingerprint_is_the_same_everywhere_and_sees_everything():
 
 def test_written_splits_come_back(tmp_path):
     split = make(log(PERIOD), GlobalTemporal(**DATES, valid="period", valid_days=10))
-    path = split.write(tmp_path / "new folder")
+    path = write(split, tmp_path / "new folder")
     assert path.name == f"split-{split.fingerprint[:16]}.parquet"
     back = read(path)
     assert back.pairs.equals(split.pairs)
     assert back.pairs.schema == split.pairs.schema
     assert (back.settings, back.counts, back.fingerprint) == (split.settings, split.counts, split.fingerprint)
-    assert split.write(tmp_path / "new folder") == path
+    assert write(split, tmp_path / "new folder") == path
     assert len(list(path.parent.iterdir())) == 1
 
 
@@ -312,7 +313,7 @@ def reread(path) -> pl.DataFrame:
 
 def test_damaged_splits_are_refused(tmp_path):
     split = make(log(crowd(30, 20, 5)), GlobalTemporal(cut="2020-03-01"))
-    path = split.write(tmp_path)
+    path = write(split, tmp_path)
     sound = path.read_bytes()
     for where in range(0, len(sound), max(len(sound) // 97, 1)):
         broken = bytearray(sound)
@@ -329,7 +330,7 @@ def test_damaged_splits_are_refused(tmp_path):
         read(path)
     forged = Split(split.pairs.with_columns(pl.col("count") + 1), split.settings, {}, split.fingerprint)
     with pytest.raises(BenchError, match="fingerprint"):
-        read(forged.write(tmp_path))
+        read(write(forged, tmp_path))
     with pytest.raises(BenchError, match="there is no split"):
         read(tmp_path / "absent.parquet")
 

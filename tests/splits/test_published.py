@@ -8,9 +8,10 @@ import pytest
 
 from bench.errors import BenchError
 from bench.splits.leaks import check
-from bench.splits.make import GlobalTemporal, make, read
+from bench.splits.make import GlobalTemporal, make
 from bench.splits.published import PRINTED, Journal2026, RecSys2024, checked, deviations
 from bench.splits.settings import KINDS, SPLITS
+from bench.splits.storage import read, write
 from bench.splits.temporal import DAY, seconds
 
 
@@ -156,7 +157,7 @@ def test_a_preset_is_a_global_temporal_split_on_disk(tmp_path):
     split = make(plays, RecSys2024())
     same = make(plays, GlobalTemporal(start="2019-02-20", cut="2020-02-20", cold="drop"))
     assert split.fingerprint == same.fingerprint
-    again = read(split.write(tmp_path))
+    again = read(write(split, tmp_path))
     assert again.fingerprint == split.fingerprint
     assert again.pairs.equals(split.pairs)
     assert type(again.settings) is GlobalTemporal

@@ -9,9 +9,10 @@ import pytest
 from bench.errors import BenchError
 from bench.splits.assign import TEST, TRAIN, VALID, assigned
 from bench.splits.leaks import assert_sound, check
-from bench.splits.make import make, read
+from bench.splits.make import make
 from bench.splits.pairs import Pairs
 from bench.splits.split import Split, fingerprint
+from bench.splits.storage import read, write
 from bench.splits.untimed import ColdRandom, LeaveLastOut
 
 
@@ -189,7 +190,7 @@ def test_too_short_a_log_is_refused():
 @pytest.mark.parametrize("settings", [ColdRandom(fold=2), LeaveLastOut(end="1970-03-01")])
 def test_on_disk(tmp_path, settings):
     split = make(crowd(), settings)
-    again = read(split.write(tmp_path))
+    again = read(write(split, tmp_path))
     assert again.settings == split.settings
     assert again.pairs.equals(split.pairs)
     assert again.fingerprint == split.fingerprint
