@@ -1,6 +1,5 @@
 """A stranger's record does not choose which programs run and which files are read here."""
 
-import json
 from dataclasses import fields
 from pathlib import Path
 
@@ -17,17 +16,14 @@ DATA = Data(listens="/theirs/plays.csv", audio="/theirs/music")
 
 
 @pytest.fixture
-def record(base, tmp_path):
-    """Write a record of the first run with some of what it asks replaced; return its path."""
+def record(base, altered, tmp_path):
+    """A record as somebody else may write it: what it asks for is changed, and its hash fits."""
 
     def write(**asked):
         (path,) = base.results.rglob("mfcc-*/knn-*/seed0.json")
-        content = json.loads(path.read_text())
-        content["asked"] |= asked
-        content.pop("content_sha256", None)
         copy = tmp_path / "theirs.json"
-        copy.write_text(json.dumps(content))
-        return copy
+        copy.write_bytes(path.read_bytes())
+        return altered(copy, lambda content: content["asked"].update(asked))
 
     return write
 
