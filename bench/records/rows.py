@@ -27,18 +27,23 @@ def trouble(file: Path, record: Record) -> str | None:
     if record.rows is None and record.schema_version > 1:
         return "its record was written without rows"
     expected = record.rows.count if record.rows else sum(record.users.values())
-    found = _rows(file)
+    state = (status.st_mtime_ns, status.st_size)
+    found = _rows(file, *state)
     if not isinstance(found, int):
         return found
     if found != expected:
         return f"it has {found:,} rows, its record {expected:,}"
-    if record.rows and _sha256(file, status.st_mtime_ns, status.st_size) != record.rows.sha256:
+    if record.rows and _sha256(file, *state) != record.rows.sha256:
         return "it is not the file that was written with its record: it has another hash"
     return None
 
 
-def _rows(file: Path) -> int | str:
-    """Return the number of rows that a Parquet file's footer names, or why there is none."""
+@lru_cache(4096)
+def _rows(file: Path, changed: int, size: int) -> int | str:
+    """Return the number of rows that a Parquet file's footer names, or why there is none.
+
+    Asked once for all candidate sets, as long as the file's time and size are the same; so is its hash.
+    """
     import polars as pl
 
     try:
@@ -49,5 +54,4 @@ def _rows(file: Path) -> int | str:
 
 @lru_cache(4096)
 def _sha256(file: Path, changed: int, size: int) -> str:
-    """Hash a file once for all candidate sets, as long as its time and size are the same."""
     return file_sha256(file)
