@@ -120,6 +120,12 @@ def test_links_lead_somewhere(name):
         assert link.startswith("https://") or (ROOT / link).exists(), link
 
 
+def test_files_that_contributors_are_sent_to_exist():
+    named = re.findall(r"`([\w./-]+(?:/|\.py|\.toml))`", (ROOT / "CONTRIBUTING.md").read_text())
+    assert len(named) > 30
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def test_the_commands_run(make_folder, tmp_path, monkeypatch, capsys):
     """In one folder and in the README's order; the log and audio of one's own are a small world's."""
     size = WorldSize(tracks=90, artists=24, cold=14, seconds=1.5, rate=22_050, listeners=60, plays=6_000, seed=5)
