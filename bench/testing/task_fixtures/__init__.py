@@ -45,8 +45,6 @@ def write(task: str, root: Path, seed: int = 5) -> Path:
 
     """
     if task not in WRITERS:
-        raise BenchError(
-            f"the task {task!r} has no fixture: it needs an example(folder) that writes a small copy of its data."
-        )
+        raise BenchError(f"the task {task!r} has no fixture; write one with its method example(folder).")
     WRITERS[task](root, Clips(seed))
     return root
