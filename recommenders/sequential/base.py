@@ -96,7 +96,7 @@ class SequentialRecommender(Recommender):
             settings = replace(settings, loss="chunked")
         if short := int((shape.lengths < self.shortest).sum()):
             notes.append(f"{short} of {shape.users} listeners have fewer than {self.shortest} tracks: not trained on")
-        learned = not shape.width or settings.items in ("trainable", "delta")
+        learned = not shape.width or settings.item_mode != "frozen"
         tables = 4 * rows * width * 6 + (12 * rows * (shape.width or width) if learned else 0)
         loss = loss_bytes(settings, targets, rows, shape.device)
         return Estimate(loss + tables + encoder_bytes(settings, width, targets / self._target_share, targets), notes)

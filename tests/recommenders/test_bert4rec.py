@@ -4,7 +4,7 @@ import torch
 
 from bench.errors import BenchError
 from bench.items.item_table import ItemTable
-from bench.protocols import RunContext
+from bench.protocols import RunContext, Shape
 from bench.registry import create
 from bench_recommenders.sequential.batches import Group, Histories, Picked, SequenceBatch
 
@@ -59,6 +59,15 @@ def test_published_readings_differ_in_what_is_trained(reading, trained):
         assert side.free is None
         assert torch.equal(side()[1][:12], torch.tensor(items.vectors))
         assert not side.special[1].any()
+
+
+def test_the_plan_counts_the_training_of_item_vectors():
+    shape = Shape(users=50, items=1_000, hot=800, pairs=1_000, width=64, lengths=np.full(50, 20))
+    text, code = (
+        create("recommenders", f"bert4rec:reading={reading}", lane="published").plan(shape).bytes
+        for reading in ("text", "code")
+    )
+    assert code - text == 12 * 1_000 * 64  # gradient and Adam's two moments, in float32, of every row
 
 
 def test_published_prediction_reads_49_tracks():
