@@ -1,17 +1,11 @@
-"""Sizes of CLAP's audio tower, HTS-AT: a Swin transformer over mel bands. Imports torch only to build it."""
+"""Sizes of CLAP's audio tower, HTS-AT: a Swin transformer over mel bands."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ._checkpoint import Shapes
 from ._config import NetworkConfig
-
-if TYPE_CHECKING:
-    import torch
-
-    from ._clap_net import CLAPNet
 
 RATE, SAMPLES = 48_000, 480_000
 FFT, HOP, BANDS, LOW, HIGH = 1024, 480, 64, 50.0, 14_000.0
@@ -87,12 +81,6 @@ class Config(NetworkConfig):
         blocks = [(stage, at) for stage, depth in enumerate(self.depths) for at in range(depth)]
         indices = (f"layers.{stage}.blocks.{at}.attention.self.relative_position_index" for stage, at in blocks)
         return ("text_model.", "text_projection.", "logit_scale", "batch_norm.num_batches_tracked", *indices)
-
-    def network(self, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> CLAPNet:
-        """Build the network from its tensors; products run in `dtype`."""
-        from ._clap_net import CLAPNet
-
-        return CLAPNet(self, tensors, dtype)
 
     def operations(self, samples: int) -> int:
         """Return 2 * multiplications of one window, whatever its length: shorter windows are padded."""

@@ -1,4 +1,4 @@
-"""What an extractor knows of its network before torch is imported: its sizes, and how it is built from them."""
+"""What an extractor knows of its network before torch is imported: its sizes and tensors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Net(Protocol):
 
 
 class NetworkConfig:
-    """Sizes of a network. A subclass defines `module`, or both `tensors` and `network`."""
+    """Sizes of a network. A subclass defines `module`, or `tensors` if its extractor defines `network`."""
 
     def operations(self, samples: int) -> int:
         """Return 2 * multiplications of one window of `samples`."""
@@ -41,9 +41,3 @@ class NetworkConfig:
         from ._modules import module_shapes
 
         return module_shapes(self.module)
-
-    def network(self, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> Net:
-        """Build the network from its tensors, which are on their device; products run in `dtype`."""
-        from ._modules import load_module
-
-        return load_module(self.module, tensors, dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from ._config import NetworkConfig
@@ -39,7 +39,7 @@ class Config(NetworkConfig):
         """Build the network, without values."""
         from ._encodecmae_net import EncodecMAENet
 
-        return EncodecMAENet(self)
+        return EncodecMAENet(**asdict(self))
 
 
 FULL = Config()

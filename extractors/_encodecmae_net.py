@@ -13,7 +13,6 @@ import torch
 from torch import nn
 from torch.nn import functional as fn
 
-from ._encodecmae_config import Config
 from ._modules import NetModule
 from ._packed_linear import pack
 from ._seanet import SEANet
@@ -22,15 +21,15 @@ from ._seanet import SEANet
 class EncodecMAENet(NetModule):
     """Waves (B, N) at 24 kHz to the states of every layer (B, T, width), T = ceil(N / 320)."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, width: int, depth: int, heads: int, ffn: int, filters: int, features: int) -> None:
         super().__init__()
-        self.wav_encoder = SEANet(config.filters, config.features)
-        self.feat_projector = nn.Linear(config.features, config.width)
+        self.wav_encoder = SEANet(filters, features)
+        self.feat_projector = nn.Linear(features, width)
         self.scale = nn.Parameter(torch.ones(()))
         """Factor of the positions."""
-        self.layers = nn.ModuleList(Layer(config.width, config.heads) for _ in range(config.depth))
-        self.feed = nn.Sequential(nn.Linear(config.width, config.ffn), nn.ReLU(), nn.Linear(config.ffn, config.width))
-        self.final_norm = nn.LayerNorm(config.width)
+        self.layers = nn.ModuleList(Layer(width, heads) for _ in range(depth))
+        self.feed = nn.Sequential(nn.Linear(width, ffn), nn.ReLU(), nn.Linear(ffn, width))
+        self.final_norm = nn.LayerNorm(width)
 
     def front_end(self, waves: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Map waves (B, N) to EnCodec's features with positions (B, T, width), and a mask (T,) of full frames.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from ._config import NetworkConfig
@@ -43,7 +43,7 @@ class Config(NetworkConfig):
         """Build the network, without values."""
         from ._jukebox_net import JukeboxNet
 
-        return JukeboxNet(self)
+        return JukeboxNet(**asdict(self))
 
 
 FULL = Config()

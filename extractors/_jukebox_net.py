@@ -12,7 +12,6 @@ import torch
 from torch import nn
 from torch.nn import functional as fn
 
-from ._jukebox_config import Config
 from ._modules import NetModule
 
 DOWN = (3, 2, 2)
@@ -22,22 +21,22 @@ DOWN = (3, 2, 2)
 class JukeboxNet(NetModule):
     """Waves (B, N) at 44.1 kHz to the residual stream (B, T, width) after each block, T = min(N // 128, context)."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(
+        self, width: int, depth: int, heads: int, context: int, block: int, codes: int, channels: int, features: int
+    ) -> None:
         super().__init__()
-        inputs = (1, *[config.features] * (len(DOWN) - 1))
+        inputs = (1, *[features] * (len(DOWN) - 1))
         self.encoder = nn.ModuleList(
-            Down(before, config.channels, config.features, steps) for before, steps in zip(inputs, DOWN, strict=True)
+            Down(before, channels, features, steps) for before, steps in zip(inputs, DOWN, strict=True)
         )
-        self.codes = nn.Parameter(torch.zeros(config.codes, config.features))
-        self.tokens = nn.Parameter(torch.zeros(config.codes, config.width))
-        self.start = nn.Parameter(torch.zeros(config.width))
+        self.codes = nn.Parameter(torch.zeros(codes, features))
+        self.tokens = nn.Parameter(torch.zeros(codes, width))
+        self.start = nn.Parameter(torch.zeros(width))
         """Input before the first token: the embedding of an unknown artist and genre."""
-        self.positions = nn.Parameter(torch.zeros(config.context, config.width))
+        self.positions = nn.Parameter(torch.zeros(context, width))
         """Learned positions plus the embeddings of time for a clip at the start of a song."""
-        self.blocks = nn.ModuleList(
-            Block(config.width, config.heads, config.block, pattern=number % 3) for number in range(config.depth)
-        )
-        self.context, self.block = config.context, config.block
+        self.blocks = nn.ModuleList(Block(width, heads, block, pattern=number % 3) for number in range(depth))
+        self.context, self.block = context, block
         self.dtype = torch.float32
 
     def optimize(self, dtype: torch.dtype) -> None:

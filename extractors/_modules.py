@@ -12,7 +12,7 @@ from ._checkpoint import Shapes
 
 
 class NetModule(nn.Module):
-    """A network that a subclass builds; see `_network.Net` for what `front_end` and `forward` do."""
+    """A network that a subclass builds; see `_config.Net` for what `front_end` and `forward` do."""
 
     def front_end(self, waves: torch.Tensor) -> tuple[Any, ...]:
         """Map waves (B, N) to the arguments of `forward`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from ._config import NetworkConfig
@@ -37,7 +37,7 @@ class Config(NetworkConfig):
         """Build the network, without values."""
         from ._musicfm_net import MusicFMNet
 
-        return MusicFMNet(self)
+        return MusicFMNet(**asdict(self))
 
 
 FULL = Config()

@@ -15,7 +15,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ._conformer import Conformer, Convolution
 from ._modules import NetModule
-from ._musicfm_config import Config
 from ._packed_linear import pack
 
 RATE, FFT, HOP = 24_000, 2048, 240
@@ -26,11 +25,11 @@ FLOOR = 1e-10
 class MusicFMNet(NetModule):
     """Waves (B, N) to the states of every layer (B, T, width), T = ceil(floor(N / 240) / 4)."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, mels: int, channels: int, width: int, depth: int, heads: int, ffn: int, kernel: int) -> None:
         super().__init__()
-        self.mel = DecibelMel(config.mels)
-        self.conv = Subsampling(config)
-        self.conformer = Conformer(config.width, config.depth, config.heads, config.ffn, config.kernel)
+        self.mel = DecibelMel(mels)
+        self.conv = Subsampling(mels, channels, width)
+        self.conformer = Conformer(width, depth, heads, ffn, kernel)
 
     def front_end(self, waves: torch.Tensor) -> tuple[torch.Tensor]:
         """Map waves (B, N) to the normalised spectrogram (B, mels, floor(N / 240))."""
@@ -93,10 +92,10 @@ def htk_filters(mels: int) -> torch.Tensor:
 class Subsampling(nn.Module):
     """Convolutions that leave a quarter of the frames and bands, then one linear map over channels and bands."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, mels: int, channels: int, width: int) -> None:
         super().__init__()
-        self.conv = nn.Sequential(Residual(1, config.channels), Residual(config.channels, config.channels))
-        self.linear = nn.Linear(config.channels * (config.mels // 4), config.width)
+        self.conv = nn.Sequential(Residual(1, channels), Residual(channels, channels))
+        self.linear = nn.Linear(channels * (mels // 4), width)
 
     def forward(self, mel: torch.Tensor) -> torch.Tensor:
         """Map (B, mels, T) to (B, ceil(T / 4), width)."""

@@ -1,17 +1,11 @@
-"""Sizes of MusiCNN's network, its tensors and operations. Imports torch only to build it."""
+"""Sizes of MusiCNN's network, its tensors and operations."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ._checkpoint import Shapes
 from ._config import NetworkConfig
-
-if TYPE_CHECKING:
-    import torch
-
-    from ._musicnn_net import MusiCNNNet
 
 RATE = 16_000
 FFT, HOP, BANDS, FRAMES = 512, 256, 96, 187
@@ -48,12 +42,6 @@ class Config(NetworkConfig):
         biases = {f"{layer}.bias": shape[:1] for layer, shape in KERNELS.items()}
         norms = {f"{norm}.{kind}": (width,) for norm, width in NORMS.items() for kind in STATISTICS.values()}
         return weights | biases | norms
-
-    def network(self, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> MusiCNNNet:
-        """Build the network from its tensors; products run in `dtype`."""
-        from ._musicnn_net import MusiCNNNet
-
-        return MusiCNNNet(tensors)
 
     def operations(self, samples: int) -> int:
         """Return 2 * multiplications of one patch, whatever its length: fewer frames are repeated."""

@@ -11,7 +11,7 @@ from bench.protocols import Extractor, Lane
 from bench.weights import Weights
 
 from ._checkpoint import METADATA, check, random_arrays
-from ._config import NetworkConfig
+from ._config import Net, NetworkConfig
 from ._threads import Threads
 
 if TYPE_CHECKING:
@@ -122,8 +122,14 @@ class NetworkExtractor(Extractor):
         """Build the network on `device`; the setting `precision`, not `dtype`, is the type of its products."""
         import torch
 
-        self._net = self.config.network(self.tensors(device), getattr(torch, self.precision))
+        self._net = self.network(self.tensors(device), getattr(torch, self.precision))
         self._threads = Threads()
+
+    def network(self, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> Net:
+        """Build the network from its tensors, which are on their device; products run in `dtype`."""
+        from ._modules import load_module
+
+        return load_module(self.config.module, tensors, dtype)
 
     def frames(self, waves: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
         """Map waves (B, N) to (layer id, frames (B, F, D)), layer by layer."""

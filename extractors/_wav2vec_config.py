@@ -1,17 +1,12 @@
-"""Sizes of wav2vec 2.0, HuBERT and data2vec networks: tensors, frames, operations. Imports torch only to build one."""
+"""Sizes of wav2vec 2.0, HuBERT and data2vec networks: tensors, frames, operations."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from ._checkpoint import Shapes
 from ._config import NetworkConfig
-
-if TYPE_CHECKING:
-    import torch
-
-    from ._wav2vec_net import Wav2VecNet
 
 KERNELS = (10, 3, 3, 3, 3, 2, 2)
 STRIDES = (5, 2, 2, 2, 2, 2, 2)
@@ -79,12 +74,6 @@ class Config(NetworkConfig):
             pair(f"{block}.feed_forward.output_dense", d, self.ffn)
             pair(f"{block}.final_layer_norm", d)
         return out
-
-    def network(self, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> Wav2VecNet:
-        """Build the network from its tensors; products run in `dtype`."""
-        from ._wav2vec_net import Wav2VecNet
-
-        return Wav2VecNet(self, tensors, dtype)
 
     def operations(self, samples: int) -> int:
         """Return 2 * multiplications of one window: convolutions, linear maps, attention."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.protocols import Clip, Window
 from bench.weights import Weights
@@ -10,6 +10,11 @@ from bench.weights import Weights
 from ._checkpoint import count
 from ._network import NetworkExtractor
 from ._wav2vec_config import Config
+
+if TYPE_CHECKING:
+    import torch
+
+    from ._wav2vec_net import Wav2VecNet
 
 PUBLISHED_CLIP = Clip(seconds=30.0, pad=True)
 """What Tamm and Aljanaki (2024) gave to their models: 720,000 samples, padded with zeros."""
@@ -54,3 +59,9 @@ class Wav2Vec(NetworkExtractor):
             self.window, self.clip = Window(length=None), PUBLISHED_CLIP
         else:
             self.window, self.normalize = windows_of(settings.window, self.sample_rate), settings.normalize
+
+    def network(self, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> Wav2VecNet:
+        """Build the network from its tensors; products run in `dtype`."""
+        from ._wav2vec_net import Wav2VecNet
+
+        return Wav2VecNet(self.config, tensors, dtype)

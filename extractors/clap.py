@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from bench.protocols import Window
 from bench.weights import Part, Source, Weights
@@ -12,6 +12,11 @@ from bench.weights import Part, Source, Weights
 from ._checkpoint import count, reader
 from ._clap_config import FULL, RATE, SAMPLES, TINY, Config
 from ._network import NetworkExtractor, Precision
+
+if TYPE_CHECKING:
+    import torch
+
+    from ._clap_net import CLAPNet
 
 CLAP_WEIGHTS = Weights(
     name="clap",
@@ -69,3 +74,9 @@ class CLAP(NetworkExtractor):
         super().__init__(settings, CLAP_WEIGHTS, "music", config)
         self.layers = {"patches": config.width, "embedding": config.joint}
         self.parameters = count(config.tensors())
+
+    def network(self, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> CLAPNet:
+        """Build the network from its tensors; products run in `dtype`."""
+        from ._clap_net import CLAPNet
+
+        return CLAPNet(self.config, tensors, dtype)

@@ -19,6 +19,8 @@ from ._network import NetworkExtractor, Precision, check_published
 if TYPE_CHECKING:
     import torch
 
+    from ._musicnn_net import MusiCNNNet
+
 LENGTH = (FRAMES - 1) * HOP
 """Samples between the centres of the first and the last frame of a patch."""
 SIDE = 256
@@ -125,6 +127,12 @@ class MusiCNN(NetworkExtractor):
                 array = np.full(shape, name.endswith((".gamma", ".variance")), np.float32)
             out[name] = torch.from_numpy(array).to(device)
         return out
+
+    def network(self, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> MusiCNNNet:
+        """Build the network from its tensors, in float32 whatever `dtype` is."""
+        from ._musicnn_net import MusiCNNNet
+
+        return MusiCNNNet(tensors)
 
     def frames(self, waves: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
         """Map waves (B, 256 + length + 256) to one frame for each patch and layer, (B, 1, D)."""

@@ -11,7 +11,7 @@ from bench.errors import BenchError
 from bench.registry import create, get
 from bench.testing.clips import clip
 from bench_extractors import _encodecmae_weights as files
-from bench_extractors._encodecmae_net import EncodecMAENet, positions
+from bench_extractors._encodecmae_net import positions
 from bench_extractors._modules import load_module
 from bench_extractors._seanet import SEANet
 from bench_extractors.encodecmae import TINY, EncodecMAE, EncodecMAESettings
@@ -70,7 +70,7 @@ def converted(members, state):
 
 
 def loaded(tensors):
-    return load_module(lambda: EncodecMAENet(TINY), dict(tensors), torch.float32)
+    return load_module(TINY.module, dict(tensors), torch.float32)
 
 
 # -- network --------------------------------------------------------------------------------------------

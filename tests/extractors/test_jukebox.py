@@ -13,7 +13,6 @@ from bench.registry import create, get
 from bench.testing.clips import clip
 from bench_extractors import _jukebox_weights as files
 from bench_extractors import jukebox as module
-from bench_extractors._jukebox_net import JukeboxNet
 from bench_extractors.jukebox import TINY
 
 from .networks import TinyContract, apart, built, random_tensors, states
@@ -72,7 +71,7 @@ def plain(tensors, codes):
 
 
 def test_the_prior_is_upstreams():
-    net, tensors = built(lambda: JukeboxNet(TINY))
+    net, tensors = built(TINY.module)
     waves = torch.from_numpy(np.stack([clip(0.74, RATE, seed) for seed in (0, 1)]))
     with torch.inference_mode():
         codes, found = net.quantise(waves), states(net, waves)
@@ -85,7 +84,7 @@ def test_the_prior_is_upstreams():
 
 
 def test_tokens_are_the_nearest_codes():
-    net, tensors = built(lambda: JukeboxNet(TINY))
+    net, tensors = built(TINY.module)
     with torch.inference_mode():
         wave = torch.from_numpy(clip(0.3, RATE, 0))[None]
         x = wave[:, None]
@@ -105,7 +104,7 @@ def test_tokens_are_the_nearest_codes():
 
 
 def test_a_token_has_not_seen_what_comes_after():
-    net, _ = built(lambda: JukeboxNet(TINY))
+    net, _ = built(TINY.module)
     codes = torch.from_numpy(np.random.default_rng(0).integers(0, TINY.codes, (1, 256)))
     with torch.inference_mode():
         *_, whole = net(codes)
@@ -116,8 +115,8 @@ def test_a_token_has_not_seen_what_comes_after():
 
 
 def test_half_precision_stays_near():
-    exact, tensors = built(lambda: JukeboxNet(TINY))
-    rough, _ = built(lambda: JukeboxNet(TINY), tensors)
+    exact, tensors = built(TINY.module)
+    rough, _ = built(TINY.module, tensors)
     rough.optimize(torch.float16)
     wave = torch.from_numpy(clip(0.5, RATE, 0))[None]
     with torch.inference_mode():

@@ -139,7 +139,7 @@ def plain_front(tensors, mel):
 
 
 def test_the_front_end_is_the_plain_one():
-    net, tensors = built(lambda: MusicFMNet(TINY))
+    net, tensors = built(TINY.module)
     waves = torch.from_numpy(np.stack([clip(1.01, RATE, 0), clip(1.01, RATE, 1)]))
     with torch.inference_mode():
         found = states(net, waves)[0]
@@ -148,7 +148,7 @@ def test_the_front_end_is_the_plain_one():
 
 @pytest.mark.parametrize(("seconds", "frames"), [(1025 / RATE, 1), (5, 125), (1.01, 26), (30, 750)])
 def test_25_frames_a_second(seconds, frames):
-    net, _ = built(lambda: MusicFMNet(TINY))
+    net, _ = built(TINY.module)
     with torch.inference_mode():
         found = states(net, torch.from_numpy(clip(seconds, RATE, 0))[None])
     assert [tuple(s.shape) for s in found] == [(1, frames, TINY.width)] * (TINY.depth + 1)

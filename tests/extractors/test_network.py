@@ -45,9 +45,6 @@ class ToyConfig(NetworkConfig):
     def operations(self, samples):
         return 2 * samples * 4
 
-    def network(self, tensors, dtype):
-        return ToyNet(tensors["matrix"])
-
 
 class Toy(NetworkExtractor):
     Settings = ToySettings
@@ -59,6 +56,9 @@ class Toy(NetworkExtractor):
 
     def __init__(self, settings, config=full):
         super().__init__(settings, Weights("toy", "MIT", (), (Part("part", ()),), lambda members: {}), "part", config)
+
+    def network(self, tensors, dtype):
+        return ToyNet(tensors["matrix"])
 
 
 class ThreadedToy(Toy):
