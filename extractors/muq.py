@@ -52,4 +52,6 @@ class MuQ(NetworkExtractor):
 
     def __init__(self, settings: MuQSettings, config: Config = FULL):
         super().__init__(settings, MUQ, "model", config)
+        if self.precision != "float32":
+            self.version = "2"  # in version 1 the spectrogram was computed in this precision, too
         self.layers = dict.fromkeys(map(str, range(config.depth + 1)), config.width)

@@ -76,6 +76,8 @@ class MusicFM(NetworkExtractor):
 
     def __init__(self, settings: MusicFMSettings, config: Config = FULL):
         super().__init__(settings, MUSICFM["msd" if settings.weights == "msd" else "fma"], "model", config)
+        if self.precision != "float32":
+            self.version = "2"  # in version 1 the spectrogram was computed in this precision, too
         last = str(config.depth)
         if settings.lane == "published":
             self.layers = {last: CHUNK // 960}

@@ -12,6 +12,7 @@ from bench import weights
 from bench.audio.windows import windows
 from bench.errors import BenchError
 from bench.extract.pooling import sums
+from bench.extract.set_key import set_key
 from bench.registry import create, get
 from bench.testing.clips import clip
 from bench_extractors import _musicfm_weights as files
@@ -289,6 +290,13 @@ def test_the_wrong_axis_cannot_be_averaged():
     plugin.frames = lambda waves: ((name, x.mean(dim=-1)[:, None]) for name, x in right(waves))
     with pytest.raises(BenchError, match=r"layer .* has shape"):
         sums(plugin, torch.zeros(1, RATE))
+
+
+@pytest.mark.parametrize("name", ["musicfm", "muq"])
+@pytest.mark.parametrize(("precision", "version"), [("float32", "1"), ("bfloat16", "2"), ("float16", "2")])
+def test_vectors_of_lower_precision_have_the_version_of_the_exact_front_end(name, precision, version):
+    key = set_key(create("extractors", f"{name}:weights=random,precision={precision}"))
+    assert (key["version"], key["fingerprint"]["precision"]) == (version, precision)
 
 
 def test_lower_precision_stays_near_and_says_so():
