@@ -74,9 +74,10 @@ def bench_split(path: Path, out: Path) -> dict[str, object]:
 
     from bench.listening.log_dataset import scan
     from bench.splits.make import GlobalTemporal, make
+    from bench.splits.storage import write
 
     split = make(scan(path, logs.COLUMNS), GlobalTemporal(**logs.SPLIT))
-    split.write(out)
+    write(split, out)
     part, cold = pl.col("part"), pl.col("cold")
     found = split.pairs.lazy().select(
         (part == "train").sum().alias("train"),
