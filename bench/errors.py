@@ -1,4 +1,4 @@
-"""The errors a user can cause, each with a message that names the value, the place and the remedy."""
+"""Errors caused by wrong input; their messages name the wrong value, where it is, and what to do."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Iterable
 
 
 class BenchError(Exception):
-    """Wrong input: the command line prints the message without a traceback and exits with 1."""
+    """Wrong input; the command line prints the message without a traceback and exits with 1."""
 
 
 class TrackError(BenchError):
-    """One track cannot be used. Its reason becomes a listed row; the run goes on."""
+    """A track cannot be used; the reason is listed, and the run continues without the track."""
 
 
 class UnavailableError(TrackError):
-    """A file cannot be had at the moment, which says nothing about what it holds."""
+    """A file is not available at the moment; it may be valid."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint such as `` Did you mean 'mfcc'?`` or the full list when nothing is near."""
+    """Return a hint such as `` Did you mean 'mfcc'?``, or the list of known names if none is similar."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     if near:

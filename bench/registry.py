@@ -1,7 +1,7 @@
-"""Plugins by entry point: found lazily, an unknown name answered with "did you mean", origin kept.
+"""Find and create plugins through entry points.
 
-Built-in plugins use the same groups as everybody's. Nothing is imported until a plugin is used, and a
-plugin that cannot be imported is a row with its error, never a crash.
+Built-in plugins use the same entry point groups as third-party ones. A plugin is imported when it is first
+used; one that cannot be imported is listed with its error.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ BASES: Mapping[Kind, tuple[type[Plugin], ...]] = {
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a plugin comes from: written into every record that used it."""
+    """Where a plugin comes from; recorded with every result."""
 
     name: str
     target: str
@@ -43,7 +43,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of ``bench ls``: the class, or the reason why there is none."""
+    """One row of ``bench ls``: the class, or the error of its import."""
 
     origin: Origin
     plugin: type[Any] | None
@@ -52,23 +52,23 @@ class Entry:
 
 @cache
 def _points(kind: Kind) -> dict[str, list[EntryPoint]]:
-    """Every entry point of a group, by name; two targets under one name are kept apart."""
+    """Return the entry points of a group by name; a name has several if packages conflict."""
     found: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=f"bench.{kind}"):
         same = found.setdefault(point.name, [])
-        # An editable install and its build leftovers may list one target twice: that is no conflict.
+        # An editable install can list the same target twice, which is not a conflict.
         if all(point.value != other.value for other in same):
             same.append(point)
     return dict(sorted(found.items()))
 
 
 def names(kind: Kind) -> list[str]:
-    """Return the installed plugin names of a kind, sorted."""
+    """Return the names of installed plugins of a kind, sorted."""
     return list(_points(kind))
 
 
 def origin(kind: Kind, name: str) -> Origin:
-    """Say which distribution a plugin came from."""
+    """Return the distribution that provides a plugin."""
     return _origin(_point(kind, name))
 
 
@@ -78,8 +78,8 @@ def get(kind: Kind, name: str) -> type[Any]:
     Raises
     ------
     BenchError
-        For an unknown name (with the nearest ones), a name that two packages claim, or a plugin whose
-        import fails, that is no class of its kind, or that leaves methods unwritten (with the package to blame).
+        The name is unknown or used by two packages, the import of the plugin fails, or the plugin is not a class
+        of its kind or lacks methods. The message suggests similar names, or names the package.
 
     """
     point = _point(kind, name)
@@ -124,15 +124,15 @@ def make(cls: type[P], settings: Any) -> P:
 
 
 def create(kind: Kind, spec: Spec | str, *, lane: Lane = "corrected") -> Any:
-    """Make a plugin from a spec, with validated settings and the run's lane where it knows lanes.
+    """Create a plugin from a spec, with validated settings and the run's lane.
 
-    A plugin whose settings have a field `lane` is told; every plugin must list the lane among its
-    `lanes`. Missing libraries are reported with the command that installs them.
+    The lane is passed to settings with a field `lane`. Raises BenchError if the plugin does not support the
+    lane, a setting is wrong, or a library is missing; the message then has the command that installs it.
     """
     spec = parse(spec) if isinstance(spec, str) else spec
     cls = get(kind, spec.name)
     settings_cls = cls.Settings
-    aware = "lane" in (field.name for field in fields(settings_cls))
+    has_lane = "lane" in (field.name for field in fields(settings_cls))
     wanted = spec.settings.get("lane", lane)
     if wanted not in LANES:
         raise BenchError(f"{spec}: lane={wanted} is not one of {', '.join(LANES)}.")
@@ -141,21 +141,21 @@ def create(kind: Kind, spec: Spec | str, *, lane: Lane = "corrected") -> Any:
             f"{spec.name} has no {wanted} lane; it has: {', '.join(cls.lanes)}. "
             f"Leave out --lane {wanted}, or give another {kind[:-1]}."
         )
-    typed = spec.with_default("lane", wanted) if aware else spec.without("lane")
+    typed = spec.with_default("lane", wanted) if has_lane else spec.without("lane")
     plugin = make(cls, settings_from(settings_cls, typed))
-    if missing := missing_libraries(plugin):  # of the instance: settings may spare a library
+    if missing := missing_libraries(plugin):  # of the instance, since settings can make a library unnecessary
         raise BenchError(f"{spec.name} needs {', '.join(missing)}: {install_line(cls)}")
     plugin.lane = wanted
     return plugin
 
 
 def lane_of(plugin: Any) -> Lane:
-    """Return the lane a plugin was made for: the one in its spec, or the run's."""
+    """Return the lane of a plugin: the one in its spec, or else the run's."""
     return cast("Lane", plugin.lane)
 
 
 def catalog(kind: Kind) -> list[Entry]:
-    """Return every plugin of a kind, importing each; a broken one is an entry with its error."""
+    """Import and return all plugins of a kind; entries of broken plugins have an error."""
     entries = []
     for name, points in _points(kind).items():
         where = _origin(points[0])
@@ -171,12 +171,12 @@ def catalog(kind: Kind) -> list[Entry]:
 
 
 def missing_libraries(plugin: Plugin | type[Plugin]) -> list[str]:
-    """Return the declared modules of a plugin, or of its class, that cannot be found; none is imported."""
+    """Return the modules required by a plugin or its class that are not installed, without importing any."""
     return [name for name in plugin.requires if importlib.util.find_spec(name) is None]
 
 
 def install_line(cls: type[Plugin]) -> str:
-    """Return the command that brings a plugin's libraries."""
+    """Return the command that installs a plugin's libraries."""
     if cls.install:
         return cls.install
     if cls.extra:

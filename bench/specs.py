@@ -1,10 +1,10 @@
-"""Specs on the command line: ``NAME[:key=value,...]``, lists of them, and concatenations ``A+B``.
+"""Parse specs on the command line: ``NAME[:key=value,...]``, lists of them, and concatenations ``A+B``.
 
 Grammar
 -------
-A comma before ``key=`` continues a spec; any other comma starts the next one. ``NAME:word`` is short
-for ``NAME:model=word``. ``+`` joins tables. Parentheses protect a value that holds commas, colons or
-plus signs: ``shuffled:of=(mert:layer=7,weights=random)``, ``precomputed:path=(/a+b/v.npy)``.
+A comma before ``key=`` continues a spec; any other comma starts the next spec. ``NAME:word`` is short
+for ``NAME:model=word``. ``+`` concatenates the vectors of two specs. Values with commas, colons or plus signs
+need parentheses: ``shuffled:of=(mert:layer=7,weights=random)``, ``precomputed:path=(/a+b/v.npy)``.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ _KEY = re.compile(r"\s*[A-Za-z_]\w*\s*=")
 
 @dataclass(frozen=True)
 class Spec:
-    """A plugin's name and its settings as typed on the command line."""
+    """A plugin's name and its settings, as text from the command line."""
 
     name: str
     settings: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """Return the spec in the grammar above, so that it can be typed again."""
-        pairs = ",".join(f"{k}={_protect(v)}" for k, v in self.settings.items())
+        """Return the spec as on the command line."""
+        pairs = ",".join(f"{k}={_with_parentheses(v)}" for k, v in self.settings.items())
         return f"{self.name}:{pairs}" if pairs else self.name
 
     def without(self, *keys: str) -> Spec:
-        """Return the same spec less some settings."""
+        """Return the same spec without some settings."""
         return Spec(self.name, {k: v for k, v in self.settings.items() if k not in keys})
 
     def with_default(self, key: str, value: str) -> Spec:
@@ -43,25 +43,25 @@ class Spec:
 
 
 def parse_list(text: str) -> list[str]:
-    """Split ``A,B:k=v,w=x,C+D`` into its specs (``+`` still inside)."""
-    parts: list[str] = []
-    for piece in _split(text, ","):
-        if parts and _KEY.match(piece):
-            if ":" not in parts[-1]:
+    """Split ``A,B:k=v,w=x,C+D`` into its specs, without splitting at ``+``; raises BenchError for wrong input."""
+    specs: list[str] = []
+    for part in _split(text, ","):
+        if specs and _KEY.match(part):
+            if ":" not in specs[-1]:
                 raise BenchError(
-                    f"spec {text!r}: {piece.strip()!r} follows {parts[-1]!r}, which has no ':' yet. "
-                    f"Write {parts[-1]}:{piece.strip()}."
+                    f"spec {text!r}: {part.strip()!r} follows {specs[-1]!r}, which has no ':' yet. "
+                    f"Write {specs[-1]}:{part.strip()}."
                 )
-            parts[-1] += "," + piece
+            specs[-1] += "," + part
         else:
-            parts.append(piece.strip())
-    if not all(parts):
+            specs.append(part.strip())
+    if not all(specs):
         raise BenchError(f"spec {text!r}: an empty name. Write NAME[:key=value,...], separated by commas.")
-    return parts
+    return specs
 
 
 def parse_sum(text: str) -> list[Spec]:
-    """Parse one list entry into the specs that ``+`` joins."""
+    """Parse the specs in a concatenation ``A+B``."""
     return [parse(part) for part in _split(text, "+")]
 
 
@@ -71,20 +71,20 @@ def parse(text: str) -> Spec:
     Raises
     ------
     BenchError
-        Naming the text and the part that cannot be read.
+        The text is not a spec; the message names the wrong part.
 
     """
     name, colon, rest = text.strip().partition(":")
     if not _NAME.fullmatch(name):
         raise BenchError(f"spec {text!r}: {name!r} is not a name. Write NAME[:key=value,...].")
     settings: dict[str, str] = {}
-    for piece in _split(rest, ",") if colon else []:
-        key, equals, value = piece.partition("=")
+    for part in _split(rest, ",") if colon else []:
+        key, equals, value = part.partition("=")
         if not equals:
-            key, value = "model", piece
-        key, value = key.strip(), _bare(value.strip())
+            key, value = "model", part
+        key, value = key.strip(), _without_parentheses(value.strip())
         if not key or not value:
-            raise BenchError(f"spec {text!r}: {piece!r} is not key=value.")
+            raise BenchError(f"spec {text!r}: {part!r} is not key=value.")
         if key in settings:
             raise BenchError(f"spec {text!r}: {key!r} is given twice.")
         settings[key] = value
@@ -92,12 +92,12 @@ def parse(text: str) -> Spec:
 
 
 def settings_from(cls: type[Any], spec: Spec) -> Any:
-    """Build the settings dataclass `cls` from a spec's text values, converting by declared type.
+    """Make the settings dataclass `cls` from a spec; values are converted to the declared types.
 
     Raises
     ------
     BenchError
-        For an unknown key ("did you mean"), a value that does not convert, or one the dataclass refuses.
+        A key is unknown or missing, or a value cannot be converted or is rejected by the dataclass.
 
     """
     hints = get_type_hints(cls)
@@ -160,11 +160,11 @@ def _split(text: str, separator: str) -> list[str]:
     return [*parts, text[start:]]
 
 
-def _bare(value: str) -> str:
-    """Take one pair of protecting parentheses off."""
+def _without_parentheses(value: str) -> str:
+    """Remove one pair of enclosing parentheses."""
     return value[1:-1] if value.startswith("(") and value.endswith(")") else value
 
 
-def _protect(value: str) -> str:
-    """Put parentheses around a value that the grammar would otherwise cut."""
+def _with_parentheses(value: str) -> str:
+    """Enclose a value in parentheses if it contains special characters."""
     return f"({value})" if re.search(r"[,+:()]", value) else value

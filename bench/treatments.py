@@ -1,7 +1,7 @@
-"""What may be done to a table before a model sees it, always fitted on training items alone.
+"""Transform item vectors before a model uses them; transformations are fitted on training items only.
 
-``--treat l2+pca:128`` applies in order: ``l2``, ``standardize``, ``pca:k``, ``whiten:k``,
-``random_projection:k``. A treatment is a view of the store, never in its key.
+``--treat l2+pca:128`` applies steps in the given order: ``l2``, ``standardize``, ``pca:k``, ``whiten:k``,
+``random_projection:k``. Stored vectors are not changed.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _SIZED = {"pca", "whiten", "random_projection"}
 
 @dataclass(frozen=True)
 class Treatment:
-    """One step: its name, and k for those that choose a width."""
+    """One step: its name, and the width k of its result if the step has one."""
 
     name: str
     k: int | None = None
 
     def __str__(self) -> str:
-        """Return the step as typed."""
+        """Return the step as on the command line."""
         return self.name if self.k is None else f"{self.name}:{self.k}"
 
 
 def parse(text: str) -> list[Treatment]:
-    """Read ``l2+pca:128``; an empty text or ``none`` is no treatment."""
+    """Parse ``l2+pca:128``; an empty text or ``none`` means no steps. Raises BenchError for wrong input."""
     steps = []
     for part in text.split("+") if text and text != "none" else []:
         name, colon, size = part.strip().partition(":")
@@ -66,12 +66,12 @@ def l2(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 def apply(
     vectors: NDArray[np.float32], steps: list[Treatment], *, fit: NDArray[np.bool_], seed: int
 ) -> NDArray[np.float32]:
-    """Apply the steps to a table (N, D); `fit` (N,) marks the training items everything is fitted on.
+    """Apply the steps to vectors (N, D); `fit` (N,) marks the training items, on which the steps are fitted.
 
     Raises
     ------
     BenchError
-        When k exceeds what the training items can give.
+        k is larger than the number of components that the training items have.
 
     """
     for step in steps:
@@ -92,12 +92,12 @@ def apply(
 
 
 def moments(rows: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and deviation (D,) of rows (N, D), or of (N, layers, D) for each layer, in float64."""
+    """Return mean and standard deviation (D,) of rows (N, D), or (layers, D) of (N, layers, D), in float64."""
     return rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
 
 
 def _components(vectors: NDArray[np.float32], step: Treatment, fit: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Project onto the leading eigenvectors of the training items' covariance; signs are fixed."""
+    """Project onto the leading eigenvectors of the training items' covariance matrix, with fixed signs."""
     rows = vectors[fit]
     most = min(vectors.shape[1], max(len(rows) - 1, 0))
     assert step.k
@@ -108,7 +108,7 @@ def _components(vectors: NDArray[np.float32], step: Treatment, fit: NDArray[np.b
     mean, _ = moments(rows)
     centred = (rows - mean).astype(np.float32)
     covariance = np.zeros((vectors.shape[1],) * 2)
-    for start in range(0, len(centred), 8192):  # float32 products, float64 sums: exact enough and lean
+    for start in range(0, len(centred), 8192):  # float32 products and float64 sums: precise, with little memory
         block = centred[start : start + 8192]
         covariance += block.T @ block
     values, axes = np.linalg.eigh(covariance / max(len(rows) - 1, 1))
@@ -116,6 +116,6 @@ def _components(vectors: NDArray[np.float32], step: Treatment, fit: NDArray[np.b
     axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), np.arange(step.k)] < 0, -1.0, 1.0)
     if step.name == "whiten":
         values = values[::-1][: step.k]
-        # A direction without variance carries only rounding noise: leave it at zero instead of blowing it up.
+        # A direction without variance contains only rounding errors: set it to zero instead of amplifying them.
         axes = axes / np.where(values > values[0] * 1e-10, np.sqrt(np.maximum(values, 1e-300)), np.inf)
     return ((vectors - mean) @ axes).astype(np.float32)

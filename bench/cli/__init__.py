@@ -1,4 +1,4 @@
-"""The command line: one small module a verb, imported only when it is asked for."""
+"""The command line: one module per verb, imported only when the verb is used."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from bench.errors import BenchError, did_you_mean
 
 VERBS = {
     "run": "embed what is missing, fit, rank, and write records: the comparison itself",
-    "probe": "what the vectors know of tags, genres, keys and emotion: MIR tasks, and records",
+    "probe": "train probes on MIR tasks (tags, genres, keys, emotion), and write records",
     "tune": "search a model's settings on validation, evaluate the best on test once",
-    "extract": "fill the store with an extractor's vectors of a catalogue",
+    "extract": "compute and store an extractor's vectors for a catalogue",
     "export": "write stored vectors to a file (.npy with ids, .parquet, .tsv)",
     "report": "tables and figures from records: on the screen, Markdown, HTML, CSV, LaTeX",
     "leaderboard": "static pages of the records that may be published",
-    "recipe": "run a whole paper: its tables beside the printed ones, its claims held or not",
+    "recipe": "reproduce a paper: its tables next to the published ones, and tests of its claims",
     "ls": "list the installed extractors, recommenders, tasks and datasets",
     "weights": "list, fetch, add and verify pretrained weights",
     "check": "run the contract of a plugin, in under a minute",
@@ -32,10 +32,10 @@ INTERRUPTED = 130
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with this project's exit code and hints."""
+    """An argument parser with the exit code and hints of this project."""
 
     def error(self, message: str) -> NoReturn:
-        """Print the message and how to get help; exit with 1 (wrong input)."""
+        """Print the message and a hint to ``--help``; exit with 1 (wrong input)."""
         _, _, choices = message.partition("unrecognized arguments: ")
         hint = ""
         if choices.startswith("--"):
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             prog=f"bench {words[0]}",
             description=module.__doc__,
             formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,  # --seed 3 would be read as --seeds 3
+            allow_abbrev=False,  # otherwise --seed 3 means --seeds 3
         )
         module.add(parser)
         args = parser.parse_args(words[1:])
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"bench: {error}", file=sys.stderr)
         return WRONG_INPUT
     except KeyboardInterrupt:
-        print("\nbench: interrupted. What was finished is kept; the same command goes on from there.", file=sys.stderr)
+        print("\nbench: interrupted. Finished work is stored; the same command continues from there.", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # `bench ls | head`
         sys.stderr.close()
@@ -78,10 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(module: Any, args: argparse.Namespace) -> int:
-    """Run a verb. Plugins know the ground floor alone: they learn of --cache and --offline from the environment."""
-    asked = {"BENCH_CACHE": getattr(args, "cache", None), "BENCH_OFFLINE": "1" if getattr(args, "offline", 0) else None}
-    before = {name: os.environ.get(name) for name in asked}
-    os.environ.update({name: value for name, value in asked.items() if value})
+    """Run a verb with --cache and --offline as environment variables, which plugins read."""
+    given = {"BENCH_CACHE": getattr(args, "cache", None), "BENCH_OFFLINE": "1" if getattr(args, "offline", 0) else None}
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update({name: value for name, value in given.items() if value})
     try:
         return int(module.run(args))
     finally:
@@ -99,6 +99,6 @@ def _help() -> str:
         "Which pretrained audio embedding should a music recommender use?\n\n"
         f"verbs:\n{verbs}\n\n"
         "  bench run --extractor mfcc --model knn        the main job, on the built-in data\n"
-        "  bench VERB --help                             what a verb takes\n"
+        "  bench VERB --help                             the options of a verb\n"
         "  bench --version"
     )

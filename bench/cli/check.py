@@ -1,10 +1,10 @@
-"""Run the contract of a plugin on short synthetic clips or planted listening, in under a minute.
+"""Run the contract tests of a plugin on short synthetic clips or a synthetic log, in under a minute.
 
   bench check mfcc
   bench check knn:profile=max
   bench check shuffled:of=mfcc --lane published
 
-Without weights a tiny random configuration is checked, and the output says so.
+Without weights, a tiny model with random weights is checked; the output shows that.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ KINDS: tuple[Kind, ...] = ("extractors", "recommenders", "tasks", "engines")
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("spec", metavar="NAME", help="a plugin, with settings if you like: NAME[:key=value,...]")
+    parser.add_argument("spec", metavar="NAME", help="a plugin with optional settings: NAME[:key=value,...]")
     add_lane(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run every check of every plugin with that name; exit with 1 when one fails."""
+    """Run all checks of all plugins with that name; return 1 if one fails."""
     from bench.registry import names
 
     name = parse(args.spec).name
     kinds = [kind for kind in KINDS if name in names(kind)]
     if not kinds:
-        known = {known for kind in KINDS for known in names(kind)}  # `random` is two of them
+        known = {known for kind in KINDS for known in names(kind)}  # a name can occur in several
         raise BenchError(f"no extractor, recommender, task or engine is called {name!r}.{did_you_mean(name, known)}")
     broken = 0
     for kind in kinds:
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _contract(kind: str, spec: str, lane: str) -> Any:
-    """Return the contract that fits the plugin."""
+    """Return the contract for the plugin."""
     from bench import testing
     from bench.protocols import TableSource
     from bench.registry import get
@@ -62,7 +62,7 @@ def _contract(kind: str, spec: str, lane: str) -> Any:
 
 def _check(contract: Any, title: str) -> int:
     """Run the checks of one contract and return how many failed."""
-    contract.make()  # what keeps the plugin from being made is said once, not by every check
+    contract.make()  # raises an error that would fail every check
     note = contract.note()
     print(title + (f" ({note})" if note else ""))
     failed = 0
@@ -71,12 +71,12 @@ def _check(contract: Any, title: str) -> int:
         started = time.monotonic()
         try:
             getattr(contract, name)()
-            said = "ok"
+            result = "ok"
         except AssertionError as error:
-            failed, said = failed + 1, f"BROKEN: {error}"
-        except Exception as error:  # a plugin may raise anything; the other checks still say something
-            failed, said = failed + 1, f"BROKEN: {type(error).__name__}: {error}"
-        words = name.removeprefix("test_").replace("_", " ")
-        print(f"  {words:<48} {time.monotonic() - started:5.1f} s  {said}")
+            failed, result = failed + 1, f"BROKEN: {error}"
+        except Exception as error:  # a plugin may raise anything; the other checks still run
+            failed, result = failed + 1, f"BROKEN: {type(error).__name__}: {error}"
+        title = name.removeprefix("test_").replace("_", " ")
+        print(f"  {title:<48} {time.monotonic() - started:5.1f} s  {result}")
     print(f"{len(checks) - failed} passed, {failed} failed")
     return failed

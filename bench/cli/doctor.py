@@ -1,4 +1,4 @@
-"""Describe this machine and installation: paste it into a bug report."""
+"""Describe this machine and installation, for bug reports."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from bench.registry import KINDS, catalog, missing_libraries
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--cache", metavar="DIR", help="the cache folder to look at")
+    parser.add_argument("--cache", metavar="DIR", help="the cache folder to check")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the report; exit with 1 when something is in the way of every run."""
+    """Print the report; return 1 if there is a problem."""
     problems: list[str] = []
     about = records.environment("not asked")
     print(f"bench {__version__}, Python {about.python}, {about.platform}")
@@ -56,12 +56,12 @@ def _memory() -> str:
 
 
 def _gpu() -> str:
-    """Ask the driver, not torch: importing torch takes seconds."""
+    """Describe the GPUs with nvidia-smi, because importing torch takes seconds."""
     import subprocess
 
     command = shutil.which("nvidia-smi")
     if not command:
-        return "none (no nvidia-smi); Apple and AMD devices are not looked for"
+        return "none (no nvidia-smi); Apple and AMD devices are not detected"
     query = [command, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
     try:
         done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
@@ -81,19 +81,19 @@ def _decoders() -> str:
 
 
 def _cache(folder: Path) -> list[str]:
-    """Describe the cache folder; a folder that cannot be written is a problem."""
+    """Print the state of the cache folder, and return its problems."""
     existing = folder
     while not existing.exists():
         existing = existing.parent
     free = shutil.disk_usage(existing).free / 1e9
-    print(f"cache: {folder} ({'there' if folder.exists() else 'not yet there'}), {free:.1f} GB free")
+    print(f"cache: {folder} ({'exists' if folder.exists() else 'does not exist yet'}), {free:.1f} GB free")
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         return [f"{existing} cannot be written: choose another folder with --cache or $BENCH_CACHE"]
     return [f"only {free:.1f} GB free at {existing}"] if free < 1 else []
 
 
 def _shadows() -> list[str]:
-    """Find packages that claim our import names, and a ``bench`` that is not ours."""
+    """Find other packages with the same import names, and a ``bench`` command of another environment."""
     out = []
     owners = packages_distributions()
     for name in ("bench", "bench_extractors", "bench_recommenders"):

@@ -1,4 +1,4 @@
-"""How ``bench run`` and ``bench probe`` go on once they know what is asked: plan, do, show, exit code."""
+"""The common part of ``bench run`` and ``bench probe``: plan and run an experiment, and show its records."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Show = Callable[[Sequence[tuple[Path, "Record"]]], None]
 
 
 def carry_out(experiment: Experiment[Any], args: argparse.Namespace, show: Show, where: str) -> int:
-    """Open and plan an experiment, do it unless it is a dry run, show its records; return the exit code.
+    """Plan an experiment, run it unless this is a dry run, show its records, and return the exit code.
 
-    `where` is the last line, with ``{records}`` for their number.
+    `where` is the last line of output, with ``{records}`` for the number of records.
     """
     todo = experiment.open().plan()
     if args.dry_run:

@@ -1,9 +1,9 @@
-"""Write vectors to a file others can read; missing ones are computed first.
+"""Write vectors to a file for use by other programs; missing vectors are computed first.
 
   bench export --extractor mfcc --audio music/ --out vectors.parquet
   bench export --extractor mfcc --data demo --out vectors.npy       (ids in vectors.ids.txt)
 
-Tracks without a vector are left out and listed. The file can be read back with precomputed:path=FILE.
+Tracks without a vector are left out and listed. Use the file as an extractor with precomputed:path=FILE.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Fill what is missing, then write."""
+    """Compute missing vectors and write the file."""
     from bench.cli.progress import ui
     from bench.run.embed import Collection, check_format
 

@@ -1,12 +1,12 @@
-"""Fill the store with vectors; what is there already is not computed again.
+"""Compute and store vectors; stored vectors are not computed again.
 
 bench extract --extractor mfcc --audio music/
 bench extract --extractor mfcc --data demo
 bench extract --extractor mfcc --audio music/ --verify
-bench extract --extractor mert --audio music/ --devices cuda:0,cuda:1      a process for each GPU
+bench extract --extractor mert --audio music/ --devices cuda:0,cuda:1      one process per GPU
 bench extract --extractor mert --audio music/ --shard 3/16                 the third of sixteen machines
 
-Any number of processes and machines may fill one --cache at once.
+Any number of processes and machines can use the same --cache at the same time.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--extractor", type=specs, required=True, metavar="SPECS", help="see `bench ls extractors`")
     add_lane(parser)
-    parser.add_argument("--verify", action="store_true", help="recompute checksums, drop what is damaged, then fill")
-    parser.add_argument("--shard", type=shard, metavar="I/N", help="take the I-th of N parts of the catalogue")
+    parser.add_argument("--verify", action="store_true", help="recompute checksums and replace damaged vectors")
+    parser.add_argument("--shard", type=shard, metavar="I/N", help="process only the I-th of N parts of the catalogue")
     parser.add_argument(
         "--devices",
         metavar="NAMES",
-        help="a process for each, such as cuda:0,cuda:1 (--engine processes)",
+        help="one process per device, such as cuda:0,cuda:1 (--engine processes)",
     )
     add_data(parser)
     add_work(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Plan, verify if asked, fill, list failures."""
+    """Plan, verify if requested, compute missing vectors, and list failures."""
     from bench.cli.progress import ui
     from bench.run.embed import Collection
 
-    voice = ui(quiet=args.quiet)
-    collection = Collection(data_of(args), args.extractor, args.lane, place_of(args), voice, args.shard)
+    output = ui(quiet=args.quiet)
+    collection = Collection(data_of(args), args.extractor, args.lane, place_of(args), output, args.shard)
     if not collection.extraction:
-        raise BenchError(f"{', '.join(args.extractor)}: no audio is heard for these, so there is nothing to extract.")
+        raise BenchError(f"{', '.join(args.extractor)}: these do not use audio, so there is nothing to extract.")
     if args.verify:
         for name, removed in collection.verify():
             print(f"{name}: {len(removed)} damaged or stale files removed" + "".join(f"\n  {r}" for r in removed))

@@ -1,4 +1,4 @@
-"""What there is to know of an audio extractor's model before it is used, for ``bench ls extractors``."""
+"""The table of audio extractors' models in ``bench ls extractors``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.terminal import table
 
 
 def models(entries: Sequence[Entry]) -> Any:
-    """Return the table of those extractors that hear audio, each with its default settings."""
+    """Return the table of extractors that use audio, with their default settings."""
     rows = table("models", "name", "Hz", "layers", "window", "parameters", "licence", "trained on", "weights")
     rows.columns[-1].no_wrap = True  # a command can be copied
     for entry in entries:
@@ -25,7 +25,7 @@ def models(entries: Sequence[Entry]) -> Any:
 
 
 def _about(cls: type[Extractor]) -> tuple[str, ...]:
-    """Return the cells of one model; a plugin without usable defaults shows what its class says."""
+    """Return the cells of one model, from the class if the plugin cannot be created with default settings."""
     plugin: Extractor | None = None
     try:
         plugin = make(cls, cls.Settings())
@@ -46,16 +46,16 @@ def _about(cls: type[Extractor]) -> tuple[str, ...]:
 
 
 def _layers(widths: Mapping[str, int]) -> str:
-    """Name every layer with its width; of many in a row of one width, the first and the last."""
-    said = []
+    """Format the layers with their widths; more than four successive layers of equal width are abbreviated."""
+    out = []
     for width, run in groupby(widths, key=lambda name: widths[name]):
         names = list(run)
-        said += [f"{names[0]} to {names[-1]}: {width} each"] if len(names) > 4 else [f"{n} {width}" for n in names]
-    return ", ".join(said)
+        out += [f"{names[0]} to {names[-1]}: {width} each"] if len(names) > 4 else [f"{n} {width}" for n in names]
+    return ", ".join(out)
 
 
 def _unset(cls: type[Extractor]) -> str:
-    """Name the settings without a default."""
+    """Return the settings without a default."""
     wanted = (f.name for f in fields(cls.Settings) if f.default is MISSING and f.default_factory is MISSING)
     return ", ".join(f"{name}=" for name in wanted)
 
@@ -74,7 +74,7 @@ def _count(number: int | None) -> str:
 
 
 def _weights(plugin: Extractor) -> str:
-    """Say whether the weights are here, and if not, what brings them."""
+    """Return whether the weights are installed, and otherwise the commands that install them."""
     files = plugin.weights
     if plugin.unready() is None:
         return "here" if files else "none needed"
@@ -82,5 +82,5 @@ def _weights(plugin: Extractor) -> str:
         return "not here"
     pulls = "; ".join(f"bench weights pull {one.name}" for one in files)
     size = sum(one.bytes or 0 for one in files) / 1e6
-    said = f"{pulls} ({size:.0f} MB)" if size else pulls
-    return f"fetched on first use, or:\n{said}" if all(one.automatic for one in files) else said
+    commands = f"{pulls} ({size:.0f} MB)" if size else pulls
+    return f"fetched on first use, or:\n{commands}" if all(one.automatic for one in files) else commands

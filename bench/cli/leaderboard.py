@@ -1,8 +1,8 @@
-"""Static pages of the records that may be published: one table per data, split and lane.
+"""Write static pages of the records that may be published: one table per data set, split and lane.
 
 bench leaderboard results/ --out site/
 
-Runs on built-in data, with random weights or mixed lanes stay off, and are named.
+Records of built-in data, random weights or mixed lanes are left out and listed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read, choose, write."""
+    """Read the records and write the pages."""
     from bench.records import read_all
     from bench.report.writers.leaderboard import write
 

@@ -1,4 +1,4 @@
-"""List what is installed: built-in plugins and anybody's.
+"""List the installed plugins, built-in and third-party.
 
 bench ls
 bench ls extractors
@@ -21,15 +21,15 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one table a kind, and for extractors what there is to know of the models."""
+    """Print one table per kind of plugin, and a table of the extractors' models."""
     from bench.cli.extractor_table import models
 
-    shown = console()
+    out = console()
     for kind in (args.kind,) if args.kind else KINDS:
         entries = catalog(kind)
-        shown.print(_table(kind, entries))
+        out.print(_table(kind, entries))
         if kind == "extractors":
-            shown.print(models(entries))
+            out.print(models(entries))
     return 0
 
 
@@ -53,7 +53,7 @@ def _table(kind: Kind, entries: list[Entry]) -> Any:
 
 
 def describe(plugin: type[Plugin]) -> str:
-    """Return the first line of a plugin's docstring, and of a dataset its source, licence and layout."""
+    """Return the first line of a plugin's docstring, with source, licence and layout for a data set."""
     first = (plugin.__doc__ or "").strip().partition("\n")[0].replace("``", "")
     if not issubclass(plugin, Dataset | Task):
         return first

@@ -1,4 +1,4 @@
-"""Options that several verbs share, and what they mean for the rooms below."""
+"""Options that several verbs share, and their conversion to the objects that the package uses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENGINE = "where extraction runs: see `bench ls engines`; such as processes:devic
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
-    """Add DATA: a dataset, or a log with audio and metadata."""
+    """Add the data options: a data set, or a log with audio and metadata."""
     group = parser.add_argument_group("data (default: the built-in demo)")
     group.add_argument("--data", metavar="NAME", help="a dataset of `bench ls datasets`, such as yambda:size=500m")
     group.add_argument("--root", metavar="DIR", help="the dataset's folder")
@@ -28,7 +28,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def data_of(args: argparse.Namespace) -> Data:
-    """Read DATA; paths become absolute, so that a record can be repeated from any folder."""
+    """Return the data options; paths become absolute, so that a record can be repeated from any folder."""
 
     def absolute(text: str | None) -> str | None:
         return str(Path(text).expanduser().resolve()) if text else None
@@ -44,33 +44,35 @@ def data_of(args: argparse.Namespace) -> Data:
 
 
 def add_work(parser: argparse.ArgumentParser) -> None:
-    """Add where and how the work is done."""
+    """Add the options for cache, device, batch size and the like."""
     group = parser.add_argument_group("work")
     add_cache(group)
     group.add_argument("--offline", action="store_true", help="fetch no weights (also $BENCH_OFFLINE=1)")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default auto)")
     group.add_argument("--engine", default="local", metavar="SPEC", help=ENGINE)
-    group.add_argument("--batch", type=positive, default=16, help="windows in a batch (default 16; halves by itself)")
-    group.add_argument("--workers", type=positive, help="decoding threads (default: one a core)")
-    group.add_argument("--max-failed", type=natural, metavar="N", help="exit with 2 when more tracks fail than N")
+    group.add_argument(
+        "--batch", type=positive, default=16, help="windows per batch (default 16; reduced if memory is short)"
+    )
+    group.add_argument("--workers", type=positive, help="decoding threads (default: one per core)")
+    group.add_argument("--max-failed", type=natural, metavar="N", help="exit with 2 if more than N tracks fail")
     group.add_argument("--retry-failed", action="store_true", help="try failed tracks again")
     group.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     group.add_argument("--quiet", action="store_true", help="no plan, no progress; warnings and tables only")
 
 
 def add_lane(parser: argparse.ArgumentParser) -> None:
-    """Add the lane: as the papers have it, or as sound evaluation wants it."""
+    """Add the lane: published (as in the papers) or corrected (without their known mistakes)."""
     parser.add_argument("--lane", choices=LANES, default="corrected", help="(default corrected)")
 
 
 def add_cache(parser: argparse._ActionsContainer) -> None:
-    """Add the folder in which everything is kept that can be had again."""
-    help_ = "where vectors, weights and demo data are kept ($BENCH_CACHE; default ~/.cache/bench)"
+    """Add the cache folder, for everything that can be computed or downloaded again."""
+    help_ = "folder for vectors, weights and demo data ($BENCH_CACHE; default ~/.cache/bench)"
     parser.add_argument("--cache", metavar="DIR", help=help_)
 
 
 def place_of(args: argparse.Namespace) -> Environment:
-    """Read where and how the work is done."""
+    """Return the options of `add_work` as an Environment."""
     return Environment(
         cache=cache_root(args.cache),
         results=Path(getattr(args, "results", None) or "results"),
@@ -97,7 +99,7 @@ def _engine(args: argparse.Namespace) -> str:
 
 
 def seconds(text: str) -> float:
-    """Type of a time: minutes, or with a unit: 90s, 10m, 2h."""
+    """Parse a duration in minutes, or with a unit (90s, 10m, 2h), to seconds."""
     number, unit = (text[:-1], text[-1]) if text[-1:].isalpha() else (text, "m")
     try:
         found = float(number) * {"s": 1, "m": 60, "h": 3600}[unit]
@@ -109,26 +111,26 @@ def seconds(text: str) -> float:
 
 
 def specs(text: str) -> tuple[str, ...]:
-    """Type of ``--extractor`` and ``--model``: a list of specs."""
+    """Parse a list of specs, for ``--extractor`` and ``--model``."""
     return tuple(parse_list(text))
 
 
 def positive(text: str) -> int:
-    """Type of a number of at least 1."""
+    """Parse an integer of at least 1."""
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
     return int(text)
 
 
 def natural(text: str) -> int:
-    """Type of a number of at least 0."""
+    """Parse an integer of at least 0."""
     if not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
     return int(text)
 
 
 def shard(text: str) -> tuple[int, int]:
-    """Type of ``--shard``: I/N, the I-th of N parts."""
+    """Parse ``--shard`` I/N, the I-th of N parts."""
     part, slash, parts = text.partition("/")
     if not slash or not part.isdigit() or not parts.isdigit() or not 1 <= int(part) <= int(parts):
         raise argparse.ArgumentTypeError(f"{text!r} is not I/N with I from 1 to N, such as 3/16")
@@ -136,5 +138,5 @@ def shard(text: str) -> tuple[int, int]:
 
 
 def cutoffs(text: str) -> tuple[int, ...]:
-    """Type of ``--k``: one or several cut-offs, the first being the main one."""
+    """Parse ``--k``, one or several cut-offs; the first is the main one."""
     return tuple(positive(part.strip()) for part in text.split(","))

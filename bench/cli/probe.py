@@ -1,12 +1,12 @@
-"""What vectors know of music: train small probes on MIR tasks, and write records.
+"""Train small models (probes) on the vectors for MIR tasks, and write records.
 
   bench probe --extractor mfcc --task all
   bench probe --extractor musicnn,mfcc --task catalog-genre --probe linear,mlp --seeds 3
   bench probe --extractor musicnn --layers all --task catalog-tags
   bench probe --extractor mfcc --task magnatagatune,gtzan --root /music/mir
 
---root is the folder of the task's data, or of several: then each lies below it under its name. With
---data it is the dataset's folder. Tasks named catalog-... ask about the dataset's own tracks.
+--root is the folder of the task's data; for several tasks, it contains one folder per task, with its name.
+With --data it is the data set's folder. Tasks named catalog-... use the tracks of the data set.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_lane(parser)
     parser.add_argument("--treat", default="", metavar="T", help="l2+standardize+pca:k+whiten:k+random_projection:k")
     parser.add_argument("--no-controls", action="store_true", help="leave out random vectors and shuffled rows")
-    parser.add_argument("--allow-leaks", action="store_true", help="measure what is known to leak; records say so")
+    parser.add_argument("--allow-leaks", action="store_true", help="allow known leaks; records contain a warning")
     parser.add_argument("--results", metavar="DIR", help="where records go (default results)")
-    parser.add_argument("--again", action="store_true", help="compute cells anew even if their records are there")
+    parser.add_argument("--again", action="store_true", help="compute cells again even if they have records")
     add_data(parser)
     add_work(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Plan, and unless it is a dry run, do it and print a table a task."""
+    """Plan the experiment, run it unless this is a dry run, and print one table per task."""
     from bench.cli.progress import ui
     from bench.probes import DEFAULT
     from bench.report.writers.mir_console import show

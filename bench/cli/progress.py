@@ -1,4 +1,4 @@
-"""How verbs speak: lines on stderr, a progress bar with rate, time left and failures."""
+"""Output on stderr and its verbosity: log lines, and a progress bar with rate, remaining time and failures."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from bench.run.progress import Progress, Ui
 
 EVERY = 15.0
-"""Seconds between progress lines where there is no terminal."""
+"""Seconds between progress lines if stderr is not a terminal."""
 
 
 def ui(*, quiet: bool) -> Ui:
-    """Return the voice of a verb."""
+    """Return the log function and progress bar; with `quiet`, nothing is logged."""
     if quiet:
         return Ui(log=lambda _line: None)
     return Ui(log=lambda line: print(line, file=sys.stderr, flush=True), bar=bar)
@@ -22,30 +22,30 @@ def ui(*, quiet: bool) -> Ui:
 
 @contextmanager
 def bar(title: str, total: int) -> Iterator[Progress]:
-    """Show progress of `total` tracks: done, rate, time left, failures."""
-    shown = _Terminal(title, total) if sys.stderr.isatty() else _Lines(title, total)
+    """Show the progress over `total` tracks: done, rate, remaining time, failures."""
+    progress = _Terminal(title, total) if sys.stderr.isatty() else _Lines(title, total)
     try:
-        yield shown.tell
+        yield progress.update
     finally:
-        shown.close()
+        progress.close()
 
 
 class _Lines:
-    """A line now and then, for log files."""
+    """Progress lines, for log files."""
 
     def __init__(self, title: str, total: int):
         self._title, self._total, self._start = title, total, time.monotonic()
         self._last, self._now = self._start, (0, 0)
 
-    def tell(self, done: int, failed: int) -> None:
+    def update(self, done: int, failed: int) -> None:
         self._now = (done, failed)
         if time.monotonic() - self._last > EVERY:
-            self._say()
+            self._print()
 
     def close(self) -> None:
-        self._say()
+        self._print()
 
-    def _say(self) -> None:
+    def _print(self) -> None:
         self._last = time.monotonic()
         done, failed = self._now
         spent = self._last - self._start
@@ -78,7 +78,7 @@ class _Terminal:
         self._task = self._progress.add_task(title, total=total, failed=0, rate=0.0)
         self._progress.start()
 
-    def tell(self, done: int, failed: int) -> None:
+    def update(self, done: int, failed: int) -> None:
         rate = (done + failed) / max(time.monotonic() - self._start, 1e-9)
         self._progress.update(self._task, completed=done + failed, failed=failed, rate=rate)
 

@@ -1,10 +1,10 @@
-"""A whole paper as one command: its tables beside the printed ones, and what became of its claims.
+"""Reproduce a paper with one command: its tables next to the published ones, and tests of its claims.
 
   bench recipe recsys2024                                     on the built-in data
   bench recipe recsys2024 --data music4all-onion --root DIR --lane published --seeds 5
   bench recipe recsys2024 --data music4all-onion --root DIR --mir-root MIR --out tables/
 
-What cannot be run here (no weights, no audio) is named and left out; its printed numbers still stand there.
+Embeddings that cannot be computed (no weights, no audio) are listed; their published numbers are still shown.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("name", metavar="NAME", help="recsys2024")
     add_lane(parser)
-    parser.add_argument("--seeds", type=positive, default=1, metavar="N", help="repeat what depends on chance N times")
+    parser.add_argument("--seeds", type=positive, default=1, metavar="N", help="number of seeds for everything random")
     parser.add_argument(
         "--models", type=_names, default=(), metavar="NAMES", help="of the paper: KNN,Shallow Net,BERT4Rec"
     )
     parser.add_argument("--embeddings", type=_names, default=(), metavar="NAMES", help="of the paper: MFCC,MusiCNN,...")
     parser.add_argument("--mir-root", metavar="DIR", help="folder with magnatagatune/, gtzan/, giantsteps/ for Table 4")
     parser.add_argument("--results", metavar="DIR", help="where records go (default results)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="also write the report and its figures there")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="also write the report and its figures to DIR")
     add_data(parser)
     add_work(parser)
 
@@ -37,7 +37,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check everything, plan, and unless it is a dry run, do it and show the tables."""
+    """Plan the recipe, run it unless this is a dry run, and show the tables."""
     from bench.cli.progress import ui
     from bench.recipes.run import Recipe, RecipeRun
 

@@ -1,9 +1,9 @@
-"""Tables and figures from records: controls and chance always in, lanes never mixed.
+"""Make tables and figures from records, always with controls and chance levels, separately for each lane.
 
 bench report results/                              on the screen
 bench report results/ --out tables/                Markdown, HTML, CSV, LaTeX and figures
-bench report results/ --published recsys2024       ours beside a paper's numbers, in its own tables
-bench report --published recsys2024                the paper's numbers alone
+bench report results/ --published recsys2024       results next to a paper's numbers, in its tables
+bench report --published recsys2024                only the paper's numbers
 """
 
 from __future__ import annotations
@@ -18,18 +18,20 @@ from bench.errors import BenchError
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("results", type=Path, nargs="?", metavar="RESULTS", help="a folder with records")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="also write report.md, report.html, *.csv, *.tex there")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="also write report.md, report.html, *.csv, *.tex to DIR"
+    )
     parser.add_argument(
         "--published", action="append", default=[], metavar="NAME", help="recsys2024, journal2026: a paper's tables"
     )
     parser.add_argument(
-        "--metric", default="ndcg", help="of recommendation, what is set against MIR (default %(default)s)"
+        "--metric", default="ndcg", help="recommendation metric to correlate with MIR tasks (default %(default)s)"
     )
     parser.add_argument("--no-plots", action="store_true", help="write no figures")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read, show, write."""
+    """Read the records, show the report, and write it if requested."""
     from bench.published import paper
     from bench.records import read_all
     from bench.report import show, write

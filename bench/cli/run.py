@@ -1,12 +1,13 @@
-"""Embed what is missing, fit, rank, measure, and write records.
+"""Compute missing vectors, fit recommenders, rank, measure, and write records.
 
   bench run --extractor mfcc --model knn
   bench run --extractor mfcc,mfcc+random --model knn,popularity --treat standardize --k 10,50
   bench run --extractor mfcc --model knn --listens plays.csv --audio music/
   bench run --from results/demo/.../seed0.json
 
-Specs: NAME[:key=value,...]; a comma before key= continues a spec, any other starts the next one;
-A+B joins two tables; parentheses protect a value: shuffled:of=(mfcc:n_mfcc=20). layer= chooses a layer.
+Specs: NAME[:key=value,...]; a comma before key= continues a spec, any other comma starts the next spec.
+A+B concatenates vectors. Values with commas or colons need parentheses: shuffled:of=(mfcc:n_mfcc=20).
+layer= chooses a layer.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ SPLIT = (
     "global_temporal[:cut=DATE,start=DATE,end=DATE,...], recsys2024, journal2026, cold_random[:fold=N,folds=N,...], "
     "leave_last_out (default: the data's)"
 )
-REFIT = "after early stopping, train anew on training and validation for the epochs found (rows of their own)"
+REFIT = "after early stopping, train again on training and validation for the same number of epochs (separate rows)"
 TRUST = "with --from: use the programs and files that the record names; they are listed first"
-MAX_TIME = "end each training then, keeping its best state; the same command with more time goes on from there"
+MAX_TIME = "time limit of each training, which keeps its best state; the same command with more time continues it"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -33,16 +34,18 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=specs, metavar="SPECS", help="which recommenders: see `bench ls recommenders`")
     parser.add_argument("--split", metavar="SPEC", help=SPLIT)
     parser.add_argument("--k", type=cutoffs, default=(), help="cut-offs, main one first (default: the data's)")
-    parser.add_argument("--seeds", type=positive, default=1, metavar="N", help="repeat what depends on chance N times")
+    parser.add_argument("--seeds", type=positive, default=1, metavar="N", help="number of seeds for everything random")
     add_lane(parser)
     parser.add_argument("--treat", default="", metavar="T", help="l2+standardize+pca:k+whiten:k+random_projection:k")
-    parser.add_argument("--reference", default="mfcc", metavar="SPEC", help="space for diversity in lists, or none")
+    parser.add_argument(
+        "--reference", default="mfcc", metavar="SPEC", help="vectors for the diversity of lists, or none"
+    )
     parser.add_argument("--no-controls", action="store_true", help="leave out popularity, random and shuffled rows")
     parser.add_argument("--results", metavar="DIR", help="where records go (default results)")
     parser.add_argument("--refit", action="store_true", help=REFIT)
     parser.add_argument("--max-time", type=seconds, metavar="MIN|Nh|Ns", help=MAX_TIME)
-    parser.add_argument("--log-dir", metavar="DIR", help="keep training curves there, for TensorBoard")
-    parser.add_argument("--again", action="store_true", help="compute cells anew even if their records are there")
+    parser.add_argument("--log-dir", metavar="DIR", help="folder for training curves, for TensorBoard")
+    parser.add_argument("--again", action="store_true", help="compute cells again even if they have records")
     parser.add_argument("--from", dest="record", type=Path, metavar="RECORD", help="repeat a record and compare")
     parser.add_argument("--trust", action="store_true", help=TRUST)
     add_data(parser)
@@ -50,11 +53,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Plan, and unless it is a dry run, do it and print the table."""
+    """Plan the experiment, run it unless this is a dry run, and print the table."""
     from bench.cli.progress import ui
 
     if args.record:
-        return _again(args)
+        return _repeat(args)
     if not args.extractor or not args.model:
         raise BenchError("give --extractor and --model, such as `bench run --extractor mfcc --model knn`.")
     from bench.report import boards, show
@@ -80,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     return carry_out(experiment, args, lambda records: show(boards(records)), where)
 
 
-def _again(args: argparse.Namespace) -> int:
+def _repeat(args: argparse.Namespace) -> int:
     from bench.cli.progress import ui
     from bench.run.repeat import repeat
 
@@ -98,6 +101,6 @@ def _again(args: argparse.Namespace) -> int:
     print(f"{len(found.differences)} of {numbers} metrics differ from {args.record}:")
     for line in found.differences[:20]:
         print(f"  {line}")
-    for line in found.reasons or ["nothing that the record knows of changed"]:
-        print(f"  because? {line}")
+    for line in found.reasons or ["nothing recorded has changed"]:
+        print(f"  possible reason: {line}")
     return 2

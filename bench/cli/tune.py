@@ -3,9 +3,9 @@
   bench tune --extractor mfcc --model shallow --trials 30
   bench tune --extractor mfcc --model bert4rec:layers=2 --max-time 2h --space "rate=1e-4..1e-2(log),width=64|128"
 
-The space is the model's own unless --space names another: key=a|b|c, key=lo..hi, key=lo..hi(log), separated
-by commas. What --model fixes is not searched. Killed, the same command goes on. The record of the best
-settings holds the whole search.
+The default search space is the model's own. --space gives another one: key=a|b|c, key=lo..hi, key=lo..hi(log),
+separated by commas. Settings in --model are fixed. If the search is killed, the same command continues it. The
+record of the best settings contains the complete search.
 """
 
 from __future__ import annotations
@@ -21,33 +21,52 @@ if TYPE_CHECKING:
     from bench.records import Trial
     from bench.run.tune.search import Search
 
-ALIKE = ("extractor", "data", "root", "listens", "columns", "audio", "meta", "split", "k", "lane", "treat", "reference")
-"""Options that ``bench run`` takes in the same words, and with them those of where things are."""
+SHARED = (
+    "extractor",
+    "data",
+    "root",
+    "listens",
+    "columns",
+    "audio",
+    "meta",
+    "split",
+    "k",
+    "lane",
+    "treat",
+    "reference",
+)
+"""Options that are the same in ``bench run``."""
 PLACES = ("results", "cache", "device")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--extractor", default="none", metavar="SPEC", help="whose vectors (default none)")
-    parser.add_argument("--model", required=True, metavar="SPEC", help="which recommender; what it fixes stays")
-    parser.add_argument("--trials", type=positive, metavar="N", help="settings to try, earlier calls included")
-    parser.add_argument("--max-time", type=seconds, metavar="MIN|Nh|Ns", help="end the search and its last trial then")
-    parser.add_argument("--space", metavar="KEY=LO..HI,KEY=A|B", help="where to search (default: the model's own)")
+    parser.add_argument(
+        "--model", required=True, metavar="SPEC", help="which recommender; settings given here are fixed"
+    )
+    parser.add_argument(
+        "--trials", type=positive, metavar="N", help="number of trials, including those of earlier calls"
+    )
+    parser.add_argument("--max-time", type=seconds, metavar="MIN|Nh|Ns", help="time limit of the search")
+    parser.add_argument("--space", metavar="KEY=LO..HI,KEY=A|B", help="search space (default: the model's own)")
     parser.add_argument("--sampler", choices=("tpe", "random"), help="(default tpe with the extra tune)")
-    parser.add_argument("--seed", type=natural, default=0, metavar="S", help="of the search and of every training")
+    parser.add_argument("--seed", type=natural, default=0, metavar="S", help="seed of the search and of every training")
     parser.add_argument("--split", metavar="SPEC", help="as for bench run")
-    parser.add_argument("--k", type=cutoffs, default=(), help="cut-offs; the NDCG at the first is what counts")
+    parser.add_argument("--k", type=cutoffs, default=(), help="cut-offs; the search maximises NDCG at the first one")
     add_lane(parser)
     parser.add_argument("--treat", default="", metavar="T", help="as for bench run")
     parser.add_argument("--reference", default="mfcc", metavar="SPEC", help="as for bench run, or none")
-    parser.add_argument("--refit", action="store_true", help="the best: train on validation, too, before the test")
+    parser.add_argument(
+        "--refit", action="store_true", help="train the best model on training and validation before the test"
+    )
     parser.add_argument("--results", metavar="DIR", help="where the record goes (default results)")
     add_data(parser)
     add_work(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Search, evaluate the best, print all trials."""
+    """Search, evaluate the best settings on the test, and print all trials."""
     from bench.cli.progress import ui
     from bench.run.recommend.experiment import RecommendExperiment
     from bench.run.recommend.request import RecommendRequest
@@ -55,8 +74,8 @@ def run(args: argparse.Namespace) -> int:
     from bench.run.tune.trials import chosen_sampler
 
     if args.trials is None and args.max_time is None:
-        raise BenchError("give --trials N, --max-time T, or both: a search has no end of its own.")
-    limit, args.max_time = args.max_time, None  # of the search; the final training has all the time it needs
+        raise BenchError("give --trials N, --max-time T, or both: otherwise the search would not end.")
+    limit, args.max_time = args.max_time, None  # limits the search, not the final training
     request = RecommendRequest(
         data=data_of(args),
         extractors=(args.extractor,),
@@ -92,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(search: Search) -> None:
-    """Print the trials by value, failed ones last."""
+    """Print the trials sorted by value, failed ones last."""
     from rich.table import Table
 
     from bench.terminal import console
@@ -117,9 +136,9 @@ def _ended(trial: Trial) -> str:
 
 
 def _command(model: str, args: argparse.Namespace) -> str:
-    """Return the ``bench run`` of the model that was found, on the same data."""
+    """Return the ``bench run`` command for the best model on the same data."""
     words = ["bench", "run", "--model", model]
-    for name in (*ALIKE, *PLACES):
+    for name in (*SHARED, *PLACES):
         value = getattr(args, name)
         if value:
             words += [f"--{name}", ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]

@@ -1,11 +1,11 @@
-"""Pretrained weights: list them, fetch them, add files you have, verify what is here.
+"""List, download, add and verify pretrained weights.
 
   bench weights ls
-  bench weights pull musicnn              from its pinned origin, checked by sha256, converted once
-  bench weights add musicnn FILE|FOLDER   a copy you have; an unknown hash is recorded, a changed one refused
-  bench weights verify                    hash everything again; 1 when something is not what it was
+  bench weights pull musicnn              download, verify by sha256 and convert
+  bench weights add musicnn FILE|FOLDER   use a copy you have; an unknown hash is recorded, a changed one refused
+  bench weights verify                    hash all files again; exit with 1 if one has changed
 
-Once a model's weights are here, nothing of it is fetched again. Pickles are read as plain tensors only.
+Installed weights are not downloaded again. Pickles are read as plain tensors only, without running code.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     verbs = parser.add_subparsers(dest="what", required=True, metavar="ls|pull|add|verify")
     for name, text in (
-        ("ls", "licence, size, origin, and whether they are here"),
-        ("pull", "fetch, check, convert"),
-        ("add", "take a file or folder you have"),
-        ("verify", "recompute hashes"),
+        ("ls", "show licence, size, origin, and whether weights are installed"),
+        ("pull", "download, verify and convert"),
+        ("add", "use a file or folder you have"),
+        ("verify", "hash the installed files again"),
     ):
         verb = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
         add_cache(verb)
@@ -38,11 +38,13 @@ def add(parser: argparse.ArgumentParser) -> None:
             verb.add_argument("--offline", action="store_true", help="fetch nothing (also $BENCH_OFFLINE=1)")
         if name == "add":
             verb.add_argument("path", type=Path, metavar="PATH", help="the published file, or a folder with it")
-            verb.add_argument("--accept", metavar="SHA256", help="take a file whose recorded hash has changed to this")
+            verb.add_argument(
+                "--accept", metavar="SHA256", help="accept a file with this hash instead of the recorded one"
+            )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what is asked; `verify` exits with 1 when a file is damaged."""
+    """Run the command and return the exit code: 1 if `verify` finds a damaged file."""
     if args.what == "ls":
         return _list()
     if args.what == "verify":
@@ -56,12 +58,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def installed() -> dict[str, tuple[Weights, list[str]]]:
-    """Return name -> (weights, extractors that read them), of every installed extractor.
+    """Return name -> (weights, names of the extractors that use them) for all installed extractors.
 
     Raises
     ------
     BenchError
-        When two plugins declare different weights under one name.
+        Two plugins declare different weights with the same name.
 
     """
     out: dict[str, tuple[Weights, list[str]]] = {}
@@ -95,12 +97,12 @@ def _list() -> int:
 
 
 def _parts(one: Weights) -> Iterator[str]:
-    """Say of each part whether it is here, or what brings it."""
+    """Yield the installed parts, then the absent ones with the command that installs them."""
     here = [part.name for part in one.parts if weights.present(one, part.name)]
     yield from here
-    if lacking := [part.name for part in one.parts if part.name not in here]:
+    if missing := [part.name for part in one.parts if part.name not in here]:
         when = "on first use, or:\n" if one.automatic else ""
-        yield f"not {', '.join(lacking)} ({when}bench weights pull {one.name})"
+        yield f"not {', '.join(missing)} ({when}bench weights pull {one.name})"
 
 
 def _verify() -> int:
@@ -110,7 +112,7 @@ def _verify() -> int:
             broken, seen = broken + (problem is not None), seen + 1
             print(f"{name} {part}: {problem or 'intact'}")
     if broken:
-        print("A damaged file is refused wherever it is needed; bench weights pull NAME brings it anew.")
+        print("Damaged files are not used; bench weights pull NAME downloads them again.")
     if not seen:
-        print("No weights are here: nothing to verify. `bench weights ls` says what brings them.")
+        print("No weights are installed. `bench weights ls` shows how to install them.")
     return 1 if broken else 0

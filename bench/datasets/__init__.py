@@ -1,1 +1,1 @@
-"""Data sets that lie in a folder of the user's: one module each, found through their entry points."""
+"""Data sets that are read from a folder of the user; one module each, found through entry points."""

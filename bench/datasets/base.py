@@ -1,4 +1,4 @@
-"""What the data sets of this package share: their folder, the files in it, and what is kept of them."""
+"""Base classes of the data sets in this package: they check the folder, find files and cache results."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from bench.listening import parquet_cache
 from bench.protocols import Dataset
 
 PACKED = ("", ".bz2", ".gz", ".xz", ".zst")
-"""What may follow the name of a text file."""
+"""Suffixes of text files: plain or compressed."""
 
 AUDIO = (".mp3", ".flac", ".wav", ".ogg", ".opus", ".m4a")
 
 
 class FolderDataset(Dataset):
-    """A data set in a folder that the user names with ``--root``.
+    """Base class for data sets in the folder given by ``--root``.
 
-    Subclasses say what the folder lacks (`missing`) and what it is read from (`sources`). What is large is
-    converted or hashed once, and kept below the cache.
+    Subclasses implement `missing`, `sources` and `listens`. Large files are converted or hashed once; the
+    results are stored in the cache.
     """
 
     default_split: str = "global_temporal"
     default_k: int = 50
 
     def __init__(self, settings: Any = None) -> None:
-        """Keep the settings; look at nothing."""
+        """Store the settings; no file is read."""
         super().__init__(settings)
         self._cache: Path | None = None
 
     def prepare(self, root: Path | None, cache: Path) -> Path:
-        """Check that the folder holds what is needed, and return it.
+        """Check that the folder contains the required files, and return its absolute path.
 
         Raises
         ------
         BenchError
-            No folder is given, it is none, or files are missing: it says which, and where they were looked for.
+            No folder is given, it does not exist, or files are missing; the message names them.
 
         """
         if root is None:
@@ -58,7 +58,7 @@ class FolderDataset(Dataset):
         return root
 
     def missing(self, root: Path) -> list[str]:
-        """Return the names of files that are needed and absent."""
+        """Return the names of required files that are absent."""
         raise NotImplementedError
 
     def sources(self, root: Path) -> list[Path]:
@@ -66,16 +66,16 @@ class FolderDataset(Dataset):
         raise NotImplementedError
 
     def fingerprint(self, root: Path) -> dict[str, Any]:
-        """Name, settings and sha256 of the files; each is read once and remembered by size and time."""
+        """Return name, settings and sha256 of the files; unchanged files are hashed only once."""
         files = {str(path.relative_to(root)): self.sha256(path) for path in self.sources(root)}
         return {"name": self.name, "settings": dict(vars(self.settings)), "files": files}
 
     def folder(self, key: Any) -> Path:
-        """Return the folder of the cache for what depends on `key` (plain JSON values) alone."""
+        """Return the cache folder for results that depend only on `key` (plain JSON values)."""
         return self._below("datasets") / f"{type(self).name}-{digest(key)[:16]}"
 
     def sha256(self, path: Path) -> str:
-        """sha256 of a file, remembered by its path, size and time of change."""
+        """Return the sha256 of a file, cached by its path, size and modification time."""
         return HashIndex(self._below("hashes.sqlite")).sha256(path)
 
     def _below(self, name: str) -> Path:
@@ -85,38 +85,42 @@ class FolderDataset(Dataset):
 
 
 class LogDataset(FolderDataset):
-    """A folder whose log is text: it is turned into Parquet on first use."""
+    """Base class for data sets whose log is text; it is converted to Parquet on first use."""
 
     def log(self, root: Path) -> parquet_cache.Log:
-        """Return where the log is, and which of its columns are which."""
+        """Return the path of the log and its columns."""
         raise NotImplementedError
 
     def listens(self, root: Path) -> pl.LazyFrame:
-        """user, item (str), time (datetime, UTC), in the order of the file."""
-        folder = self.converted(root)
-        parquet_cache.converted(self.log(root), folder)
-        return parquet_cache.scan(folder)
+        """Return user, item (str), time (datetime, UTC), in the order of the file."""
+        return parquet_cache.scan(self.convert(root))
 
-    def converted(self, root: Path) -> Path:
-        """Return the folder of the converted log, made or not."""
+    def convert(self, root: Path) -> Path:
+        """Convert the log, unless that has been done before, and return the folder of the converted log."""
+        folder = self.converted_folder(root)
+        parquet_cache.convert(self.log(root), folder)
+        return folder
+
+    def converted_folder(self, root: Path) -> Path:
+        """Return the folder of the converted log, which may not exist yet."""
         log = self.log(root)
         return self.folder({"log": self.sha256(log.path), **log.key()})
 
     def notes(self, root: Path) -> list[str]:
         """Return what was left out when the log was converted."""
-        counts = parquet_cache.noted(self.converted(root)) or {}
+        counts = parquet_cache.read_counts(self.converted_folder(root)) or {}
         kinds = {"blank": "blank lines", "without_item": "plays without the id of an item"}
-        left = [f"{counts[name]:,} {what}" for name, what in kinds.items() if counts.get(name)]
-        return [f"{self.log(root).path.name}: left out {', '.join(left)}"] if left else []
+        left_out = [f"{counts[name]:,} {what}" for name, what in kinds.items() if counts.get(name)]
+        return [f"{self.log(root).path.name}: left out {', '.join(left_out)}"] if left_out else []
 
 
 def find(root: Path, names: Sequence[str]) -> Path | None:
-    """Return the first of `names` that is in `root` or one folder below; `root` itself comes first.
+    """Return the path of the first of `names` that exists in `root` or, if not there, in one of its subfolders.
 
     Raises
     ------
     BenchError
-        Two subfolders hold it, or the folder cannot be read.
+        Two subfolders contain it, or the folder cannot be read.
 
     """
     try:
@@ -134,17 +138,17 @@ def find(root: Path, names: Sequence[str]) -> Path | None:
 
 
 def packed(*names: str) -> list[str]:
-    """Return each name as it is and with the endings of compressed files."""
+    """Return each name, unchanged and with the suffixes of compressed files."""
     return [name + ending for name in names for ending in PACKED]
 
 
 def audio_in(folder: Path) -> pl.DataFrame:
-    """Return a catalogue of the files of one folder; a track's id is its file name without extension.
+    """Return a catalogue of the audio files in a folder; a track's id is its file name without extension.
 
     Raises
     ------
     BenchError
-        Two files have one id, or there is no audio.
+        Two files have the same id, or there is no audio.
 
     """
     names = [entry.name for entry in os.scandir(folder) if not entry.name.startswith(".")]
@@ -156,7 +160,7 @@ def audio_in(folder: Path) -> pl.DataFrame:
     ).sort("track_id", "path")
     if not rows.height:
         raise BenchError(f"{folder} holds no audio ({', '.join(AUDIO)}). Remove the folder, or fill it.")
-    if (twice := rows.filter(pl.col("track_id").is_duplicated())).height:
-        raise BenchError(f"{twice['path'][0]} and {twice['path'][1]} are one track by their names. Keep one of them.")
-    none = pl.lit(None, dtype=pl.Float64)
-    return rows.with_columns(offset=none, duration=none)
+    if (same := rows.filter(pl.col("track_id").is_duplicated())).height:
+        raise BenchError(f"{same['path'][0]} and {same['path'][1]} have the same track id. Remove one of them.")
+    null = pl.lit(None, dtype=pl.Float64)
+    return rows.with_columns(offset=null, duration=null)

@@ -1,4 +1,4 @@
-"""Which names mean the same recordings: an extractor trained on those that it is measured on knows them."""
+"""Test contamination: tell whether an extractor was trained on the recordings that it is evaluated on."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ FAMILIES: Mapping[str, Sequence[str]] = {
     "yambda": ("yambda",),
     "lfm": ("lfm1b", "lfm2b"),
 }
-"""Collections by how their names begin (small letters and digits alone); editions and cuts share recordings."""
+"""Prefixes of names by collection; names are compared in lower case, letters and digits only.
+
+Editions and subsets of a collection share recordings.
+"""
 
 
 def same_catalogue(one: str, other: str) -> bool:
-    """Whether two names mean the same collection: ``Music4All`` and ``music4all-onion``, ``MSD`` and ``msd50``."""
+    """Whether two names refer to the same collection, such as ``Music4All`` and ``music4all-onion``."""
     return bool(_plain(one)) and _family(one) == _family(other)
 
 
 def _family(name: str) -> str:
     plain = _plain(name)
-    return next((family for family, begins in FAMILIES.items() if plain.startswith(tuple(begins))), plain)
+    return next((family for family, prefixes in FAMILIES.items() if plain.startswith(tuple(prefixes))), plain)
 
 
 def _plain(name: str) -> str:

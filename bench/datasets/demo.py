@@ -1,7 +1,7 @@
-"""The built-in data sets: a planted world with its audio and a year of listening, made on first use.
+"""The built-in data sets: synthetic audio and a simulated year of listening, generated on first use.
 
-Whoever has no data sees the whole harness at work on them, and every installation sees the same numbers.
-They say nothing about music: the audio is synthesised and the taste is simulated.
+They show the complete harness to users without data, and give the same numbers on every installation.
+The numbers say nothing about music: the audio is synthesised and the listeners' tastes are simulated.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _LABELS: Final = {"catalog-genre": "genre", "catalog-tags": "tags", "catalog-key
 
 
 class Demo(Dataset):
-    """600 tracks of 9 s by 120 artists, 500 listeners, some 72,000 plays, 130 tracks new in the last month.
+    """600 tracks of 9 s by 120 artists, 500 listeners, about 72,000 plays, 130 tracks new in the last month.
 
-    Beside what every data set has, its folder holds ``oracle.parquet``: the planted traits (track_id,
-    t0, t1, ...) that taste follows, the best item table there is.
+    Its folder also contains ``oracle.parquet`` (track_id, t0, t1, ...): the traits that determine the
+    simulated tastes, and therefore the best possible item vectors.
     """
 
     name: str = "demo"
@@ -48,12 +48,12 @@ class Demo(Dataset):
     size: ClassVar[WorldSize] = DEMO
 
     def prepare(self, root: Path | None, cache: Path) -> Path:
-        """Return the folder of the built data below `cache`, building it once (some seconds).
+        """Return the folder of the data below `cache`; the first call generates the data (some seconds).
 
         Raises
         ------
         BenchError
-            When a root is given, or the cache cannot be written.
+            A root is given, or the cache cannot be written.
 
         """
         if root is not None:
@@ -73,7 +73,7 @@ class Demo(Dataset):
         return folder
 
     def catalog(self, root: Path) -> pl.DataFrame:
-        """One WAV file a track: mono, 16 bits, 22,050 Hz."""
+        """Return one WAV file per track: mono, 16 bits, 22,050 Hz."""
         ids = pl.read_parquet(root / "tracks.parquet", columns=["track_id"])["track_id"]
         return pl.DataFrame(
             {
@@ -85,36 +85,36 @@ class Demo(Dataset):
         )
 
     def listens(self, root: Path) -> pl.LazyFrame:
-        """user, item, time (datetime, UTC), sorted by user and time."""
+        """Return user, item, time (datetime, UTC), sorted by user and time."""
         return pl.scan_parquet(root / "listens.parquet")
 
     def meta(self, root: Path) -> pl.DataFrame:
-        """What is said of a track: names, genre, key, tempo, mood, instruments, description, tags, date."""
+        """Return the tracks' names, genre, key, tempo, mood, instruments, description, tags and date."""
         return pl.read_parquet(root / "tracks.parquet")
 
     def labels(self, root: Path, task: str) -> pl.DataFrame | None:
-        """track_id and label: genre or key (str) for catalog-genre and -key, tags (list) for catalog-tags."""
+        """Return track_id and label: genre or key (str) for catalog-genre and -key, tags (list) for catalog-tags."""
         if task not in _LABELS:
             return None
         return self.meta(root).select("track_id", pl.col(_LABELS[task]).alias("label"))
 
     def fingerprint(self, root: Path) -> dict[str, Any]:
-        """Name, generator and sha256 of the content of log and metadata, as noted when they were built."""
-        noted: dict[str, Any] = json.loads((root / _MANIFEST).read_text(encoding="utf-8"))["fingerprint"]
-        return noted
+        """Return name, generator parameters and sha256 of log and metadata, recorded when they were generated."""
+        recorded: dict[str, Any] = json.loads((root / _MANIFEST).read_text(encoding="utf-8"))["fingerprint"]
+        return recorded
 
 
 class DemoLong(Demo):
-    """100 tracks of 30 s by 25 artists, 200 listeners: for models that hear half a minute."""
+    """100 tracks of 30 s by 25 artists, 200 listeners: for models that need 30 s of audio."""
 
     name: str = "demo-long"
     size: ClassVar[WorldSize] = DEMO_LONG
-    # Half of 70 hot tracks are known to most listeners: ten of the rest would be found by chance.
+    # Most listeners have played half of the 70 hot tracks: a random top 10 of the rest would score too well.
     default_k = 5
 
 
 def content(world: World, plays: Plays) -> dict[str, str]:
-    """sha256 of log and metadata: of their values, since the bytes of files depend on library versions."""
+    """Return the sha256 of log and metadata, taken of values because file bytes depend on library versions."""
     log = hashlib.sha256()
     ids = [track.track_id for track in world.tracks]
     log.update("\n".join(plays.listeners[user] for user in plays.user.tolist()).encode())
@@ -128,13 +128,13 @@ def _audio(folder: Path, track_id: str) -> Path:
 
 
 def _build(name: str, size: WorldSize, folder: Path) -> None:
-    """Write everything into a temporary sibling and rename it, so that a folder is whole or absent.
+    """Write everything into a temporary folder and rename it, so that `folder` is complete or absent.
 
-    Of two builders at once the first to finish wins; the other one throws its equal copy away.
+    If two processes build at the same time, the second one to finish discards its copy, which is equal.
     """
     temporary = folder.parent / f"{TEMPORARY}{folder.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     try:
-        _sweep(folder)
+        _remove_stale(folder)
         (temporary / "audio").mkdir(parents=True)
         _write(name, size, temporary)
         try:
@@ -143,7 +143,7 @@ def _build(name: str, size: WorldSize, folder: Path) -> None:
             if not folder.is_dir():
                 raise
             if not (folder / _MANIFEST).is_file():
-                raise BenchError(f"{folder} is incomplete. Delete it; the next run builds it anew.") from None
+                raise BenchError(f"{folder} is incomplete. Delete it; the next run builds it again.") from None
         else:
             sync(folder.parent)
     except OSError as error:
@@ -155,10 +155,10 @@ def _build(name: str, size: WorldSize, folder: Path) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what a killed builder left more than a day ago."""
+def _remove_stale(folder: Path) -> None:
+    """Remove temporary folders of processes that were killed more than a day ago."""
     for stale in folder.parent.glob(f"{TEMPORARY}{folder.name}-*"):
-        with suppress(OSError):  # somebody else may be sweeping, too
+        with suppress(OSError):  # another process may be removing it, too
             if time.time() - stale.stat().st_mtime > 86_400:
                 shutil.rmtree(stale, ignore_errors=True)
 
@@ -193,8 +193,8 @@ def _write(name: str, size: WorldSize, folder: Path) -> None:
             file.writeframes(render(world, row).astype("<i2").tobytes())
         sync(path)
 
-    # Threads: nearly all the time passes in NumPy, which lets go of the lock, and no pool of processes
-    # starts from a script without a __main__ guard or from a notebook.
+    # Threads: NumPy does nearly all the work and releases the lock, and a pool of processes does not start
+    # from a notebook or from a script without a __main__ guard.
     with ThreadPoolExecutor(min(cores(), 16)) as pool:
         for _ in pool.map(synthesise, range(len(ids))):
             pass

@@ -1,4 +1,4 @@
-"""Last.fm 1K: who played what, with MusicBrainz ids where Last.fm knew them. No audio."""
+"""Last.fm 1K: listening histories with MusicBrainz ids, without audio."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ NAMES = ("userid", "timestamp", "artid", "artname", "traid", "traname")
 
 
 class LastFM1K(LogDataset):
-    """19.2 million plays of 992 listeners; an item is a MusicBrainz recording. No audio.
+    """19.2 million plays by 992 listeners; an item is a MusicBrainz recording. No audio.
 
-    Plays of tracks without a MusicBrainz id are left out, and counted.
+    Plays of tracks without a MusicBrainz id are left out and counted.
     """
 
     name: str = "lastfm-1k"
@@ -27,11 +27,11 @@ class LastFM1K(LogDataset):
     names: ClassVar[list[str]] = packed("userid-timestamp-artid-artname-traid-traname.tsv")
 
     def missing(self, root: Path) -> list[str]:
-        """Return the log's name when it is not there."""
+        """Return the name of the log if it is absent."""
         return [] if find(root, self.names) else [self.names[0]]
 
     def log(self, root: Path) -> parquet_cache.Log:
-        """Return the log; artist and title of a track are those of its first line."""
+        """Return the log; artist and title of a track are taken from its first line."""
         path = find(root, self.names)
         assert path is not None
         return parquet_cache.Log(
@@ -43,11 +43,9 @@ class LastFM1K(LogDataset):
         )
 
     def sources(self, root: Path) -> list[Path]:
-        """Return the log: it is all there is."""
+        """Return the log, the only file."""
         return [self.log(root).path]
 
     def meta(self, root: Path) -> pl.DataFrame:
-        """Artist and title of every track."""
-        folder = self.converted(root)
-        parquet_cache.converted(self.log(root), folder)
-        return pl.read_parquet(folder / parquet_cache.TRACKS).sort("track_id")
+        """Return artist and title of every track."""
+        return pl.read_parquet(self.convert(root) / parquet_cache.TRACKS).sort("track_id")

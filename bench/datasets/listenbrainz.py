@@ -1,4 +1,4 @@
-"""ListenBrainz: public listening as Parquet dumps. No audio."""
+"""ListenBrainz: public listening histories as Parquet dumps, without audio."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from bench.datasets.base import FolderDataset, find
-from bench.datasets.parquet_log import look, opened, plays, remembered
+from bench.datasets.parquet_log import cached_json, check_log, open_parquet, plays
 from bench.files.atomic import digest, whole
 
 COLUMNS = {"user": "user_id", "item": "recording_mbid", "time": "listened_at"}
@@ -19,10 +19,10 @@ _NUMBERED = re.compile(r"\d+\.parquet")
 
 
 class ListenBrainz(FolderDataset):
-    """Public listening in Parquet dumps; an item is a MusicBrainz recording. No audio.
+    """Public listening histories in Parquet dumps; an item is a MusicBrainz recording. No audio.
 
-    Full and incremental dumps may lie side by side: their listens do not overlap. Listens that are not
-    matched to MusicBrainz have no recording: they are left out, and counted.
+    The folder may contain full and incremental dumps, whose listens do not overlap. Listens that are not
+    matched to a MusicBrainz recording are left out and counted.
     """
 
     name: str = "listenbrainz"
@@ -34,7 +34,7 @@ class ListenBrainz(FolderDataset):
     )
 
     def missing(self, root: Path) -> list[str]:
-        """Return what a dump consists of when there is none."""
+        """Return the names of a dump's files if there is no dump."""
         return [] if self._dumps(root) else ["0.parquet, 1.parquet, ..."]
 
     def sources(self, root: Path) -> list[Path]:
@@ -43,38 +43,38 @@ class ListenBrainz(FolderDataset):
         return [*self._dumps(root), *(path for path in tables if path)]
 
     def listens(self, root: Path) -> pl.LazyFrame:
-        """User (a number as text), item (recording MBID), time (datetime, UTC)."""
+        """Return user (a number as text), item (recording MBID), time (datetime, UTC)."""
         self._counts(root)
-        return pl.concat([plays(opened(path, COLUMNS.values()), COLUMNS) for path in self._dumps(root)])
+        return pl.concat([plays(open_parquet(path, COLUMNS.values()), COLUMNS) for path in self._dumps(root)])
 
     def notes(self, root: Path) -> list[str]:
-        """Return how many listens name no recording."""
+        """Return how many listens have no recording."""
         counts = self._counts(root)
-        left = f"left out {counts['without_item']:,} of {counts['plays']:,} listens without a recording MBID"
-        return [left] if counts["without_item"] else []
+        note = f"left out {counts['without_item']:,} of {counts['plays']:,} listens without a recording MBID"
+        return [note] if counts["without_item"] else []
 
     def meta(self, root: Path) -> pl.DataFrame:
-        """artist, album, title, tags (by count) and genre (the one most counted) of every recording.
+        """Return artist, album, title, tags (most frequent first) and genre (the most frequent) of all recordings.
 
-        Names are those of the listens; of several spellings the first in the alphabet. Artists are those of
-        MusicBrainz where ``recording_artist.parquet`` is there.
+        Names come from the listens, in the alphabetically first of several spellings. Artists come from
+        MusicBrainz if ``recording_artist.parquet`` exists.
         """
         path = self.folder({"files": self._hashes(root), "what": "meta", "format": 1}) / "meta.parquet"
         if not path.is_file():
             with whole(path) as temporary:
-                self._described(root).write_parquet(temporary)
+                self._read_meta(root).write_parquet(temporary)
         return pl.read_parquet(path)
 
     def labels(self, root: Path, task: str) -> pl.DataFrame | None:
-        """track_id and label: the genre most counted, or the list of tags by count."""
+        """Return track_id and label: the most frequent genre, or the list of tags, most frequent first."""
         frame = {"catalog-genre": _genres, "catalog-tags": _tags}.get(task, lambda _: None)(root)
         return None if frame is None else frame.rename({frame.columns[1]: "label"}).sort("track_id")
 
-    def _described(self, root: Path) -> pl.DataFrame:
-        frames = [opened(path, (*COLUMNS.values(), *NAMES.values())).frame for path in self._dumps(root)]
+    def _read_meta(self, root: Path) -> pl.DataFrame:
+        frames = [open_parquet(path, (*COLUMNS.values(), *NAMES.values())).frame for path in self._dumps(root)]
         named = pl.concat([frame.select(COLUMNS["item"], *NAMES.values()) for frame in frames])
         known = named.filter(pl.col(COLUMNS["item"]).fill_null("") != "").group_by(track_id=COLUMNS["item"])
-        # Lower memory than the most frequent spelling, and the same whatever the order of the rows.
+        # The minimum takes less memory than the most frequent spelling, and does not depend on the order of rows.
         found = known.agg(**{field: pl.col(name).min() for field, name in NAMES.items()}).collect(engine="streaming")
         if (artists := _artists(root)) is not None:
             found = found.join(artists, on="track_id", how="left")
@@ -84,7 +84,7 @@ class ListenBrainz(FolderDataset):
         return found.sort("track_id")
 
     def _dumps(self, root: Path) -> list[Path]:
-        """Numbered Parquet files in the folder and one below, by folder and number."""
+        """Numbered Parquet files in the folder and its subfolders, sorted by folder and number."""
         folders = [root, *sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))]
         files = [p for folder in folders for p in folder.iterdir() if _NUMBERED.fullmatch(p.name)]
         return sorted(files, key=lambda p: (p.parent != root, p.parent.name, int(p.stem)))
@@ -93,35 +93,35 @@ class ListenBrainz(FolderDataset):
         return [self.sha256(path) for path in self.sources(root)]
 
     def _counts(self, root: Path) -> dict[str, Any]:
-        """Count once, checking every row."""
+        """Count the listens and check every row, once per version of the files."""
 
         def count() -> dict[str, int]:
             total: Counter[str] = Counter()
             for path in self._dumps(root):
-                total.update(look(opened(path, COLUMNS.values()), COLUMNS, item_may_be_missing=True))
+                total.update(check_log(open_parquet(path, COLUMNS.values()), COLUMNS, item_may_be_missing=True))
             return dict(total)
 
         key = digest({"files": [self.sha256(path) for path in self._dumps(root)], "format": 1})
-        return remembered(self._below("datasets") / "listenbrainz" / f"{key[:16]}.json", count)
+        return cached_json(self._below("datasets") / "listenbrainz" / f"{key[:16]}.json", count)
 
 
-def _counted(root: Path, kind: str) -> pl.LazyFrame | None:
-    """track_id, name: what recordings are called, the most counted first (then by the alphabet)."""
+def _names(root: Path, kind: str) -> pl.LazyFrame | None:
+    """Return track_id and name (a tag or genre), the most frequent first, then alphabetically."""
     path = find(root, (f"recording_{kind}.parquet",))
     if path is None:
         return None
-    frame = opened(path, ("recording_mbid", kind, f"{kind}_count")).frame.filter(pl.col(kind).is_not_null())
+    frame = open_parquet(path, ("recording_mbid", kind, f"{kind}_count")).frame.filter(pl.col(kind).is_not_null())
     rows = frame.sort("recording_mbid", f"{kind}_count", kind, descending=[False, True, False])
     return rows.select(track_id="recording_mbid", name=kind)
 
 
 def _tags(root: Path) -> pl.DataFrame | None:
-    rows = _counted(root, "tag")
+    rows = _names(root, "tag")
     return None if rows is None else rows.group_by("track_id", maintain_order=True).agg(tags="name").collect()
 
 
 def _genres(root: Path) -> pl.DataFrame | None:
-    rows = _counted(root, "genre")
+    rows = _names(root, "genre")
     return (
         None
         if rows is None
@@ -130,11 +130,11 @@ def _genres(root: Path) -> pl.DataFrame | None:
 
 
 def _artists(root: Path) -> pl.DataFrame | None:
-    """track_id, credit: the artist as MusicBrainz writes it."""
+    """Return track_id and credit, the artist name in MusicBrainz."""
     path = find(root, ("recording_artist.parquet",))
     if path is None:
         return None
-    rows = opened(path, ("recording_mbid", "artists")).frame.select(track_id="recording_mbid", artists="artists")
+    rows = open_parquet(path, ("recording_mbid", "artists")).frame.select(track_id="recording_mbid", artists="artists")
     part = pl.element().struct.field("artist_credit_name") + pl.element().struct.field("join_phrase").fill_null("")
     credit = pl.col("artists").list.eval(part).list.join("")
     return rows.select("track_id", credit=credit).unique("track_id", keep="first", maintain_order=True).collect()

@@ -1,7 +1,7 @@
-"""Music4All and Music4All-Onion: two logs over one catalogue of 109,269 excerpts of 30 s.
+"""Music4All and Music4All-Onion: two logs for the same catalogue of 109,269 excerpts of 30 s.
 
-The tables of Music4All are separated by tabs although their names end in .csv; those of Onion are .tsv.bz2.
-Either log goes with the tables of tracks and the audio of Music4All.
+The .csv files of Music4All are separated by tabs; those of Onion are .tsv.bz2. Both logs use the audio and the
+tables of tracks of Music4All.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Music4All(LogDataset):
     columns: ClassVar[dict[str, str]] = {"user": "user", "item": "song", "time": "timestamp"}
 
     def missing(self, root: Path) -> list[str]:
-        """Return the log's name when it is not there: all the rest can be done without."""
+        """Return the name of the log if it is absent; all other files are optional."""
         return [] if find(root, self.names) else [self.names[0]]
 
     def log(self, root: Path) -> parquet_cache.Log:
-        """Return the log, its columns found by name."""
+        """Return the log and its columns."""
         path = find(root, self.names)
         assert path is not None
         return parquet_cache.Log(path, self.columns)
@@ -51,17 +51,17 @@ class Music4All(LogDataset):
         return [self.log(root).path, *(path for path in tables if path)]
 
     def notes(self, root: Path) -> list[str]:
-        """Return what was left out of the log, and what is not known for want of a table."""
-        lacks = [f"no id_{kind}.csv: {what} are unknown" for kind, what in TABLES.items() if not _table(root, kind)]
-        return [*super().notes(root), *lacks]
+        """Return what was left out of the log, and what is unknown because a table is absent."""
+        absent = [f"no id_{kind}.csv: {what} are unknown" for kind, what in TABLES.items() if not _table(root, kind)]
+        return [*super().notes(root), *absent]
 
     def catalog(self, root: Path) -> pl.DataFrame | None:
-        """Return the files of ``audios/``, or None without such a folder."""
+        """Return the files in ``audios/``, or None if there is no such folder."""
         folder = find(root, ("audios", "audio"))
         return None if folder is None else audio_in(folder)
 
     def meta(self, root: Path) -> pl.DataFrame | None:
-        """artist, title, album, tags (list) and genre (all of a track's, with commas), where tables say so."""
+        """Return artist, title, album, tags (list) and genre (all genres, separated by commas), as far as known."""
         frames = [read_meta(path) for kind in TABLES if (path := _table(root, kind))]
         if not frames:
             return None
@@ -71,7 +71,7 @@ class Music4All(LogDataset):
         return joined.sort("track_id")
 
     def labels(self, root: Path, task: str) -> pl.DataFrame | None:
-        """track_id and label: the first genre, the list of tags, or the key ("F# minor"); see `keys`."""
+        """Return track_id and label: the first genre, the list of tags, or the key ("F# minor"); see `keys`."""
         kind = {"catalog-genre": "genres", "catalog-tags": "tags", "catalog-key": "metadata"}.get(task)
         path = kind and _table(root, kind)
         if not path:
@@ -80,12 +80,12 @@ class Music4All(LogDataset):
             return keys(path)
         column = pl.col("genre").str.split(",").list.first().str.strip_chars() if kind == "genres" else pl.col("tags")
         found = read_meta(path).select("track_id", label=column)
-        there = pl.col("label") != "" if kind == "genres" else pl.col("label").list.len() > 0
-        return found.filter(there).sort("track_id")
+        labelled = pl.col("label") != "" if kind == "genres" else pl.col("label").list.len() > 0
+        return found.filter(labelled).sort("track_id")
 
 
 class Music4AllOnion(Music4All):
-    """253 million plays of 119,140 listeners and 56,512 tracks of Music4All, with ready-made features.
+    """253 million plays of 56,512 tracks of Music4All by 119,140 listeners, with precomputed features.
 
     The features (``id_*.tsv.bz2``) are read by ``--extractor precomputed:path=FILE``.
     """
@@ -103,12 +103,12 @@ class Music4AllOnion(Music4All):
 
 
 def keys(path: Path) -> pl.DataFrame:
-    """Read keys from ``id_metadata``: `key` counts semitones from C (-1: none), `mode` is 1 for major, 0 for minor.
+    """Read track_id and label from ``id_metadata``: `key` is in semitones above C (-1: none), `mode` 1 is major.
 
     Raises
     ------
     BenchError
-        A column is missing, or a value is another one: it names file, line, value and what was expected.
+        A column is missing, or a value is out of range; the message names file, line, value and expected range.
 
     """
     table = open_table(path)
@@ -118,8 +118,8 @@ def keys(path: Path) -> pl.DataFrame:
     rows = table.frame.select(pl.col("id", "key", "mode").name.prefix("raw_"), **number).collect()
     for name, low, high in (("key", -1, len(TONICS) - 1), ("mode", 0, 1)):
         value, raw = rows[name], rows[f"raw_{name}"]
-        fine = (value >= low) & (value <= high) & (value == value.floor())
-        if (bad := (raw.is_not_null() & ~fine.fill_null(False)).arg_true()).len():
+        valid = (value >= low) & (value <= high) & (value == value.floor())
+        if (bad := (raw.is_not_null() & ~valid.fill_null(False)).arg_true()).len():
             raise BenchError(
                 f"{table.place(bad[0])}: the {name} is {raw[bad[0]]!r}; expected a whole number from {low} to {high}."
             )
@@ -130,5 +130,5 @@ def keys(path: Path) -> pl.DataFrame:
 
 
 def _table(root: Path, kind: str) -> Path | None:
-    """Find a table of tracks; ``_mmsr`` marks those of a smaller edition that circulates for teaching."""
+    """Find a table of tracks; names with ``_mmsr`` belong to a smaller edition used for teaching."""
     return find(root, packed(f"id_{kind}.csv", f"id_{kind}.tsv", f"id_{kind}_mmsr.csv", f"id_{kind}_mmsr.tsv"))

@@ -1,4 +1,4 @@
-"""Yambda: listening of a streaming service with ready-made audio vectors. No audio, no names."""
+"""Yambda: listening histories of a streaming service with audio embeddings, without audio or names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import polars as pl
 
 from bench.datasets.base import FolderDataset, find
-from bench.datasets.parquet_log import look, opened, plays, remembered
+from bench.datasets.parquet_log import cached_json, check_log, open_parquet, plays
 from bench.errors import BenchError
 from bench.files.atomic import digest
 
@@ -19,27 +19,27 @@ PLAYED = "played_ratio_pct"
 
 @dataclass(frozen=True)
 class YambdaSettings:
-    """Which edition, and what is a listen.
+    """Which edition to read, and which plays count.
 
-    size : 50m, 500m or 5b plays, the folder below ``flat/``
-    min_ratio : a play counts when at least so many percent of the track were heard (Yambda's own protocol: 50)
+    size : 50m, 500m or 5b plays; the name of the folder below ``flat/``
+    min_ratio : least percentage of the track that must be played for a play to count (Yambda's own protocol: 50)
     """
 
     size: Literal["50m", "500m", "5b"] = "50m"
     min_ratio: int = 50
 
     def __post_init__(self) -> None:
-        """Reject a ratio that is none."""
+        """Raise an error for an invalid percentage."""
         if not 0 <= self.min_ratio <= 100:
             raise BenchError(f"yambda: min_ratio={self.min_ratio}; expected a percentage from 0 to 100.")
 
 
 class Yambda(FolderDataset):
-    """50 million to 4.8 billion plays with audio vectors, no audio; --data yambda:size=500m,min_ratio=50.
+    """50 million to 4.8 billion plays with audio embeddings, no audio; --data yambda:size=500m,min_ratio=50.
 
-    Its clock counts seconds from an unknown day, here 1970-01-01: dates mean nothing, distances do. The
-    vectors are read by ``--extractor precomputed:path=embeddings.parquet,column=embed``. The artist of an item
-    is the text of its artists' numbers.
+    Times are seconds since an unknown date, which is set to 1970-01-01: only differences have a meaning. Use
+    the embeddings with ``--extractor precomputed:path=embeddings.parquet,column=embed``. The artist of an item
+    is the list of its artists' numbers, as text.
     """
 
     Settings: ClassVar[type[Any]] = YambdaSettings
@@ -52,13 +52,13 @@ class Yambda(FolderDataset):
     )
 
     def __init__(self, settings: YambdaSettings | None = None) -> None:
-        """Keep the settings; editions are data sets of their own by name."""
+        """Store the settings; each edition has its own name."""
         super().__init__(settings)
         ratio = "" if self.settings.min_ratio == 50 else f"-ratio{self.settings.min_ratio}"
         self.name = f"yambda-{self.settings.size}{ratio}"
 
     def missing(self, root: Path) -> list[str]:
-        """Return the log's name when it is not there."""
+        """Return the name of the log if it is absent."""
         return [] if self._log(root) else [f"flat/{self.settings.size}/listens.parquet"]
 
     def sources(self, root: Path) -> list[Path]:
@@ -67,25 +67,25 @@ class Yambda(FolderDataset):
         return [path for path in (self._log(root), *tables) if path]
 
     def listens(self, root: Path) -> pl.LazyFrame:
-        """user, item (numbers as text), time (datetime, UTC) of the plays that count."""
+        """Return user, item (numbers as text), time (datetime, UTC) of the plays that count."""
         self._counts(root)
-        return plays(self._opened(root), COLUMNS, pl.col(PLAYED) >= self.settings.min_ratio)
+        return plays(self._open(root), COLUMNS, pl.col(PLAYED) >= self.settings.min_ratio)
 
     def notes(self, root: Path) -> list[str]:
         """Return how many plays do not count."""
         counts = self._counts(root)
-        left = counts["plays"] - counts["counting"]
+        short = counts["plays"] - counts["counting"]
         unknown = f", {counts['unknown']:,} of them of unknown length" if counts["unknown"] else ""
-        short = f"{left:,} of {counts['plays']:,} plays do not count: under {self.settings.min_ratio} % heard{unknown}"
-        return [short] if left else []
+        note = f"{short:,} of {counts['plays']:,} plays do not count: under {self.settings.min_ratio} % heard{unknown}"
+        return [note] if short else []
 
     def meta(self, root: Path) -> pl.DataFrame | None:
-        """Artist and album of the items in the log: their numbers, ascending, with commas between."""
+        """Return artist and album of the items in the log: their numbers, ascending, separated by commas."""
         items = self.listens(root).select(pl.col("item").unique().alias("track_id")).collect(engine="streaming")
         found = items
         for kind in ("artist", "album"):
             if path := find(root, (f"{kind}_item_mapping.parquet",)):
-                pairs = opened(path, ("item_id", f"{kind}_id")).frame.select(
+                pairs = open_parquet(path, ("item_id", f"{kind}_id")).frame.select(
                     track_id=pl.col("item_id").cast(pl.String), number=pl.col(f"{kind}_id")
                 )
                 known = pairs.join(items.lazy(), on="track_id", how="semi").unique().sort("number")
@@ -98,20 +98,20 @@ class Yambda(FolderDataset):
         size = self.settings.size
         if found := find(root, (f"flat/{size}/listens.parquet", f"{size}/listens.parquet")):
             return found
-        here = root / "listens.parquet"
-        return here if root.name == size and here.exists() else None
+        path = root / "listens.parquet"
+        return path if root.name == size and path.exists() else None
 
-    def _opened(self, root: Path) -> Any:
+    def _open(self, root: Path) -> Any:
         path = self._log(root)
         assert path is not None
-        return opened(path, (*COLUMNS.values(), PLAYED))
+        return open_parquet(path, (*COLUMNS.values(), PLAYED))
 
     def _counts(self, root: Path) -> dict[str, Any]:
-        """Count once a file and ratio, checking every row."""
-        table, ratio = self._opened(root), self.settings.min_ratio
+        """Count the plays and check every row, once for each file and ratio."""
+        table, ratio = self._open(root), self.settings.min_ratio
         key = {"log": self.sha256(table.path), "min_ratio": ratio, "format": 1}
         played = pl.col(PLAYED)
         more = {"counting": (played >= ratio).sum(), "unknown": played.is_null().sum()}
-        return remembered(
-            self._below("datasets") / "yambda" / f"{digest(key)[:16]}.json", lambda: look(table, COLUMNS, **more)
+        return cached_json(
+            self._below("datasets") / "yambda" / f"{digest(key)[:16]}.json", lambda: check_log(table, COLUMNS, **more)
         )

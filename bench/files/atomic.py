@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, files that can be read at all, canonical JSON, the folder for caches."""
+"""Atomic writes, checks of input files, canonical JSON, hashes, and the cache folder."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from typing import Any
 from bench.errors import BenchError, UnavailableError
 
 TEMPORARY = ".tmp-"
-"""Prefix of files still being written; readers skip them, ``bench extract --verify`` removes stale ones."""
+"""Prefix of incomplete files; readers skip them, and ``bench extract --verify`` removes old ones."""
 
 
 @contextmanager
 def whole(path: Path, *, named: Callable[[Path], str] | None = None) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success fsync it and rename it into place.
+    """Write a file atomically: yield a temporary path in the same folder, and rename it to `path` on success.
 
-    An interrupted or failed writer leaves nothing under the final name. `named` may choose another
-    final file name once the content is known (its hash, say).
+    If writing fails or is interrupted, `path` is unchanged. `named` maps the temporary path to another final
+    file name, which can depend on the content, such as its hash.
 
     Raises
     ------
     BenchError
-        When the folder cannot be written (read-only, full disk); it names folder and remedy.
+        The folder cannot be written (read-only, full disk).
 
     """
     temporary = path.parent / f"{TEMPORARY}{os.getpid()}-{uuid.uuid4().hex[:8]}{path.suffix}"
@@ -51,14 +51,14 @@ def whole(path: Path, *, named: Callable[[Path], str] | None = None) -> Iterator
 
 
 def check_writable(folder: Path) -> None:
-    """Raise BenchError now, not after hours of work, when nothing can be written to `folder`."""
+    """Raise BenchError if `folder` cannot be written; call it before a long computation."""
     with whole(folder / "probe") as temporary:
         temporary.touch()
     (folder / "probe").unlink(missing_ok=True)  # several runs may start at once
 
 
 def sync(path: Path) -> None:
-    """Flush a file or folder to disk, so that a rename survives a power cut."""
+    """Flush a file or folder to disk, so that a rename survives a power failure."""
     windows = os.name == "nt"
     if windows and path.is_dir():
         return  # Windows opens no folder
@@ -76,7 +76,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def present(path: str) -> os.stat_result:
-    """Return the status of a readable, non-empty regular file.
+    """Return the status of a non-empty regular file.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def present(path: str) -> os.stat_result:
     except (OSError, ValueError) as error:
         raise unreadable(error) from error
     if not stat.S_ISREG(status.st_mode):
-        # Opening a named pipe would wait forever.
+        # Opening a named pipe could block forever.
         raise UnavailableError("cannot be read: it is not a file")
     if not status.st_size:
         raise UnavailableError("empty file")
@@ -97,30 +97,30 @@ def present(path: str) -> os.stat_result:
 
 
 def unreadable(error: OSError | ValueError) -> UnavailableError:
-    """Turn what the operating system said into a reason."""
+    """Convert an error of the operating system to an UnavailableError with a reason."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return UnavailableError("missing")
     return UnavailableError(f"cannot be read: {getattr(error, 'strerror', None) or error}")
 
 
 def canonical_json(value: Any) -> str:
-    """One spelling per value: sorted keys, no spaces, no NaN. The base of every key and fingerprint."""
+    """Return JSON with sorted keys and without spaces, for keys and fingerprints; raises ValueError for NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def digest(value: Any) -> str:
-    """sha256 (hex) of the canonical JSON of `value`."""
+    """Return the sha256 (hex) of the canonical JSON of `value`."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def file_sha256(path: Path) -> str:
-    """sha256 (hex) of a file's bytes, read in constant memory."""
+    """Return the sha256 (hex) of a file's bytes, read with constant memory."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def cache_root(given: str | Path | None = None) -> Path:
-    """Return the cache folder: `given`, else ``$BENCH_CACHE``, else ``~/.cache/bench`` (XDG respected)."""
+    """Return the cache folder: `given`, ``$BENCH_CACHE``, ``$XDG_CACHE_HOME/bench``, or ``~/.cache/bench``."""
     if given:
         return Path(given).expanduser()
     if named := os.environ.get("BENCH_CACHE"):

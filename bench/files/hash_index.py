@@ -1,7 +1,6 @@
-"""sha256 of files, remembered by path, size and time so that a second run reads none of them.
+"""A cache of file hashes (sha256) by path, size and modification time, so that unchanged files are read once.
 
-The index is a convenience: it may be lost, damaged, read-only or shared by several processes, and
-every answer is still right.
+The results are also correct if the cache is lost, damaged, read-only or shared by several processes.
 """
 
 from __future__ import annotations
@@ -26,25 +25,24 @@ from bench.files.atomic import present, unreadable
 from bench.machine import cores
 
 RACY_NS = 2_000_000_000
-"""A file changed so shortly before it is read may change again within the same tick of the file
-system's clock, so its hash is not remembered (the reason is that of git's "racy" index entries)."""
+"""Hashes of files that changed so recently are not cached: the file may change again without a new
+modification time, since file system clocks are coarse (compare git's "racy" index entries)."""
 BATCH = 1024
-"""Paths to a transaction: what an interrupted run may have to hash again."""
-GLANCE = 64
-"""Paths whose size and time a thread looks up at a time: alone, each would cost more to hand over than to do."""
+"""Paths per transaction; an interrupted run loses at most this many hashes."""
+STAT_BATCH = 64
+"""Paths whose size and time a thread checks at a time; passing single paths to a thread would be slower."""
 BUSY_SECONDS = 30.0
 _FORMAT = 1
 
 T = TypeVar("T")
 Stamp = tuple[int, int]
-"""Size in bytes and time of the last change in nanoseconds."""
+"""Size in bytes and modification time in nanoseconds."""
 
 
 class HashIndex:
-    """An index (path, size, time of last change) -> sha256 in the SQLite file `path`.
+    """A map (path, size, modification time) -> sha256, stored in the SQLite file `path`.
 
-    It keeps SQLite's rollback journal: write-ahead logging does not work on network disks, and a
-    transaction in some thousand files gains nothing from it.
+    It uses SQLite's default rollback journal, because write-ahead logging does not work on network file systems.
     """
 
     def __init__(self, path: Path) -> None:
@@ -53,7 +51,7 @@ class HashIndex:
 
     @classmethod
     def below(cls, cache: Path) -> HashIndex:
-        """Return the index of a cache folder."""
+        """Return the index in a cache folder."""
         return cls(cache / "hashes.sqlite")
 
     def hashes(
@@ -62,10 +60,10 @@ class HashIndex:
         workers: int | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> list[str | TrackError]:
-        """Return for each of `paths` its sha256 (hex) or the reason why it has none.
+        """Return the sha256 (hex) of each path, or a TrackError with the reason why it has none.
 
-        A remembered hash counts only when size and time are exactly the same. `workers` threads read
-        files (hashing releases the interpreter lock); `progress` is told the number of paths done.
+        A cached hash is used only if size and modification time are the same. Files are read by `workers`
+        threads (hashing releases the interpreter lock); `progress` is called with the number of paths done.
         Reasons: "missing", "empty file", "cannot be read: ...".
         """
         known: dict[str, str | TrackError] = {}
@@ -76,10 +74,10 @@ class HashIndex:
         with _Session(self.path, self._warn) as index, ThreadPoolExecutor(threads) as pool:
             for begin in range(0, len(unique), BATCH):
                 batch = unique[begin : begin + BATCH]
-                remembered = index.lookup(batch)
+                cached = index.lookup(batch)
                 fresh: list[tuple[bytes, int, int, str]] = []
-                groups = [batch[at : at + GLANCE] for at in range(0, len(batch), GLANCE)]
-                for group in pool.map(_unchanged, groups, repeat(remembered)):
+                groups = [batch[at : at + STAT_BATCH] for at in range(0, len(batch), STAT_BATCH)]
+                for group in pool.map(_unchanged, groups, repeat(cached)):
                     known.update(group)
                 unread = [path for path in batch if path not in known]
                 for path, (value, stamp) in zip(unread, pool.map(_hash, unread), strict=True):
@@ -95,7 +93,7 @@ class HashIndex:
         return [known[path] for path in paths]
 
     def sha256(self, path: Path) -> str:
-        """Return the sha256 (hex) of one file; raises BenchError with the reason why it has none."""
+        """Return the sha256 (hex) of one file; raises BenchError if it cannot be read."""
         (found,) = self.hashes([str(path)])
         if isinstance(found, TrackError):
             raise BenchError(f"{path}: {found}.")
@@ -112,19 +110,19 @@ class HashIndex:
             )
 
 
-def _unchanged(paths: Sequence[str], remembered: Mapping[str, tuple[Stamp, str]]) -> dict[str, str | TrackError]:
-    """Return the hash of each path whose size and time are those remembered."""
+def _unchanged(paths: Sequence[str], cached: Mapping[str, tuple[Stamp, str]]) -> dict[str, str | TrackError]:
+    """Return the cached hashes of paths whose size and modification time are unchanged."""
     found: dict[str, str | TrackError] = {}
     for path in paths:
-        stamp, value = remembered.get(path, (None, ""))
-        with suppress(TrackError):  # said when it is read
+        stamp, value = cached.get(path, (None, ""))
+        with suppress(TrackError):  # reported when the file is read
             if stamp is not None and stamp == ((status := present(path)).st_size, status.st_mtime_ns):
                 found[path] = value
     return found
 
 
 def _hash(path: str) -> tuple[str | TrackError, Stamp | None]:
-    """Return hash or reason, and the stamp to remember it by (None: too fresh)."""
+    """Return the hash or a reason, and the stamp for the cache (None: the file changed too recently)."""
     try:
         present(path)
         for _ in range(2):
@@ -134,7 +132,7 @@ def _hash(path: str) -> tuple[str | TrackError, Stamp | None]:
                 value = hashlib.file_digest(file, "sha256").hexdigest()
                 after = _stamp(file.fileno())
             if before == after:
-                # A time in the future is as doubtful as one just past.
+                # Times in the future are as unreliable as recent ones.
                 return value, before if before[1] < began - RACY_NS else None
     except TrackError as error:
         return error, None
@@ -149,7 +147,7 @@ def _stamp(descriptor: int) -> Stamp:
 
 
 class _Session:
-    """One opening of the index: mends a damaged file, and does without one that cannot be used."""
+    """A connection to the index that replaces a damaged file, and works without a file that cannot be used."""
 
     def __init__(self, path: Path, warn: Callable[[Exception], None]) -> None:
         self.path = path
@@ -166,13 +164,13 @@ class _Session:
         self._close()
 
     def lookup(self, paths: Sequence[str]) -> dict[str, tuple[Stamp, str]]:
-        """Return what is remembered of `paths`."""
+        """Return the cached stamps and hashes of `paths`."""
         encoded = {os.fsencode(path): path for path in paths}
         names = list(encoded)
 
         def work(connection: sqlite3.Connection) -> dict[str, tuple[Stamp, str]]:
             found = {}
-            for begin in range(0, len(names), 500):  # SQLite may allow no more than 999 parameters
+            for begin in range(0, len(names), 500):  # some versions of SQLite allow only 999 parameters
                 part = names[begin : begin + 500]
                 marks = ",".join("?" * len(part))
                 query = f"SELECT path, size, mtime, sha256 FROM files WHERE path IN ({marks})"
@@ -183,7 +181,7 @@ class _Session:
         return self._attempt("lookup", work, {})
 
     def store(self, rows: Sequence[tuple[bytes, int, int, str]]) -> None:
-        """Remember rows (path, size, time, sha256) in one transaction."""
+        """Store rows (path, size, time, sha256) in one transaction."""
 
         def work(connection: sqlite3.Connection) -> None:
             with connection:
@@ -203,7 +201,7 @@ class _Session:
             except (sqlite3.OperationalError, OSError) as error:  # read-only, locked, disk full
                 self.given_up.add(name)
                 self.warn(error)
-            except sqlite3.DatabaseError:  # damaged: start afresh
+            except sqlite3.DatabaseError:  # damaged: start with an empty file
                 self._close()
                 for suffix in ("", "-journal"):
                     Path(f"{self.path}{suffix}").unlink(missing_ok=True)
@@ -212,13 +210,13 @@ class _Session:
     def _open(self) -> sqlite3.Connection:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            return _ready(sqlite3.connect(self.path, timeout=BUSY_SECONDS))
+            return _prepared(sqlite3.connect(self.path, timeout=BUSY_SECONDS))
         except (sqlite3.OperationalError, OSError) as error:
             if not self.path.is_file():
                 raise
             self.warn(error)
             name = f"file:{quote(str(self.path))}?mode=ro"
-            return _ready(sqlite3.connect(name, timeout=BUSY_SECONDS, uri=True))
+            return _prepared(sqlite3.connect(name, timeout=BUSY_SECONDS, uri=True))
 
     def _close(self) -> None:
         if self.connection is not None:
@@ -226,8 +224,8 @@ class _Session:
             self.connection = None
 
 
-def _ready(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """Return `connection` with the table in place; a file of another format counts as damaged."""
+def _prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Create the table if necessary, and return `connection`; a file of another format counts as damaged."""
     try:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version not in (0, _FORMAT):

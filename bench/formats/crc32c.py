@@ -1,4 +1,4 @@
-"""CRC-32C (Castagnoli), vectorised: the checksum inside TensorFlow's and LevelDB's files.
+"""CRC-32C (Castagnoli), vectorised: the checksum in files of TensorFlow and LevelDB.
 
 Written here because the standard library has CRC-32 only, and one checkpoint is no reason for a compiled dependency.
 """
@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 POLYNOMIAL = 0x82F63B78
 """x^32 + x^28 + ... of RFC 3720, lowest bit first."""
 LANES = 2048
-"""Pieces of a long buffer that are run side by side."""
+"""Number of segments of a long buffer that are processed in parallel."""
 
 
 def crc32c(data: bytes) -> int:
     """Return the CRC-32C of `data`.
 
-    A long buffer is cut into equal lanes whose registers advance together, one byte a step. The
-    register is linear over GF(2): that of A followed by B is the register of A moved over len(B) zero
-    bytes, xor that of B alone started from zero.
+    A long buffer is split into lanes of equal length, which are processed together, one byte per step. The
+    register is linear over GF(2): the register of A followed by B is the register of A advanced over len(B)
+    zero bytes, xor the register of B started at zero.
     """
     table = _table()
     buffer = np.frombuffer(data, np.uint8)
@@ -43,12 +43,12 @@ def crc32c(data: bytes) -> int:
 
 
 def masked(plain: int) -> int:
-    """Mask as LevelDB and TFRecord files do, whose checksums would otherwise cover checksums."""
+    """Mask a checksum as LevelDB and TFRecord files do: rotate right by 15 bits and add a constant."""
     return ((plain >> 15 | plain << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def unmasked(masked: int) -> int:
-    """Undo LevelDB's masking: rotated right by 15 bits, plus a constant."""
+    """Return the checksum that `masked` has masked."""
     rotated = (masked - 0xA282EAD8) & 0xFFFFFFFF
     return (rotated >> 17 | rotated << 15) & 0xFFFFFFFF
 
@@ -62,7 +62,7 @@ def _table() -> NDArray[np.uint32]:
 
 
 def _zeros(count: int) -> list[int]:
-    """Return what `count` zero bytes make of each of the 32 bits of a register."""
+    """Return the columns (32) of the matrix that advances a register over `count` zero bytes."""
     table = _table().tolist()
     power = [(1 << bit) >> 8 ^ table[(1 << bit) & 0xFF] for bit in range(32)]
     move = [1 << bit for bit in range(32)]
@@ -75,7 +75,7 @@ def _zeros(count: int) -> list[int]:
 
 
 def _apply(matrix: list[int], register: int) -> int:
-    """Multiply a register by a 32 x 32 matrix of bits, given as its columns."""
+    """Multiply a 32 x 32 matrix of bits, given by its columns, with a register."""
     out = 0
     for column in matrix:
         if register & 1:

@@ -1,4 +1,4 @@
-"""Write safetensors so that equal tensors make equal bytes, and read a torch checkpoint without its code.
+"""Write safetensors files with reproducible bytes, and read torch checkpoints without executing code.
 
 The writer of the safetensors library does not promise the same bytes for the same tensors; converted weights are
 checked by their sha256.
@@ -25,10 +25,10 @@ _NAMES = {
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, NDArray[np.generic]]) -> None:
-    """Write arrays to `path`, one after another, wide types first, then by name.
+    """Write arrays to `path`, sorted by item size (largest first), then by name.
 
-    The library's own writer does not promise the same bytes in every version; a hash that is pinned in
-    the code needs that.
+    Equal arrays give equal bytes, which the hashes declared in the code require; the library's own writer
+    does not guarantee that for all its versions.
     """
     order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
     header: dict[str, Any] = {}
@@ -47,7 +47,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, NDArray[np.generic]]) ->
 
 
 def read_safetensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
-    """Read a file of `write_safetensors` (or anybody's) as torch tensors. Imports torch."""
+    """Read a safetensors file as torch tensors; raises BenchError if it is none. Imports torch."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -58,14 +58,14 @@ def read_safetensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]
 
 
 def read_torch(path: Path) -> Any:
-    """Read a torch checkpoint as plain data: no code in it is ever run (``weights_only=True``).
+    """Read a torch checkpoint as plain data, without executing code in it (``weights_only=True``).
 
-    For a `Weights.convert`, which is called only once the file's hash is known or accepted.
+    For `Weights.convert`, which is called after the file's hash has been verified or accepted.
 
     Raises
     ------
     BenchError
-        When the file holds anything but tensors and plain containers, or is no checkpoint.
+        The file is not a checkpoint, or contains anything but tensors and plain containers.
 
     """
     import pickle

@@ -1,10 +1,10 @@
-"""Read a TensorFlow checkpoint with NumPy alone: no TensorFlow, no pickle, nothing is executed.
+"""Read a TensorFlow checkpoint with NumPy only, without TensorFlow, pickle or executing code.
 
-A checkpoint of the second format (TensorFlow 0.12 and later) is a pair of files. ``PREFIX.index`` is a
-sorted string table as LevelDB writes it: blocks of prefix-compressed keys, each block followed by its
-compression (one byte) and a masked CRC-32C, and a footer of 48 bytes that says where the index of the
-blocks is. The key is a variable's name, the value a small protocol buffer (type, shape, shard, offset,
-size, CRC-32C). ``PREFIX.data-00000-of-00001`` is the raw little-endian values.
+A checkpoint of version 2 (TensorFlow 0.12 and later) consists of two files. ``PREFIX.index`` is a sorted
+string table in the format of LevelDB: blocks of prefix-compressed keys, each block followed by its compression
+type (one byte) and a masked CRC-32C, and a footer of 48 bytes with the position of the index of the blocks. A
+key is the name of a variable, its value a small protocol buffer (type, shape, shard, offset, size, CRC-32C).
+``PREFIX.data-00000-of-00001`` contains the raw little-endian values.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from bench.formats.crc32c import crc32c, unmasked
 MAGIC = 0xDB4775248B80FB57
 FOOTER = 48
 _TYPES = {1: np.float32, 2: np.float64, 3: np.int32, 9: np.int64, 19: np.float16}
-"""TensorFlow's numbers of the types that weights have."""
+"""TensorFlow's numbers for the data types that weights can have."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Where one variable lies in the data file."""
+    """Type, shape, position (bytes) and checksum of one variable in the data file."""
 
     dtype: np.dtype[np.generic]
     shape: tuple[int, ...]
@@ -39,13 +39,13 @@ class Entry:
 
 
 def read_checkpoint(index: Path, data: Path) -> dict[str, NDArray[np.generic]]:
-    """Return variable name -> array of a checkpoint's two files.
+    """Return variable name -> array from the two files of a checkpoint.
 
     Raises
     ------
     BenchError
-        When a file is absent, of another format, compressed, sharded, shorter than its index says, or
-        when a checksum does not match; it names the file.
+        A file is absent, has another format, is compressed, sharded or truncated, or a checksum does not match;
+        the message names the file.
 
     """
     try:
@@ -68,7 +68,7 @@ def read_checkpoint(index: Path, data: Path) -> dict[str, NDArray[np.generic]]:
 
 
 def read_index(table: bytes) -> dict[str, Entry]:
-    """Return variable name -> entry of an index file's bytes; ValueError says what is wrong with them."""
+    """Return variable name -> entry from the bytes of an index file; raises ValueError if they are invalid."""
     if len(table) < FOOTER or struct.unpack("<Q", table[-8:])[0] != MAGIC:
         raise ValueError("the magic number at its end is missing")
     at = _varint(table, _varint(table, len(table) - FOOTER)[1])[1]  # past the handle of the meta index
@@ -87,7 +87,7 @@ def read_index(table: bytes) -> dict[str, Entry]:
 
 
 def _block(table: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the (key, value) pairs of one block, after checking it."""
+    """Verify one block and yield its (key, value) pairs."""
     content, trailer = table[offset : offset + size], table[offset + size : offset + size + 5]
     if len(trailer) != 5:
         raise ValueError("a block lies beyond its end")
@@ -143,12 +143,12 @@ def _number(value: int | bytes) -> int:
 
 
 def _fields(message: bytes) -> Mapping[int, int | bytes]:
-    """Return field number -> last value of a protocol buffer."""
+    """Return field number -> value of a protocol buffer; of a repeated field, the last value."""
     return dict(_messages(message))
 
 
 def _messages(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Yield (field number, value): a number, or the bytes of a string or an inner message."""
+    """Yield (field number, value) pairs; a value is a number, or the bytes of a string or nested message."""
     at = 0
     while at < len(message):
         tag, at = _varint(message, at)
@@ -168,7 +168,7 @@ def _messages(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """Read a number of 7 bits a byte, lowest first; return it and the position behind it."""
+    """Read a variable-length number (7 bits per byte, lowest first); return it and the position after it."""
     value = shift = 0
     while True:
         byte = data[at]

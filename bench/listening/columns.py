@@ -1,4 +1,4 @@
-"""Which column of a listening log is which: the command line's ``--columns`` and sensible guesses."""
+"""Find the user, item and time columns of a listening log, from ``--columns`` or from common names."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ CANDIDATES: Mapping[str, tuple[str, ...]] = {
         *("unixtime", "unix_time"),
     ),
 }
-"""Names under which a role is found when nobody says; compared in lower case, without blanks and ``#``."""
+"""Column names that are recognised for each role; see `normalize` for how names are compared."""
 
 
 def parse_columns(text: str) -> dict[str, str]:
-    """Parse ``user=U,item=I,time=T``; a role that is absent or empty is left to be guessed.
+    """Parse ``user=U,item=I,time=T``; roles that are absent or empty are found by name later.
 
     Raises
     ------
@@ -46,35 +46,35 @@ def parse_columns(text: str) -> dict[str, str]:
             raise BenchError(f"--columns {text!r}: the role {role!r} is given twice.")
         if name:
             chosen[role] = name
-    _refuse_shared(chosen, f"--columns {text!r}")
+    _check_distinct(chosen, f"--columns {text!r}")
     return chosen
 
 
 def choose(path: Path, header: Sequence[str], given: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Map each role to a column of `header`: as `given`, else the one column with an obvious name.
+    """Map each role to a column of `header`: the `given` one, or the only column with a recognised name.
 
     Raises
     ------
     BenchError
-        A given column that is not there, or a role with no candidate or more than one. It names the
-        file, the header found and the flag to give.
+        A given column does not exist, or a role matches no column or several. The message names the file,
+        its header and the flag to use.
 
     """
     given = given or {}
     if unknown := set(given) - set(ROLES):
         raise BenchError(f"columns for unknown roles {sorted(unknown)}; known: {', '.join(ROLES)}")
     chosen = {role: _one(path, header, role, given.get(role)) for role in ROLES}
-    _refuse_shared(chosen, str(path))
+    _check_distinct(chosen, str(path))
     return chosen
 
 
-def simple(name: str) -> str:
-    """Return `name` as it is compared: lower case, no surrounding blanks or ``#``, underscores for blanks."""
+def normalize(name: str) -> str:
+    """Return `name` in lower case, without surrounding blanks or ``#``, with underscores for blanks and hyphens."""
     return name.strip().lstrip("#").strip().lower().replace(" ", "_").replace("-", "_")
 
 
 def listed(names: Iterable[str]) -> str:
-    """Spell a header for a message, the first 20 names at most."""
+    """Format column names for a message: at most the first 20."""
     quoted = [repr(name) for name in names]
     return ", ".join(quoted[:20]) + (f", ... ({len(quoted)} columns)" if len(quoted) > 20 else "")
 
@@ -87,7 +87,7 @@ def _one(path: Path, header: Sequence[str], role: str, given: str | None) -> str
         raise BenchError(
             f"{path}: no column {given!r} for {role}; the header is {listed(header)}.{did_you_mean(given, header)}"
         )
-    found = [name for name in header if simple(name) in CANDIDATES[role]]
+    found = [name for name in header if normalize(name) in CANDIDATES[role]]
     if len(found) == 1:
         return found[0]
     trouble = "no column looks like" if not found else f"{listed(found)} all look like"
@@ -97,9 +97,9 @@ def _one(path: Path, header: Sequence[str], role: str, given: str | None) -> str
     )
 
 
-def _refuse_shared(chosen: Mapping[str, str], place: str) -> None:
-    """Refuse one column for two roles."""
+def _check_distinct(chosen: Mapping[str, str], place: str) -> None:
+    """Raise an error if two roles use the same column."""
     for role in chosen:
-        twins = [other for other in chosen if chosen[other] == chosen[role]]
-        if len(twins) > 1:
-            raise BenchError(f"{place}: the column {chosen[role]!r} cannot be {' and '.join(twins)} at once.")
+        shared = [other for other in chosen if chosen[other] == chosen[role]]
+        if len(shared) > 1:
+            raise BenchError(f"{place}: the column {chosen[role]!r} cannot be {' and '.join(shared)} at once.")

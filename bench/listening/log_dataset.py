@@ -1,4 +1,4 @@
-"""Listening logs: any CSV, TSV or Parquet file of plays as one lazy frame of user, item, time."""
+"""Read listening logs: any CSV, TSV or Parquet file of plays as a lazy frame of user, item, time."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from bench.protocols import Dataset
 
 __all__ = ["FileDataset", "check", "fingerprint", "parse_columns", "scan"]
 
-_SOON = times.parse(pl.Series(["1971-01-01"])).item()
+_ONE_YEAR = times.parse(pl.Series(["1971-01-01"])).item()
 _SUFFIXES = re.compile(r"(\.(csv|tsv|txt|tab|parquet|pqt?|gz|bz2|zst|xz))+$", re.IGNORECASE)
 
 
 def scan(path: Path, columns: Mapping[str, str] | None = None) -> pl.LazyFrame:
     """Return the plays of a log, lazily: user (str), item (str), time (Datetime('us', 'UTC')).
 
-    `columns` maps user, item and time to the file's names; what is missing is guessed from the header.
-    Ids are kept exactly as they are written; naive times are UTC; lines with none of the three values
-    (blank lines) are skipped. A time that cannot be read is null here: `check` finds and reports it.
+    `columns` maps user, item and time to columns of the file; missing roles are found by column name. Ids
+    are not changed; times without a zone are UTC; blank lines (none of the three values) are skipped. A
+    time that cannot be read is null; `check` reports it.
 
     Raises
     ------
     BenchError
-        The file cannot be opened as a table, or its columns are unknown or of a wrong type.
+        The file cannot be opened as a table, or its columns are unknown or have a wrong type.
 
     """
     table = open_table(path)
@@ -44,22 +44,22 @@ def scan(path: Path, columns: Mapping[str, str] | None = None) -> pl.LazyFrame:
 
 
 def check(path: Path, columns: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Read a whole log once and return plays, users, items, blank (lines), first and last (datetime).
+    """Read a complete log once and return plays, users, items, blank (lines), first and last (datetime).
 
     Raises
     ------
     BenchError
-        No plays; a line that is broken; an id that is missing; a time that is missing, unreadable or
-        absurd. It names the file, the line, the value and what was expected.
+        The log has no plays, a line is broken, an id is missing, or a time is missing, unreadable or out of
+        range. The message names the file, the line, the value and what was expected.
 
     """
     table = open_table(path)
     chosen = choose(path, list(table.schema), columns)
-    plays, full = as_plays(table, chosen), ~pl.col("blank")
-    wrong = full & (no_id("user") | no_id("item") | pl.col("time").is_null())
-    sums = {"plays": full.sum(), "blank": pl.col("blank").sum(), "wrong": wrong.sum()}
+    plays, filled = as_plays(table, chosen), ~pl.col("blank")
+    wrong = filled & (no_id("user") | no_id("item") | pl.col("time").is_null())
+    sums = {"plays": filled.sum(), "blank": pl.col("blank").sum(), "wrong": wrong.sum()}
     span = {"first": pl.col("time").min(), "last": pl.col("time").max()}
-    # Grouped, and items apart: distinct values beside other sums would hold the whole log in memory.
+    # Two queries: counting distinct items in the first one would hold the complete log in memory.
     grouped = plays.group_by("user").agg(**{name: value.cast(pl.Int64) for name, value in sums.items()}, **span)
     try:
         users = grouped.collect(engine="streaming")
@@ -75,15 +75,15 @@ def check(path: Path, columns: Mapping[str, str] | None = None) -> dict[str, Any
     if counts.pop("wrong"):
         report(table, chosen, wrong, None)
     if counts["first"] < EARLIEST or counts["last"] >= LATEST:
-        absurd = (pl.col("time") < EARLIEST) | (pl.col("time") >= LATEST)
-        report(table, chosen, absurd, "a time between 1900 and 2200")
-    if counts["last"] < _SOON and _compact_dates(table, chosen["time"]):
-        report(table, chosen, full, "dates with separators (2019-02-20): digits count seconds since 1970")
+        out_of_range = (pl.col("time") < EARLIEST) | (pl.col("time") >= LATEST)
+        report(table, chosen, out_of_range, "a time between 1900 and 2200")
+    if counts["last"] < _ONE_YEAR and _compact_dates(table, chosen["time"]):
+        report(table, chosen, filled, "dates with separators (2019-02-20): digits count seconds since 1970")
     return counts
 
 
 def fingerprint(path: Path) -> str:
-    """sha256 (hex) of the file's bytes."""
+    """Return the sha256 (hex) of the file's bytes."""
     try:
         return file_sha256(path)
     except OSError as error:
@@ -91,7 +91,7 @@ def fingerprint(path: Path) -> str:
 
 
 class FileDataset(Dataset):
-    """A user's own log: ``--listens FILE --columns user=,item=,time= --meta FILE``; audio comes apart."""
+    """A user's own log: ``--listens FILE --columns user=,item=,time= --meta FILE``, without audio."""
 
     source = "given on the command line"
     layout = "one CSV, TSV or Parquet file of plays"
@@ -99,7 +99,7 @@ class FileDataset(Dataset):
     default_k = 50
 
     def __init__(self, path: Path, columns: Mapping[str, str] | None = None, meta: Path | None = None) -> None:
-        """Keep the names of the files; read nothing."""
+        """Store the paths; no file is read."""
         super().__init__()
         self.path, self.columns, self.meta_path = path, dict(columns or {}), meta
         self.name = re.sub(r"[^\w.-]+", "-", _SUFFIXES.sub("", path.name)) or "log"
@@ -107,14 +107,15 @@ class FileDataset(Dataset):
         self._cache: Path | None = None
 
     def prepare(self, root: Path | None, cache: Path) -> Path:
-        """Return the folder of the log; nothing is prepared yet."""
+        """Return the folder of the log; nothing needs to be prepared."""
         self._cache = cache.absolute()
         return self.path.parent
 
     def listens(self, root: Path) -> pl.LazyFrame:
-        """Plays as `scan` returns them, after one `check` of the whole file.
+        """Return the plays as `scan` does, after `check` has read the file.
 
-        Text in bz2, gzip, xz or zstd is converted to Parquet on first use: a split reads a log twice.
+        Compressed text (bz2, gzip, xz, zstd) is converted to Parquet on first use, because a split reads the
+        log more than once.
         """
         table = open_table(self.path)
         if self._cache is None or not table.packing:
@@ -123,28 +124,28 @@ class FileDataset(Dataset):
         log = parquet_cache.Log(self.path, choose(self.path, list(table.schema), self.columns), remedy=REMEDY)
         key = digest({"log": HashIndex.below(self._cache).sha256(self.path.absolute()), **log.key()})
         folder = self._cache / "datasets" / f"{self.name}-{key[:16]}"
-        if parquet_cache.converted(log, folder)["last"] < "1971":
-            self.counts()  # dates without separators?
+        if parquet_cache.convert(log, folder)["last"] < "1971":
+            self.counts()  # raises an error for dates without separators
         return parquet_cache.scan(folder)
 
     def counts(self) -> dict[str, Any]:
-        """What `check` counted; the file is read on the first call only."""
+        """Return the result of `check`; only the first call reads the file."""
         if self._counts is None:
             self._counts = check(self.path, self.columns)
         return self._counts
 
     def meta(self, root: Path) -> pl.DataFrame | None:
-        """Metadata from ``--meta``, or None; see `bench.listening.metadata.read_meta`."""
+        """Return the metadata of ``--meta``, or None; see `bench.listening.metadata.read_meta`."""
         return None if self.meta_path is None else read_meta(self.meta_path)
 
     def fingerprint(self, root: Path) -> dict[str, Any]:
-        """Name, columns and sha256 of the log and of the metadata."""
+        """Return the name, the columns and the sha256 of the log and of the metadata."""
         meta = None if self.meta_path is None else fingerprint(self.meta_path)
         return {"name": self.name, "columns": self.columns, "listens": fingerprint(self.path), "meta": meta}
 
 
 def _compact_dates(table: Table, name: str) -> bool:
-    """Whether every number of the column reads as YYYYMMDD, which no clock of seconds would do."""
+    """Whether every number in the column is a date of the form YYYYMMDD rather than a count of seconds."""
     stamp = pl.col(name).cast(pl.String).drop_nulls()
     date = stamp.str.to_date("%Y%m%d", strict=False, cache=False)
     tests = table.frame.select(day=date.is_not_null().all(), eight=(stamp.str.len_chars() == 8).all())

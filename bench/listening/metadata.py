@@ -1,4 +1,4 @@
-"""What is known about tracks: artist, album, title and the like from a table with unruly names."""
+"""Read metadata of tracks, such as artist, album and title, from tables with various column names."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 import polars as pl
 
 from bench.errors import BenchError
-from bench.listening.columns import listed, simple
+from bench.listening.columns import listed, normalize
 from bench.listening.text_table import Damage, open_table
 
 IDS = (
     *("track_id", "trackid", "item_id", "itemid", "item", "id", "song_id", "songid", "recording_mbid"),
     *("track", "song"),
 )
-"""Names of the id column, the first one present wins."""
+"""Names of the id column; the first one present is used."""
 
 FIELDS: Mapping[str, tuple[str, ...]] = {
     "artist": ("artist", "artist_name", "artistname", "artname", "artists"),
@@ -31,19 +31,19 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 def read_meta(path: Path) -> pl.DataFrame:
     """Read metadata: track_id (str) and any of artist, album, title, description, tags, genre, key.
 
-    CSV, TSV or Parquet, compressed or not. Everything is text (str, null where unknown) but `tags`, a list
-    of str that text separates by commas. Columns are found by name, also under a few other names such as
-    artist_name or song. One row a track; rows that repeat one another are merged.
+    The file is CSV, TSV or Parquet, compressed or not. All columns are str (null if unknown), except `tags`, a
+    list of str, separated by commas in a text file. Columns are found by name, including common alternatives
+    such as artist_name or song. The result has one row per track; equal rows are merged.
 
     Raises
     ------
     BenchError
-        The file cannot be read, has no id column or nothing else of use, lacks an id, or contradicts
-        itself about one.
+        The file cannot be read, has no id column or none of the other columns, a row has no id, or two
+        different rows have the same id.
 
     """
     table = open_table(path)
-    names = {simple(name): name for name in reversed(table.schema)}
+    names = {normalize(name): name for name in reversed(table.schema)}
     key = next((names[name] for name in IDS if name in names), None)
     header = f"the header is {listed(table.schema)}"
     if key is None:
@@ -64,8 +64,8 @@ def read_meta(path: Path) -> pl.DataFrame:
     if (bad := (missing & ~empty if empty is not None else missing).arg_true()).len():
         raise BenchError(f"{table.place(bad[0])}: no track id (column {key!r}). Remove such rows.")
     meta = meta.filter(~missing).unique(maintain_order=True)
-    if (twice := meta["track_id"].is_duplicated()).any():
-        track = meta.filter(twice)["track_id"][0]
+    if (duplicated := meta["track_id"].is_duplicated()).any():
+        track = meta.filter(duplicated)["track_id"][0]
         raise BenchError(f"{path}: two different rows for the track {track!r} (column {key!r}). Keep one.")
     return meta
 

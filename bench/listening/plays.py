@@ -1,4 +1,4 @@
-"""Rows of a table read as plays: user, item, time, and the place of those that cannot be."""
+"""Read the rows of a table as plays (user, item, time), and report the rows that are wrong."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from bench.listening.text_table import Damage, Table, lines
 
 EARLIEST = times.parse(pl.Series(["1900-01-01"])).item()
 LATEST = times.parse(pl.Series(["2200-01-01"])).item()
-"""A play is at or after the one and before the other."""
+"""Plays before the first time, or from the second on, are errors."""
 
-REMEDY = "Mend or remove such rows, or name other columns with --columns."
+REMEDY = "Correct or remove such rows, or name other columns with --columns."
 
 
 def as_plays(table: Table, chosen: Mapping[str, str]) -> pl.LazyFrame:
-    """Return user, item (str), time (Datetime('us', 'UTC')), and `blank`: none of the three values is there.
+    """Return user, item (str), time (Datetime('us', 'UTC')) and blank (all three values are missing).
 
-    `chosen` maps user, item and time to the table's columns.
+    `chosen` maps user, item and time to the table's columns. Raises BenchError for a column of a wrong type.
     """
     expressions = {}
     for role in ("user", "item"):
@@ -64,7 +64,7 @@ def report(
 
 
 def diagnose(table: Table, error: Exception) -> NoReturn:
-    """Find the line over which the reader stumbled."""
+    """Raise a BenchError that names the line that caused a reading error, if it can be found."""
     if table.separator is not None:
         names, separator = listed(table.schema), table.separator.encode()
         try:

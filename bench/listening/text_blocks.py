@@ -1,4 +1,4 @@
-"""Text tables in blocks of whole rows, whatever their wrapping: memory stays bounded."""
+"""Read text tables, plain or compressed, in blocks of complete rows, so that memory stays bounded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SMALLEST_BZ2 = 14
 
 
 def unpack(path: Path, packing: str) -> IO[bytes]:
-    """Open the bytes behind a wrapping: gzip, bz2, xz, zstd, or none."""
+    """Open a file for reading decompressed bytes; `packing` is gzip, bz2, xz, zstd or empty (plain)."""
     if packing == "zstd":
         import pyarrow as pa
 
@@ -33,18 +33,18 @@ def unpack(path: Path, packing: str) -> IO[bytes]:
 
 
 def parse(text: bytes, separator: str, quote: str | None) -> pl.DataFrame:
-    """Parse text with a header line; every column is String."""
+    """Parse text with a header line; all columns are read as String."""
     return pl.read_csv(io.BytesIO(text), separator=separator, quote_char=quote, infer_schema=False)
 
 
 def parts(
     path: Path, packing: str, names: list[str], headed: bool, separator: str, quote: str | None
 ) -> Iterator[pl.DataFrame]:
-    """Parse a text table in blocks of whole rows."""
-    # The header is repeated over every block, so that each is parsed as the first one is.
+    """Parse a text table and yield it in blocks of complete rows."""
+    # Every block is parsed with the same header line in front of it.
     head = b"" if headed else separator.join(names).encode()
     first = True
-    for block in _whole_rows(path, packing, quote):
+    for block in _complete_rows(path, packing, quote):
         if first:
             block = block.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
             first = not block
@@ -54,15 +54,15 @@ def parts(
             yield parse(head + b"\n" + block, separator, quote)
 
 
-def _whole_rows(path: Path, packing: str, quote: str | None) -> Iterator[bytes]:
+def _complete_rows(path: Path, packing: str, quote: str | None) -> Iterator[bytes]:
     rest = b""
     for block in _blocks(path, packing):
-        whole, newline, tail = (rest + block).rpartition(b"\n")
+        rows, newline, tail = (rest + block).rpartition(b"\n")
         # An odd number of quotes: the block ends inside a field that holds a line break.
-        if not newline or (quote and whole.count(b'"') % 2):
+        if not newline or (quote and rows.count(b'"') % 2):
             rest += block
             continue
-        yield whole + newline
+        yield rows + newline
         rest = tail
     yield rest
 
@@ -105,21 +105,21 @@ def _parallel_bz2(path: Path) -> Iterator[bytes]:
 def stream_rows(
     path: Path, packing: str, names: list[str], headed: bool, separator: str, quote: str | None
 ) -> pl.LazyFrame:
-    """Scan text that polars cannot decompress, in blocks of whole rows; memory stays bounded."""
+    """Scan text that polars cannot decompress, in blocks of complete rows; memory stays bounded."""
     from polars.io.plugins import register_io_source
 
     def rows(
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, size: int | None
     ) -> Iterator[pl.DataFrame]:
-        left = n_rows
+        remaining = n_rows
         for part in parts(path, packing, names, headed, separator, quote):
-            if left is not None:
-                part = part.head(left)
-                left -= part.height
+            if remaining is not None:
+                part = part.head(remaining)
+                remaining -= part.height
             if predicate is not None:
                 part = part.filter(predicate)
             yield part.select(with_columns) if with_columns is not None else part
-            if left == 0:
+            if remaining == 0:
                 return
 
     return register_io_source(rows, schema=dict.fromkeys(names, pl.String))

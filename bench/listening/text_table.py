@@ -1,4 +1,4 @@
-"""Open a table on disk lazily, whatever its wrapping: CSV, TSV or Parquet, plain or compressed."""
+"""Open a table on disk lazily: CSV, TSV or Parquet, plain or compressed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.errors import BenchError
 from bench.listening.text_blocks import parse, parts, stream_rows, unpack
 
 SEPARATORS = ("\t", ",", ";", "|")
-"""Tried in this order; the one that occurs most often in the header line wins."""
+"""The separator is the one that occurs most often in the header line, the first of these if several do."""
 
 _MAGIC = {
     b"PAR1": "parquet",
@@ -27,48 +27,48 @@ _MAGIC = {
 _HEADER_LIMIT = 1 << 24
 
 Damage = (pl.exceptions.PolarsError, OSError, EOFError, lzma.LZMAError)
-"""What reading a broken file can raise."""
+"""Errors that reading a broken file can raise."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table that has been opened, not read: text columns are String, Parquet columns have their types."""
+    """A table that is open but not read: columns of text files are String, those of Parquet have their types."""
 
     path: Path
     frame: pl.LazyFrame
     schema: dict[str, pl.DataType]
     separator: str | None
-    """None: Parquet."""
+    """None for Parquet."""
     quote: str | None
     first_line: int
     """Line number of the first row in the file (Parquet: 1)."""
     packing: str = ""
     headed: bool = True
-    """Whether the file names its columns itself."""
+    """Whether the file has a header line."""
 
     def place(self, row: int) -> str:
-        """Where `row` (from 0) stands, for messages."""
+        """Return the file and line of `row` (from 0), for messages."""
         return f"{self.path}, {'row' if self.separator is None else 'line'} {row + self.first_line}"
 
     def parts(self) -> Iterator[pl.DataFrame]:
-        """Yield the rows of a text table in the order of the file, `BLOCK` bytes at a time; memory is bounded."""
+        """Yield the rows of a text table in order, `BLOCK` bytes at a time; memory is bounded."""
         assert self.separator is not None
         return parts(self.path, self.packing, list(self.schema), self.headed, self.separator, self.quote)
 
 
 def open_table(path: Path, names: Sequence[str] | None = None) -> Table:
-    """Open a CSV, TSV or Parquet file; text may be wrapped in gzip, bz2, xz or zstd.
+    """Open a CSV, TSV or Parquet file; text may be compressed with gzip, bz2, xz or zstd.
 
-    `names` are those of the columns of a tab-separated file that has no header line.
+    `names` are the column names of a tab-separated file without a header line.
 
-    What a file is shows in its first bytes, not its name. Text must be UTF-8 and begin with a header
-    line, from which the separator (tab, comma, semicolon, bar) is taken. Quotes are honoured, except in
-    tab-separated files whose header has none: there a quote is a character like any other.
+    The format is recognised by the file's first bytes, not by its name. Text must be UTF-8 and begin with a
+    header line, which determines the separator (tab, comma, semicolon, bar). Double quotes enclose values,
+    except in tab-separated files whose header has none: there they are ordinary characters.
 
     Raises
     ------
     BenchError
-        The file is missing, a folder, empty, neither text nor Parquet, or its header has one column only.
+        The file is missing, a folder, empty, neither text nor Parquet, or its header has only one column.
 
     """
     if path.is_dir():
@@ -83,7 +83,7 @@ def open_table(path: Path, names: Sequence[str] | None = None) -> Table:
     packing = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), "")
     if packing == "parquet":
         return _open_parquet(path)
-    return _open_text(path, packing) if names is None else _open_headless(path, packing, list(names))
+    return _open_text(path, packing) if names is None else _open_without_header(path, packing, list(names))
 
 
 @contextmanager
@@ -123,7 +123,7 @@ def _open_text(path: Path, packing: str) -> Table:
     return Table(path, frame, schema, separator, quote, blank + 2, packing)
 
 
-def _open_headless(path: Path, packing: str, names: list[str]) -> Table:
+def _open_without_header(path: Path, packing: str, names: list[str]) -> Table:
     blank, line = _header(path, packing)
     if (found := line.count("\t") + 1) != len(names):
         raise BenchError(

@@ -1,4 +1,4 @@
-"""Times of plays, however they are written: one polars expression that ends in UTC microseconds."""
+"""Parse times of plays in common formats to UTC datetimes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ _ZONED = tuple(day + clock + zone for day in _DAYS for clock in _CLOCKS[1:] for 
 
 
 def moment(name: str, dtype: pl.DataType) -> pl.Expr | None:
-    """Expression for column `name` of type `dtype` as Datetime('us', 'UTC'); what cannot be read is null.
+    """Return an expression for column `name` as Datetime('us', 'UTC'), null for values that cannot be parsed.
 
-    Naive times are UTC. Numbers count from 1970 in a unit that their size tells: below 1e11 seconds,
-    below 1e14 milliseconds, below 1e17 microseconds, else nanoseconds. None when no such type is a time.
+    Times without a zone are UTC. Numbers count from 1970; their size determines the unit: seconds below
+    1e11, milliseconds below 1e14, microseconds below 1e17, otherwise nanoseconds. Returns None if a column
+    of type `dtype` cannot hold times.
     """
     column = pl.col(name)
     if isinstance(dtype, pl.String):
@@ -36,15 +37,15 @@ def moment(name: str, dtype: pl.DataType) -> pl.Expr | None:
         return column.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     if dtype.is_integer():
         return _from_number(column.cast(pl.Int64, strict=False))
-    # Float32 resolves two minutes at best in the present century.
+    # Float32 is too coarse: it resolves two minutes for times of today.
     return _from_number(column) if isinstance(dtype, pl.Float64) else None
 
 
 def parse(texts: pl.Series) -> pl.Series:
-    """Times from text (N,); null where nothing fits. Blanks around a value are forgiven.
+    """Parse text (N,) to times; null if no format matches. Blanks around a value are ignored.
 
-    The form that fits the first value is tried first, so that an even file is read in one sweep; what is
-    left over meets the other forms.
+    The format of the first value is tried first, so that a file with a single format is parsed in one pass;
+    the other formats are tried on the remaining values.
     """
     first = texts.drop_nulls().head(1)
     readers = sorted(_READERS, key=lambda read: read(first).null_count())
@@ -60,13 +61,13 @@ def parse(texts: pl.Series) -> pl.Series:
 
 
 def iso(seconds: int) -> str:
-    """Spell seconds since 1970 as ``2019-02-20T00:00:00Z``."""
+    """Format seconds since 1970 as ``2019-02-20T00:00:00Z``."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _trimmed(texts: pl.Series) -> pl.Series:
-    bare = texts.str.strip_chars()
-    return parse(bare) if (bare != texts).any() else pl.Series([None] * len(texts), dtype=TIME)
+    stripped = texts.str.strip_chars()
+    return parse(stripped) if (stripped != texts).any() else pl.Series([None] * len(texts), dtype=TIME)
 
 
 def _plain(form: str) -> Callable[[pl.Series], pl.Series]:
@@ -85,13 +86,13 @@ def _zoned(form: str) -> Callable[[pl.Series], pl.Series]:
 
 
 def _number(texts: pl.Series) -> pl.Series:
-    whole = _from_number(pl.col("t").cast(pl.Int64, strict=False))
-    broken = _from_number(pl.col("t").cast(pl.Float64, strict=False))
-    return texts.alias("t").to_frame().select(whole.fill_null(broken)).to_series()
+    integer = _from_number(pl.col("t").cast(pl.Int64, strict=False))
+    fraction = _from_number(pl.col("t").cast(pl.Float64, strict=False))
+    return texts.alias("t").to_frame().select(integer.fill_null(fraction)).to_series()
 
 
 def _from_number(value: pl.Expr) -> pl.Expr:
-    """Times from Int64 or Float64 since 1970, the unit by magnitude; NaN and infinity are null."""
+    """Convert Int64 or Float64 since 1970 to times; see `moment` for the unit. NaN and infinity become null."""
     size = value.abs()
     micro = (
         pl.when(size < 10**11)

@@ -1,7 +1,7 @@
-"""Numbers that others have printed, as data: to stand beside ours, never among them.
+"""Published numbers, to show next to measured ones without mixing them.
 
-Each paper is one JSON file here, with its source, the shape of its tables, and footnotes where a number is
-known to be an artefact. `imported` offers them as records of kind ``imported``.
+Each paper is one JSON file with its source, its tables, and footnotes about numbers that are known to be
+artefacts. `imported` converts the numbers to records of kind ``imported``.
 """
 
 from bench.published.imported import imported

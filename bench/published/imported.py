@@ -1,4 +1,4 @@
-"""Printed numbers as records of kind ``imported``."""
+"""Convert published numbers to records of kind ``imported``."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any, Literal
 from bench.files.atomic import digest
 from bench.published.paper import Paper, Table
 from bench.records import PROBED, DataInfo, ExtractorInfo, RecommenderInfo, Record, SplitInfo, TaskInfo, View
-from bench.splits.published import PRINTED
+from bench.splits.published import REPORTED
 
 LANE: Literal["published"] = "published"
 
 
 def imported(paper: Paper) -> list[Record]:
-    """Return every printed number of a paper as records, in printed order.
+    """Return all numbers of a paper as records, in the order of its tables.
 
-    A record holds the metrics exactly as printed. Its intervals are the printed ones where there are any
-    (`Paper.spread` says what of); chance levels were not printed. ``asked`` names paper and table; the
-    footnotes that concern it stand in ``warnings``.
+    A record has the metrics exactly as printed, and the printed intervals if there are any (`Paper.spread`
+    describes them), but no chance levels. ``asked`` names paper and table; ``warnings`` has the footnotes that
+    apply to the record.
     """
-    return [record for table in paper.tables for record in _of(paper, table)]
+    return [record for table in paper.tables for record in _of_table(paper, table)]
 
 
-def _of(paper: Paper, table: Table) -> Iterator[Record]:
+def _of_table(paper: Paper, table: Table) -> Iterator[Record]:
     if table.kind == "recommenders":
         for model, extractor, *values in table.rows:
             yield _recommended(paper, table, model, extractor, dict(zip(table.metrics, values, strict=True)))
@@ -36,16 +36,18 @@ def _of(paper: Paper, table: Table) -> Iterator[Record]:
 
 
 def _recommended(paper: Paper, table: Table, model: str, extractor: str, values: dict[str, Sequence[float]]) -> Record:
-    name, ours = paper.models[model], paper.extractors[extractor]
+    name, extractor_name = paper.models[model], paper.extractors[extractor]
     shuffled = bool(paper.shuffled and model.endswith(paper.shuffled))
-    sizes = PRINTED[paper.split].sizes
+    sizes = REPORTED[paper.split].sizes
     where = table.set
-    # Candidates are every training track on hot tasks, every cold track on cold ones.
+    # Candidates are all training tracks for hot items, and all cold tracks of the test for cold items.
     candidates = sizes[("train", "hot") if where == "hot" else ("test", "cold")].items
     record = _record(
         paper,
         table,
-        _extractor(paper, extractor, "shuffled" if shuffled else ours, [{"of": ours}] if shuffled else []),
+        _extractor(
+            paper, extractor, "shuffled" if shuffled else extractor_name, [{"of": extractor_name}] if shuffled else []
+        ),
         RecommenderInfo(name=name, spec=model, lane=LANE, settings={}),
         {where: {metric: float(printed[0]) for metric, printed in values.items()}},
     )
@@ -57,21 +59,21 @@ def _recommended(paper: Paper, table: Table, model: str, extractor: str, values:
             name=paper.split,
             counts={f"{p} {s}": size._asdict() for (p, s), size in sizes.items()},
         ),
-        control=shuffled or ours == "none",
+        control=shuffled or extractor_name == "none",
         intervals={where: {m: (v[0] - v[1], v[0] + v[1]) for m, v in values.items() if len(v) > 1}},
         k=_cutoffs(values),
         users={where: sizes["test", "hot" if where == "hot" else "cold"].users},
         candidates={where: candidates},
-        warnings=tuple(n.text for n in paper.footnotes if n.concerns(ours, model=name, set=where)),
+        warnings=tuple(n.text for n in paper.footnotes if n.concerns(extractor_name, model=name, set=where)),
     )
 
 
 def _probed(paper: Paper, table: Table, extractor: str, task: str, metric: str, value: float) -> Record:
-    ours = paper.extractors[extractor]
+    extractor_name = paper.extractors[extractor]
     record = _record(
         paper,
         table,
-        _extractor(paper, extractor, ours, []),
+        _extractor(paper, extractor, extractor_name, []),
         RecommenderInfo(name="as-printed", spec="as printed", lane=LANE, settings={}),
         {PROBED: {metric: float(value)}},
     )
@@ -79,7 +81,7 @@ def _probed(paper: Paper, table: Table, extractor: str, task: str, metric: str, 
         record,
         data=_data(paper, task, TaskInfo(name=task, spec=task, primary=metric)),
         k=_cutoffs(name for t in paper.tables for name in t.metrics),
-        warnings=tuple(n.text for n in paper.footnotes if n.concerns(ours, task=task)),
+        warnings=tuple(n.text for n in paper.footnotes if n.concerns(extractor_name, task=task)),
     )
 
 

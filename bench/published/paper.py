@@ -1,4 +1,4 @@
-"""One published comparison: what it printed, in its own order and precision, and what is known of it."""
+"""Published comparisons: their tables in the printed order and precision, and footnotes about their numbers."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any, Literal
 from bench.errors import BenchError, did_you_mean
 
 PAPERS = ("recsys2024", "journal2026")
-"""Names of the papers, which are those of their splits."""
+"""Names of the papers, which are also the names of their splits."""
 
 Kind = Literal["sizes", "split", "recommenders", "mir"]
 
 
 @dataclass(frozen=True)
 class Footnote:
-    """What is known of some printed numbers: those that match every field that is not None."""
+    """A remark about published numbers: those that match all fields that are not None."""
 
     key: str
     text: str
@@ -27,17 +27,17 @@ class Footnote:
     model: str | None = None
     set: str | None = None
     task: str | None = None
-    """Of the MIR figures: a task, or ``*`` for all of them."""
+    """A MIR task, or ``*`` for all of them."""
     artefact: bool = False
-    """Whether the number says more about a mistake than about the embedding: no target to reproduce."""
+    """Whether the number results from a mistake and should not be reproduced."""
 
     @property
     def general(self) -> bool:
-        """Whether it concerns the whole paper."""
+        """Whether the footnote applies to the complete paper."""
         return not (self.extractor or self.model or self.set or self.task)
 
     def concerns(self, extractor: str, *, model: str = "", set: str = "", task: str = "") -> bool:  # noqa: A002
-        """Whether it is about this number, names being those of `bench`, not the printed ones."""
+        """Whether the footnote applies to this number; names are those of `bench`, not the printed ones."""
         if self.general or bool(self.task) != bool(task) or self.task not in (None, "*", task):
             return False
         matches = ((self.extractor, extractor), (self.model, model), (self.set, set))
@@ -46,11 +46,11 @@ class Footnote:
 
 @dataclass(frozen=True)
 class Table:
-    """One printed table.
+    """One published table.
 
-    `rows` are, by kind: sizes (extractor, width); recommenders (model, extractor, then ``[mean]`` or
-    ``[mean, spread]`` per metric); mir (extractor, then a value or None per task, then the recommender's);
-    split: none, for `bench.splits.published` holds the sizes.
+    The `rows` depend on the kind. sizes: (extractor, width); recommenders: (model, extractor, then ``[mean]`` or
+    ``[mean, spread]`` for each metric); mir: (extractor, then a value or None for each task, then the value of
+    the recommender); split: no rows, since the sizes are in `bench.splits.published`.
     """
 
     id: str
@@ -60,14 +60,14 @@ class Table:
     set: str = "hot"
     metrics: Sequence[str] = ()
     tasks: Sequence[tuple[str, str, str]] = ()
-    """(task, metric, printed heading), all in the names of `bench` but the last."""
+    """(task, metric, printed heading); task and metric have the names of `bench`."""
     recommender: tuple[str, str] | None = None
     """Printed model and metric of the last column of a mir table."""
 
 
 @dataclass(frozen=True)
 class Paper:
-    """A paper's tables."""
+    """A paper, its tables and footnotes."""
 
     name: str
     title: str
@@ -79,20 +79,20 @@ class Paper:
     data: str
     split: str
     decimals: int
-    """Places that were printed."""
+    """Number of printed decimal places."""
     spread: str | None
-    """What stands behind the ± of its numbers, if they have one."""
+    """Meaning of the ± of its numbers, if they have one."""
     extractors: Mapping[str, str]
-    """Printed name -> name in `bench`; ``none`` where a model learnt its own vectors."""
+    """Printed name -> name in `bench`; ``none`` for models that learn their own vectors."""
     models: Mapping[str, str]
     footnotes: Sequence[Footnote]
     tables: Sequence[Table]
     shuffled: str | None = None
-    """What a printed model's name ends in where the vectors were shuffled."""
+    """Suffix of printed model names that marks shuffled vectors."""
 
     @property
     def citation(self) -> str:
-        """Authors, year, place, and where to find it."""
+        """Authors, year, venue, and DOI or URL."""
         found = f"doi {self.doi}" if self.doi else self.url
         return f"{self.authors} ({self.year}), {self.where}, {found}"
 
@@ -104,7 +104,7 @@ def paper(name: str) -> Paper:
     Raises
     ------
     BenchError
-        For a name that is none of `PAPERS`.
+        The name is not in `PAPERS`.
 
     """
     if name not in PAPERS:
@@ -116,6 +116,6 @@ def paper(name: str) -> Paper:
 
 
 def papers_of(splits: Iterable[tuple[str, str]]) -> list[Paper]:
-    """Return the papers that measured on any of these (data, split), in their own order."""
+    """Return the papers that used one of these pairs (data, split), in the order of `PAPERS`."""
     wanted = set(splits)
     return [found for found in map(paper, PAPERS) if (found.data, found.split) in wanted]

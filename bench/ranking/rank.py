@@ -1,8 +1,8 @@
-"""Top-k lists for every user by full ranking: masks, candidate sets, ties, in bounded memory.
+"""Rank all candidates for every user, in bounded memory: exclude history, respect candidate sets, break ties.
 
-The order is by score, descending; equal scores are ordered by one seeded permutation of all items
-(`tie_ranks`), exactly, also where a tie straddles place k. Item order never leaks into the result and
-neither block sizes nor candidate sets that are ranked together change it.
+Items are ordered by score, descending; ties are broken by a seeded permutation of all items (`tie_ranks`),
+also at rank k. The result does not depend on the order of items, on the block size, or on which candidate sets
+are ranked together.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Candidates:
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """What `rank` found."""
+    """The result of `rank`."""
 
     topk: dict[str, NDArray[np.int32]]
-    """Item indexes (U, k) for each candidate set, best first, -1 where no candidate is left."""
+    """Item indices (U, k) for each candidate set, best first, filled with -1 if there are fewer candidates."""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -54,40 +54,41 @@ def rank(
     who: str = "the model",
     labels: Sequence[str] | None = None,
 ) -> Ranking:
-    """Rank all candidates for each user; every block of users is scored once for all candidate sets.
+    """Rank all candidates for each user; each block of users is scored once for all candidate sets.
 
     Parameters
     ----------
     score
-        Returns (B, N) scores for (B,) user indexes, NumPy or torch, on any device, higher is better;
-        -inf means "cannot be recommended". The returned array is only read.
+        Returns (B, N) scores for (B,) user indices, as a NumPy or torch array on any device; higher is better,
+        and -inf means that an item cannot be recommended. The array is not modified.
     users
-        Indexes (U,) of the users to rank; nobody else is scored.
+        Indices (U,) of the users to rank.
     history
-        Items to leave out, one row per user index: all that was known before the test.
+        Items to leave out, one row per user index: the training items.
     candidates
-        Sets to rank separately.
+        Candidate sets, ranked separately.
     k
         Length of the lists.
     seed
-        Of the tie order, see `tie_ranks`.
+        Seed for breaking ties; see `tie_ranks`.
     present
-        Items (N,) that have a vector; others are no candidates. None: all.
+        Which items (N,) have a vector; the others are not candidates. None: all items.
     block
-        Users scored at a time; by default as many as make `memory` bytes of scores.
+        Number of users scored at a time; by default such that the scores take `memory` bytes.
     memory
-        Bytes of one block of scores, this function's largest array.
+        Size of one block of scores in bytes.
     who, labels
-        How messages name the model, and each user index (n_users,).
+        Names of the model and of each user (n_users,) for messages.
 
     Raises
     ------
     BenchError
-        When scores have the wrong shape, or are NaN or +inf for a candidate; when a set has no items.
+        `k` is below 1, there is no candidate set or an empty one, a user index is out of range, or scores have
+        the wrong shape or are NaN or +inf for a candidate.
 
     """
     if k < 1:
-        raise BenchError(f"k = {k}: lists need at least one place")
+        raise BenchError(f"k = {k}: k must be at least 1")
     if not candidates:
         raise BenchError("no candidate set to rank")
     n_items = len(candidates[0].mask)
@@ -121,7 +122,7 @@ def rank(
                     ) from None
                 out.topk[each.name][start + a : start + b] = top
                 constant[each.name] += same
-        del scores  # or two blocks would be alive while the next is computed
+        del scores  # frees the block before the next one is computed
 
     if any(constant.values()):
         counts = ", ".join(f"{n} of {len(users)} users ({name})" for name, n in constant.items() if n)
@@ -133,7 +134,7 @@ def rank(
 
 
 def _array(scores: NDArray[np.float32] | torch.Tensor, shape: tuple[int, int], who: str) -> NDArray[np.float32]:
-    """Scores as float32 in this process's memory; a view where possible."""
+    """Return scores as a float32 NumPy array, without copying if possible."""
     if not isinstance(scores, np.ndarray):
         scores = scores.detach().float().cpu().numpy()
     if scores.shape != shape:

@@ -1,11 +1,11 @@
-"""The k best of masked scores, exactly, with seeded ties: the inner loop of `bench.ranking.rank`.
+"""Select the exact k best of masked scores, with seeded ties: the inner loop of `bench.ranking.rank`.
 
-`numpy.argpartition` and `torch.topk` break ties by no stated rule, so neither can draw them by a seed.
+`numpy.argpartition` and `torch.topk` do not define how they break ties, so they cannot break them with a seed.
 
-How it is fast and still exact: the columns of a row are dealt into G groups and the maximum of each
-group is taken in one pass. The k-th largest of these maxima bounds the k-th largest score from below,
-for k items reach it. So only groups whose maximum reaches the bound can hold one of the k best or an
-item tied with the last of them, and with G >= 8 k there are hardly more than k such items to sort.
+The columns of a row are divided into G groups, and the maximum of each group is computed in one pass. The k-th
+largest of these maxima is a lower bound of the k-th largest score, since k items reach it. Therefore only
+groups whose maximum reaches the bound can contain one of the k best items or a tie with the last of them. With
+G >= 8 k, few more than k items are left to sort.
 """
 
 from __future__ import annotations
@@ -16,41 +16,41 @@ from numpy.typing import NDArray
 from bench.errors import BenchError
 
 _SCRATCH = 4 << 20
-"""Bytes of masked scores worked on at a time: small enough to stay in the processor's cache."""
+"""Bytes of masked scores processed at a time: small enough for the processor's cache."""
 _GROUP = 32
-"""Most columns in a group."""
+"""Largest number of columns in a group."""
 _LOWEST = np.finfo(np.float32).min
 
 
 def tie_ranks(n_items: int, seed: int) -> NDArray[np.int64]:
-    """Return the place (N,) of each item among equal scores: a permutation drawn by PCG64([seed, N])."""
+    """Return the rank (N,) of each item among equal scores: a permutation drawn with PCG64([seed, N])."""
     return np.random.Generator(np.random.PCG64([seed, n_items])).permutation(n_items)
 
 
 class NotFiniteError(Exception):
-    """A candidate's score is NaN or +inf: `value` at (`row` of the block, `item`)."""
+    """The score of a candidate is NaN or +inf: `value` for `item` in `row` of the block."""
 
     def __init__(self, row: int, item: int, value: float) -> None:
         self.row, self.item, self.value = row, item, value
 
 
 class Selector:
-    """Takes the best of one candidate set, block by block, reusing its scratch memory."""
+    """Selects the best items of one candidate set, block by block, with a reused buffer."""
 
     def __init__(self, name: str, mask: NDArray[np.bool_], ties: NDArray[np.int64]) -> None:
-        """Prepare for the items of `mask` (N,) with the tie ranks of all items (N,)."""
+        """Prepare the candidate set `mask` (N,), with the tie ranks (N,) of all items."""
         if not mask.any():
             raise BenchError(f"candidate set {name!r} has no items: leave it out, or check coverage of the table")
         self.name = name
         n_items = len(mask)
         if 8 * int(mask.sum()) >= n_items:
-            # Most items: take whole rows and blank the rest.
+            # Many candidates: use complete rows and mask the other items.
             self.column_of: NDArray[np.int64] | None = None
-            self.blank = np.flatnonzero(~mask)
+            self.masked = np.flatnonzero(~mask)
             self.items = np.arange(n_items)
         else:
             self.items = np.flatnonzero(mask)
-            self.blank = np.empty(0, np.intp)
+            self.masked = np.empty(0, np.intp)
             self.column_of = np.full(n_items, -1)
             self.column_of[self.items] = np.arange(len(self.items))
         self.ties = ties[self.items].astype(np.int32)
@@ -61,18 +61,18 @@ class Selector:
     def top(
         self, scores: NDArray[np.float32], owner: NDArray[np.int64], seen: NDArray[np.int32], k: int
     ) -> tuple[NDArray[np.int32], int]:
-        """Return lists (B, k) for scores (B, N), and how many rows rank nothing above anything else.
+        """Return lists (B, k) for scores (B, N), and the number of rows whose candidates all have equal scores.
 
-        ``(owner, seen)`` are pairs of row and item to leave out.
+        ``(owner, seen)`` are pairs of row and item to leave out. Raises NotFiniteError for NaN or +inf.
         """
         rows = len(scores)
         size = min(_GROUP, max(1, self.width // (8 * k)))
         groups = -(-self.width // size)
         x = self._masked(scores, owner, seen, size * groups)
-        # Column c is in group c % groups: neighbours, which may be alike, fall into different groups.
+        # Column c is in group c % groups, so that neighbours, which may have similar scores, are in different groups.
         peak = x.reshape(rows, size, groups).max(axis=1) if size > 1 else x
         best = peak.max(axis=1)
-        if not (best < np.inf).all():  # NaN wins every maximum
+        if not (best < np.inf).all():  # the maximum with a NaN is NaN
             bad = int(np.flatnonzero(~(best < np.inf))[0])
             where = int(np.flatnonzero(~(x[bad] < np.inf))[0])
             raise NotFiniteError(bad, int(self.items[where]), float(x[bad, where]))
@@ -86,14 +86,14 @@ class Selector:
         top = np.full((rows, k), -1, np.int32)
         top[row[listed], place[listed]] = self.items[column[listed]]
         last = np.full(rows, -np.inf, np.float32)
-        last[row[listed]] = value[listed]  # in order: the last one stays
+        last[row[listed]] = value[listed]  # of each row, the last value remains
         flat = np.flatnonzero(last == best)
         return top, self._constant(scores, owner, seen, flat) if len(flat) else 0
 
     def _near(
         self, x: NDArray[np.float32], peak: NDArray[np.float32], k: int
     ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-        """Return rows, columns and scores, in any order: among them the k best of each row, -inf aside.
+        """Return rows, columns and scores that include the k best finite scores of each row, unordered.
 
         `peak` (B, G) are the maxima of the groups.
         """
@@ -114,23 +114,23 @@ class Selector:
         if not (many.any() or crowded.any()):
             return row, column, value
 
-        # Row by row: these rows are rare, and one is work enough for a call.
+        # Rows with many ties are rare and are processed one by one.
         rest = np.flatnonzero(many | crowded)
         found = [self._exactly(x[r, : self.width], bound[r], k) for r in rest]
-        kept = ~crowded[row]
-        row = np.concatenate([row[kept], np.repeat(rest, k)])
-        column = np.concatenate([column[kept], *found])
+        done = ~crowded[row]
+        row = np.concatenate([row[done], np.repeat(rest, k)])
+        column = np.concatenate([column[done], *found])
         return row, column, x[row, column]
 
     def _exactly(self, x: NDArray[np.float32], bound: np.float32, k: int) -> NDArray[np.intp]:
-        """Return the columns (k,) of the k best of a row, unordered; more than k scores reach `bound`."""
+        """Return the columns (k,) of the k best scores of a row, unordered; more than k scores reach `bound`."""
         above = np.flatnonzero(x > bound)
         if len(above) >= k:
             values = x[above]
             bound = np.partition(values, len(above) - k)[len(above) - k]
             above = above[values > bound]
         tied = np.flatnonzero(x == bound)
-        # The least tie ranks take the places left.
+        # Fill the remaining places with the lowest tie ranks.
         ranks = self.ties[tied]
         left = k - len(above)
         return np.concatenate([above, tied[ranks <= np.partition(ranks, left - 1)[left - 1]]])
@@ -138,22 +138,24 @@ class Selector:
     def _masked(
         self, scores: NDArray[np.float32], owner: NDArray[np.int64], seen: NDArray[np.int32], padded: int
     ) -> NDArray[np.float32]:
-        """Copy candidates' scores (B, padded), -inf for what is left out and for the padding."""
+        """Copy the candidates' scores to (B, padded), with -inf for items to leave out and for the padding."""
         rows = len(scores)
         if self._scratch is None or self._scratch.shape[1] != padded or len(self._scratch) < rows:
             self._scratch = np.full((rows, padded), -np.inf, np.float32)
         x = self._scratch[:rows]
-        x[:, : self.width] = self._own(scores)
-        x[:, self.blank] = -np.inf
-        owner, column = self._out(owner, seen)
+        x[:, : self.width] = self._candidates(scores)
+        x[:, self.masked] = -np.inf
+        owner, column = self._left_out(owner, seen)
         x.reshape(-1)[owner * padded + column] = -np.inf
         return x
 
-    def _own(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the columns (B, width) of this set."""
+    def _candidates(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the columns (B, width) of this candidate set."""
         return scores if self.column_of is None else scores[:, self.items]
 
-    def _out(self, owner: NDArray[np.int64], seen: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.integer]]:
+    def _left_out(
+        self, owner: NDArray[np.int64], seen: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.integer]]:
         """Return the pairs of row and column to leave out."""
         if self.column_of is None:
             return owner, seen
@@ -167,13 +169,13 @@ class Selector:
         seen: NDArray[np.int32],
         rows: NDArray[np.intp],
     ) -> int:
-        """How many of `rows` have two or more candidates, all with one score (-inf included)."""
-        owner, column = self._out(owner, seen)
+        """Return how many of `rows` have two or more candidates, all with the same score (or all -inf)."""
+        owner, column = self._left_out(owner, seen)
         starts, ends = np.searchsorted(owner, rows), np.searchsorted(owner, rows, side="right")
         constant = 0
         for row, start, end in zip(rows, starts, ends, strict=True):
-            competes = np.ones(self.width, np.bool_)
-            competes[self.blank] = competes[column[start:end]] = False
-            x = self._own(scores[row : row + 1])[0, competes]
+            candidate = np.ones(self.width, np.bool_)
+            candidate[self.masked] = candidate[column[start:end]] = False
+            x = self._candidates(scores[row : row + 1])[0, candidate]
             constant += len(x) > 1 and bool((x == x[0]).all())
         return constant

@@ -1,4 +1,4 @@
-"""What a paper concludes, as differences between cells that a run can decide: held, failed or undecided."""
+"""Test the claims of a paper: each is a set of differences between results, tested with Holm's correction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Verdict = Literal["held", "failed", "undecided", "not measured"]
 
 
 class Place(NamedTuple):
-    """A cell of a paper's tables, by printed names: a row (an embedding) in a column (a recommender or a task)."""
+    """A cell of a paper's tables: a row (an embedding) and a column (a recommender or task), by printed names."""
 
     row: str
     column: str
@@ -31,9 +31,9 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of the paper, said again in our words, and the differences that it amounts to.
+    """A claim of the paper, in our wording, and the differences that it consists of.
 
-    Every pair of `above` says that the first place has a higher figure than the second.
+    Each pair in `above` states that the first cell has a higher value than the second.
     """
 
     key: str
@@ -44,11 +44,11 @@ class Claim:
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """A figure with its doubt.
+    """A measured value with its uncertainty.
 
-    `draws` (resamples,) are its values when users (and seeds) are drawn anew: those of two places are drawn
-    together, so that their difference is paired. Where there are none, `error` is the standard error.
-    `users` (U,) are the values of single users, means over seeds.
+    `draws` (resamples,) are the values for resampled users (and seeds); all cells are resampled together, so
+    that differences are paired. If there are no draws, `error` is the standard error. `users` (U,) are the
+    values of individual users, averaged over seeds.
     """
 
     mean: float
@@ -59,7 +59,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Contrast:
-    """One difference: above minus below, its 95 % interval, and its two-sided p, corrected by Holm."""
+    """The difference above minus below, its 95 % interval, and its two-sided p value with Holm's correction."""
 
     above: Place
     below: Place
@@ -70,7 +70,7 @@ class Contrast:
 
     @property
     def decided(self) -> Literal[-1, 0, 1]:
-        """1: above is higher; -1: it is lower; 0: they cannot be told apart."""
+        """1 if above is significantly higher, -1 if it is significantly lower, otherwise 0."""
         if self.p > ALPHA:
             return 0
         return 1 if self.difference > 0 else -1
@@ -78,7 +78,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim, the verdict, and the differences that were measured."""
+    """A claim, its verdict, and the measured differences."""
 
     claim: Claim
     verdict: Verdict
@@ -86,11 +86,11 @@ class Judged:
 
 
 def judge(claims: Sequence[Claim], found: Mapping[Place, Estimate]) -> list[Judged]:
-    """Decide every claim from what was measured.
+    """Test all claims with the measured values.
 
-    All differences of all claims are one family: their p are corrected together. A claim holds when all its
-    differences are there and significant as it says, fails when one is significant the other way round, and
-    is undecided otherwise, or when some of its places were not measured.
+    The p values of all differences of all claims are corrected together, as one family. A claim "held" if all
+    its differences are measured and significant in the claimed direction, "failed" if one is significant in the
+    opposite direction, is "not measured" if no difference was measured, and is otherwise "undecided".
 
     References
     ----------
@@ -98,10 +98,10 @@ def judge(claims: Sequence[Claim], found: Mapping[Place, Estimate]) -> list[Judg
 
     """
     pairs = list(dict.fromkeys(pair for claim in claims for pair in claim.above))
-    known = {pair: _contrast(*pair, found) for pair in pairs if pair[0] in found and pair[1] in found}
-    corrected = holm({f"{a} > {b}": contrast.p for (a, b), contrast in known.items()})
-    done = {(a, b): replace(contrast, p=corrected[f"{a} > {b}"]) for (a, b), contrast in known.items()}
-    return [_judged(claim, [done[pair] for pair in claim.above if pair in done]) for claim in claims]
+    measured = {pair: _contrast(*pair, found) for pair in pairs if pair[0] in found and pair[1] in found}
+    p_values = holm({f"{a} > {b}": contrast.p for (a, b), contrast in measured.items()})
+    corrected = {(a, b): replace(contrast, p=p_values[f"{a} > {b}"]) for (a, b), contrast in measured.items()}
+    return [_judged(claim, [corrected[pair] for pair in claim.above if pair in corrected]) for claim in claims]
 
 
 def _judged(claim: Claim, contrasts: Sequence[Contrast]) -> Judged:
@@ -135,7 +135,7 @@ def _error(estimate: Estimate) -> float:
 
 
 def pairs(above: str | Iterable[str], below: str | Iterable[str], column: str) -> list[tuple[Place, Place]]:
-    """Return the pairs (a, b) of places in one column, for each a of `above` and b of `below` but itself."""
+    """Return the pairs (a, b) of cells in one column, for each a in `above` and b in `below`, except a = b."""
     first = [above] if isinstance(above, str) else list(above)
     second = [below] if isinstance(below, str) else list(below)
     return [(Place(a, column), Place(b, column)) for a in first for b in second if a != b]

@@ -1,4 +1,4 @@
-"""Which of a paper's embeddings can be had here, and the requests that run what can."""
+"""Find out which of a paper's embeddings are available, and make the requests that evaluate them."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from bench.run.recommend.request import RecommendRequest
 from bench.specs import parse
 
 ONION_FEATURES = {"mfcc": "id_mfcc_stats.tsv.bz2"}
-"""Of the paper's vectors, those that lie ready-made in the data set's folder."""
+"""Extractors of the paper whose vectors are a file of the data set."""
 
 
 @dataclass(frozen=True)
 class Backend:
-    """An embedding of the paper: how it is made here, or why it is not."""
+    """An embedding of the paper, and the extractor that computes it or the reason why it is not available."""
 
     name: str
-    """As printed."""
+    """Name in the paper."""
     spec: str
     missing: str | None = None
+    """Why the embedding is not available; None if it is."""
 
 
 def backends(paper: Paper, names: Sequence[str], opened: Opened, lane: Lane, cache: Path) -> list[Backend]:
-    """Return every embedding of `names` (printed), made ready where that can be done.
+    """Return the embeddings with these `names` in the paper, prepared for use if possible.
 
-    Weights are brought now, so that what is absent is known before anything that takes long.
+    Weights are downloaded here, so that missing weights are known before any long computation.
     """
     return [_backend(name, paper.extractors[name], opened, lane, cache) for name in names]
 
@@ -60,9 +61,9 @@ def _lane_of(extractor: str, lane: Lane) -> Lane:
 
 
 def _spec(extractor: str, lane: Lane) -> str:
-    """Name the lane where the extractor has only another one; the record then says that lanes are mixed."""
-    only = _lane_of(extractor, lane)
-    return extractor if only == lane else f"{extractor}:lane={only}"
+    """Add the lane to the spec if the extractor does not have the run's lane; records then show mixed lanes."""
+    available = _lane_of(extractor, lane)
+    return extractor if available == lane else f"{extractor}:lane={available}"
 
 
 def requests(
@@ -77,9 +78,10 @@ def requests(
     models: Sequence[str],
     more: Sequence[str],
 ) -> list[RecommendRequest]:
-    """Return the runs: all embeddings with all `models` (printed) and `more`, then vectors learnt from nothing.
+    """Return the requests: all embeddings with all `models` and `more`, then vectors trained from scratch.
 
-    `more` are recommenders (specs) that the paper lacks. Nothing is learnt by models that have nothing to learn.
+    `models` are names in the paper; `more` are specs of recommenders that the paper does not have. Only
+    recommenders that do not need vectors can be trained from scratch.
     """
     specs = tuple(backend.spec for backend in found if backend.missing is None)
     named = [paper.models[model] for model in models]
@@ -93,10 +95,10 @@ def requests(
     return runs
 
 
-def tell(found: Sequence[Backend], say: Callable[[str], None]) -> None:
-    """Say which embeddings are measured, and why others are not."""
+def log_backends(found: Sequence[Backend], log: Callable[[str], None]) -> None:
+    """Log which embeddings are evaluated, and why others are not."""
     for backend in found:
-        say(
+        log(
             f"{backend.name}: {backend.spec}"
             if backend.missing is None
             else f"{backend.name}: not run: {backend.missing}"

@@ -1,4 +1,4 @@
-"""A recipe from its first check to its tables."""
+"""Run a recipe, from the check of its options to its tables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.errors import BenchError, did_you_mean
 from bench.protocols import Lane
 from bench.recipes import RECIPES, recsys2024
-from bench.recipes.requests import Backend, backends, requests, tell
+from bench.recipes.requests import Backend, backends, log_backends, requests
 from bench.recipes.verdicts import chapter, estimates
 from bench.records import Record
 from bench.report.report import Report, report
@@ -23,10 +23,10 @@ from bench.run.recommend.experiment import RecommendExperiment
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is asked of a recipe.
+    """Options of a recipe.
 
-    models, embeddings : printed names; those of the paper when empty
-    mir_root : folder with the folders of Table 4's tasks
+    models, embeddings : names in the paper; empty: all of the paper's
+    mir_root : folder with the folders of the tasks in Table 4
     """
 
     name: str
@@ -38,7 +38,7 @@ class Recipe:
     mir_root: str | None = None
 
     def __post_init__(self) -> None:
-        """Reject names that the recipe does not know."""
+        """Raise an error for unknown names."""
         if self.name not in RECIPES:
             raise BenchError(f"there is no recipe {self.name!r}.{did_you_mean(self.name, RECIPES)}")
         paper = recsys2024.published()
@@ -52,7 +52,7 @@ class Recipe:
 
 
 class RecipeRun:
-    """One recipe. Construct it, then `plan()`, then `do()`; each step raises BenchError on bad input."""
+    """A run of one recipe: call `plan()`, then `do()`. All methods raise BenchError for wrong input."""
 
     def __init__(self, recipe: Recipe, environment: Environment, ui: Ui) -> None:
         self.recipe, self.ui = recipe, ui
@@ -61,10 +61,10 @@ class RecipeRun:
         self.builtin = bool(opened.dataset.builtin)
         names = recipe.embeddings or recsys2024.EMBEDDINGS
         self.backends: list[Backend] = backends(self.paper, names, opened, recipe.lane, environment.cache)
-        tell(self.backends, ui.log)
+        log_backends(self.backends, ui.log)
         if all(backend.missing for backend in self.backends):
-            raise BenchError("none of the paper's embeddings can be made here; the lines above say why.")
-        asked = requests(
+            raise BenchError("none of the paper's embeddings is available; the lines above give the reasons.")
+        recommend = requests(
             self.paper,
             self.backends,
             data=recipe.data,
@@ -76,7 +76,7 @@ class RecipeRun:
             more=recsys2024.BASELINES,
         )
         self.experiments: list[RecommendExperiment | ProbeExperiment] = [
-            *(RecommendExperiment(request, environment, ui) for request in asked),
+            *(RecommendExperiment(request, environment, ui) for request in recommend),
             *(ProbeExperiment(request, environment, ui) for request in self._probes()),
         ]
         for experiment in self.experiments:
@@ -84,30 +84,30 @@ class RecipeRun:
 
     def _probes(self) -> list[ProbeRequest]:
         specs = tuple(backend.spec for backend in self.backends if backend.missing is None)
-        asked = [ProbeRequest(data=self.recipe.data, extractors=specs, tasks=(OWN,), lane=self.recipe.lane)]
+        probes = [ProbeRequest(data=self.recipe.data, extractors=specs, tasks=(OWN,), lane=self.recipe.lane)]
         if self.recipe.mir_root:
-            heard = tuple(spec for spec in specs if not spec.startswith("precomputed"))
+            audio = tuple(spec for spec in specs if not spec.startswith("precomputed"))
             tasks = tuple(task for task in recsys2024.TASKS if (Path(self.recipe.mir_root) / task).is_dir())
             if not tasks:
                 raise BenchError(
                     f"--mir-root {self.recipe.mir_root} has no folder {' or '.join(recsys2024.TASKS)}. "
-                    "`bench ls tasks` says what each must hold."
+                    "`bench ls tasks` shows what each must contain."
                 )
             if absent := [task for task in recsys2024.TASKS if task not in tasks]:
                 self.ui.log(f"left out: --mir-root {self.recipe.mir_root} has no folder {' and no '.join(absent)}")
-            if not heard:
-                self.ui.log(f"left out: {', '.join(tasks)}: every embedding is a file of vectors, none can hear audio")
-                return asked
-            asked.append(replace(asked[0], extractors=heard, tasks=tasks, root=self.recipe.mir_root))
-        return asked
+            if not audio:
+                self.ui.log(f"left out: {', '.join(tasks)}: all embeddings are files of vectors, without an extractor")
+                return probes
+            probes.append(replace(probes[0], extractors=audio, tasks=tasks, root=self.recipe.mir_root))
+        return probes
 
     def plan(self) -> None:
-        """Print what every part will do."""
+        """Print the plans of all experiments."""
         for experiment in self.experiments:
             experiment.plan()
 
     def do(self) -> Report:
-        """Run what is not there yet, and return the report of all of it, claims last."""
+        """Run all experiments that have no records yet, and return their report, which ends with the claims."""
         records: list[tuple[Path, Record | BenchError]] = []
         for experiment in self.experiments:
             records += experiment.do().records

@@ -1,4 +1,4 @@
-"""Our records as estimates of a paper's cells, and the tables that say what became of its claims."""
+"""Compare records with the cells of a paper's tables, and report the verdicts on its claims."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ WHERE = "hot"
 def estimates(
     paper: Paper, backends: Sequence[Backend], boards: Sequence[Board], probed: Sequence[Probed], lane: str
 ) -> dict[Place, Estimate]:
-    """Return what was measured of the paper's cells in one lane, by printed names."""
+    """Return the measured values for the cells of the paper in one lane, by printed names."""
     names = {backend.spec: backend.name for backend in backends} | {"none": RANDOM}
     models = {spec: name for name, spec in paper.models.items()}
     found: dict[Place, Estimate] = {}
     for block in (block for board in boards for block in board.blocks if block.lane == lane):
-        found |= _of_block(block, names, models)
+        found |= _block_estimates(block, names, models)
     tasks = {task: metric for table in paper.tables for task, metric, _ in table.tasks}
     for each in (each for each in probed if each.lane == lane):
         for row in each.rows.values():
-            for asked, answer in row.answers.items():
-                task = asked.task.partition(":")[0]
-                if row.control or asked.treat or row.label not in names or tasks.get(task) != asked.metric:
+            for column, answer in row.answers.items():
+                task = column.task.partition(":")[0]
+                if row.control or column.treat or row.label not in names or tasks.get(task) != column.metric:
                     continue
                 error = None if answer.low is None or answer.high is None else (answer.high - answer.low) / 3.92
                 found.setdefault(Place(names[row.label], task), Estimate(answer.mean, error=error))
     return found
 
 
-def _of_block(block: Block, names: Mapping[str, str], models: Mapping[str, str]) -> dict[Place, Estimate]:
+def _block_estimates(block: Block, names: Mapping[str, str], models: Mapping[str, str]) -> dict[Place, Estimate]:
     found = {}
     for row in block.rows:
         if row.first is None or row.imported or row.first.extractor.view.treat:
@@ -58,7 +58,7 @@ def _of_block(block: Block, names: Mapping[str, str], models: Mapping[str, str])
 
 
 def _users(row: Row) -> NDArray[np.float64] | None:
-    """Values of single users (U,), means over seeds; None where any seed's file is not usable."""
+    """Values of individual users (U,), averaged over seeds; None if the file of any seed is not usable."""
     table = per_user(row, WHERE, [])
     if table is None or METRIC not in table[1]:
         return None
@@ -67,27 +67,27 @@ def _users(row: Row) -> NDArray[np.float64] | None:
 
 
 def chapter(paper: Paper, found: Mapping[Place, Estimate], lane: str, builtin: bool) -> Chapter:
-    """Return the claims with their verdicts, and each embedding against vectors learnt from nothing."""
+    """Return the claims with their verdicts, and comparisons of embeddings with vectors trained from scratch."""
     judged = judge(CLAIMS, found)
     counts = Counter(each.verdict for each in judged)
     lead = [
         f"Of {len(judged)} claims, " + ", ".join(f"{counts[verdict]} {verdict}" for verdict in get_args(Verdict)) + ".",
-        "A claim holds when every difference it amounts to is significant as it says (p ≤ 0.05 after Holm's "
-        "correction over all differences of all claims), fails when one is significant the other way round, and is "
-        "undecided otherwise or when a part of it was not measured.",
+        "A claim held if all its differences are significant in the claimed direction (p ≤ 0.05 after Holm's "
+        "correction over all differences of all claims), failed if one is significant in the opposite direction, and "
+        "is undecided otherwise or if some of its differences were not measured.",
     ]
     if builtin:
         lead.append(
-            "Music and listening are synthesised: these verdicts try the machinery, and say nothing of the paper."
+            "Music and listening are synthetic: these verdicts test the software and say nothing about the paper."
         )
     return Chapter(
         name=f"{paper.name}-claims-{lane}",
-        title=f"What the paper concludes, lane {lane}",
+        title=f"Claims of the paper, lane {lane}",
         lead=lead,
         grids=[_claims(judged), *_random(paper, found)],
         notes=[
-            f"Differences are of {METRIC} over the same users, drawn anew together (seeds, too, where there are "
-            "several); of MIR tasks, of their main metric, by the standard errors of both figures."
+            f"Recommendation: differences of {METRIC} over the same resampled users (and seeds, if there are several). "
+            "MIR tasks: differences of the main metric, with the standard errors of both values."
         ],
     )
 
@@ -125,14 +125,16 @@ def _numbers(contrast: Contrast | None) -> list[Cell]:
 
 
 def _random(paper: Paper, found: Mapping[Place, Estimate]) -> list[Grid]:
-    """Every embedding against vectors learnt from nothing: paired tests over users, a family a recommender."""
+    """Compare embeddings with vectors trained from scratch: paired tests over users, one family per recommender."""
     sections = []
     for model in paper.models:
         (judged,) = judge([Claim(model, "", "", pairs(EMBEDDINGS, RANDOM, model))], found)
         tests = {c.above.row: (found[c.above].users, found[c.below].users) for c in judged.contrasts}
-        alike = {name: (a, b) for name, (a, b) in tests.items() if a is not None and b is not None and len(a) == len(b)}
-        t = holm({name: paired_t(a, b).p for name, (a, b) in alike.items()})
-        flip = holm({name: sign_flip(a, b).p for name, (a, b) in alike.items()})
+        paired = {
+            name: (a, b) for name, (a, b) in tests.items() if a is not None and b is not None and len(a) == len(b)
+        }
+        t = holm({name: paired_t(a, b).p for name, (a, b) in paired.items()})
+        flip = holm({name: sign_flip(a, b).p for name, (a, b) in paired.items()})
         rows = [
             [
                 Cell(c.above.row),
@@ -146,10 +148,10 @@ def _random(paper: Paper, found: Mapping[Place, Estimate]) -> list[Grid]:
         return []
     heads = [Head("Embedding", right=False), *_HEADS, Head("p, paired t"), Head("p, sign flips")]
     note = (
-        "Three tests of one difference: users and seeds drawn anew, Student's paired t, signs flipped at random (both "
+        "Three tests of each difference: the bootstrap over users and seeds, Student's paired t, and random sign flips "
+        "(the last two with means over seeds); p after Holm's correction within each recommender."
     )
-    note += "of means over seeds); p after Holm's correction within each recommender."
-    title = f"{METRIC}: each embedding against vectors learnt from nothing"
+    title = f"{METRIC}: each embedding against vectors trained from scratch"
     return [Grid("against-random", title, heads, sections, [note])]
 
 

@@ -12,7 +12,7 @@ from bench.report.format import NONE, heading, number, parts
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
 from bench.report.mir import Probed
 from bench.report.paper_match import beside, embedding_of, matches, model_of
-from bench.splits.published import PRINTED
+from bench.splits.published import REPORTED
 
 PRINTED_GROUP = "published"
 MARKS = "abcdefghijklmnopqrstuvwxyz"
@@ -117,7 +117,7 @@ class _Writer:
         if first:
             heads += [Head(name.capitalize(), "ours") for name in what]
         rows = []
-        for (part, kind), size in PRINTED[self.paper.split].sizes.items():
+        for (part, kind), size in REPORTED[self.paper.split].sizes.items():
             cells = [Cell(part if kind == "hot" else f"{part}, {kind}"), *(_count(size._asdict()[n]) for n in what)]
             if first:
                 counts = first.split.counted(part) if part == "train" else first.split.counted(part, kind)

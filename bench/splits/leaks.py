@@ -1,4 +1,4 @@
-"""Does the future reach training? Rules that a split must keep, and numbers to print beside results."""
+"""Check a split for leaks from held-out pairs into training, and measure its overlap with training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.errors import BenchError
 from bench.listening.times import iso
 from bench.splits.near_duplicates import NearDuplicates, near_duplicates
-from bench.splits.overlap import overlap, too_alike
+from bench.splits.overlap import overlap, overlap_warnings
 from bench.splits.split import Split
 from bench.splits.temporal import GlobalTemporal
 from bench.splits.untimed import ColdRandom, LeaveLastOut
@@ -24,17 +24,17 @@ SHOWN = 5
 """Offending rows in a message."""
 
 FEW = 100
-"""Fewer cold test pairs than this say little; a warning."""
+"""Fewer cold test pairs than this are worth a warning: confidence intervals will be wide."""
 
 Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Leaks:
-    """What `check` found: `errors` stop a run, `warnings` are printed, `numbers` go into the record.
+    """The results of `check`: `errors` stop a run, `warnings` are printed, `numbers` go into the record.
 
-    Every message names its rule and shows up to five offending rows (user, item, first play). Shares are
-    of test pairs whose artist (and title) is known; None where there is no such pair.
+    An error names the rule and up to five rows that break it (user, item, first play). Shares refer to test
+    pairs whose artist (and title) is known; None if there is no such pair.
     """
 
     errors: tuple[str, ...] = ()
@@ -43,11 +43,11 @@ class Leaks:
 
 
 def check(split: Split, meta: pl.DataFrame | None = None) -> Leaks:
-    """Check a split against the rules of its kind, from its pairs alone.
+    """Check the pairs of a split against the rules of its kind.
 
-    `meta` (track_id, artist, title, where known) adds the artist overlap: the share of test pairs whose
-    artist the user has in training, which dominates scores from content; and the title overlap: the same
-    for artist and title together, so one recording under two ids.
+    With `meta` (track_id and, if known, artist and title), `numbers` contains the artist overlap, the share
+    of test pairs whose artist the user has in training, which can dominate content-based scores, and the
+    title overlap, the same for artist and title together: the same recording under two ids.
     """
     errors = [
         f"{rule}: {counted(number, 'pair')} ({_shown(split.pairs, rows)})"
@@ -55,16 +55,16 @@ def check(split: Split, meta: pl.DataFrame | None = None) -> Leaks:
         if (number := int(rows.sum()))
     ]
     numbers = {} if meta is None else overlap(split, meta)
-    return Leaks(tuple(errors), (*_warnings(split), *too_alike(numbers)), numbers)
+    return Leaks(tuple(errors), (*_warnings(split), *overlap_warnings(numbers)), numbers)
 
 
 def assert_sound(split: Split, meta: pl.DataFrame | None = None) -> Leaks:
-    """Return what `check` found; raise unless every rule holds.
+    """Return the results of `check`, or raise an error if a rule is broken.
 
     Raises
     ------
     BenchError
-        It names each broken rule and up to five offending rows.
+        A rule is broken. The message names each such rule and up to five rows that break it.
 
     """
     found = check(split, meta)
@@ -74,14 +74,14 @@ def assert_sound(split: Split, meta: pl.DataFrame | None = None) -> Leaks:
 
 
 def _rules(split: Split) -> dict[str, Mask]:
-    """Offending rows (P,) by the rule they break. Nothing `Split` derives is trusted here."""
+    """Return for each rule which rows (P,) break it, computed from the pairs without the properties of `Split`."""
     pairs, bounds = split.pairs, split.settings.bounds()
     user, item = split.coded["user"].codes, split.coded["item"].codes
     first, last, count = (pairs[name].to_numpy() for name in ("first", "last", "count"))
     cold = pairs["cold"].to_numpy()
     train, valid, test = ((pairs["part"] == part).to_numpy() for part in ("train", "valid", "test"))
     held = valid | test
-    by_user, by_item = _marker(user), _marker(item)
+    by_user, by_item = _spread(user), _spread(item)
     trains, hot = by_user(train), by_item(train)
     key = user * (int(item.max(initial=0)) + 1) + item
     rules = {
@@ -112,20 +112,20 @@ def _rules(split: Split) -> dict[str, Mask]:
     return rules
 
 
-def _marker(codes: NDArray[np.int64]) -> Callable[[Mask], Mask]:
-    """Return a function from some rows to all rows with the same code as one of them."""
+def _spread(codes: NDArray[np.int64]) -> Callable[[Mask], Mask]:
+    """Return a function that extends a selection of rows to all rows with the same codes."""
     size = int(codes.max(initial=-1)) + 1
 
-    def mark(rows: Mask) -> Mask:
-        marked = np.zeros(size, dtype=bool)
-        marked[codes[rows]] = True
-        return marked[codes]
+    def spread(rows: Mask) -> Mask:
+        selected = np.zeros(size, dtype=bool)
+        selected[codes[rows]] = True
+        return selected[codes]
 
-    return mark
+    return spread
 
 
 def _early(user: NDArray[np.int64], train: Mask, held: Mask) -> Mask:
-    """Held-out rows that some training row of the same user comes after, in rows sorted by user."""
+    """Held-out rows before a training row of the same user; rows are sorted by user."""
     last = np.full(int(user.max(initial=-1)) + 1, -1)
     rows = np.arange(len(user))
     last[user[train]] = rows[train]
@@ -133,7 +133,7 @@ def _early(user: NDArray[np.int64], train: Mask, held: Mask) -> Mask:
 
 
 def _repeated(key: NDArray[np.int64]) -> Mask:
-    """Rows whose key occurs more than once; to sort is cheaper than to look, and as a rule there are none."""
+    """Rows whose key occurs more than once; sorting is the cheaper test when there are none, the usual case."""
     ordered = np.sort(key)
     if not (ordered[1:] == ordered[:-1]).any():
         return np.zeros(len(key), dtype=bool)
@@ -141,7 +141,7 @@ def _repeated(key: NDArray[np.int64]) -> Mask:
 
 
 def _unordered(*keys: NDArray[np.int64]) -> Mask:
-    """Rows that do not come after the row before them, compared key by key."""
+    """Rows that sort before the previous row, compared key by key."""
     after = np.zeros(max(len(keys[0]) - 1, 0), dtype=bool)
     same = np.ones_like(after)
     for key in keys:
@@ -157,7 +157,7 @@ def _shown(pairs: pl.DataFrame, rows: Mask) -> str:
 
 
 def _warnings(split: Split) -> list[str]:
-    """Things that are allowed but worth a line."""
+    """Properties of a split that are allowed but worth a warning."""
     pairs, found = split.pairs, list(split.settings.caveats())
     parts = dict(pairs.group_by("part").len().iter_rows())
     if not parts.get("valid"):
@@ -166,8 +166,8 @@ def _warnings(split: Split) -> list[str]:
     if 0 < cold.height < FEW:
         found.append(f"only {cold.height} cold test pairs of {cold['item'].n_unique()} items: intervals will be wide")
     items = split.coded["item"].ids
-    bare = items.str.strip_chars()
-    if (twins := items.filter(bare.is_duplicated())).len():
-        shown = ", ".join(map(repr, twins.head(SHOWN)))
-        found.append(f"{twins.len()} item ids differ only by blanks around them ({shown})")
+    stripped = items.str.strip_chars()
+    if (similar := items.filter(stripped.is_duplicated())).len():
+        shown = ", ".join(map(repr, similar.head(SHOWN)))
+        found.append(f"{similar.len()} item ids differ only by blanks around them ({shown})")
     return found

@@ -1,4 +1,4 @@
-"""A log split: which pairs train, which validate, which test, and which leave."""
+"""Split a listening log into training, validation and test pairs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.listening.times import iso
-from bench.splits.assign import TEST, TRAIN, VALID, Halves, assigned
-from bench.splits.pairs import Pairs, Survey, collapse, survey
+from bench.splits.assign import TEST, TRAIN, VALID, Mask, assign_parts, draw_validation
+from bench.splits.pairs import LogSummary, Pairs, collapse, summarize
 from bench.splits.settings import SPLITS, SplitSettings
 from bench.splits.split import PARTS, SCHEMA, Coded, History, Part, Split, Truth, Which, fingerprint
 from bench.splits.temporal import Bounds, GlobalTemporal
@@ -21,8 +21,6 @@ __all__ = ["SPLITS", "GlobalTemporal", "History", "Part", "Split", "SplitSetting
 
 _PART_NAMES = ("train", "valid", "test")
 
-Mask = NDArray[np.bool_]
-
 
 def make(
     listens: pl.LazyFrame,
@@ -30,33 +28,33 @@ def make(
     *,
     known_items: Iterable[str] | None = None,
 ) -> Split:
-    """Split a log (user, item, time); see `GlobalTemporal`, `ColdRandom` and `LeaveLastOut` for the settings.
+    """Split a log (user, item, time) as `settings` describe: `GlobalTemporal`, `ColdRandom` or `LeaveLastOut`.
 
-    By time: plays outside [start, end) are left out. A pair trains when its first play lies before the end of
-    training; later first plays are held out, when their user trains. An item that nobody played in training
-    is cold. With valid="users", validation users have no test pairs and the cold items are shared out
-    between the two; pairs of the other combination leave. With valid="period", test items are cold when
-    nobody played them before the cut; those first played during validation leave the test.
+    A temporal split leaves out plays outside [start, end). Pairs first played before the end of training are
+    training pairs; later pairs of users with training pairs are held out. An item that nobody played in
+    training is cold. With valid="users", a user has validation pairs or test pairs, a cold item belongs to
+    validation or test, and cold pairs whose user and item disagree are left out. With valid="period", test
+    items are cold if nobody played them before the cut; items first played during validation are not tested.
 
-    `known_items` (those with audio) restricts the catalogue; everything else leaves the log. Rows may come
-    in any order. The log is streamed three times; memory grows with pairs, not plays.
+    `known_items` (those with audio) restricts the catalogue; plays of other items are left out. Rows may be in
+    any order. The log is streamed three times; memory grows with the number of pairs, not of plays.
 
     Raises
     ------
     BenchError
-        The log is empty or has nulls, the dates do not fit it, none of its items is known, nobody trains,
-        or nothing is left to test.
+        The log is empty or contains nulls, the dates do not fit it, none of its items is known, or no
+        training pairs or no test pairs are left.
 
     """
     settings = GlobalTemporal() if settings is None else settings
-    log = survey(listens, settings)
+    log = summarize(listens, settings)
     settings = settings.resolve(log.first, log.last)
     bounds = settings.bounds()
     pairs = collapse(listens, log, bounds, look_back=getattr(settings, "novelty", "") == "all_history")
     unknown = ~_known(log.items, known_items)[pairs.item]
     rest = _take(pairs, ~unknown)
-    part, cold, kept, leaving = _assign(rest, log, settings, bounds)
-    _refuse_empty(part[kept], settings, bounds, leaving)
+    part, cold, used, removed = _assign(rest, log, settings, bounds)
+    _check_not_empty(part[used], settings, bounds, removed)
     left_out = {
         "plays": {
             "before_start": log.before,
@@ -64,47 +62,47 @@ def make(
             "unknown_items": int(pairs.plays[unknown].sum()),
         },
         "items_unknown": len(np.unique(pairs.item[unknown])),
-        "pairs": leaving,
+        "pairs": removed,
     }
-    chosen = _chosen(rest, part, cold, kept)
-    del pairs, rest, part, cold, kept, unknown  # before their copies are sorted
-    counts = _counts(chosen, log) | {"left_out": left_out}
-    frame, coded = _frame(chosen, log)
+    selected = _select(rest, part, cold, used)
+    del pairs, rest, part, cold, used, unknown  # free memory before sorting
+    counts = _counts(selected, log) | {"left_out": left_out}
+    frame, coded = _frame(selected, log)
     return Split.of(frame, settings, counts, fingerprint(frame, settings, coded), coded)
 
 
 def _assign(
-    pairs: Pairs, log: Survey, settings: SplitSettings, bounds: Bounds
+    pairs: Pairs, log: LogSummary, settings: SplitSettings, bounds: Bounds
 ) -> tuple[NDArray[np.int8], Mask, Mask, dict[str, int]]:
-    """Part, cold and kept (P,) of every pair, and how many leave for which reason."""
-    part = assigned(pairs, settings, bounds)
+    """Return arrays (P,) of parts, cold pairs and used pairs, and the number of removed pairs by reason."""
+    part = assign_parts(pairs, settings, bounds)
     held = part != TRAIN
     trains, hot = np.zeros(len(log.users), dtype=bool), np.zeros(len(log.items), dtype=bool)
     trains[pairs.user[~held]] = True
     hot[pairs.item[~held]] = True
     cold = ~hot[pairs.item]
-    kept = np.ones(len(part), dtype=bool)
-    leaving: dict[str, int] = {}
+    used = np.ones(len(part), dtype=bool)
+    removed: dict[str, int] = {}
 
-    def leave(reason: str, which: Mask) -> None:
-        leaving[reason] = int((kept & which).sum())
-        kept[which] = False
+    def remove(reason: str, which: Mask) -> None:
+        removed[reason] = int((used & which).sum())
+        used[which] = False
 
-    leave("user_does_not_train", held & ~trains[pairs.user])
+    remove("user_does_not_train", held & ~trains[pairs.user])
     if not isinstance(settings, GlobalTemporal):
-        return part, cold, kept, leaving
-    leave("heard_before_start", held & pairs.heard)
+        return part, cold, used, removed
+    remove("heard_before_start", held & pairs.played_before)
     if settings.cold == "drop":
-        leave("item_does_not_train", held & cold)
+        remove("item_does_not_train", held & cold)
     if settings.valid == "period":
         early = np.zeros(len(log.items), dtype=bool)
         early[pairs.item[cold & (part == VALID)]] = True
-        leave("first_played_in_validation", (part == TEST) & early[pairs.item])
+        remove("first_played_in_validation", (part == TEST) & early[pairs.item])
     else:
-        halves = Halves(settings, pairs, log, kept & held, cold)
-        part[held & halves.valid_users[pairs.user]] = VALID
-        leave("cold_item_of_other_half", cold & ((part == VALID) != halves.valid_items[pairs.item]))
-    return part, cold, kept, leaving
+        valid_users, valid_items = draw_validation(settings, pairs, log, used & held, cold)
+        part[held & valid_users[pairs.user]] = VALID
+        remove("cold_item_of_other_half", cold & ((part == VALID) != valid_items[pairs.item]))
+    return part, cold, used, removed
 
 
 def _known(items: pl.Series, known_items: Iterable[str] | None) -> Mask:
@@ -128,36 +126,34 @@ def _take(pairs: Pairs, rows: Mask) -> Pairs:
     return pairs if rows.all() else Pairs(*(getattr(pairs, name)[rows] for name in Pairs.__annotations__))
 
 
-def _refuse_empty(parts: NDArray[np.int8], settings: SplitSettings, bounds: Bounds, leaving: dict[str, int]) -> None:
-    """Refuse a split without training or without test pairs."""
+def _check_not_empty(parts: NDArray[np.int8], settings: SplitSettings, bounds: Bounds, removed: dict[str, int]) -> None:
+    """Raise an error if there are no training pairs or no test pairs."""
     dates = f"start {settings.start}, cut {iso(bounds.cut)}, end {settings.end}"
     advice = "Choose an earlier cut or a later end."
     if not isinstance(settings, GlobalTemporal):
         dates, advice = f"{settings.kind} {settings.describe()}", "Choose other settings, or a longer log."
     if not (parts == TRAIN).any():
         raise BenchError(
-            f"split: nobody trains: no play between {settings.start} and {iso(bounds.trained)} ({dates}). "
-            "Choose other dates, or look at the known items."
+            f"split: no training pairs: no play between {settings.start} and {iso(bounds.trained)} ({dates}). "
+            "Choose other dates, or check the known items."
         )
     if not (parts == TEST).any():
-        reasons = ", ".join(f"{reason}: {number}" for reason, number in leaving.items() if number) or "none"
-        raise BenchError(
-            f"split: no test pairs are left ({dates}). Held-out pairs that had to leave: {reasons}. {advice}"
-        )
+        reasons = ", ".join(f"{reason}: {number}" for reason, number in removed.items() if number) or "none"
+        raise BenchError(f"split: no test pairs are left ({dates}). Held-out pairs left out: {reasons}. {advice}")
 
 
-def _chosen(pairs: Pairs, part: NDArray[np.int8], cold: Mask, kept: Mask) -> pl.DataFrame:
-    """Return the columns of `Split.pairs` for the pairs that are kept, ids as numbers, unsorted."""
+def _select(pairs: Pairs, part: NDArray[np.int8], cold: Mask, used: Mask) -> pl.DataFrame:
+    """Return the columns of `Split.pairs` for the used pairs, with ids as codes, unsorted."""
     small = {"user": np.int32, "item": np.int32, "count": np.int32}
     columns = {
-        name: getattr(pairs, name)[kept].astype(small.get(name, np.int64), copy=False)
+        name: getattr(pairs, name)[used].astype(small.get(name, np.int64), copy=False)
         for name in ("user", "item", "first", "last", "count")
     }
-    return pl.DataFrame({**columns, "part": part[kept].astype(np.uint8), "cold": cold[kept]})
+    return pl.DataFrame({**columns, "part": part[used].astype(np.uint8), "cold": cold[used]})
 
 
-def _frame(coded: pl.DataFrame, log: Survey) -> tuple[pl.DataFrame, dict[str, Coded]]:
-    """Return `Split.pairs` (text ids, sorted by user, first play, item), and its ids as numbers."""
+def _frame(coded: pl.DataFrame, log: LogSummary) -> tuple[pl.DataFrame, dict[str, Coded]]:
+    """Return `Split.pairs` (ids as text, sorted by user, first play, item), and its ids as codes."""
     coded = coded.sort("user", "first", "item")
     names = pl.Series("part", _PART_NAMES, dtype=PARTS)
     ids = {"user": log.users, "item": log.items, "part": names}
@@ -166,8 +162,8 @@ def _frame(coded: pl.DataFrame, log: Survey) -> tuple[pl.DataFrame, dict[str, Co
     return named.select(pl.col(name).cast(dtype) for name, dtype in SCHEMA.items()), numbers
 
 
-def _counts(coded: pl.DataFrame, log: Survey) -> dict[str, Any]:
-    """Users, items and pairs per part, hot and cold apart, for plans and records."""
+def _counts(coded: pl.DataFrame, log: LogSummary) -> dict[str, Any]:
+    """Return numbers of users, items, pairs and plays for each part, hot and cold separately."""
     parts, cold = coded["part"].to_numpy(), coded["cold"].to_numpy()
     user, item, count = (coded[name].to_numpy() for name in ("user", "item", "count"))
 
@@ -187,6 +183,6 @@ def _counts(coded: pl.DataFrame, log: Survey) -> dict[str, Any]:
 
 
 def _distinct(codes: NDArray[np.int32], number: int) -> int:
-    there = np.zeros(number, dtype=np.bool_)
-    there[codes] = True
-    return int(there.sum())
+    occurs = np.zeros(number, dtype=np.bool_)
+    occurs[codes] = True
+    return int(occurs.sum())

@@ -1,4 +1,4 @@
-"""The same audio under two ids gives free hits: pairs of vectors that are all but equal."""
+"""Find pairs of almost equal vectors: the same audio under two ids makes recommendation too easy."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from bench.errors import BenchError
 
 BLOCK = 2048
-"""Rows compared at a time: a block of cosines takes 16 MiB whatever the size of the table."""
+"""Rows compared at a time: a block of cosines takes 16 MiB."""
 
 
 class NearDuplicates(NamedTuple):
-    """Pairs of ids (the first `limit` in row order), and how many there are in all."""
+    """Pairs of ids (the first `limit` in row order) and the total number of pairs."""
 
     pairs: list[tuple[str, str]]
     total: int
@@ -26,14 +26,14 @@ def near_duplicates(
 ) -> NearDuplicates:
     """Find pairs of rows of `vectors` (N, D) whose cosine is at least `threshold`.
 
-    Rows that are zero or constant are ignored: they say nothing about their track. Time N * N * D, memory
-    a copy of the table and one block. Vectors with a large common part (few layers of a transformer are
-    centred) are all alike; read the count with that in mind, or hand in centred vectors.
+    Rows that are zero or constant are ignored: they contain no information about their track. Takes time
+    N * N * D, and memory for a copy of the vectors and one block. Vectors with a large common component, such
+    as most layers of a transformer, are all similar: centre them first, or expect a high count.
 
     Raises
     ------
     BenchError
-        Sizes differ, or a vector is not finite.
+        The numbers of vectors and ids differ, or a vector is not finite.
 
     """
     if vectors.ndim != 2 or len(vectors) != len(ids):
@@ -43,7 +43,7 @@ def near_duplicates(
     if vectors.size == 0:
         return NearDuplicates([], 0)
     rows = np.flatnonzero(np.ptp(vectors, axis=1) > 0)
-    # Scaled by the largest value first: squares of huge or tiny values leave float32.
+    # Divide by the largest value first: squares of very large or small values overflow float32.
     unit = vectors[rows].astype(np.float32) / np.abs(vectors[rows]).max(axis=1, keepdims=True)
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     pairs: list[tuple[str, str]] = []
@@ -55,7 +55,7 @@ def near_duplicates(
             if left == top:
                 near = np.triu(near, 1)
             total += int(near.sum())
-            # No more than `limit` of a block can be among the first `limit` of all.
+            # At most `limit` pairs of a block can be among the first `limit` of all pairs.
             row, column = np.divmod(np.flatnonzero(near)[: max(limit - len(pairs), 0)], near.shape[1])
             hits.append(np.stack([row + top, column + left], axis=1))
         band = np.concatenate(hits)

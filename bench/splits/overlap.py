@@ -1,4 +1,4 @@
-"""How much of the test is by artists, or is the very titles, that its listeners train on."""
+"""Measure how many test pairs have an artist, or an artist and title, that the user has in training."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import polars as pl
 from bench.splits.split import Split
 
 ARTISTS, TITLES = 0.75, 0.01
-"""Larger shares of test pairs whose artist, or artist and title, their user trains on are a warning."""
+"""Larger shares of such test pairs are worth a warning."""
 
 
-def too_alike(numbers: Mapping[str, float | int | None]) -> list[str]:
-    """Overlaps that a reader of the results must know of."""
+def overlap_warnings(numbers: Mapping[str, float | int | None]) -> list[str]:
+    """Return a warning for each share that `overlap` measured above its limit."""
     found = []
     for name, limit, what in (
         ("artist", ARTISTS, "are by artists their listener trains on: content may score by the artist alone"),
@@ -29,7 +29,10 @@ def too_alike(numbers: Mapping[str, float | int | None]) -> list[str]:
 
 
 def overlap(split: Split, meta: pl.DataFrame) -> dict[str, float | int | None]:
-    """Shares of test pairs whose artist, or artist and title, the user has in training."""
+    """Return the shares of test pairs whose artist, or artist and title, the user has in training.
+
+    Keys are ``artist_overlap_hot`` and the like; ``artist_known_hot`` counts the test pairs with known artist.
+    """
     numbers: dict[str, float | int | None] = {}
     testers = split.pairs.filter(pl.col("part") == "test").select("user").unique()
     pairs = split.pairs.select("user", "item", "part", "cold").join(testers, on="user", how="semi")
@@ -37,15 +40,15 @@ def overlap(split: Split, meta: pl.DataFrame) -> dict[str, float | int | None]:
         if not set(columns) <= set(meta.columns):
             continue
         known = meta.drop_nulls(columns).filter(pl.col("artist") != "")
-        # Numbers, not names: the join below meets millions of rows.
-        kind = known.select(pl.struct(columns).rank("dense")).to_series()
-        known = known.select(pl.col("track_id").alias("item"), kind.alias("kind"))
-        told = pairs.join(known, on="item", how="inner")
-        heard = told.filter(pl.col("part") == "train").select("user", "kind").unique()
-        test = told.filter(pl.col("part") == "test")
-        test = test.join(heard.with_columns(heard=True), on=["user", "kind"], how="left")
+        # Join millions of rows on numbers, which is faster than on names.
+        code = known.select(pl.struct(columns).rank("dense")).to_series()
+        known = known.select(pl.col("track_id").alias("item"), code.alias("code"))
+        coded = pairs.join(known, on="item", how="inner")
+        train = coded.filter(pl.col("part") == "train").select("user", "code").unique()
+        test = coded.filter(pl.col("part") == "test")
+        test = test.join(train.with_columns(trained=True), on=["user", "code"], how="left")
         for which, rows in (("hot", test.filter(~pl.col("cold"))), ("cold", test.filter("cold"))):
-            hits = int(rows["heard"].fill_null(False).sum())
+            hits = int(rows["trained"].fill_null(False).sum())
             numbers[f"{name}_overlap_{which}"] = hits / rows.height if rows.height else None
             numbers[f"{name}_known_{which}"] = rows.height
     return numbers

@@ -1,4 +1,4 @@
-"""Plays into pairs: one row per (user, item) with the few numbers a temporal split asks for."""
+"""Aggregate plays to pairs: one row per (user, item) with the values that a split needs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from bench.splits.settings import SplitSettings
 from bench.splits.temporal import Bounds, seconds
 
 SORTED = 2**27
-"""Plays that are sorted in memory: 8 bytes each, and as many while they are cut up."""
+"""Most plays to sort in memory: 8 bytes each, and 8 more while they are grouped into pairs."""
 
 PLAY = {"user": "text", "item": "text", "time": "a datetime"}
 
 
 @dataclass(frozen=True, eq=False)
-class Survey:
-    """What one look at a log tells: its ids (sorted as text), its span, its plays outside the window."""
+class LogSummary:
+    """Ids of a log (sorted as text), its n_plays of plays, and its first and last play (s since 1970).
+
+    `before` and `after` count plays before the start and from the end of the split's window on.
+    """
 
     users: pl.Series
     items: pl.Series
@@ -35,9 +38,9 @@ class Survey:
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """One row (P,) per pair played in [start, end), in no particular order; codes index a `Survey`.
+    """Arrays (P,) with one row per pair played in [start, end), unsorted; codes index a `LogSummary`.
 
-    `last` and `count` cover the plays of the pair's own period only: training, validation or test.
+    `last` and `count` cover only the plays of the pair's own period: training, validation or test.
     """
 
     user: NDArray[np.int32]
@@ -47,12 +50,12 @@ class Pairs:
     count: NDArray[np.int32]
     plays: NDArray[np.int32]
     """All plays in [start, end)."""
-    heard: NDArray[np.bool_]
-    """Played before `start` already; all False unless the settings look there."""
+    played_before: NDArray[np.bool_]
+    """Whether the pair was played before `start`; always False unless `collapse` was called with `look_back`."""
 
 
-def survey(listens: pl.LazyFrame, settings: SplitSettings) -> Survey:
-    """Read a log (user, item, time) once.
+def summarize(listens: pl.LazyFrame, settings: SplitSettings) -> LogSummary:
+    """Read a log (user, item, time) once and summarize it.
 
     Raises
     ------
@@ -64,7 +67,7 @@ def survey(listens: pl.LazyFrame, settings: SplitSettings) -> Survey:
     start = -(2**62) if settings.start is None else seconds(settings.start, "start")
     end = 2**62 if settings.end is None else seconds(settings.end, "end")
     log = whole_seconds(listens)
-    # Grouped, and ids apart: distinct values beside other sums would hold the whole log in memory.
+    # Two queries: counting distinct items in the first one would hold the complete log in memory.
     users = _collect(
         log.group_by("user").agg(
             plays=pl.len(),
@@ -76,27 +79,27 @@ def survey(listens: pl.LazyFrame, settings: SplitSettings) -> Survey:
         )
     )
     total = pl.col("plays", "before", "after", "nulls").cast(pl.Int64).sum()
-    nobody = pl.col("plays").filter(pl.col("user").is_null()).sum().cast(pl.Int64).alias("nobody")
-    row: dict[str, Any] = users.select(total, pl.col("first").min(), pl.col("last").max(), nobody).row(0, named=True)
-    if nulls := row.pop("nulls") + row.pop("nobody"):
+    no_user = pl.col("plays").filter(pl.col("user").is_null()).sum().cast(pl.Int64).alias("no_user")
+    row: dict[str, Any] = users.select(total, pl.col("first").min(), pl.col("last").max(), no_user).row(0, named=True)
+    if nulls := row.pop("nulls") + row.pop("no_user"):
         raise BenchError(
-            f"the listening log has {nulls} missing or unreadable values. Check the file first "
-            "(bench.listening.log_dataset.check names the line)."
+            f"the listening log has {nulls} missing or unreadable values. "
+            "bench.listening.log_dataset.check reports the line of the first one."
         )
     if not row["plays"]:
         raise BenchError("the listening log has no plays.")
     items = _collect(log.select("item").unique())
-    return Survey(users["user"].sort(), items["item"].sort(), **row)
+    return LogSummary(users["user"].sort(), items["item"].sort(), **row)
 
 
-def collapse(listens: pl.LazyFrame, log: Survey, bounds: Bounds, *, look_back: bool) -> Pairs:
-    """Read a log (user, item, time) once more and collapse it to pairs.
+def collapse(listens: pl.LazyFrame, log: LogSummary, bounds: Bounds, *, look_back: bool) -> Pairs:
+    """Read a log (user, item, time) once more and aggregate it to pairs.
 
-    With `look_back` plays before the window are looked at too, for `Pairs.heard` alone.
+    With `look_back`, plays before the window are read, too; they only set `Pairs.played_before`.
 
-    A play is one integer of 64 bits: its pair above, seconds since the log's first play below. One sort in
-    place then brings a pair's plays together in the order of time, in 8 bytes a play. Where that does not
-    fit (too many users x items x seconds, or more than `SORTED` plays) the log is grouped as it is read.
+    Each play becomes one integer of 64 bits: the pair in the high bits, seconds since the log's first play
+    in the low bits. Sorting these in place orders the plays by pair and time, with 8 bytes a play. If they do
+    not fit (too many users x items x seconds, or more than `SORTED` plays), the log is grouped as it is read.
     """
     start, _, _, end = bounds
     time, width = pl.col("time"), len(log.items)
@@ -106,17 +109,17 @@ def collapse(listens: pl.LazyFrame, log: Survey, bounds: Bounds, *, look_back: b
     if not look_back:
         plays = plays.filter(time >= start)
     bits = (log.last - log.first).bit_length()
-    number = log.plays - log.after - (0 if look_back else log.before)
-    if number > SORTED or bits > 31 or (len(log.users) * width).bit_length() + bits > 64:
+    n_plays = log.plays - log.after - (0 if look_back else log.before)
+    if n_plays > SORTED or bits > 31 or (len(log.users) * width).bit_length() + bits > 64:
         return _grouped(plays.select(pair=pair, since=since), log, bounds, look_back=look_back)
     packed = _collect(plays.select(play=pair * 2**bits + since.cast(pl.UInt64)))
     return _sorted(packed.drop_in_place("play").to_numpy(writable=True), bits, log, bounds)
 
 
-def _sorted(packed: NDArray[np.uint64], bits: int, log: Survey, bounds: Bounds) -> Pairs:
-    """Collapse packed plays (N,), sorting them in place."""
+def _sorted(packed: NDArray[np.uint64], bits: int, log: LogSummary, bounds: Bounds) -> Pairs:
+    """Aggregate packed plays (N,) to pairs; sorts them in place."""
     packed.sort()
-    since = packed.astype(np.uint32)  # drops what lies above
+    since = packed.astype(np.uint32)  # drops the high bits
     since &= np.uint32(2**bits - 1)
     since = since.view(np.int32)
     packed >>= np.uint64(bits)
@@ -124,18 +127,18 @@ def _sorted(packed: NDArray[np.uint64], bits: int, log: Survey, bounds: Bounds) 
     before = packed[early]
     if len(before):
         since, packed = since[~early], packed[~early]
-    # Where another pair begins, and where another period begins within a pair.
-    opens = np.ones(len(packed), dtype=np.bool_)
-    np.not_equal(packed[1:], packed[:-1], out=opens[1:])
-    pair = packed[opens]
+    # Rows where a new pair begins, and rows where a new pair or a new period of the same pair begins.
+    new_pair = np.ones(len(packed), dtype=np.bool_)
+    np.not_equal(packed[1:], packed[:-1], out=new_pair[1:])
+    pair = packed[new_pair]
     del packed, early
-    turns = opens.copy()
+    new_period = new_pair.copy()
     for bound in {bounds.trained, bounds.cut}:
         later = since >= bound - log.first
-        turns[1:] |= later[1:] != later[:-1]
-    starts = np.flatnonzero(turns).astype(np.int32)
-    own = np.flatnonzero(opens[starts])
-    del opens, turns, later
+        new_period[1:] |= later[1:] != later[:-1]
+    starts = np.flatnonzero(new_period).astype(np.int32)
+    own = np.flatnonzero(new_pair[starts])
+    del new_pair, new_period, later
     ends = np.append(starts, np.int32(len(since)))[own + 1]
     starts = starts[own]
     del own
@@ -143,11 +146,11 @@ def _sorted(packed: NDArray[np.uint64], bits: int, log: Survey, bounds: Bounds) 
     first, last = since[starts], since[ends - 1]
     del since, starts, ends
     at = np.searchsorted(before, pair)
-    heard = at < len(before)
-    heard[heard] = before[at[heard]] == pair[heard]
+    played_before = at < len(before)
+    played_before[played_before] = before[at[played_before]] == pair[played_before]
     del at
     user, item = _user_item(pair.view(np.int64), len(log.items))
-    return Pairs(user, item, first + np.int64(log.first), last + np.int64(log.first), count, plays, heard)
+    return Pairs(user, item, first + np.int64(log.first), last + np.int64(log.first), count, plays, played_before)
 
 
 def _user_item(pair: NDArray[np.int64], width: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -155,10 +158,10 @@ def _user_item(pair: NDArray[np.int64], width: int) -> tuple[NDArray[np.int32], 
     return user, (pair - user * np.int64(width)).astype(np.int32)
 
 
-def _grouped(plays: pl.LazyFrame, log: Survey, bounds: Bounds, *, look_back: bool) -> Pairs:
-    """Collapse plays (pair, since) to pairs by groups, streamed: memory grows with pairs alone.
+def _grouped(plays: pl.LazyFrame, log: LogSummary, bounds: Bounds, *, look_back: bool) -> Pairs:
+    """Aggregate plays (pair, since) to pairs with a streamed group-by: memory grows with the pairs only.
 
-    Times are kept in 32 bits unless the log spans 68 years.
+    Times take 32 bits unless the log spans 68 years or more.
     """
     start, trained, cut, _ = (bound - log.first for bound in bounds)
     since = pl.col("since").cast(pl.Int32 if log.last - log.first < 2**31 else pl.Int64)
@@ -181,25 +184,25 @@ def _grouped(plays: pl.LazyFrame, log: Survey, bounds: Bounds, *, look_back: boo
     )
     if look_back:
         found = found.filter(pl.col("first").is_not_null())
-    # A pair has no play before the period it begins in: the first period that counts any is its own.
+    # A pair belongs to the period of its first play: the first period with a count above zero.
     own = [*periods, "all"]
     own_last = pl.coalesce(f"last_{name}" for name in own)
     own_count = pl.coalesce(pl.col(f"count_{name}").replace(0, None) for name in own)
-    # One name for both, so that the wider frame goes at once: a long log is remembered by its pairs.
+    # Assigned to the same name, so that the wider frame is freed immediately.
     found = found.select(
         "pair",
         "first",
-        heard=pl.col("ever" if look_back else "first") < start,
+        played_before=pl.col("ever" if look_back else "first") < start,
         last=own_last,
         count=own_count,
         plays="count_all",
     )
     user, item = _user_item(found.drop_in_place("pair").to_numpy().view(np.int64), len(log.items))
     first, last = (found.drop_in_place(name).to_numpy() + np.int64(log.first) for name in ("first", "last"))
-    return Pairs(user, item, first, last, *(found[name].to_numpy() for name in ("count", "plays", "heard")))
+    return Pairs(user, item, first, last, *(found[name].to_numpy() for name in ("count", "plays", "played_before")))
 
 
-def _ids(log: Survey) -> tuple[tuple[str, pl.Series], ...]:
+def _ids(log: LogSummary) -> tuple[tuple[str, pl.Series], ...]:
     return ("user", log.users), ("item", log.items)
 
 
@@ -220,6 +223,5 @@ def _collect(frame: pl.LazyFrame) -> pl.DataFrame:
         return frame.collect(engine="streaming")
     except Damage as error:
         raise BenchError(
-            f"the listening log cannot be read ({error}). Check the file first "
-            "(bench.listening.log_dataset.check names the line)."
+            f"the listening log cannot be read ({error}). bench.listening.log_dataset.check reports the broken line."
         ) from error

@@ -1,4 +1,4 @@
-"""Splits as they were published, to the letter, and the sizes that their authors print."""
+"""Published splits, reproduced exactly, and the sizes that their authors report."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from bench.splits.temporal import Cold, ColdUsers, GlobalTemporal
 class RecSys2024(GlobalTemporal):
     """Tamm & Aljanaki, RecSys 2024: train from 2019-02-20, test from 2020-02-20 to the end of the log.
 
-    Pairs whose first play in the window lies in the last month are held out, if both user and track train.
-    Half of their users validate: scikit-learn's ``train_test_split(ids, test_size=0.5, random_state=42)`` of
-    the ascending ids (by number where all are numbers), first part validation, second part test. There are no
-    cold tracks; ``cold=keep`` adds them without changing anything else.
+    Pairs first played in the last month are held out if user and track occur in training. Half of their users
+    are validation users: the first part of scikit-learn's ``train_test_split(ids, test_size=0.5,
+    random_state=42)`` on the ascending ids (as numbers if all are numbers); the others are test users. There
+    are no cold tracks; ``cold=keep`` adds them without changing anything else.
     """
 
     start: str | None = "2019-02-20"
@@ -26,11 +26,11 @@ class RecSys2024(GlobalTemporal):
 
 @dataclass(frozen=True)
 class Journal2026(GlobalTemporal):
-    """Tamm & Aljanaki, arXiv 2604.23077: train from 2018-02-01, test the month from 2019-02-01, cold tracks kept.
+    """Tamm & Aljanaki, arXiv 2604.23077: train from 2018-02-01, test the month from 2019-02-01, with cold tracks.
 
-    Tracks that nobody played in training are cold. 30 % of the users with hot pairs and no cold ones validate
-    (``train_test_split(ids, test_size=0.7, random_state=42)``, first part); everybody else, and every cold
-    pair, is test.
+    Tracks that nobody played in training are cold. 30 % of the users with hot pairs and without cold pairs are
+    validation users (the first part of ``train_test_split(ids, test_size=0.7, random_state=42)``); all other
+    users and all cold pairs belong to test.
     """
 
     start: str | None = "2018-02-01"
@@ -42,23 +42,23 @@ class Journal2026(GlobalTemporal):
 
 
 class Size(NamedTuple):
-    """Users, items and pairs of a part."""
+    """Numbers of users, items and pairs in a part."""
 
     users: int
     items: int
     pairs: int
 
 
-class Printed(NamedTuple):
-    """Sizes by part and kind, the data set they are of, and where they are printed."""
+class Reported(NamedTuple):
+    """Published sizes by part and kind, their data set, and their source."""
 
     data: str
-    where: str
+    source: str
     sizes: Mapping[tuple[str, Literal["hot", "cold"]], Size]
 
 
-PRINTED: Mapping[str, Printed] = {
-    "recsys2024": Printed(
+REPORTED: Mapping[str, Reported] = {
+    "recsys2024": Reported(
         "music4all-onion",
         "Table 2 of Tamm & Aljanaki (RecSys 2024)",
         {
@@ -67,7 +67,7 @@ PRINTED: Mapping[str, Printed] = {
             ("test", "hot"): Size(6_092, 37_797, 138_299),
         },
     ),
-    "journal2026": Printed(
+    "journal2026": Reported(
         "music4all-onion",
         "stats.csv of Tamm & Aljanaki (arXiv 2604.23077)",
         {
@@ -81,7 +81,7 @@ PRINTED: Mapping[str, Printed] = {
 
 
 def deviations(settings: Any) -> list[str]:
-    """Return what `settings` (not resolved) of a published split change of it, as ``name=value``."""
+    """Return the `settings` (not resolved) that differ from the published split, as ``name=value``."""
     if type(settings) not in (RecSys2024, Journal2026):
         return []
     published = type(settings)()
@@ -90,22 +90,22 @@ def deviations(settings: Any) -> list[str]:
 
 
 def checked(name: str, settings: Any, data: str, counts: Mapping[str, Any]) -> str | None:
-    """Compare a split with the sizes printed for it: "matches ...", "differs from ...", or "not checked: ...".
+    """Compare a split with its published sizes: "matches ...", "differs from ...", or "not checked: ...".
 
-    None for splits that nobody published. `settings` are those asked for, `counts` those of the `Split`.
+    Returns None for splits without published sizes. `settings` are not resolved; `counts` are `Split.counts`.
     """
-    printed = PRINTED.get(name)
-    if printed is None:
+    reported = REPORTED.get(name)
+    if reported is None:
         return None
     if changed := deviations(settings):
         return f"not checked: not the published split ({', '.join(changed)})"
-    if data != printed.data:
-        return f"not checked: {printed.where} is of {printed.data}"
+    if data != reported.data:
+        return f"not checked: {reported.source} is of {reported.data}"
     wrong = []
-    for (part, kind), size in printed.sizes.items():
+    for (part, kind), size in reported.sizes.items():
         found = counts["train"] if part == "train" else counts[part][kind]
         for what, expected in size._asdict().items():
             if found[what] != expected:
                 label = part if kind == "hot" else f"{kind} {part}"
                 wrong.append(f"{label} {what} {found[what]:,} ({expected:,} printed)")
-    return f"differs from {printed.where}: {', '.join(wrong)}" if wrong else f"matches {printed.where}"
+    return f"differs from {reported.source}: {', '.join(wrong)}" if wrong else f"matches {reported.source}"

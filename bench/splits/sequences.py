@@ -1,4 +1,4 @@
-"""Every training play in order, beside the pairs: for sequence models that want repeats."""
+"""All training plays in order of time, for sequence models that use repeated plays."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from bench.splits.split import Split
 
 
 def with_plays(split: Split, listens: pl.LazyFrame) -> Split:
-    """Return the split with `Split.plays` read from the log it was made of.
+    """Return the split with `Split.plays` read from `listens`, the log it was made from.
 
-    Plays are those in [start, end of training) whose pair trains. The fingerprint covers them. Memory: some
-    50 bytes a training play, at the peak.
+    These are the plays of training pairs in [start, end of training). The fingerprint covers them. Peak memory
+    is about 50 bytes per training play.
     """
     bounds, time = split.settings.bounds(), pl.col("time")
     code = {
@@ -32,8 +32,8 @@ def with_plays(split: Split, listens: pl.LazyFrame) -> Split:
     key = user * width + item
     at = np.searchsorted(known, key)
     trains = known[np.minimum(at, len(known) - 1)] == key
-    kept = rows.filter(pl.Series(trains)).sort("user", "time", "item")
-    plays = Plays(*(kept[name].to_numpy().copy() for name in ("user", "item", "time")))
+    ordered = rows.filter(pl.Series(trains)).sort("user", "time", "item")
+    plays = Plays(*(ordered[name].to_numpy().copy() for name in ("user", "item", "time")))
     sha = hashlib.sha256(split.fingerprint.encode())
     for array, kind in ((plays.user, "<i4"), (plays.item, "<i4"), (plays.time, "<i8")):
         sha.update(np.ascontiguousarray(array, dtype=kind).data)

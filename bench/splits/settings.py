@@ -1,4 +1,4 @@
-"""Every split there is, by the name that ``--split`` takes, and by what it is in the end."""
+"""All splits, by the name that ``--split`` takes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from bench.splits.untimed import ColdRandom, LeaveLastOut
 SplitSettings = GlobalTemporal | ColdRandom | LeaveLastOut
 
 KINDS: Mapping[str, type[SplitSettings]] = {cls.kind: cls for cls in (GlobalTemporal, ColdRandom, LeaveLastOut)}
-"""What a split file holds: published splits are global temporal ones with other defaults."""
+"""The kinds of split in a split file; published splits are global temporal splits with other defaults."""
 
 SPLITS: Mapping[str, type[SplitSettings]] = {
     **KINDS,
     "recsys2024": RecSys2024,
     "journal2026": Journal2026,
 }
-"""Settings by name; `bench.splits.make.make` takes any of them."""
+"""Settings classes by name; `bench.splits.make.make` accepts all of them."""

@@ -1,4 +1,4 @@
-"""A split of a listening log: its pairs, and the arrays that models and metrics take from them."""
+"""A split of a listening log: its pairs, and the arrays that models and metrics use."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ SCHEMA: Mapping[str, pl.DataType] = {
 
 
 class History(NamedTuple):
-    """Training pairs as CSR: the items of user u are ``item[indptr[u]:indptr[u + 1]]``, ascending."""
+    """Training pairs in CSR format: the items of user u are ``item[indptr[u]:indptr[u + 1]]``, ascending."""
 
     indptr: NDArray[np.int64]
     item: NDArray[np.int32]
 
 
 class Truth(NamedTuple):
-    """Held-out pairs as CSR over `users` (B,), ascending; each has at least one pair.
+    """Held-out pairs in CSR format over `users` (B,), ascending; each user has at least one pair.
 
     The items of ``users[b]`` are ``item[indptr[b]:indptr[b + 1]]``, ascending.
     """
@@ -50,34 +50,34 @@ class Truth(NamedTuple):
 
 
 class Coded(NamedTuple):
-    """A column of ids (P,) as numbers: row p holds ``ids[codes[p]]``; `ids` are sorted as text, each occurs."""
+    """A column of ids (P,) as codes: row p is ``ids[codes[p]]``; `ids` are sorted as text, and each one occurs."""
 
     ids: pl.Series
     codes: NDArray[np.int64]
 
     @staticmethod
     def of(column: pl.Series) -> Coded:
-        """Number a column of text."""
+        """Encode a column of text."""
         ids = column.unique().sort()
         return Coded(ids, column.cast(pl.Enum(ids)).to_physical().cast(pl.Int64).to_numpy())
 
     @staticmethod
     def among(ids: pl.Series, codes: NDArray[np.int64]) -> Coded:
-        """Number rows anew that point into sorted `ids`, some of which may not occur."""
-        there = np.zeros(len(ids), dtype=bool)
-        there[codes] = True
-        return Coded(ids.filter(pl.Series(there)), (np.cumsum(there) - 1)[codes])
+        """Drop the `ids` (sorted) that do not occur in `codes` and renumber the codes."""
+        occurs = np.zeros(len(ids), dtype=bool)
+        occurs[codes] = True
+        return Coded(ids.filter(pl.Series(occurs)), (np.cumsum(occurs) - 1)[codes])
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Training, validation and test pairs of a log; indices below point into `users` and `items`.
+    """Training, validation and test pairs of a log; the methods return indices into `users` and `items`.
 
-    `pairs` (user, item: str; first, last: s since 1970; count; part; cold) holds one row per pair, sorted
-    by user, first play and item. `last` and `count` cover the plays of the pair's own part: those of
-    training pairs know nothing of what came later. `cold`: the item does not occur in training.
-    `settings` are resolved: every date is filled in. `counts` says how many of what are where and what was
-    left out, and why.
+    `pairs` (user, item: str; first, last: s since 1970; count; part; cold) has one row per pair, sorted by
+    user, first play and item. `last` and `count` cover only plays of the pair's own part, so that training
+    pairs contain nothing from later. `cold`: the item does not occur in training. `settings` are resolved:
+    all dates are filled in. `counts` has the users, items, pairs and plays of each part, and what was left out
+    for which reason.
     """
 
     pairs: pl.DataFrame
@@ -85,7 +85,7 @@ class Split:
     counts: Mapping[str, Any]
     fingerprint: str
     plays: Plays | None = None
-    """Every training play, where `bench.splits.sequences.with_plays` has read them."""
+    """All training plays, if `bench.splits.sequences.with_plays` has read them."""
 
     @staticmethod
     def of(
@@ -95,20 +95,20 @@ class Split:
         fingerprint: str,
         coded: Mapping[str, Coded],
     ) -> Split:
-        """Make a split whose ids have been numbered already; see `coded`."""
+        """Make a split whose ids are encoded already; see `coded`."""
         split = Split(pairs, settings, counts, fingerprint)
-        split.__dict__["coded"] = coded  # what the property would find
+        split.__dict__["coded"] = coded  # fills the cached property
         return split
 
     @cached_property
     def users(self) -> list[str]:
-        """Ids (n_users,) of the users who train, sorted as text."""
+        """Ids (n_users,) of the users with training pairs, sorted as text."""
         user = self.coded["user"]
         return user.ids.gather(np.flatnonzero(self._trains)).to_list()
 
     @cached_property
     def items(self) -> list[str]:
-        """Ids (n_items,) of training items and of the cold items of validation and test, sorted as text."""
+        """Ids (n_items,) of training items and of cold items in validation and test, sorted as text."""
         return self.coded["item"].ids.to_list()
 
     @cached_property
@@ -134,11 +134,11 @@ class Split:
         return self._interactions(self._part != _number("test"))
 
     def history(self) -> History:
-        """Return the training items of every user, ascending: what a ranking leaves out."""
+        """Return the training items of every user, ascending; rankings leave them out."""
         return self._history
 
     def truth(self, part: Part, which: Which) -> Truth:
-        """Return the held-out pairs of a part: those with hot items, with cold items, or both."""
+        """Return the held-out pairs of a part with hot items, cold items, or both ("mixed")."""
         rows = self._part == _number(part)
         if which != "mixed":
             rows &= self._cold == (which == "cold")
@@ -149,9 +149,9 @@ class Split:
         return Truth(users, indptr, item[order])
 
     def candidates(self, part: Part, which: Which) -> NDArray[np.bool_]:
-        """Return which items (n_items,) may be recommended: hot ones, the part's cold ones, or both.
+        """Return which items (n_items,) may be recommended: hot items, the part's cold items, or both ("mixed").
 
-        Cold items of validation are no candidates in test, nor the other way round.
+        Cold items of validation are not candidates in test, and those of test not in validation.
         """
         if which == "hot":
             return self.hot.copy()
@@ -180,12 +180,12 @@ class Split:
 
     @cached_property
     def coded(self) -> Mapping[str, Coded]:
-        """The columns user and item of `pairs` as numbers."""
+        """The columns user and item of `pairs` as codes."""
         return {name: Coded.of(self.pairs[name]) for name in ("user", "item")}
 
     @cached_property
     def _trains(self) -> NDArray[np.bool_]:
-        """Which of all users in `pairs` train."""
+        """Which users in `pairs` have training pairs."""
         ids, codes = self.coded["user"]
         mask = np.zeros(len(ids), dtype=bool)
         mask[codes[self._part == 0]] = True
@@ -199,7 +199,7 @@ class Split:
 
 
 def fingerprint(pairs: pl.DataFrame, settings: SplitSettings, coded: Mapping[str, Coded] | None = None) -> str:
-    """sha256 (hex) of pairs and resolved settings, from bytes that no library version can change."""
+    """Return the sha256 (hex) of pairs and resolved settings; it does not depend on library versions."""
     sha = hashlib.sha256(canonical_json({"format": 1, "split": settings.canonical()}).encode())
     for name in ("user", "item"):
         ids, codes = Coded.of(pairs[name]) if coded is None else coded[name]

@@ -1,4 +1,4 @@
-"""Splits on disk: one Parquet file each, that proves itself by its fingerprint."""
+"""Store splits on disk: one Parquet file each, verified by its fingerprint."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _KEY = b"bench.split"
 def write(split: Split, folder: Path) -> Path:
     """Write ``split-<first 16 digits of the fingerprint>.parquet`` (zstd) into `folder`, atomically.
 
-    Settings, counts and fingerprint travel in the file's schema metadata.
+    Settings, counts and fingerprint are stored in the file's metadata.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -34,7 +34,7 @@ def write(split: Split, folder: Path) -> Path:
     }
     rest = split.pairs.select(pl.col(name) for name in SCHEMA if name not in split.coded)
     columns = dict(zip(rest.columns, rest.with_columns(pl.col("part").cast(pl.String)).to_arrow().columns, strict=True))
-    # By way of polars: Arrow's own conversion from NumPy imports pandas where it is installed.
+    # Converted with polars: Arrow's own conversion from NumPy imports pandas if it is installed.
     for name, (ids, codes) in split.coded.items():
         numbers = pl.Series(codes.astype(np.int32)).to_arrow()
         columns[name] = pa.DictionaryArray.from_arrays(numbers, ids.to_arrow(compat_level=pl.CompatLevel.oldest()))
@@ -45,12 +45,12 @@ def write(split: Split, folder: Path) -> Path:
             temporary,
             table.schema,
             compression="zstd",
-            # Ids repeat: a dictionary as large as the catalogue keeps them small. Times hardly do.
+            # Ids repeat, so a dictionary of all ids makes the file small. Times hardly repeat.
             use_dictionary=["user", "item", "part"],
             dictionary_pagesize_limit=1 << 26,
             column_encoding=dict.fromkeys(("first", "last", "count"), "DELTA_BINARY_PACKED"),
             write_page_checksum=True,
-            store_schema=False,  # whoever reads it finds text
+            store_schema=False,  # other readers then get text, not dictionaries
         )
         with writer:
             writer.write_table(table)
@@ -64,7 +64,7 @@ def read(path: Path) -> Split:
     Raises
     ------
     BenchError
-        The file is missing, damaged, or no split.
+        The file is missing, damaged, or not a split.
 
     """
     import pyarrow as pa
@@ -72,9 +72,9 @@ def read(path: Path) -> Split:
 
     if not path.is_file():
         raise BenchError(f"there is no split at {path}.")
-    remedy = "Remove the file; the split is then made anew."
+    remedy = "Remove the file; the split is then made again."
     try:
-        # Ids are stored as numbers with a dictionary, and are read so: text is what takes time.
+        # Ids are read as codes with a dictionary, which is faster than as text.
         with pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=["user", "item", "part"]) as file:
             about = json.loads((file.metadata.metadata or {})[_KEY])
             table = file.read()
@@ -97,14 +97,14 @@ def read(path: Path) -> Split:
         pa.ArrowException,
         pl.exceptions.PolarsError,
     ) as error:
-        raise BenchError(f"{path} is damaged, or no split ({error!r:.200}). {remedy}") from error
+        raise BenchError(f"{path} is damaged, or not a split ({error!r:.200}). {remedy}") from error
     if found != expected:
         raise BenchError(f"{path} is damaged: its fingerprint is {found}, expected {expected}. {remedy}")
     return Split.of(pairs, settings, counts, found, coded)
 
 
 def _coded(column: Any) -> Coded:
-    """Turn a dictionary column of Arrow into sorted ids and their numbers."""
+    """Convert a dictionary column of Arrow to sorted ids and codes."""
     column = column.unify_dictionaries()
     import pyarrow as pa
 
@@ -113,6 +113,6 @@ def _coded(column: Any) -> Coded:
     order = ids.arg_sort().to_numpy()
     number = np.empty(len(ids), np.int64)
     number[order] = np.arange(len(ids))
-    # Through polars: to_numpy of Arrow imports pandas where it is installed.
+    # Converted with polars: to_numpy of Arrow imports pandas if it is installed.
     indices = pl.Series(pl.from_arrow(pa.chunked_array([chunk.indices for chunk in chunks], pa.int32())))
     return Coded(ids.gather(order), number[indices.to_numpy()])

@@ -1,4 +1,4 @@
-"""Settings of the global temporal split, and the dates they come to on a given log."""
+"""Settings of the global temporal split, and their dates for a given log."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ Sequences = Literal["first_plays", "all_plays"]
 Cold = Literal["keep", "drop"]
 ColdUsers = Literal["halved", "test"]
 
-_LATER = {"cold": "keep", "cold_users": "halved", "sequence": "first_plays"}
-"""Settings that came later, and what was done before: fingerprints from then stay what they were."""
+_ADDED = {"cold": "keep", "cold_users": "halved", "sequence": "first_plays"}
+"""Settings added after the first version, with the values that reproduce it: they leave its fingerprints unchanged."""
 
 
 class Bounds(NamedTuple):
-    """Seconds since 1970 (UTC): train is [start, trained), held-out plays are [trained, end)."""
+    """Seconds since 1970 (UTC): training is [start, trained), held-out plays are in [trained, end)."""
 
     start: int
     trained: int
-    """End of training: `cut`, or the beginning of the validation period."""
+    """End of training: `cut`, or the start of the validation period."""
     cut: int
     end: int
 
 
 @dataclass(frozen=True)
 class GlobalTemporal:
-    """Train before one date, test after it, for all users alike.
+    """Train before one date and test after it, the same date for all users.
 
-    Dates are ISO texts (UTC where no zone is given). A log says for itself what is None: `start` is its
-    first play, `end` (exclusive) the second after its last one, `cut` the midnight (UTC) nearest to 90 % of
-    the span between them.
+    Dates are ISO texts (UTC if no zone is given). A date that is None is taken from the log: `start` is its
+    first play, `end` (exclusive) the second after its last play, `cut` the midnight (UTC) nearest to 90 % of
+    the time between them.
 
-    ``valid="users"`` (Tamm & Aljanaki, RecSys 2024): `valid_share` of the users of the test period are
-    validation users, the others test users; a share `cold_valid` of the cold items belongs to validation.
-    ``valid="period"``: the last `valid_days` days before `cut` are validation and leave training.
+    ``valid="users"`` (Tamm & Aljanaki, RecSys 2024): a share `valid_share` of the users of the test period
+    are validation users, the others test users; a share `cold_valid` of the cold items belongs to validation.
+    ``valid="period"``: the last `valid_days` days before `cut` are used for validation instead of training.
 
-    ``novelty="window"``, as published: a first play counts within [start, end); ``"all_history"``: a pair
-    played before `start` is not new and is not tested.
+    ``novelty="window"``, as published: only plays in [start, end) decide which play of a pair is the first.
+    ``"all_history"``: pairs played before `start` are not tested.
 
-    ``cold="drop"``: held-out pairs of items that nobody played in training leave. ``cold_users="test"``:
-    users with cold pairs are test users, the others are drawn from.
+    ``cold="drop"``: held-out pairs of items that nobody played in training are left out. ``cold_users="test"``:
+    all users with cold pairs are test users; validation users are drawn from the others.
 
-    ``sequence="first_plays"``, as published: a user's history is one row a track, in the order of first
-    plays; ``"all_plays"`` hands sequence models every training play beside it (`Interactions.plays`).
+    ``sequence="first_plays"``, as published: a user's history has one row per track, in order of first
+    plays. ``"all_plays"``: sequence models also get all training plays (`Interactions.plays`).
     """
 
     kind: ClassVar[str] = "global_temporal"
@@ -73,7 +73,7 @@ class GlobalTemporal:
     sequence: Sequences = "first_plays"
 
     def __post_init__(self) -> None:
-        """Reject values that no split can have."""
+        """Raise an error for invalid values."""
         choices = {"valid": Valid, "novelty": Novelty, "cold": Cold, "cold_users": ColdUsers, "sequence": Sequences}
         for name, allowed in choices.items():
             if (value := getattr(self, name)) not in get_args(allowed):
@@ -116,13 +116,13 @@ class GlobalTemporal:
         resolved = replace(self, start=iso(start), cut=iso(cut), end=iso(end))
         if resolved.bounds().trained <= start:
             raise BenchError(
-                f"split: {self.valid_days} days of validation before the cut {iso(cut)} leave nothing to "
-                f"train on: start is {iso(start)}. Choose fewer valid_days, or valid='users'."
+                f"split: {self.valid_days} days of validation before the cut {iso(cut)} leave no training "
+                f"period: start is {iso(start)}. Choose fewer valid_days, or valid='users'."
             )
         return resolved
 
     def bounds(self) -> Bounds:
-        """Return the dates as seconds since 1970; only resolved settings have them."""
+        """Return the dates as seconds since 1970; raises ValueError unless the settings are resolved."""
         if self.start is None or self.cut is None or self.end is None:
             raise ValueError("these settings are not resolved; take those of a Split")
         cut = seconds(self.cut, "cut")
@@ -130,27 +130,27 @@ class GlobalTemporal:
         return Bounds(seconds(self.start, "start"), trained, cut, seconds(self.end, "end"))
 
     def canonical(self) -> dict[str, Any]:
-        """Return the settings that matter in this mode, for fingerprints."""
-        idle = {"valid_days"} if self.valid == "users" else {"valid_share", "cold_valid", "seed", "cold_users"}
-        idle |= {name for name, before in _LATER.items() if getattr(self, name) == before}
-        return {name: value for name, value in asdict(self).items() if name not in idle}
+        """Return the settings that affect the split, for fingerprints."""
+        unused = {"valid_days"} if self.valid == "users" else {"valid_share", "cold_valid", "seed", "cold_users"}
+        unused |= {name for name, first in _ADDED.items() if getattr(self, name) == first}
+        return {name: value for name, value in asdict(self).items() if name not in unused}
 
     def describe(self) -> str:
-        """Say in a few words what these settings, resolved, come to."""
+        """Describe the resolved settings in a few words."""
         return f"at {self.cut}"
 
     def caveats(self) -> Sequence[str]:
-        """Return what numbers on such a split do not show: nothing beyond what is checked."""
+        """Return warnings about results on this kind of split; there are none."""
         return ()
 
 
 def seconds(date: str, name: str) -> int:
-    """Seconds since 1970 of an ISO date or time; UTC where no zone is given.
+    """Return the seconds since 1970 of an ISO date or time, in UTC if no zone is given.
 
     Raises
     ------
     BenchError
-        It is no ISO date, or finer than a second.
+        `date` is not an ISO date, or has a fraction of a second.
 
     """
     try:
@@ -158,5 +158,5 @@ def seconds(date: str, name: str) -> int:
     except (TypeError, ValueError) as error:
         raise BenchError(f"split: {name}={date!r} is not a date; write 2020-02-20 or 2020-02-20T12:00:00Z.") from error
     if moment.microsecond:
-        raise BenchError(f"split: {name}={date!r} is finer than a second; round it.")
+        raise BenchError(f"split: {name}={date!r} has a fraction of a second; round it.")
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())

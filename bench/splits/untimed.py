@@ -1,4 +1,4 @@
-"""Splits without a date: items held out at random, and the last track of every user."""
+"""Settings of splits without a date: random items held out, or the last track of every user."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Last = Literal["pair", "none"]
 
 @dataclass(frozen=True)
 class Untimed:
-    """What the two have in common: plays outside [start, end) are left out; None: the whole log.
+    """Base class: plays outside [start, end) are left out; None stands for the first or last play of the log.
 
-    Counts and last plays of training pairs cover the whole window: no date separates training from test.
+    Counts and last plays of training pairs cover the complete window, since no date separates training and test.
     """
 
     kind: ClassVar[str]
@@ -28,7 +28,7 @@ class Untimed:
     end: str | None = None
 
     def __post_init__(self) -> None:
-        """Reject dates that are none."""
+        """Raise an error for invalid dates."""
         for name in ("start", "end"):
             if (date := getattr(self, name)) is not None:
                 seconds(date, name)
@@ -39,7 +39,7 @@ class Untimed:
         Raises
         ------
         BenchError
-            The window does not meet the log.
+            The log has no play in the window.
 
         """
         start = first if self.start is None else seconds(self.start, "start")
@@ -52,32 +52,35 @@ class Untimed:
         return replace(self, start=iso(start), end=iso(end))
 
     def bounds(self) -> Bounds:
-        """Return the window in seconds since 1970; training ends where the window does."""
+        """Return the window in seconds since 1970; raises ValueError unless the settings are resolved.
+
+        Training covers the complete window.
+        """
         if self.start is None or self.end is None:
             raise ValueError("these settings are not resolved; take those of a Split")
         end = seconds(self.end, "end")
         return Bounds(seconds(self.start, "start"), end, end, end)
 
     def canonical(self) -> dict[str, Any]:
-        """Return everything that matters, for fingerprints."""
+        """Return the settings that affect the split, for fingerprints."""
         return {"kind": self.kind, **asdict(self)}
 
 
 @dataclass(frozen=True)
 class ColdRandom(Untimed):
-    """Hold out items at random: every pair of theirs, by users who train on others, is a cold test pair.
+    """Hold out random items: all pairs with these items, by users with training pairs, are cold pairs.
 
-    The items of the window are put in random order (`seed`) and `folds` disjoint sets of `share` of them are
-    cut off. Set number `fold` (from 1) is tested, the next one (after the last comes the first) validates,
-    all other items train. Users validate and test alike, and a run on each fold tests `folds` x `share` of
-    the items once. More power than the few tracks that are new in one month.
+    The items of the window are put in random order (`seed`), and `folds` disjoint sets, each with a share
+    `share` of the items, are taken from it. Set number `fold` (from 1) is used for test, the next set (the first
+    one after the last) for validation, and all other items for training. A user can have validation pairs and
+    test pairs. Running all folds tests `folds` x `share` of the items once, which gives more statistical power
+    than the few tracks that are new in one month.
 
-    The item hold-out of Magron & Fevotte (NCACF: 20 % of the songs validate, the rest in ten folds of which one
-    tests), with smaller shares, so that more is left to train on.
+    Source: the item hold-out of Magron & Fevotte (NCACF: 20 % of the songs for validation, the others in ten
+    folds of which one is tested), here with smaller shares, so that more items are left for training.
 
-    It does not guard against time (a model sees plays from after those it must predict, and knows what
-    became popular), nor against the same artist, album or recording under another id in training: read the
-    artist overlap beside it.
+    The split does not respect time: a model sees plays from after those it must predict, and knows what became
+    popular. Training can contain the same artist, album or recording under another id: see the artist overlap.
     """
 
     kind: ClassVar[str] = "cold_random"
@@ -89,10 +92,10 @@ class ColdRandom(Untimed):
     seed: int = 42
 
     def __post_init__(self) -> None:
-        """Reject values that no split can have."""
+        """Raise an error for invalid values."""
         super().__post_init__()
         if self.folds < 2:
-            raise BenchError(f"split: folds={self.folds}; at least 2 are needed: one tests, one validates.")
+            raise BenchError(f"split: folds={self.folds}; at least 2 are needed, one for test and one for validation.")
         if not 1 <= self.fold <= self.folds:
             raise BenchError(f"split: fold={self.fold}; expected 1 to {self.folds} (folds={self.folds}).")
         if not 0 < self.share * self.folds <= 1:
@@ -104,11 +107,11 @@ class ColdRandom(Untimed):
             raise BenchError(f"split: seed={self.seed}; expected 0 <= seed < 2**32.")
 
     def describe(self) -> str:
-        """Say in a few words what these settings come to."""
+        """Describe the settings in a few words."""
         return f"fold {self.fold} of {self.folds}, {self.share:.3g} of the items each, seed {self.seed}"
 
     def caveats(self) -> Sequence[str]:
-        """Return what numbers on such a split do not show."""
+        """Return warnings about results on this kind of split."""
         return (
             "cold_random does not respect time: training knows what came after the held-out plays, and other tracks "
             "of the same albums; its numbers do not compare with those of a temporal split",
@@ -117,14 +120,15 @@ class ColdRandom(Untimed):
 
 @dataclass(frozen=True)
 class LeaveLastOut(Untimed):
-    """Test every user's last track, validate on the one before it, train on the rest.
+    """Test on every user's last track, validate on the one before it, train on the others.
 
-    Pairs are ordered by first play (ties by item id); users with fewer than three pairs only train.
-    ``valid="none"``: the one before the last trains, too, as in the final fit of some published code; then
-    nothing can stop early. Ranking masks training tracks, not the validation track.
+    Pairs are ordered by first play, then item id; users with fewer than three pairs have training pairs only.
+    ``valid="none"``: the track before the last is a training pair, too, as in the final fit of some published
+    code; early stopping is then impossible. Rankings leave out training tracks, but not the validation track.
 
-    It leaks the future: what others played after a user's last track trains the model that must predict it.
-    It is here to compare code with published results of sequence models (such as BERT4Rec on MovieLens).
+    The split leaks the future: what others played after a user's last track is used to train the model that
+    must predict it. Use it only to compare code with published results of sequence models (such as BERT4Rec
+    on MovieLens).
     """
 
     kind: ClassVar[str] = "leave_last_out"
@@ -133,17 +137,17 @@ class LeaveLastOut(Untimed):
     valid: Last = "pair"
 
     def __post_init__(self) -> None:
-        """Reject values that no split can have."""
+        """Raise an error for invalid values."""
         super().__post_init__()
         if self.valid not in get_args(Last):
             raise BenchError(f"split: valid={self.valid!r}; choose 'pair' or 'none'.")
 
     def describe(self) -> str:
-        """Say in a few words what these settings come to."""
+        """Describe the settings in a few words."""
         return "of every user's last track"
 
     def caveats(self) -> Sequence[str]:
-        """Return what numbers on such a split do not show."""
+        """Return warnings about results on this kind of split."""
         return (
             "leave_last_out leaks the future: plays from after a user's last track train the model that must predict "
             "it. Use it to compare code with published sequence results, never to compare models",

@@ -1,4 +1,4 @@
-"""Planted truth: the demo worlds with their audio and listening, and logs with tables at any size."""
+"""Synthetic data with a known ground truth: demo worlds with audio and plays, and logs with item tables."""
 
 from bench.synthetic.genres import AMBIGUOUS, GENRES
 from bench.synthetic.listening import Plays, make_plays

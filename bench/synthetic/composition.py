@@ -1,4 +1,4 @@
-"""Composition: a track becomes a list of notes and strokes on a grid of sixteenths."""
+"""Compose a track: a list of notes and drum strokes on a grid of sixteenth notes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BAR: Final = 16
 
 
 class Note(NamedTuple):
-    """One note or stroke; `start` and `length` in samples, `pitch` a MIDI number (0 for drums)."""
+    """One note or drum stroke; `start` and `length` in samples, `pitch` is a MIDI note number (0 for drums)."""
 
     part: str
     """``chords``, ``lead``, ``bass``, ``kick``, ``snare`` or ``hat``."""
@@ -24,21 +24,21 @@ class Note(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """The bars of a track: `step` samples per sixteenth, `steps` of them, a chord every `span` steps."""
+    """The rhythm of a track: `steps` sixteenths of `step` samples each, with a new chord every `span` steps."""
 
     step: int
     steps: int
     span: int
     late: int
-    """By how many samples every second eighth is delayed (swing)."""
+    """Delay of every second eighth note in samples (swing)."""
 
     def at(self, step: int) -> int:
-        """Return the sample at which a step begins."""
+        """Return the first sample of a step."""
         return step * self.step + (self.late if step % 4 == 2 else 0)
 
 
 def compose(track: Track, artist: Artist, *, seed: int, rate: int, samples: int) -> list[Note]:
-    """Write the notes of a track. The first chord is the tonic's, and the bass keeps to the roots."""
+    """Return the notes of a track. The first chord is the tonic, and the bass plays the roots of the chords."""
     style = STYLES[track.genre]
     stream = Stream(seed, "score", track.track_id)
     step = int(rate * 15 / track.tempo)
@@ -53,14 +53,14 @@ def compose(track: Track, artist: Artist, *, seed: int, rate: int, samples: int)
 
 
 def _pitch(track: Track, degree: int, base: int) -> int:
-    """MIDI number of a degree of the track's scale; `base` is the C below the register."""
-    octave, place = divmod(degree, 7)
-    return base + track.tonic + 12 * octave + SCALES[track.minor][place]
+    """Return the MIDI note number of a degree of the track's scale, counted from the C `base`."""
+    octave, degree = divmod(degree, 7)
+    return base + track.tonic + 12 * octave + SCALES[track.minor][degree]
 
 
 def _chords(track: Track, style: Style, stream: Stream, grid: Grid, roots: list[int]) -> Iterator[Note]:
     base = 36 if track.texture == "chug" else 48
-    comped = [bool(hit) for hit in stream.coins(0.2 + 0.2 * track.energy, BAR)]
+    rhythm = [bool(hit) for hit in stream.coins(0.2 + 0.2 * track.energy, BAR)]
     for step in range(grid.steps):
         within, tones = step % grid.span, [roots[step] + above for above in style.voicing]
         length, level = 0, 1.0
@@ -70,11 +70,11 @@ def _chords(track: Track, style: Style, stream: Stream, grid: Grid, roots: list[
             length, level = 4, 1.0 if step % 4 == 0 else 0.7
         elif track.texture == "stab" and step % 4 == 2:
             length = 2
-        elif track.texture == "comp" and (within == 0 or (comped[step % BAR] and step % 2 == 0)):
+        elif track.texture == "comp" and (within == 0 or (rhythm[step % BAR] and step % 2 == 0)):
             length, level = 3, 0.8
         elif track.texture == "arpeggio" and step % 2 == 0:
             length, tones, level = 4, [tones[(step // 2) % len(tones)]], 1.2
-        elif track.texture == "chug" and (step % 2 == 0 or comped[step % BAR]):
+        elif track.texture == "chug" and (step % 2 == 0 or rhythm[step % BAR]):
             length, level = 2, 1.0 if step % 4 == 0 else 0.75
         for degree in tones if length else ():
             pitch = _pitch(track, degree, base)
@@ -82,7 +82,7 @@ def _chords(track: Track, style: Style, stream: Stream, grid: Grid, roots: list[
 
 
 def _lead(track: Track, stream: Stream, grid: Grid, roots: list[int]) -> Iterator[Note]:
-    """A motif of two bars, repeated; strong beats take a tone of the chord, others walk the scale."""
+    """Repeat a motif of two bars: chord tones on strong beats, steps along the scale between them."""
     plays = stream.coins(0.12 + 0.3 * track.energy, 2 * BAR)
     moves = (stream.integers(5, 2 * BAR) - 2).tolist()
     tones = (stream.integers(3, 2 * BAR) * 2).tolist()

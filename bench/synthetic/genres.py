@@ -1,4 +1,4 @@
-"""The eight genres of the demo world: how each one sounds, moves and is spoken of."""
+"""The eight genres of the demo world: their sound, rhythm and vocabulary."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Walk = Literal["root", "pulse", "offbeat", "walking", "none"]
 
 @dataclass(frozen=True)
 class Style:
-    """A genre. Shares and levels lie in [0, 1]; patterns have 16 steps, one bar, ``x`` for a stroke."""
+    """A genre. Shares and levels are in [0, 1]; patterns have 16 steps (one bar), with ``x`` for a stroke."""
 
     name: str
     tempo: tuple[float, float]
-    """Beats a minute, from and to."""
+    """Lowest and highest tempo in beats per minute."""
     minor: float
     """Share of tracks in a minor key."""
     bright: float
@@ -28,7 +28,7 @@ class Style:
     voicing: tuple[int, ...]
     """Scale degrees above the root of a chord."""
     turns: tuple[tuple[int, ...], ...]
-    """Chord progressions, in scale degrees; each begins on the tonic."""
+    """Chord progressions in scale degrees; each one starts on the tonic."""
     kick: tuple[str, ...]
     snare: tuple[str, ...]
     hat: tuple[str, ...]
@@ -37,13 +37,13 @@ class Style:
     echo: float
     hiss: float
     related: tuple[str, str]
-    """Genres that its artists stray into, and that its listeners tend to bear."""
+    """Similar genres: its artists sometimes play them, and its listeners tend to like them."""
     words: tuple[str, ...]
-    """Tags and words of descriptions."""
+    """Words for tags and descriptions."""
 
     @property
     def drums(self) -> bool:
-        """Whether its patterns hold a stroke."""
+        """Whether a pattern contains a stroke."""
         return any(pattern != NONE for pattern in (*self.kick, *self.snare, *self.hat))
 
 
@@ -130,11 +130,11 @@ AMBIGUOUS: Final = {
     "standards": ("jazz", "folk"),
     "hard": ("rock", "hip hop"),
 }
-"""Tags that mean two different things: no text model can read the genre off them."""
+"""Tags with two meanings: they do not determine the genre."""
 
 TONICS: Final = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 SCALES: Final = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10))
-"""Semitones of the degrees of the major and the natural minor scale."""
+"""Semitones of the degrees of the major scale and the natural minor scale."""
 
 MOODS: Final = ((("calm", "dreamy"), ("dark", "sad")), (("happy", "euphoric"), ("aggressive", "tense")))
-"""By energy (low, high), mode (major, minor), brightness (low, high)."""
+"""Indexed by energy (low, high), mode (major, minor) and brightness (low, high)."""

@@ -1,4 +1,4 @@
-"""What plays the notes: wavetables with envelopes for the tuned parts, shaped noise for the drums."""
+"""Synthesise notes and drums: wavetables with envelopes for pitched instruments, filtered noise for drums."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from bench.synthetic.random_stream import SEMITONE, SINE, TURN, Stream, exp
 Wave = NDArray[np.float32]
 
 LEVELS: Final = 24
-"""Shades of brightness that a timbre is made in."""
+"""Number of brightness levels per timbre."""
 _SHIFT: Final = np.uint32(32 - (TURN - 1).bit_length())
 _SINE: Final = SINE.astype(np.float32)
 _FALL: Final = 512
-"""Entries of the decay curve per time constant; eight constants in all."""
+"""Entries of the decay curve per time constant; the curve covers eight time constants."""
 _DECAY: Final = exp(-np.arange(8 * _FALL + 1) / _FALL).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class Timbre:
-    """How an instrument speaks. Times in seconds; `fall` is the time constant of its decay."""
+    """The sound of an instrument. Times are in seconds; `fall` is the time constant of the decay."""
 
     weights: tuple[float, ...]
-    """Amplitudes of the first harmonics; the last one goes on as 1/h."""
+    """Amplitudes of the first harmonics; higher ones continue the last amplitude as 1/h."""
     attack: float
     fall: float
-    keep: float
-    """Level that the decay tends to."""
+    sustain: float
+    """Level that the decay approaches."""
     release: float
     gain: float
     tilt: float
-    """How much the instrument's harmonics obey the track's brightness."""
+    """How strongly the track's brightness changes the harmonics."""
 
 
 TIMBRES: Final = {
@@ -55,44 +55,44 @@ TIMBRES: Final = {
 
 @lru_cache(maxsize=4096)
 def wavetable(name: str, shade: int, formant: int, harmonics: int) -> Wave:
-    """One period (2048,) of an instrument: `shade` of brightness, stressed harmonic, how many harmonics."""
+    """Return one period (2048,) of an instrument at brightness level `shade`, with harmonic `formant` amplified."""
     timbre = TIMBRES[name]
     ratio = 1.0 - timbre.tilt * (0.55 - 0.52 * shade / (LEVELS - 1))
     table, slope = np.zeros(TURN), 1.0
-    places = np.arange(TURN)
+    phases = np.arange(TURN)
     for harmonic in range(1, harmonics + 1):
         last = len(timbre.weights)
         weight = timbre.weights[harmonic - 1] if harmonic <= last else timbre.weights[-1] * last / harmonic
         stress = 2.2 if harmonic == formant else 1.4 if abs(harmonic - formant) == 1 else 1.0
         if weight:
-            table += SINE[(places * harmonic) % TURN] * (weight * stress * slope)
+            table += SINE[(phases * harmonic) % TURN] * (weight * stress * slope)
         slope *= ratio
     return (table / float(np.abs(table).max())).astype(np.float32)
 
 
 def frequency(pitch: int) -> float:
-    """Frequency in Hz of a MIDI number."""
+    """Return the frequency in Hz of a MIDI note number."""
     octave, semitone = divmod(pitch - 69, 12)
     return 440.0 * float(SEMITONE[semitone]) * 2.0**octave
 
 
 def advance(hertz: float, rate: int) -> np.uint32:
-    """Phase per sample, a full turn being 2^32."""
+    """Return the phase increment per sample; a full period is 2^32."""
     return np.uint32(int(hertz * 4294967296.0 / rate))
 
 
 def note(name: str, pitch: int, length: int, *, bright: float, formant: int, detune: float, rate: int) -> Wave:
-    """One note: two oscillators slightly apart, under the instrument's envelope (release included)."""
+    """Synthesise one note: two slightly detuned oscillators, times the instrument's envelope with its release."""
     timbre = TIMBRES[name]
     envelope = _envelope(name, length, rate)
     hertz = frequency(pitch)
-    # Rounded down to few values, so that notes of neighbouring pitch share a table.
+    # Rounded down to a few values, so that notes of similar pitch share a table.
     harmonics = min(int(0.42 * rate / hertz), 40)
     harmonics -= harmonics % 4 if harmonics > 8 else 0
     table = wavetable(name, round(bright * (LEVELS - 1)), formant, max(harmonics, 1))
     ramp = _ramp(len(envelope))
     wave = np.asarray(table[(ramp * advance(hertz, rate)) >> _SHIFT])
-    if timbre.keep > 0:  # plucked sounds have one string
+    if timbre.sustain > 0:  # plucked sounds have one oscillator
         wave = wave + table[(ramp * advance(hertz * (1.0 + detune), rate)) >> _SHIFT]
         wave *= np.float32(0.6)
     return np.asarray(wave * envelope)
@@ -102,7 +102,7 @@ def note(name: str, pitch: int, length: int, *, bright: float, formant: int, det
 def _envelope(name: str, length: int, rate: int) -> Wave:
     timbre = TIMBRES[name]
     attack, release = max(int(timbre.attack * rate), 1), max(int(timbre.release * rate), 1)
-    body = np.float32(timbre.keep) + np.float32(1 - timbre.keep) * falling(length + release, timbre.fall * rate)
+    body = np.float32(timbre.sustain) + np.float32(1 - timbre.sustain) * falling(length + release, timbre.fall * rate)
     rise = min(attack, length)
     body[:rise] *= np.arange(rise, dtype=np.float32) / np.float32(attack)
     body[length:] *= np.arange(release, 0, -1, dtype=np.float32) / np.float32(release)
@@ -123,13 +123,13 @@ def _ramp(n: int) -> NDArray[np.uint32]:
 
 
 def falling(n: int, constant: float) -> Wave:
-    """Exponential decay (n,) from 1 with a time constant in samples."""
-    places = np.arange(n, dtype=np.int64) * _FALL // max(int(constant), 1)
-    return np.asarray(_DECAY[np.minimum(places, len(_DECAY) - 1)])
+    """Return an exponential decay (n,) that starts at 1; the time constant is in samples."""
+    entries = np.arange(n, dtype=np.int64) * _FALL // max(int(constant), 1)
+    return np.asarray(_DECAY[np.minimum(entries, len(_DECAY) - 1)])
 
 
 def kick(kit: tuple[float, float, float], rate: int) -> Wave:
-    """A drum whose pitch drops."""
+    """Synthesise a bass drum: a tone whose pitch falls."""
     n = int(0.28 * rate)
     hertz = np.float64(42 + 30 * kit[0]) + 150.0 * falling(n, 0.018 * rate).astype(np.float64)
     phase = np.cumsum((hertz * (4294967296.0 / rate)).astype(np.uint32), dtype=np.uint32)
@@ -137,7 +137,7 @@ def kick(kit: tuple[float, float, float], rate: int) -> Wave:
 
 
 def snare(kit: tuple[float, float, float], stream: Stream, rate: int) -> Wave:
-    """A drum under rattling wires."""
+    """Synthesise a snare drum: a tone and noise."""
     n = int(0.22 * rate)
     tone = _SINE[(_ramp(n) * advance(160 + 90 * kit[0], rate)) >> _SHIFT]
     body = tone * falling(n, 0.03 * rate) * np.float32(0.6)
@@ -146,7 +146,7 @@ def snare(kit: tuple[float, float, float], stream: Stream, rate: int) -> Wave:
 
 
 def hat(kit: tuple[float, float, float], stream: Stream, rate: int) -> Wave:
-    """A cymbal: noise without its low part."""
+    """Synthesise a hi-hat: noise without low frequencies."""
     n = int(0.12 * rate)
     noise = stream.noise(n + 2)
     thin = (noise[2:] - noise[1:-1] * np.float32(1.4) + noise[:-2] * np.float32(0.5)) * np.float32(0.4)

@@ -1,9 +1,9 @@
-"""Who plays what, and when: taste for audible traits, popularity, habit, loyalty to artists, drift.
+"""Simulate a listening log from taste for audible traits, popularity, repetition, loyalty to artists and drift.
 
-A listener has three ideals, points in the space of traits. A new track is drawn with probability
-proportional to popularity x sum over ideals of weight x (exp(FOCUS x (cosine - 1)) + STRAY), among the
-tracks released by then; the weights drift over the year. The other plays return to something heard
-before: to the track itself, or to its artist. All sums are of integers, so that no order matters.
+A listener has three ideals, points in the space of traits. A new track is drawn from the released tracks with
+probability proportional to popularity x sum over ideals of weight x (exp(FOCUS x (cosine - 1)) + STRAY); the
+weights drift over the year. All other plays repeat an earlier track or choose another track of its artist. Only
+integers are added, so that results do not depend on the order of summation.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from bench.synthetic.model import CUT, DAY, END, PERIOD, START, World
 from bench.synthetic.random_stream import Stream, exp
 
 FOCUS: Final = 9.0
-"""How sharply taste falls off around an ideal: liking is exp(FOCUS x (cosine - 1))."""
+"""How quickly preference falls with the distance from an ideal: it is exp(FOCUS x (cosine - 1))."""
 IDEALS: Final = 3
 STRAY: Final = 0.003
-"""Liking of any track whatever; that of an ideal itself is 1."""
+"""Preference added to every track; a track at an ideal has preference 1."""
 REPEAT, LOYAL = 0.18, 0.12
-"""Shares of plays that repeat an earlier track, and that try another track of an earlier artist."""
+"""Shares of plays that repeat an earlier track, and that choose another track of an earlier artist."""
 ACTIVITY: Final = 0.6
-"""Standard deviation of the logarithm of plays a day."""
+"""Standard deviation of the logarithm of plays per day."""
 LATECOMERS, LEAVERS = 0.35, 0.12
 """Shares of listeners who join during the year, and who leave before the test month."""
 GROWTH: Final = 0.9
-"""Share of plays whose day is the later of two: listening grows over the year."""
-FOUND: Final = 0.65
-"""How much a track is played in its first month, as a share of what its fame will bring."""
-HEARD: Final = 4
-"""Plays below which a track out for five days is advertised."""
+"""Share of plays whose day is the later one of two random days, so that listening grows over the year."""
+NEW: Final = 0.65
+"""Popularity of a track in its first month, as a share of its later popularity."""
+PROMOTED: Final = 4
+"""Tracks with fewer plays than this are promoted from five days after their release."""
 _FINE, _COARSE = 1 << 20, 1 << 10
 _HOURS: Final = (4, 2, 1, 1, 1, 1, 2, 4, 6, 6, 6, 6, 7, 7, 6, 6, 7, 8, 9, 10, 11, 11, 9, 7)
 
 
 @dataclass(frozen=True, eq=False)
 class Plays:
-    """The log, sorted by listener and time: rows (P,) of listener, track and second (UTC)."""
+    """The log, sorted by listener and time: arrays (P,) of listener, track and seconds since 1970 (UTC)."""
 
     user: NDArray[np.int64]
     track: NDArray[np.int64]
@@ -54,20 +54,20 @@ class Plays:
 
 
 def make_plays(world: World) -> Plays:
-    """Simulate the listening log of a world; a fraction of a second for the 72,000 of the demo."""
+    """Simulate the listening log of a world; the 72,000 plays of the demo take less than a second."""
     size = world.size
     user, time = _when(world)
     source, again, loyal = _habits(user, Stream(size.seed, "habits"))
     track = np.full(len(user), -1, dtype=np.int64)
     _discover(world, user, time, track, np.flatnonzero(~again & ~loyal))
 
-    # An artist is handed on along a chain of returns: follow each to the discovery it began with.
-    here = np.arange(len(user), dtype=np.int64)
-    root = _follow(np.where(again | loyal, source, here))
+    # A play may refer to an earlier play that refers to another one: follow each chain to its first play.
+    itself = np.arange(len(user), dtype=np.int64)
+    root = _follow(np.where(again | loyal, source, itself))
     rows = np.flatnonzero(loyal)
     artists = world.artist_of[track[root[rows]]]
     track[rows] = _of_artist(world, artists, time[rows], Stream(size.seed, "loyal"))
-    track = track[_follow(np.where(again, source, here))]
+    track = track[_follow(np.where(again, source, itself))]
 
     width = max(3, len(str(size.listeners - 1)))
     names = tuple(f"u{index:0{width}d}" for index in range(size.listeners))
@@ -76,7 +76,7 @@ def make_plays(world: World) -> Plays:
 
 
 def _when(world: World) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Listener and second of every play, sorted; activity is log-normal, evenings are busier."""
+    """Draw listener and second of every play, sorted; activity is log-normal and highest in the evening."""
     size, last = world.size, (END - START) // DAY
     stream = Stream(size.seed, "activity")
     activity = exp(stream.normal(size.listeners) * ACTIVITY)
@@ -103,7 +103,7 @@ def _when(world: World) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def _habits(user: NDArray[np.int64], stream: Stream) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which earlier play each play may return to (recent ones more often), and whether it does."""
+    """Draw an earlier play for each play (recent ones more often), and whether track or artist are repeated."""
     rows = np.arange(len(user), dtype=np.int64)
     first = np.searchsorted(user, user)
     before = rows - first
@@ -116,7 +116,7 @@ def _habits(user: NDArray[np.int64], stream: Stream) -> tuple[NDArray[np.int64],
 
 
 def _follow(pointer: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Follow pointers to earlier rows until they point at themselves, doubling the stride each time."""
+    """Follow pointers to earlier rows until they point at themselves; each step doubles the distance."""
     while True:
         further = pointer[pointer]
         if np.array_equal(further, pointer):
@@ -125,7 +125,7 @@ def _follow(pointer: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _of_artist(world: World, artist: NDArray[np.int64], time: NDArray[np.int64], stream: Stream) -> NDArray[np.int64]:
-    """Draw a track of each artist (n,) among those released by then (n,)."""
+    """Draw a track of each artist (n,) among those released by `time` (n,)."""
     span = np.int64(END - min(int(world.released.min()), START) + 1)
     key = world.artist_of * span + (world.released - (END - span))
     order = np.argsort(key, kind="stable")
@@ -141,11 +141,11 @@ def _discover(
     track: NDArray[np.int64],
     rows: NDArray[np.int64],
 ) -> None:
-    """Fill `track` at `rows` by taste, one period of five days after the other."""
+    """Fill `track` at `rows` by taste, in periods of five days."""
     stream = Stream(world.size.seed, "taste")
     affinity, early, late = _tastes(world, stream)
     popular = _popularity(world, stream)
-    middle = int(np.sort(popular)[len(popular) // 2])
+    median = int(np.sort(popular)[len(popular) // 2])
     draws = stream.uniform(len(rows))
     period = (time[rows] - START) // PERIOD
     last = (END - START) // PERIOD
@@ -154,21 +154,21 @@ def _discover(
         who, place = np.unique(user[rows[chosen]], return_inverse=True)
         age = START + now * PERIOD - world.released
         weight = np.where(age < 0, 0, popular)
-        # A new track is not known yet, and neither is how popular it will be.
-        fresh = (age >= 0) & (age < 30 * DAY)
-        weight[fresh] = np.rint((0.25 * weight[fresh] + 0.75 * middle) * FOUND).astype(np.int64)
-        # Labels advertise what nobody hears, so that no track stays without listeners.
-        heard = np.bincount(track[rows[period < now]], minlength=len(weight))
-        weight[(age > 0) & (heard < HEARD)] *= 5
+        # New tracks are played less, and their popularity is closer to the median.
+        new = (age >= 0) & (age < 30 * DAY)
+        weight[new] = np.rint((0.25 * weight[new] + 0.75 * median) * NEW).astype(np.int64)
+        # Tracks with few plays are promoted, so that every track has listeners.
+        played = np.bincount(track[rows[period < now]], minlength=len(weight))
+        weight[(age > 0) & (played < PROMOTED)] *= 5
         ideals = (early[who] * (last - 1 - now) + late[who] * now) // (last - 1)
-        liking = (affinity[who] * ideals[:, :, None]).sum(axis=1) // _COARSE
-        total = np.cumsum(liking * weight, axis=1)
+        preference = (affinity[who] * ideals[:, :, None]).sum(axis=1) // _COARSE
+        total = np.cumsum(preference * weight, axis=1)
         target = np.minimum((draws[chosen] * total[place, -1]).astype(np.int64), total[place, -1] - 1)
         track[rows[chosen]] = (total[place] <= target[:, None]).sum(axis=1)
 
 
 def _tastes(world: World, stream: Stream) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Affinity (U, 3, N) of each listener's ideals to the tracks; weights (U, 3), first and last."""
+    """Draw affinities (U, 3, N) of listeners' ideals to tracks, and ideal weights (U, 3) at the start and the end."""
     size, dim = world.size, world.traits.shape[1]
     traits = world.traits.astype(np.float64)
     near = stream.integers(size.tracks, size.listeners * IDEALS)
@@ -178,20 +178,20 @@ def _tastes(world: World, stream: Stream) -> tuple[NDArray[np.int64], NDArray[np
     weights = []
     for _ in range(2):
         spread = exp(stream.normal(size.listeners, IDEALS))
-        whole = np.rint(spread * _COARSE).astype(np.int64)
-        weights.append(whole * _COARSE // whole.sum(axis=1, keepdims=True))
+        integers = np.rint(spread * _COARSE).astype(np.int64)
+        weights.append(integers * _COARSE // integers.sum(axis=1, keepdims=True))
     return affinity, weights[0], weights[1]
 
 
 def _unit(rows: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Rows of length 1 (n, D), as integers in units of 1/1024: their products are exact in any order."""
-    whole = np.rint(rows * 4096).astype(np.int64)
-    length = np.sqrt((whole * whole).sum(axis=1).astype(np.float64))
-    return np.asarray(np.rint(whole * (_COARSE / np.maximum(length, 1.0))[:, None]).astype(np.int64))
+    """Scale rows (n, D) to length 1, as integers in units of 1/1024 so that their products are exact."""
+    integers = np.rint(rows * 4096).astype(np.int64)
+    length = np.sqrt((integers * integers).sum(axis=1).astype(np.float64))
+    return np.asarray(np.rint(integers * (_COARSE / np.maximum(length, 1.0))[:, None]).astype(np.int64))
 
 
 def _popularity(world: World, stream: Stream) -> NDArray[np.int64]:
-    """Zipf's law with exponent 1/2 over the tracks, times a factor of the artist."""
+    """Draw the popularity (N,) of tracks: Zipf's law with exponent 1/2, times a factor for the artist."""
     rank = stream.order(world.size.tracks)
     fame = exp(stream.normal(world.size.artists) * 0.3)
     return np.asarray(np.rint(fame[world.artist_of] / np.sqrt(rank + 12.0) * _COARSE).astype(np.int64))

@@ -1,4 +1,4 @@
-"""What a planted world consists of: its size, artists, tracks and traits; no randomness here."""
+"""Data classes of a synthetic world: its size, artists, tracks and traits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.synthetic.genres import GENRES, TONICS
 
 VERSION: Final = 1
-"""Raise it with any change of the generator that changes a sample or a row."""
+"""Increase it with every change of the generator that changes a sample or a row."""
 
 DAY: Final = 86_400
 START: Final = int(datetime(2019, 2, 20, tzinfo=UTC).timestamp())
@@ -20,38 +20,38 @@ CUT: Final = int(datetime(2020, 2, 20, tzinfo=UTC).timestamp())
 END: Final = int(datetime(2020, 3, 21, tzinfo=UTC).timestamp())
 """First second of the log, first second of the test month, first second after the log (UTC)."""
 DRUMS: Final = 0.1
-"""Tracks at most this percussive have no drums."""
+"""Tracks whose percussiveness is at most this have no drums."""
 PERIOD: Final = 5 * DAY
-"""Tracks appear and tastes drift in steps of five days: 73 before the cut, 6 after it."""
+"""Tracks are released and tastes drift in steps of five days: 73 before the cut, 6 after it."""
 
 
 @dataclass(frozen=True)
 class WorldSize:
-    """Every parameter of a world. Equal sizes make equal worlds, to the last bit."""
+    """All parameters of a world. Worlds with equal parameters are equal, bit by bit."""
 
     tracks: int = 600
     artists: int = 120
     cold: int = 130
-    """Tracks released on or after the cut, at least; whole albums appear together."""
+    """Least number of tracks released on or after the cut; the tracks of an album are released together."""
     seconds: float = 9.0
     rate: int = 22_050
     listeners: int = 500
     plays: int = 72_000
-    """Plays aimed at, to within a few per cent."""
+    """Approximate number of plays, within a few per cent."""
     seed: int = 2019
 
     def __post_init__(self) -> None:
-        """Reject a world that cannot exist."""
+        """Raise an error for impossible sizes."""
         if not (len(GENRES) <= self.artists <= self.tracks and 0 <= self.cold < self.tracks):
             raise ValueError(f"a world needs {len(GENRES)} <= artists <= tracks and cold < tracks, got {self}")
 
     @property
     def samples(self) -> int:
-        """Samples of a track."""
+        """Number of samples per track."""
         return int(self.seconds * self.rate)
 
     def parameters(self) -> dict[str, Any]:
-        """Return what identifies a world of this size, the generator's version included."""
+        """Return the parameters with the generator's version; they identify a world."""
         return {"generator": VERSION, **asdict(self)}
 
 
@@ -61,7 +61,7 @@ DEMO_LONG: Final = WorldSize(tracks=100, artists=25, cold=30, seconds=30.0, list
 
 @dataclass(frozen=True)
 class Artist:
-    """What the tracks of an artist share. Levels are offsets from the genre's."""
+    """Properties shared by an artist's tracks. Levels are offsets from those of the genre."""
 
     name: str
     genre: int
@@ -69,25 +69,25 @@ class Artist:
     energy: float
     percussive: float
     tempo: float
-    """Place within the genre's range of tempi."""
+    """Position within the genre's range of tempi, from 0 to 1."""
     tonics: tuple[int, int, int]
     chords: int
     lead: int
-    """Which instruments of a style's pools are played (modulo their number)."""
+    """Index into the lead instruments of a style, modulo their number; `chords` and `pattern` work likewise."""
     pattern: int
     formant: int
-    """Harmonic that the instruments stress."""
+    """Harmonic that the instruments amplify."""
     detune: float
-    """Distance of the second oscillator, as a share of the frequency."""
+    """Detuning of the second oscillator, as a share of the frequency."""
     echo: float
     hiss: float
     kit: tuple[float, float, float]
-    """Pitch of the drum, ring of the snare, length of the cymbal, each in [0, 1)."""
+    """Pitch of the bass drum, decay of the snare, length of the hi-hat, each in [0, 1)."""
 
 
 @dataclass(frozen=True)
 class Track:
-    """One track: what is heard, and what is said of it."""
+    """One track: properties of its sound, and its metadata."""
 
     track_id: str
     artist: int
@@ -108,7 +108,7 @@ class Track:
     description: str
     tags: tuple[str, ...]
     released: int
-    """First second at which it can be played (UTC)."""
+    """Release time in seconds since 1970 (UTC)."""
 
     @property
     def key(self) -> str:
@@ -118,7 +118,7 @@ class Track:
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """Artists, tracks (sorted by id) and the traits (N, D) float32 that taste follows."""
+    """Artists, tracks (sorted by id) and the traits (N, D) float32 that determine tastes."""
 
     size: WorldSize
     artists: tuple[Artist, ...]
@@ -127,7 +127,7 @@ class World:
 
     @property
     def released(self) -> NDArray[np.int64]:
-        """First second (N,) at which each track can be played."""
+        """Release time (N,) of each track in seconds since 1970 (UTC)."""
         return np.array([track.released for track in self.tracks], dtype=np.int64)
 
     @property
@@ -136,7 +136,7 @@ class World:
         return np.array([track.artist for track in self.tracks], dtype=np.int64)
 
     def rows(self) -> list[dict[str, Any]]:
-        """Metadata, one row a track, as plain values."""
+        """Return the metadata as plain values, one row per track."""
         return [
             {
                 "track_id": track.track_id,

@@ -1,10 +1,10 @@
-"""Random numbers and curves that are the same bits on every machine and with every library version.
+"""Random numbers and functions that are bit for bit the same on every machine and with every library version.
 
-NumPy guarantees the raw stream of a bit generator, not what `Generator` makes of it, so everything
-here is built on the raw 64-bit words. Sine and exponential come from the platform's libm, which may
-differ in the last bit: they are tabulated once and rounded to a grid of 2^-20, ten orders of
-magnitude coarser than such a difference. Beyond the tables only +, -, *, / and square roots of single
-elements are used (IEEE 754 fixes their results) and sums of integers, which do not depend on order.
+NumPy guarantees the raw output of a bit generator but not the methods of `Generator`, so this module only
+uses the raw 64-bit words. Sine and exponential come from the platform's libm, which may differ in the last
+bit: they are tabulated once and rounded to multiples of 2^-20, ten orders of magnitude coarser than such a
+difference. Other computations use only elementwise +, -, *, / and square roots, whose results IEEE 754
+defines, and sums of integers, which do not depend on the order.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ TURN: Final = 2048
 STEPS: Final = 64
 """Entries of the exponential's table per unit of its argument."""
 LOWEST, HIGHEST = -12, 4
-"""Range of the exponential's argument. exp(4) is still far coarser than its own last bit."""
+"""Range of the exponential's argument."""
 
 
 def rounded(values: ArrayLike) -> NDArray[np.float64]:
-    """Round to the grid, so that the last bits of libm cannot show."""
+    """Round to multiples of 1/GRID, which removes differences in the last bits of libm."""
     return np.rint(np.asarray(values, dtype=np.float64) * GRID) / GRID
 
 
@@ -39,16 +39,16 @@ SEMITONE: Final = rounded(np.exp2(np.arange(12) / 12))
 
 
 def exp(x: ArrayLike) -> NDArray[np.float64]:
-    """Exponential of `x` (...), its argument rounded to 1/64 and clipped to [-12, 4]."""
+    """Return the exponential of `x` (...) after rounding `x` to 1/64 and clipping it to [-12, 4]."""
     index = np.rint(np.asarray(x, dtype=np.float64) * STEPS).astype(np.int64) - LOWEST * STEPS
     return np.asarray(_EXP[np.clip(index, 0, len(_EXP) - 1)])
 
 
 class Stream:
-    """A stream of random numbers, named by what it is for: ``Stream(seed, "sound", "t0001")``.
+    """A stream of random numbers with a name for its purpose: ``Stream(seed, "sound", "t0001")``.
 
-    Streams of different names are independent, so that one track can be made without the others and a
-    change in one place leaves the numbers of all other places as they were.
+    Streams with different names are independent, so that one track can be generated without the others, and
+    a change in one place does not change the random numbers elsewhere.
     """
 
     def __init__(self, *name: int | str) -> None:
@@ -73,7 +73,7 @@ class Stream:
         return np.minimum((self.uniform(*shape) * high).astype(np.int64), high - 1)
 
     def normal(self, *shape: int) -> NDArray[np.float64]:
-        """Draw from nearly a standard normal: twelve uniforms, added as integers, less six."""
+        """Draw from approximately a standard normal distribution: the sum of twelve uniforms minus six."""
         n = _count(shape)
         words = (self.raw(12 * n) >> np.uint64(32)).astype(np.int64).reshape(12, n)
         return np.asarray(words.sum(axis=0).astype(np.float64) * 2.0**-32 - 6.0).reshape(shape)
@@ -83,7 +83,7 @@ class Stream:
         return np.asarray(self.uniform(*shape) < share)
 
     def choice(self, weights: ArrayLike, *shape: int) -> NDArray[np.int64]:
-        """Draw indices of `weights` (n,) in proportion to them (on the grid, hence exactly)."""
+        """Draw indices of `weights` (n,) with probability proportional to the weight, rounded to the grid."""
         total = np.cumsum(np.rint(np.asarray(weights, dtype=np.float64) * GRID).astype(np.int64))
         return np.searchsorted(total, self.integers(int(total[-1]), *shape), side="right").astype(np.int64)
 
@@ -96,7 +96,7 @@ class Stream:
         words = self.raw(-(-n // 4)).astype("<u8").view("<i2")[:n]
         return np.asarray(words.astype(np.float32) * np.float32(2.0**-15))
 
-    # Single values, as Python numbers, where a loop composes something piece by piece.
+    # Single values, as Python numbers.
 
     def number(self, low: float = 0.0, high: float = 1.0) -> float:
         """Draw one number from [low, high)."""

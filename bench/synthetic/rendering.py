@@ -1,4 +1,4 @@
-"""Audio of a track: the score, played, driven, echoed and mixed into 16-bit samples."""
+"""Render the audio of a track: synthesise the notes, add distortion and echo, and mix to 16-bit samples."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _DRUM_GAINS: Final = {"kick": 1.1, "snare": 0.75, "hat": 0.55}
 def render(world: World, row: int) -> NDArray[np.int16]:
     """Synthesise one track: samples (T,) int16, mono, at the world's rate.
 
-    The same bits on every machine: integer phases, tables on a grid, single IEEE operations.
+    The result is bit for bit the same on every machine: it uses integer phases, rounded tables and single
+    IEEE 754 operations.
     """
     track, size = world.tracks[row], world.size
     artist, style = world.artists[track.artist], STYLES[track.genre]
@@ -40,7 +41,7 @@ def render(world: World, row: int) -> NDArray[np.int16]:
     loud |= {part: gain * (0.35 + 0.9 * track.percussive) for part, gain in _DRUM_GAINS.items()}
     for note in sorted(notes, key=lambda note: (note.part, note.start, note.pitch)):
         known = (note.part, note.pitch, note.length)
-        if known not in waves:  # a motif repeats its notes: each is made once
+        if known not in waves:  # repeated notes are synthesised once
             waves[known] = (
                 drums[note.part]()
                 if note.part in drums
@@ -67,13 +68,13 @@ def _add(bus: Wave, note: Note, wave: Wave, loud: float) -> None:
 
 
 def _driven(wave: Wave, amount: float) -> Wave:
-    """Saturate, as an overdriven amplifier does."""
-    pushed = wave * np.float32(1 + 14 * amount * amount)
-    return np.asarray(pushed / (np.float32(1) + np.abs(pushed)))
+    """Distort like an overdriven amplifier."""
+    amplified = wave * np.float32(1 + 14 * amount * amount)
+    return np.asarray(amplified / (np.float32(1) + np.abs(amplified)))
 
 
 def _echoed(wave: Wave, level: float, delay: int) -> Wave:
-    """Two fading repetitions, `delay` samples apart."""
+    """Add two decaying repetitions, `delay` samples apart."""
     out = wave.copy()
     for times, gain in ((1, level), (2, level * level)):
         if times * delay < len(wave):
@@ -82,7 +83,7 @@ def _echoed(wave: Wave, level: float, delay: int) -> Wave:
 
 
 def _mastered(wave: Wave, bright: float, energy: float) -> NDArray[np.int16]:
-    """Dull a dark track, set the peak by the track's energy, round to 16 bits."""
+    """Apply a low-pass filter to dark tracks, set the peak level by the track's energy, and round to 16 bits."""
     smooth = wave.copy()
     smooth[1:-1] = (wave[:-2] + wave[2:]) * np.float32(0.25) + wave[1:-1] * np.float32(0.5)
     wave = wave * np.float32(bright) + smooth * np.float32(1 - bright)

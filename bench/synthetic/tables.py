@@ -1,9 +1,9 @@
-"""Planted truth at any size: a log and item tables whose order of merit is known beforehand.
+"""Generate a log of any size, with item tables whose ranking by quality is known.
 
-Items lie around the centres of latent clusters; a listener draws from a few clusters, by Zipf's law
-within each; some items appear only after a cut in time. The recommender that knows the latent vectors
-must beat one that sees a projection of them, that one a noisy projection, and shuffled rows are chance.
-Made for tests and benchmarks, where bits may differ between library versions: `Generator` is used.
+Items are distributed around the centres of latent clusters. A listener draws items from a few clusters, by
+Zipf's law within each; some items are played only after a cut date. A recommender with the latent vectors must
+beat one with a projection of them, which must beat one with a noisy projection; shuffled rows are at chance
+level. For tests and benchmarks only: the numbers may change with the version of NumPy.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from numpy.typing import NDArray
 from bench.synthetic.model import CUT, END, START
 
 TASTES: Final = 3
-"""Clusters that a listener draws from."""
+"""Clusters per listener."""
 _STRAY: Final = 0.1
-"""Share of plays from a cluster taken at random."""
+"""Share of plays from a random cluster."""
 _LATE: Final = 0.15
 """Share of plays on or after the cut."""
 _WIDEST: Final = 32
-"""Most dimensions of the latent space."""
+"""Highest dimension of the latent space."""
 _EXPONENT: Final = 0.7
 
 
 @dataclass(frozen=True, eq=False)
 class Planted:
-    """A log and its tables; rows of every table in the order of `ids`."""
+    """A log and its item tables; the rows of all tables are in the order of `ids`."""
 
     listens: pl.DataFrame
     """user (str), item (str), time (datetime, UTC), sorted by user and time."""
@@ -40,7 +40,7 @@ class Planted:
     ids: list[str]
     """Item ids (N,), sorted; some may never be played."""
     cold: NDArray[np.bool_]
-    """Which items (N,) are played on or after the cut only."""
+    """Which items (N,) are played only on or after the cut."""
     cut: datetime
 
 
@@ -54,17 +54,17 @@ def planted(
     cold_share: float = 0.1,
     noise: float = 2.0,
 ) -> Planted:
-    """Make a log of about `plays` plays (default: 100 a user) and its four item tables.
+    """Make a log of about `plays` plays (default: 100 per user) and its four item tables.
 
-    `cold_share` of the items appear after the cut (2020-02-20; the log runs from 2019-02-20 to
-    2020-03-20); `noise` is the standard deviation of the noise in ``noisy``, where a coordinate of
-    ``aligned`` has about 1. The paper's size (17,000 users, 56,000 items, 200 dimensions, 5 million
-    plays) takes seconds and about 1 GiB.
+    A share `cold_share` of the items is played only after the cut (2020-02-20; the log runs from 2019-02-20 to
+    2020-03-20). `noise` is the standard deviation of the noise in ``noisy``; that of ``aligned`` itself is
+    about 1. The size of a published data set (17,000 users, 56,000 items, 200 dimensions, 5 million plays) takes
+    seconds and about 1 GiB.
 
     Raises
     ------
     ValueError
-        When there are no users, fewer than two items, no dimension, or a share outside [0, 1).
+        `n_users` or `dim` is below 1, `n_items` is below 2, or `cold_share` is outside [0, 1).
 
     """
     if n_users < 1 or n_items < 2 or dim < 1 or not 0 <= cold_share < 1:
@@ -79,7 +79,7 @@ def planted(
     starts = np.searchsorted(cluster[order], np.arange(clusters + 1))
     rank = np.empty(n_items, dtype=np.int64)
     rank[order] = np.arange(n_items) - starts[cluster[order]]
-    cold = (rng.random(n_items) < cold_share) & (rank > 0)  # each cluster keeps an item from the start
+    cold = (rng.random(n_items) < cold_share) & (rank > 0)  # every cluster has an item that is not cold
 
     user, time = _when(rng, n_users, plays if plays is not None else 100 * n_users)
     wanted = _clusters(rng, user, n_users, clusters)
@@ -89,7 +89,7 @@ def planted(
     for rows, mass in ((np.flatnonzero(~late), np.where(cold, 0.0, weight)), (np.flatnonzero(late), weight)):
         edges = np.concatenate([[0.0], np.cumsum(mass[order])])
         low, high = edges[starts[wanted[rows]]], edges[starts[wanted[rows] + 1]]
-        # Just short of the upper edge, so that rounding never lands in the next cluster.
+        # Slightly below the upper edge, so that rounding never selects the next cluster.
         target = low + rng.random(len(rows)) * (high - low) * (1 - 1e-9)
         item[rows] = order[np.searchsorted(edges[1:], target, side="right")]
 
@@ -107,7 +107,7 @@ def planted(
 
 
 def _when(rng: np.random.Generator, n_users: int, plays: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """User and second of every play, sorted; log-normal activity, at least two plays each."""
+    """Draw user and second of every play, sorted; activity is log-normal, with at least two plays per user."""
     activity = rng.lognormal(0.0, 0.8, n_users)
     counts = np.maximum(rng.multinomial(max(plays, 1), activity / activity.sum()), 2)
     user = np.repeat(np.arange(n_users, dtype=np.int32), counts)
@@ -118,14 +118,14 @@ def _when(rng: np.random.Generator, n_users: int, plays: int) -> tuple[NDArray[n
         START + share * (CUT - START),
         CUT + (moment - (1.0 - _LATE)) / _LATE * (END - CUT),
     ).astype(np.int64)
-    # One sort of one key: the users' blocks are in place already.
+    # Sort by user and time with a single key.
     key = (user.astype(np.int64) << 32) | np.minimum(time, END - 1)
     key.sort()
     return user, key & 0xFFFFFFFF
 
 
 def _clusters(rng: np.random.Generator, user: NDArray[np.int32], n_users: int, clusters: int) -> NDArray[np.int32]:
-    """Cluster (P,) of each play: one of the user's own, or now and then any."""
+    """Draw the cluster (P,) of each play: usually one of the user's own, sometimes any."""
     tastes = rng.integers(0, clusters, (n_users, TASTES), dtype=np.int32)
     slot = np.zeros(len(user), dtype=np.int8)
     draw = rng.random(len(user), dtype=np.float32)

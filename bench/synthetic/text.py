@@ -1,4 +1,4 @@
-"""Names, tags and descriptions, as unreliable as people write them."""
+"""Generate names, tags and descriptions with omissions and errors, like those people write."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PACES: Final = (
     (155.0, "fast"),
     (1e9, "very fast"),
 )
-_CHATTER: Final = (
+_PERSONAL: Final = (
     "favourites",
     "seen live",
     "to buy",
@@ -56,12 +56,12 @@ def title(stream: Stream) -> str:
 
 
 def pace(tempo: float) -> str:
-    """Return the word for a tempo in beats a minute."""
+    """Return the word for a tempo in beats per minute."""
     return next(word for limit, word in _PACES if tempo < limit)
 
 
 def describe(stream: Stream, *, genre: int, key: str, tempo: float, mood: str, instruments: tuple[str, ...]) -> str:
-    """Return a line of free text: facts go missing, some are wrong, one track in 25 has none."""
+    """Return a line of free text: some facts are missing or wrong, and one track in 25 has no text."""
     if stream.coin(0.04):
         return ""
     style = STYLES[genre]
@@ -71,8 +71,8 @@ def describe(stream: Stream, *, genre: int, key: str, tempo: float, mood: str, i
     text = f"{', '.join(words)} {name} {stream.pick(_KINDS)}"
     text = f"{'An' if text[0] in 'aeiou' else 'A'} {text}"
     if stream.coin(0.65):
-        told = [instrument for instrument in instruments if stream.coin(0.7)]
-        text += f" with {' and '.join(told)}" if told else ""
+        named = [instrument for instrument in instruments if stream.coin(0.7)]
+        text += f" with {' and '.join(named)}" if named else ""
     if stream.coin(0.4):
         text += f" in {key}"
     if stream.coin(0.2):
@@ -81,7 +81,7 @@ def describe(stream: Stream, *, genre: int, key: str, tempo: float, mood: str, i
 
 
 def tags(stream: Stream, *, genre: int, mood: str, instruments: tuple[str, ...], tempo: float) -> list[str]:
-    """Return social tags, in order of first mention: mostly right, partly chatter, partly wrong."""
+    """Return social tags without duplicates: most are correct, some are personal, some are wrong."""
     style = STYLES[genre]
     chosen = [style.name] if stream.coin(0.75) else []
     chosen += [word for word in style.words[1:] if stream.coin(0.35)]
@@ -90,6 +90,6 @@ def tags(stream: Stream, *, genre: int, mood: str, instruments: tuple[str, ...],
     chosen += [instrument for instrument in instruments if stream.coin(0.3)]
     chosen += [pace(tempo)] if stream.coin(0.15) else []
     chosen += [stream.pick(style.related)] if stream.coin(0.12) else []
-    chosen += [word for word in _CHATTER if stream.coin(0.06)]
+    chosen += [word for word in _PERSONAL if stream.coin(0.06)]
     chosen += [stream.pick(STYLES).name] if stream.coin(0.04) else []
     return list(dict.fromkeys(chosen))

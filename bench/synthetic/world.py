@@ -1,4 +1,4 @@
-"""The planted world: artists with a sound of their own, their tracks, and the traits that taste follows."""
+"""Generate a synthetic world: artists, their tracks, and the traits that determine tastes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from bench.synthetic.random_stream import Stream
 
 
 def make_world(size: WorldSize = DEMO) -> World:
-    """Build artists, tracks and traits; a fraction of a second for the 600 tracks of the demo."""
+    """Generate artists, tracks and traits; the 600 tracks of the demo take less than a second."""
     artists = _artists(size)
     albums = _albums(size, artists)
-    # Ids are dealt at random, so that the order of ids says nothing of artist, genre or release.
+    # Ids are random, so that their order contains no information about artist, genre or release.
     ids = Stream(size.seed, "ids").order(size.tracks)
     width = max(4, len(str(size.tracks - 1)))
     tracks = [
@@ -54,7 +54,7 @@ def _three(stream: Stream) -> tuple[int, int, int]:
 
 
 def _albums(size: WorldSize, artists: list[Artist]) -> list[tuple[int, str, int]]:
-    """Deal the tracks to artists and albums: (artist, album, release) of each track, grouped by album."""
+    """Assign tracks to artists and albums: return (artist, album, release) of each track, grouped by album."""
     stream = Stream(size.seed, "albums")
     weights = stream.between(0.4, 1.6, len(artists))
     extra = np.bincount(stream.choice(weights, size.tracks - len(artists)), minlength=len(artists))
@@ -76,17 +76,17 @@ def _albums(size: WorldSize, artists: list[Artist]) -> list[tuple[int, str, int]
 
 
 def _releases(stream: Stream, counts: list[int], cold: int) -> list[int]:
-    """Date the albums: enough of them in the test month, a fifth of the others during the year."""
+    """Draw release dates of the albums: enough in the test month, a fifth of the others during the year."""
     releases = [0] * len(counts)
     for album in stream.order(len(counts)).tolist():
-        if cold > 0:  # in its first fifteen days, so that each is heard by somebody
+        if cold > 0:  # in the first fifteen days of the test month, so that every track is played
             releases[album] = CUT + PERIOD * int(stream.integers(3, 1)[0])
             cold -= counts[album]
-        elif stream.coin(0.2):  # not in the last forty days before the cut: heard before it, too
+        elif stream.coin(0.2):  # not in the last forty days before the cut, so that it is played before the cut
             releases[album] = START + PERIOD * (1 + int(stream.integers(64, 1)[0]))
         else:
             releases[album] = START - DAY * (1 + int(stream.integers(6_000, 1)[0]))
-    if min(releases) > START:  # the first listener needs something to hear
+    if min(releases) > START:  # the first play needs a released track
         releases[-1] = START - DAY
     return releases
 
@@ -132,13 +132,13 @@ def _instruments(style: Style, chords: str, lead: str, percussive: float) -> tup
 
 
 def _traits(tracks: list[Track]) -> NDArray[np.float32]:
-    """Audible traits (N, 13): soft genre (8), brightness, tempo, mode, energy, percussiveness; centred."""
-    soft = np.eye(len(STYLES))
+    """Centred traits (N, 13): genre with related genres (8), brightness, tempo, mode, energy, percussiveness."""
+    similarity = np.eye(len(STYLES))
     for row, style in enumerate(STYLES):
         for name in style.related:
-            soft[row, GENRES.index(name)] += 0.3
-    genre = (soft - 1.6 / len(STYLES))[[track.genre for track in tracks]] * 1.4
-    heard = np.array([[t.bright, t.tempo / 120, t.minor, t.energy, t.percussive] for t in tracks])
+            similarity[row, GENRES.index(name)] += 0.3
+    genre = (similarity - 1.6 / len(STYLES))[[track.genre for track in tracks]] * 1.4
+    sound = np.array([[t.bright, t.tempo / 120, t.minor, t.energy, t.percussive] for t in tracks])
     centre = np.array([0.54, 0.95, 0.54, 0.53, 0.45])
-    spread = np.array([3.0, 2.2, 1.3, 2.8, 2.0])
-    return np.concatenate([genre, (heard - centre) * spread], axis=1).astype(np.float32)
+    scale = np.array([3.0, 2.2, 1.3, 2.8, 2.0])
+    return np.concatenate([genre, (sound - centre) * scale], axis=1).astype(np.float32)

@@ -1,8 +1,8 @@
-"""The co-listen graph: two tracks are joined when enough listeners heard both.
+"""The co-listen graph: an edge connects two tracks that enough listeners played.
 
-Huang et al., Large-scale weakly-supervised content embeddings (ICASSP 2020), section 2: edges are undirected
-and unweighted, counts below a threshold are dropped, and so are listeners of few tracks; no track has more
-than 250 neighbours. Their thresholds are not printed; ours are settings.
+Source: Huang et al., Large-scale weakly-supervised content embeddings (ICASSP 2020), section 2. Edges are
+undirected and unweighted; edges with few listeners and listeners with few tracks are dropped; a track has at
+most 250 neighbours. The paper does not give the thresholds; they are settings here.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from numpy.typing import NDArray
 from bench.errors import BenchError
 
 BLOCK = 20_000_000
-"""Pairs of tracks of one listener that are counted at a time: bounds the memory at about 1 GB."""
+"""Pairs of tracks counted at a time; limits memory to about 1 GB."""
 
 
 @dataclass(frozen=True)
 class GraphSettings:
-    """What makes an edge.
+    """Which tracks are connected.
 
-    listeners : how many must have heard both tracks
-    plays : how often a listener must have played a track to count as having heard it
-    least : tracks a listener must have heard
-    neighbours : most neighbours of a track, those with most common listeners; an edge must be among those of
-        both its ends
+    listeners : least number of listeners who played both tracks
+    plays : least number of plays for a track to count as played by a listener
+    least : least number of tracks a listener must have played
+    neighbours : most neighbours of a track, the ones with most common listeners; an edge must be among the
+        strongest of both of its tracks
     """
 
     listeners: int = 5
@@ -38,14 +38,14 @@ class GraphSettings:
     neighbours: int = 250
 
     def __post_init__(self) -> None:
-        """Refuse thresholds below one."""
+        """Raise an error for thresholds below one."""
         if min(self.listeners, self.plays, self.least, self.neighbours) < 1:
             raise ValueError("listeners, plays, least and neighbours must be at least 1")
 
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Track ids (N,), sorted; edges (E, 2) int64 with the smaller row first, sorted; common listeners (E,)."""
+    """Track ids (N,), sorted; edges (E, 2) int64 of indices, smaller first, sorted; common listeners (E,)."""
 
     ids: Sequence[str]
     edges: NDArray[np.int64]
@@ -55,7 +55,7 @@ class Graph:
 def co_listen(
     listens: pl.LazyFrame, settings: GraphSettings | None = None, known: Sequence[str] | None = None
 ) -> Graph:
-    """Return the graph of a listening log (user, item, ...), of the `known` tracks if given.
+    """Return the graph of a listening log (user, item, ...), restricted to the `known` tracks if given.
 
     Raises
     ------
@@ -67,20 +67,20 @@ def co_listen(
     plays = listens.select("user", "item")
     if known is not None:
         plays = plays.join(pl.LazyFrame({"item": known}, schema={"item": pl.String}), on="item", how="semi")
-    heard = plays.group_by("user", "item").len().filter(pl.col("len") >= settings.plays).select("user", "item")
-    heard = heard.filter(pl.len().over("user") >= settings.least)
+    played = plays.group_by("user", "item").len().filter(pl.col("len") >= settings.plays).select("user", "item")
+    played = played.filter(pl.len().over("user") >= settings.least)
     # A track with too few listeners has no edge.
-    table = heard.collect(engine="streaming").filter(pl.len().over("item") >= settings.listeners)
+    table = played.collect(engine="streaming").filter(pl.len().over("item") >= settings.listeners)
     ids = table["item"].unique().sort()
     coded = table.select(
         user=pl.col("user").rank("dense").cast(pl.UInt32),
         item=(pl.col("item").rank("dense") - 1).cast(pl.UInt32),
     ).sort("item", "user")
-    found = [_counted(coded, first, last, settings.listeners) for first, last in _blocks(coded)]
+    found = [_count_common(coded, first, last, settings.listeners) for first, last in _blocks(coded)]
     pairs = pl.concat(found) if found else pl.DataFrame()
     if not pairs.height:
         raise BenchError(
-            f"no two tracks were heard by {settings.listeners} of the same listeners: there is no co-listen graph. "
+            f"no two tracks have {settings.listeners} listeners in common: there is no co-listen graph. "
             "Lower listeners=, plays= or least=."
         )
     pairs = _nearest(pairs, settings.neighbours).sort("a", "b")
@@ -89,7 +89,7 @@ def co_listen(
 
 
 def _blocks(coded: pl.DataFrame) -> list[tuple[int, int]]:
-    """Cut the tracks into ranges [first, last) that give some `BLOCK` pairs each."""
+    """Split the tracks into ranges [first, last) with about `BLOCK` pairs each."""
     if not coded.height:
         return []
     cost = coded.with_columns(n=pl.len().over("user")).group_by("item").agg(pl.col("n").sum()).sort("item")
@@ -98,8 +98,8 @@ def _blocks(coded: pl.DataFrame) -> list[tuple[int, int]]:
     return list(pairwise(cuts))
 
 
-def _counted(coded: pl.DataFrame, first: int, last: int, least: int) -> pl.DataFrame:
-    """Return a, b (a < b), common listeners, for a in a range of tracks."""
+def _count_common(coded: pl.DataFrame, first: int, last: int, least: int) -> pl.DataFrame:
+    """Return a, b (a < b) and their common listeners, for tracks a in [first, last)."""
     part = coded.filter(pl.col("item").is_between(first, last, closed="left"))
     return (
         part.lazy()
@@ -113,9 +113,9 @@ def _counted(coded: pl.DataFrame, first: int, last: int, least: int) -> pl.DataF
 
 
 def _nearest(pairs: pl.DataFrame, most: int) -> pl.DataFrame:
-    """Keep the edges that are among the `most` strongest of both ends; of equals those to earlier tracks."""
+    """Keep edges that are among the `most` strongest of both tracks; ties prefer neighbours with smaller index."""
     both = pl.concat([pairs, pairs.select(a="b", b="a", common="common")])
-    place = pl.struct(-pl.col("common").cast(pl.Int64), "b").rank("ordinal").over("a")
-    near = both.filter(place <= most).select("a", "b")
-    kept = pairs.join(near, on=["a", "b"], how="semi")
-    return kept.join(near.select(a="b", b="a"), on=["a", "b"], how="semi")
+    rank = pl.struct(-pl.col("common").cast(pl.Int64), "b").rank("ordinal").over("a")
+    nearest = both.filter(rank <= most).select("a", "b")
+    from_a = pairs.join(nearest, on=["a", "b"], how="semi")
+    return from_a.join(nearest.select(a="b", b="a"), on=["a", "b"], how="semi")

@@ -1,4 +1,4 @@
-"""What a training needs to go on after it was killed: two safetensors files, written whole."""
+"""Checkpoints, from which a killed training resumes: two safetensors files with atomic writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 FORMAT = 2
-"""Of what stands beside the tensors; a checkpoint of another one is left alone, and training begins anew."""
+"""Version of the metadata; checkpoints with another version are ignored, and training starts from the beginning."""
 
 
 class Checkpoints:
@@ -25,7 +25,10 @@ class Checkpoints:
         self._folder, self._seed = folder, seed
 
     def resume(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
-        """Load the last checkpoint; return its history's fields, None when there is none of this seed."""
+        """Load the last checkpoint and return the fields of its history, or None if there is none with this seed.
+
+        Raises BenchError if the checkpoint does not fit the model.
+        """
         path = self._folder / "last.safetensors" if self._folder else None
         if path is None or not path.exists():
             return None
@@ -45,11 +48,11 @@ class Checkpoints:
             state["state"] = {int(index): entry for index, entry in state["state"].items()}
             optimizer.load_state_dict(state)
         except (SafetensorError, KeyError, RuntimeError, ValueError, OSError) as error:
-            raise BenchError(f"{path} does not fit this model ({error}). Remove the folder to start anew.") from error
+            raise BenchError(f"{path} does not fit this model ({error}). Remove the folder to start again.") from error
         return dict(about["history"])
 
     def best(self, model: torch.nn.Module) -> dict[str, torch.Tensor]:
-        """Read the best state saved before."""
+        """Return the best saved state, or the model's present state if none was saved."""
         from safetensors.torch import load_file
 
         assert self._folder
@@ -57,12 +60,12 @@ class Checkpoints:
         return load_file(path) if path.exists() else state_of(model)
 
     def save_best(self, model: torch.nn.Module) -> None:
-        """Write the best state so far."""
+        """Save the model's state as the best one."""
         if self._folder:
             self._write("best", {k: v.contiguous() for k, v in state_of(model).items()}, {})
 
     def save(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, history: Mapping[str, Any]) -> None:
-        """Write everything that the next epoch needs."""
+        """Save everything that is needed to resume training with the next epoch."""
         if not self._folder:
             return
         import torch

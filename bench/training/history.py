@@ -1,4 +1,4 @@
-"""What a training has done so far, how it tells of it, and when it must end."""
+"""The history of a training, its progress messages, its deadline and its curves."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from bench.training.tensorboard import Events
 
 @dataclass
 class History:
-    """What happened, one value an epoch: loss, validation (None where not validated), rate, and when it ended.
+    """Values per epoch: loss, validation (None if not validated), learning rate, and time of its end.
 
-    An epoch that a deadline cut short has its loss and its validation here, but is in no checkpoint.
+    An epoch that a deadline interrupted has values here, but no checkpoint.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -27,18 +27,19 @@ class History:
     best: float = -math.inf
     best_epoch: int = -1
     waited: int = 0
+    """Number of validations since the best one."""
     stopped: str = ""
     """epochs | patience | deadline"""
 
-    def note(self, loss: float, score: float | None, rate: float) -> None:
+    def append(self, loss: float, score: float | None, rate: float) -> None:
         """Add an epoch that ends now."""
         self.loss.append(loss)
         self.valid.append(score)
         self.rate.append(rate)
         self.ended.append(time.time())
 
-    def better(self, score: float, epoch: int) -> bool:
-        """Note a validation value; say whether it is the best so far."""
+    def update_best(self, score: float, epoch: int) -> bool:
+        """Record a validation value, and return whether it is the best so far."""
         if score <= self.best:
             self.waited += 1
             return False
@@ -47,7 +48,7 @@ class History:
 
 
 class Watch:
-    """The clock of a training: when it must end, what it says after each epoch, and at the end."""
+    """Checks the deadline of a training and logs its progress."""
 
     def __init__(self, run: RunContext, start: int, epochs: int):
         self._run, self._start, self._epochs = run, start, epochs
@@ -60,8 +61,8 @@ class Watch:
         """Whether the deadline has passed."""
         return self._run.deadline is not None and time.monotonic() > self._run.deadline
 
-    def tell(self, history: History) -> None:
-        """Say what the last epoch brought, and how long the rest takes at most."""
+    def log_epoch(self, history: History) -> None:
+        """Log the results of the last epoch and the remaining time at most."""
         done, score = len(history.loss), history.valid[-1]
         now = time.monotonic()
         left = (now - self._began) / (done - self._start) * (self._epochs - done)
@@ -75,19 +76,19 @@ class Watch:
             f"rate {history.rate[-1]:.3g}, {left:.0f} s left at most"
         )
 
-    def end(self, history: History) -> None:
-        """Write into ``run.trained`` how training ended, and say so."""
+    def log_end(self, history: History) -> None:
+        """Fill ``run.trained`` with the result of the training, and log it."""
         done = len(history.loss)
-        # Without validation the last state is the one that is kept.
+        # Without validation, the last state is used.
         best = done if self._run.replay is not None else history.best_epoch + 1
         self._run.trained.update(epochs=done, best_epoch=best, stopped=history.stopped, rates=history.rate[:best])
-        kept = f"epoch {best} is kept, validation {history.best:.4f}" if history.best_epoch >= 0 else "the last is kept"
-        self._run.log(f"trained for {done} epochs, ended by {history.stopped}: {kept}")
+        used = f"epoch {best} is kept, validation {history.best:.4f}" if history.best_epoch >= 0 else "the last is kept"
+        self._run.log(f"trained for {done} epochs, ended by {history.stopped}: {used}")
 
 
 @contextmanager
 def curves(run: RunContext, history: History) -> Iterator[Callable[[int], None]]:
-    """Yield what writes an epoch of `history` to the TensorBoard log; epochs before a resumption are in it."""
+    """Yield a function that writes an epoch of `history` to the TensorBoard log; earlier epochs are written first."""
     folder = run.curves or run.folder
     if folder is None:
         yield lambda _epoch: None

@@ -1,8 +1,8 @@
-"""The one training loop: seeds, mixed precision, early stopping, checkpoints, deadline, log.
+"""The training loop: seeds, mixed precision, early stopping, checkpoints, deadline and training curves.
 
-Every epoch draws from a generator seeded by (seed, epoch), so a resumed run equals an uninterrupted
-one without storing generator states. Checkpoints are safetensors files; nothing is pickled. Curves go to
-a TensorBoard log beside them.
+Every epoch draws from a generator seeded by (seed, epoch), so that a resumed run equals an uninterrupted one
+without stored generator states. Checkpoints are safetensors files, without pickle. Training curves are written
+as a TensorBoard log.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ __all__ = ["History", "Schedule", "fit"]
 class Schedule:
     """How long to train.
 
-    epochs : at most this many
-    patience : stop after this many epochs without a better validation value; None: never
+    epochs : maximum number of epochs
+    patience : stop after this many validations without a better value; None: no early stopping
     clip : largest gradient norm; None: unlimited
-    amp : bfloat16 autocast on a GPU; the CPU always computes in float32
-    every : validate (and checkpoint) after every so many epochs
+    amp : use bfloat16 autocast on a GPU; the CPU always uses float32
+    every : number of epochs between validations
     """
 
     epochs: int = 100
@@ -41,7 +41,7 @@ class Schedule:
     every: int = 1
 
     def __post_init__(self) -> None:
-        """Reject schedules that never train or never validate."""
+        """Raise an error for values below 1."""
         if self.epochs < 1 or self.every < 1 or (self.patience is not None and self.patience < 1):
             raise ValueError("epochs, every and patience must be positive")
 
@@ -57,24 +57,24 @@ def fit(
     schedule: Schedule = Schedule(),
     after_valid: Callable[[float], None] | None = None,
 ) -> History:
-    """Train `model` and leave it in its best validated state, in eval mode; ``run.trained`` says how it ended.
+    """Train `model`, load its best validated state, set it to eval mode, and fill ``run.trained``.
 
-    With ``run.replay`` it trains for as many epochs, each at the rate given there, without validation, and
-    is left in its last state. At ``run.deadline`` training ends, at the earliest after one step; what was
-    reached in between two checkpoints is kept when it validates better, and another fit with more time
-    goes on from the last whole epoch.
+    With ``run.replay``, a list of learning rates, the model is trained for one epoch with each rate, without
+    validation, and keeps its last state. Training ends at ``run.deadline``, but not before the first step. An
+    incomplete epoch is validated and used if it is the best one; a later call with more time resumes training
+    after the last complete epoch.
 
     Parameters
     ----------
-    batches : epoch number -> the epoch's batches; draw from torch's generator, which is seeded here
+    batches : epoch number -> batches of the epoch; random draws must use torch's generator, which is seeded here
     loss : batch -> mean loss, a scalar with gradient
-    valid : -> a value to maximise, computed with the model in eval mode
-    after_valid : called with each validation value (a plateau scheduler's step)
+    valid : -> validation value to maximise, computed with the model in eval mode
+    after_valid : called with each validation value, such as the step of a plateau scheduler
 
     Raises
     ------
     BenchError
-        When the loss or the validation value is not finite: NaN never becomes a model.
+        The loss or the validation value is not finite, or a checkpoint does not fit the model.
 
     """
     import torch
@@ -107,9 +107,9 @@ def fit(
                 _set_rate(optimizer, run.replay[epoch])
             rate = float(optimizer.param_groups[0]["lr"])
             total = torch.zeros((), dtype=torch.float64, device=run.device)
-            steps, cut = 0, False
+            steps, incomplete = 0, False
             for batch in batches(epoch):
-                if cut := bool(steps) and watch.expired:
+                if incomplete := bool(steps) and watch.expired:
                     break
                 total += step(batch)
                 steps += 1
@@ -117,36 +117,36 @@ def fit(
             if not math.isfinite(mean):
                 raise BenchError(f"training: the loss of epoch {epoch + 1} is {mean}. Lower the learning rate.")
             due = run.replay is None and ((epoch + 1) % schedule.every == 0 or epoch + 1 == epochs)
-            score = _validate(model, valid, epoch) if due and not cut else None
-            history.note(mean, score, rate)
+            score = _validate(model, valid, epoch) if due and not incomplete else None
+            history.append(mean, score, rate)
             if score is not None:
-                if history.better(score, epoch):
+                if history.update_best(score, epoch):
                     best = state_of(model)
                     store.save_best(model)
                 if after_valid:
                     after_valid(score)
                 if schedule.patience is not None and history.waited >= schedule.patience:
                     history.stopped = "patience"
-            if not cut:
+            if not incomplete:
                 store.save(model, optimizer, asdict(history))
-            if watch.expired and not history.stopped and (cut or epoch + 1 < epochs):
-                history.stopped = "deadline"  # after the checkpoint: with more time, training goes on from it
+            if watch.expired and not history.stopped and (incomplete or epoch + 1 < epochs):
+                history.stopped = "deadline"  # set after saving the checkpoint, so that training can be resumed
                 if score is None and run.replay is None:
                     history.valid[-1] = score = _validate(model, valid, epoch)
-                    if history.better(score, epoch):
+                    if history.update_best(score, epoch):
                         best = state_of(model)
             write(epoch)
-            watch.tell(history)
+            watch.log_epoch(history)
     history.stopped = history.stopped or "epochs"
     if run.replay is None:
         model.load_state_dict(best)
     model.eval()
-    watch.end(history)
+    watch.log_end(history)
     return history
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the first group's rate, and the others' in proportion."""
+    """Set the learning rate of the first parameter group, and scale those of the others by the same factor."""
     factor = rate / optimizer.param_groups[0]["lr"]
     for group in optimizer.param_groups:
         group["lr"] *= factor

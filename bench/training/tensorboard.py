@@ -1,4 +1,4 @@
-"""Training curves in TensorBoard's format, written natively: TFRecord frames around small protobuf messages.
+"""Write training curves in TensorBoard's format, without TensorFlow: TFRecord frames with protobuf messages.
 
 Format: ``tensorflow/core/util/event.proto``, ``tensorflow/core/framework/summary.proto`` and
 ``tensorflow/core/lib/io/record_writer.h``. A frame is the payload's length (8 bytes, little-endian), its
@@ -14,23 +14,23 @@ from pathlib import Path
 from bench.formats.crc32c import crc32c, masked
 
 NAME = "events.out.tfevents.bench"
-"""TensorBoard looks for ``tfevents`` in a file's name."""
+"""TensorBoard reads files with ``tfevents`` in their name."""
 VERSION = b"brain.Event:2"
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 class Events:
-    """One log of scalars, appended to while training goes on; a reader skips a frame cut off by a kill."""
+    """A log of scalars that is written during training; readers skip an incomplete last frame."""
 
     def __init__(self, folder: Path):
-        """Begin `folder`'s log anew."""
+        """Start a new log in `folder`; an earlier one is overwritten."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._file = open(folder / NAME, "wb")  # noqa: SIM115 - as long as a training lasts
+        self._file = open(folder / NAME, "wb")  # noqa: SIM115 - closed by `close`
         self._write(_key(3, _BYTES) + _sized(VERSION), 0.0)
 
     def scalars(self, step: int, when: float, values: Mapping[str, float]) -> None:
-        """Append one event: `values` by tag at `step`, reached at `when` (s since 1970)."""
+        """Append one event with `values` by tag, for `step` at time `when` (s since 1970)."""
         summary = b"".join(
             _key(1, _BYTES)
             + _sized(_key(1, _BYTES) + _sized(tag.encode()) + _key(2, _FIXED32) + struct.pack("<f", value))

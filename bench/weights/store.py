@@ -1,7 +1,7 @@
-"""What is kept of pretrained files, and whether it is still what it was.
+"""Find, verify and load the installed weights.
 
-``CACHE/weights/NAME/PART.safetensors`` holds the tensors of one part, ``weights.json`` beside them what
-they were made from and what they hash to. The published files themselves are not kept.
+``CACHE/weights/NAME/PART.safetensors`` contains the tensors of one part; ``weights.json`` in the same folder
+records their hashes and those of the published files, which are deleted after conversion.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ MANIFEST = "weights.json"
 
 
 def folder(weights: Weights) -> Path:
-    """Return where the weights are kept: below ``$BENCH_CACHE`` or the default cache."""
+    """Return the folder of the weights, in ``$BENCH_CACHE`` or the default cache."""
     return cache_root() / "weights" / weights.name
 
 
 def file_of(weights: Weights, part: str) -> Path:
-    """Return where a part is kept."""
+    """Return the path of a part's file."""
     return folder(weights) / f"{part}.safetensors"
 
 
@@ -40,44 +40,44 @@ def manifest(weights: Weights) -> dict[str, Any]:
         if isinstance(content["parts"], dict) and isinstance(content["members"], dict):
             return dict(content)
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # not there, or damaged: the weights count as absent
+        pass  # absent or damaged: the weights count as absent
     return {"parts": {}, "members": {}}
 
 
 def present(weights: Weights, part: str | None = None) -> bool:
-    """Whether a part (None: every part) is there; what its bytes hash to is checked when it is loaded."""
+    """Whether a part (None: every part) is installed; its hash is verified when it is loaded."""
     known = manifest(weights)["parts"]
     wanted = [part] if part else [p.name for p in weights.parts]
     return all(name in known and file_of(weights, name).exists() for name in wanted)
 
 
 def absent(weights: Weights) -> str:
-    """Say which file is missing, where it comes from, under which licence, and what brings it."""
+    """Return a message about absent weights: the files, their licence and origin, and the commands to install them."""
     return (
         f"{weights.name} needs {weights.described}, which is not in {folder(weights)}. "
-        f"`bench weights pull {weights.name}` brings it from {weights.origins}; "
-        f"`bench weights add {weights.name} PATH` takes a copy you have."
+        f"`bench weights pull {weights.name}` downloads it from {weights.origins}; "
+        f"`bench weights add {weights.name} PATH` uses a copy you have."
     )
 
 
 def load(weights: Weights, part: str, device: str = "cpu") -> dict[str, torch.Tensor]:
-    """Return the tensors of a part that is there, after checking its hash. Imports torch.
+    """Return the tensors of an installed part, after verifying its hash. Imports torch.
 
     Raises
     ------
     BenchError
-        When it is absent, or its bytes are not those that were converted.
+        The part is absent, or its file has changed since it was converted.
 
     """
     if not present(weights, part):
         raise BenchError(absent(weights))
     if problem := _problem(weights, part):
-        raise BenchError(f"{problem} It is refused; `bench weights pull {weights.name}` brings it anew.")
+        raise BenchError(f"{problem} It is refused; `bench weights pull {weights.name}` downloads it again.")
     return read_safetensors(file_of(weights, part), device)
 
 
 def peek(weights: Weights, part: str, name: str) -> NDArray[np.generic] | None:
-    """Return one tensor of a part, small enough to be looked at without hashing the rest; None when it is not there."""
+    """Return one small tensor of a part without verifying the file; None if it is absent."""
     if not present(weights, part):
         return None
     from safetensors import SafetensorError, safe_open
@@ -91,7 +91,10 @@ def peek(weights: Weights, part: str, name: str) -> NDArray[np.generic] | None:
 
 
 def sha256(weights: Weights, part: str) -> str:
-    """Return what the part's file hashes to, for fingerprints: pinned, or as recorded when it was converted."""
+    """Return the sha256 of the part's file, for fingerprints: declared in `Part`, or recorded at conversion.
+
+    Raises BenchError if the hash is not declared and the part is absent.
+    """
     pinned = weights.part(part).sha256
     if pinned is None and not present(weights, part):
         raise BenchError(absent(weights))
@@ -99,7 +102,7 @@ def sha256(weights: Weights, part: str) -> str:
 
 
 def verify(weights: Weights) -> dict[str, str | None]:
-    """Hash every part that is there; return part -> what is wrong with it, or None."""
+    """Hash all installed parts; return part -> a message if its file is damaged, otherwise None."""
     return {part.name: _problem(weights, part.name) for part in weights.parts if present(weights, part.name)}
 
 

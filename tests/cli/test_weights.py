@@ -72,7 +72,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(bench):
 def test_verifying_nothing_says_so(bench, tmp_path):
     code, out, _ = bench("weights", "verify", "--cache", tmp_path)
     assert code == 0
-    assert "No weights are here" in out
+    assert "`bench weights ls`" in out
 
 
 def test_adding_something_else_is_refused(bench, tmp_path):

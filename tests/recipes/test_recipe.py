@@ -33,8 +33,8 @@ def test_a_paper_as_one_command(recipe, tmp_path):
     assert "MERT: not run" in err
     assert "Rank correlation of every recommendation column" in out
     assert "0.385" in out, "printed numbers stand beside ours"
-    assert "What the paper concludes, lane corrected" in out
-    assert "synthesised" not in out, "this log is somebody's own"
+    assert "Claims of the paper, lane corrected" in out
+    assert "synthetic" not in out, "the log is not built in"
     page = (tmp_path / "tables" / "report.md").read_text()
     assert "A trained model beats KNN on every embedding" in page
     assert "p, sign flips" in page
@@ -44,7 +44,7 @@ def test_a_paper_as_one_command(recipe, tmp_path):
     code, again, err = recipe(*words)
     assert code == 0, err
     assert "computing" not in err, "everything has its record"
-    assert again.split("What the paper concludes")[1] in out
+    assert again.split("Claims of the paper")[1] in out
 
 
 def test_wrong_words(recipe):

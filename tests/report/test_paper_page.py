@@ -11,7 +11,7 @@ from bench.report.grid import Grid
 from bench.report.paper_page import chapter
 from bench.report.report import report
 from bench.report.writers.csv import grid as as_csv
-from bench.splits.published import PRINTED
+from bench.splits.published import REPORTED
 
 ON_PAPER = {"data": "music4all-onion", "builtin": False, "k": (10, 50), "sets": ("hot",)}
 
@@ -186,4 +186,4 @@ def test_the_csv_has_every_digit_and_empty_places(ours):
 def test_sizes_printed_twice_agree():
     """The package holds split sizes in one place; the journal's candidates come from there."""
     cold = [record for record in imported(paper("journal2026")) if "cold" in record.metrics]
-    assert {record.candidates["cold"] for record in cold} == {PRINTED["journal2026"].sizes["test", "cold"].items}
+    assert {record.candidates["cold"] for record in cold} == {REPORTED["journal2026"].sizes["test", "cold"].items}

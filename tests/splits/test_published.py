@@ -9,7 +9,7 @@ import pytest
 from bench.errors import BenchError
 from bench.splits.leaks import check
 from bench.splits.make import GlobalTemporal, make
-from bench.splits.published import PRINTED, Journal2026, RecSys2024, checked, deviations
+from bench.splits.published import REPORTED, Journal2026, RecSys2024, checked, deviations
 from bench.splits.settings import KINDS, SPLITS
 from bench.splits.storage import read, write
 from bench.splits.temporal import DAY, seconds
@@ -186,14 +186,14 @@ def counts_of(sizes) -> dict:
 
 @pytest.mark.parametrize("name", ["recsys2024", "journal2026"])
 def test_printed_sizes(name):
-    printed, settings = PRINTED[name], SPLITS[name]()
+    printed, settings = REPORTED[name], SPLITS[name]()
     counts = counts_of(printed.sizes)
-    assert checked(name, settings, printed.data, counts) == f"matches {printed.where}"
+    assert checked(name, settings, printed.data, counts) == f"matches {printed.source}"
     counts["valid"]["hot"]["pairs"] += 1
     pairs = printed.sizes["valid", "hot"].pairs
     differs = checked(name, settings, printed.data, counts)
-    assert differs == f"differs from {printed.where}: valid pairs {pairs + 1:,} ({pairs:,} printed)"
-    assert checked(name, settings, "demo", counts) == f"not checked: {printed.where} is of music4all-onion"
+    assert differs == f"differs from {printed.source}: valid pairs {pairs + 1:,} ({pairs:,} printed)"
+    assert checked(name, settings, "demo", counts) == f"not checked: {printed.source} is of music4all-onion"
     changed = type(settings)(novelty="all_history", seed=1)
     assert deviations(changed) == ["novelty=all_history", "seed=1"]
     told = checked(name, changed, printed.data, counts)

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from bench.errors import BenchError
-from bench.splits.assign import TEST, TRAIN, VALID, assigned
+from bench.splits.assign import TEST, TRAIN, VALID, assign_parts
 from bench.splits.leaks import assert_sound, check
 from bench.splits.make import make
 from bench.splits.pairs import Pairs
@@ -155,7 +155,7 @@ def test_the_order_of_pairs_does_not_decide_what_is_last(order):
     """Pairs arrive in no order: time decides, and at one second the id."""
     user, item, first = np.array([[0, 2, 9], [0, 1, 9], [0, 3, 5], [1, 0, 1]], np.int32)[list(order)].T
     pairs = Pairs(user, item, first.astype(np.int64), first, user + 1, user + 1, user > 1)
-    parts = assigned(pairs, LeaveLastOut(), bounds=None)
+    parts = assign_parts(pairs, LeaveLastOut(), bounds=None)
     assert parts[np.argsort(order)].tolist() == [TEST, VALID, TRAIN, TRAIN]
 
 

@@ -95,7 +95,7 @@ def test_only_known_tracks():
 
 
 def test_no_edge_is_an_error():
-    with pytest.raises(BenchError, match="no two tracks were heard by 999"):
+    with pytest.raises(BenchError, match="999"):
         co_listen(log().lazy(), GraphSettings(listeners=999))
 
 

@@ -127,7 +127,7 @@ def test_absent_names_file_origin_licence_and_command(declare):
 
 
 def test_a_pull_that_cannot_reach_its_origin_says_what_else_to_do(declare, server):
-    with pytest.raises(BenchError, match=r"the server says 404 .* With toy\.npy from elsewhere: bench weights add toy"):
+    with pytest.raises(BenchError, match=r" 404 .* toy\.npy .*: bench weights add toy"):
         weights.pull(declare(f"{server.url}/rev1/toy.npy"), quiet)
 
 
@@ -150,9 +150,9 @@ def test_what_may_be_fetched_is_fetched_with_one_line_unless_offline(declare, se
     server.files["/toy.npy"] = toy[0].read_bytes()
     free = declare(f"{server.url}/toy.npy", sha256=toy[1], automatic=True)
     monkeypatch.setenv("BENCH_OFFLINE", "1")
-    with pytest.raises(BenchError, match="offline is asked for"):
+    with pytest.raises(BenchError, match=r"(?i)offline"):
         weights.ensure(free)
-    with pytest.raises(BenchError, match="offline is asked for"):
+    with pytest.raises(BenchError, match=r"(?i)offline"):
         weights.pull(free, quiet)
     assert server.asked == []
     monkeypatch.setenv("BENCH_OFFLINE", "0")

@@ -1,4 +1,4 @@
-"""The table that ``bench probe`` ends with: one a task, controls below, the answer without hearing last."""
+"""The tables that ``bench probe`` prints: one per task, with controls and the majority baseline at the end."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from bench.terminal import console, table
 
 
 def show(records: Sequence[Record]) -> None:
-    """Print the macro metrics of every cell: means over seeds, the interval beside the main metric."""
-    shown = console()
+    """Print the macro metrics of every cell: means over seeds, with an interval for the main metric."""
+    out = console()
     tasks: dict[str, list[Record]] = {}
     for record in records:
         tasks.setdefault(_about(record).spec, []).append(record)
@@ -22,31 +22,31 @@ def show(records: Sequence[Record]) -> None:
         about, counts = _about(found[0]), found[0].split.counted("used")
         parts = sorted(counts, key=lambda part: (PARTS.index(part) if part in PARTS else len(PARTS), part))
         sizes = ", ".join(f"{counts[part]:,} {part}" for part in parts if counts[part])
-        shown.print(_task(f"{spec} ({sizes})", found), highlight=False)
+        out.print(_task(f"{spec} ({sizes})", found), highlight=False)
         spans = "; intervals: bootstrap over test tracks" if found[0].intervals[PROBED] else ""
-        shown.print(f"{about.convention}{spans}\n", style="dim", highlight=False)
+        out.print(f"{about.convention}{spans}\n", style="dim", highlight=False)
 
 
 def _task(title: str, records: Sequence[Record]) -> Any:
     primary = _about(records[0]).primary
     others = sorted({name for record in records for name in record.metrics[PROBED] if _macro(name)} - {primary})
-    made = table(title, "Extractor", "Probe", primary, "±", *others, "Seeds")
+    out = table(title, "Extractor", "Probe", primary, "±", *others, "Seeds")
     rows: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         rows.setdefault((record.extractor.spec, record.recommender.spec), []).append(record)
     ordered = sorted(rows.items(), key=lambda row: (row[1][0].control, -_mean(row[1], primary)))
-    was = False
+    in_controls = False
     for (extractor, probe), found in ordered:
-        if found[0].control and not was:
-            made.add_section()
-            made.add_row()
-            was = True
+        if found[0].control and not in_controls:
+            out.add_section()
+            out.add_row()
+            in_controls = True
         values = [short(_mean(found, name)) for name in others]
-        made.add_row(extractor, probe, short(_mean(found, primary)), _half(found, primary), *values, str(len(found)))
-    made.add_row()
+        out.add_row(extractor, probe, short(_mean(found, primary)), _margin(found, primary), *values, str(len(found)))
+    out.add_row()
     chance = records[0].chance[PROBED]
-    made.add_row("without hearing", "–", short(chance.get(primary)), "", *(short(chance.get(n)) for n in others), "")
-    return made
+    out.add_row("without hearing", "–", short(chance.get(primary)), "", *(short(chance.get(n)) for n in others), "")
+    return out
 
 
 def _about(record: Record) -> TaskInfo:
@@ -63,10 +63,10 @@ def _mean(records: Sequence[Record], name: str) -> float:
     return fmean(values) if values else float("-inf")
 
 
-def _half(records: Sequence[Record], name: str) -> str:
-    """Return half the width of the interval; of several seeds their deviation, if that is more."""
+def _margin(records: Sequence[Record], name: str) -> str:
+    """Return half the width of the interval, or the standard deviation over seeds if that is larger."""
     spans = [record.intervals[PROBED][name] for record in records if name in record.intervals[PROBED]]
     if not spans:
         return ""
-    half = fmean((high - low) / 2 for low, high in spans)
-    return short(max(half, stdev(r.metrics[PROBED][name] for r in records)) if len(records) > 1 else half)
+    margin = fmean((high - low) / 2 for low, high in spans)
+    return short(max(margin, stdev(r.metrics[PROBED][name] for r in records)) if len(records) > 1 else margin)
