@@ -10,8 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.stats import holm, interval
-from bench.stats.paired import paired
+from bench.stats import LEAST_USERS, holm, interval, paired_test
 
 ALPHA = 0.05
 
@@ -47,8 +46,8 @@ class Estimate:
     """A measured value with its uncertainty.
 
     `draws` (resamples,) are the values for resampled users (and seeds); all cells are resampled together, so
-    that differences are paired. If there are no draws, `error` is the standard error. `users` (U,) are the
-    values of individual users, averaged over seeds.
+    that differences are paired. If there are no draws, `error` is the standard error. `users` (S, U) are the
+    values of individual users by seed: if both places have them, their difference is tested.
     """
 
     mean: float
@@ -59,13 +58,13 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Contrast:
-    """The difference above minus below, its 95 % interval, and its two-sided p value with Holm's correction."""
+    """The difference above minus below, its 95 % interval if there is one, and its two-sided p, corrected by Holm."""
 
     above: Place
     below: Place
     difference: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     p: float
 
     @property
@@ -98,7 +97,7 @@ def judge(claims: Sequence[Claim], found: Mapping[Place, Estimate]) -> list[Judg
 
     """
     pairs = list(dict.fromkeys(pair for claim in claims for pair in claim.above))
-    measured = {pair: _contrast(*pair, found) for pair in pairs if pair[0] in found and pair[1] in found}
+    measured = {pair: _contrast(*pair, found, len(pairs)) for pair in pairs if pair[0] in found and pair[1] in found}
     p_values = holm({f"{a} > {b}": contrast.p for (a, b), contrast in measured.items()})
     corrected = {(a, b): replace(contrast, p=p_values[f"{a} > {b}"]) for (a, b), contrast in measured.items()}
     return [_judged(claim, [corrected[pair] for pair in claim.above if pair in corrected]) for claim in claims]
@@ -116,16 +115,24 @@ def _judged(claim: Claim, contrasts: Sequence[Contrast]) -> Judged:
     return Judged(claim, verdict, contrasts)
 
 
-def _contrast(above: Place, below: Place, found: Mapping[Place, Estimate]) -> Contrast:
+def _contrast(above: Place, below: Place, found: Mapping[Place, Estimate], comparisons: int) -> Contrast:
     a, b = found[above], found[below]
     difference = a.mean - b.mean
+    low: float | None
+    high: float | None
     if a.draws is not None and b.draws is not None:
         drawn = a.draws - b.draws
+        error = float(drawn.std(ddof=1))
         low, high = interval(drawn)
-        return Contrast(above, below, difference, low, high, paired(difference, drawn))
-    error = float(np.hypot(_error(a), _error(b)))
-    p = erfc(abs(difference / error) / sqrt(2)) if error > 0 else 1.0
-    return Contrast(above, below, difference, difference - 1.96 * error, difference + 1.96 * error, p)
+    else:
+        error = float(np.hypot(_error(a), _error(b)))
+        low, high = (difference - 1.96 * error, difference + 1.96 * error) if error else (None, None)
+    if a.users is not None and b.users is not None and a.users.shape[1] == b.users.shape[1]:
+        few = a.users.shape[1] < LEAST_USERS
+        p = 1.0 if few else paired_test(a.users, b.users, comparisons=comparisons).p
+    else:
+        p = erfc(abs(difference / error) / sqrt(2)) if error > 0 else 1.0
+    return Contrast(above, below, difference, low, high, p)
 
 
 def _error(estimate: Estimate) -> float:

@@ -18,7 +18,7 @@ from bench.report.format import NONE
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
 from bench.report.mir import Probed
 from bench.report.significance import per_user
-from bench.stats import holm, paired_t, sign_flip
+from bench.stats import LEAST_USERS, holm, paired_t, sign_flip
 
 WHERE = "hot"
 
@@ -58,11 +58,11 @@ def _block_estimates(block: Block, names: Mapping[str, str], models: Mapping[str
 
 
 def _users(row: Row) -> NDArray[np.float64] | None:
-    """Values of individual users (U,), averaged over seeds; None if the file of any seed is not usable."""
+    """Values of individual users by seed (S, U); None if the file of any seed is not usable."""
     table = per_user(row, WHERE, [])
     if table is None or METRIC not in table[1]:
         return None
-    values: NDArray[np.float64] = table[2][:, :, table[1].index(METRIC)].mean(axis=0)
+    values: NDArray[np.float64] = table[2][:, :, table[1].index(METRIC)]
     return values
 
 
@@ -119,7 +119,7 @@ def _numbers(contrast: Contrast | None) -> list[Cell]:
         return [Cell(NONE)] * 3
     return [
         Cell(f"{contrast.difference:+.4f}", value=contrast.difference),
-        Cell(f"[{contrast.low:+.4f}, {contrast.high:+.4f}]"),
+        Cell(NONE if contrast.low is None or contrast.high is None else f"[{contrast.low:+.4f}, {contrast.high:+.4f}]"),
         _p(contrast.p, bold=contrast.decided != 0),
     ]
 
@@ -130,11 +130,13 @@ def _random(paper: Paper, found: Mapping[Place, Estimate]) -> list[Grid]:
     for model in paper.models:
         (judged,) = judge([Claim(model, "", "", pairs(EMBEDDINGS, RANDOM, model))], found)
         tests = {c.above.row: (found[c.above].users, found[c.below].users) for c in judged.contrasts}
-        paired = {
-            name: (a, b) for name, (a, b) in tests.items() if a is not None and b is not None and len(a) == len(b)
+        alike = {
+            name: (a.mean(axis=0), b.mean(axis=0))
+            for name, (a, b) in tests.items()
+            if a is not None and b is not None and a.shape[1] == b.shape[1] >= LEAST_USERS
         }
-        t = holm({name: paired_t(a, b).p for name, (a, b) in paired.items()})
-        flip = holm({name: sign_flip(a, b).p for name, (a, b) in paired.items()})
+        t = holm({name: paired_t(a, b).p for name, (a, b) in alike.items()})
+        flip = holm({name: sign_flip(a, b).p for name, (a, b) in alike.items()})
         rows = [
             [
                 Cell(c.above.row),
@@ -148,8 +150,8 @@ def _random(paper: Paper, found: Mapping[Place, Estimate]) -> list[Grid]:
         return []
     heads = [Head("Embedding", right=False), *_HEADS, Head("p, paired t"), Head("p, sign flips")]
     note = (
-        "Three tests of each difference: the bootstrap over users and seeds, Student's paired t, and random sign flips "
-        "(the last two with means over seeds); p after Holm's correction within each recommender."
+        "p (Holm) is that of the table of claims. Beside it: Student's paired t and random sign flips (both with means "
+        "over seeds); p after Holm's correction within each recommender."
     )
     title = f"{METRIC}: each embedding against vectors trained from scratch"
     return [Grid("against-random", title, heads, sections, [note])]

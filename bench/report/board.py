@@ -25,6 +25,8 @@ class Value:
     high: float | None = None
     best: bool = False
     """One of several rows that cannot be told from the best of their block."""
+    differ: int | None = None
+    """Users whose value is not that of the best row, where the two were compared."""
 
 
 @dataclass
@@ -120,6 +122,8 @@ class Block:
     """Candidate set -> why nothing is bold there."""
     untested: list[Row] = field(default_factory=list)
     """Rows that were compared with no other on some candidate set, for want of usable per-user values."""
+    elsewhere: list[Row] = field(default_factory=list)
+    """Rows that were compared with no other on some candidate set, as they were measured on other users."""
 
     @property
     def all(self) -> list[Row]:

@@ -14,6 +14,7 @@ from bench.records.codec import encode
 from bench.report.board import LANES, Block, Board, Row, Value
 from bench.report.format import NONE, SETS, line
 from bench.report.notes import notes
+from bench.report.recorded import span
 from bench.report.significance import complete
 
 Found = tuple[Path, Record]
@@ -108,7 +109,7 @@ def _row(identity: str, records: list[Found]) -> Row:
     for where, means in _means([r.metrics for _, r in records]).items():
         values[where] = {}
         for metric, mean in means.items():
-            bounds = [r.intervals.get(where, {}).get(metric) for _, r in records]
+            bounds = [span(r, where, metric) for _, r in records]
             known = [b for b in bounds if b is not None]
             if len(known) == len(bounds):
                 # With several seeds this is the span; per-user files give better (`complete`).

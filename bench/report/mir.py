@@ -13,6 +13,7 @@ from bench.records import PROBED, ExtractorInfo, Record, TaskInfo
 from bench.report.board import LANES
 from bench.report.format import NONE, bounds, heading, line, number
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
+from bench.report.recorded import span
 
 Found = tuple[Path, Record]
 
@@ -172,7 +173,7 @@ def _answer(metric: str, records: Sequence[Record]) -> Answer | None:
     values = [r.metrics[PROBED][metric] for r in records if metric in r.metrics[PROBED]]
     if len(values) < len(records):
         return None
-    bounds = [r.intervals.get(PROBED, {}).get(metric) for r in records]
+    bounds = [span(r, PROBED, metric) for r in records]
     known = [b for b in bounds if b is not None]
     spanned = len(known) == len(records)
     also = {

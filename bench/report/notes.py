@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from bench.datasets.contamination import same_catalogue
 from bench.report.board import Block, Board, Note, Row
 from bench.report.format import SETS, heading, line, percent
+from bench.stats import LEAST_USERS
+from bench.stats.paired import LEAST_DIFFERENT
 
 ONCE, SPANNED, IMPORTED, UNTRAINED = "†", "‡", "§", "¶"
 """Marks behind the number of seeds."""
@@ -78,7 +80,8 @@ def _intervals(board: Board) -> list[Note]:
         for where, reason in block.undecided.items()
         if where in board.sets and len(block.rows) > 1
     }
-    found = [Note(text + ".")]
+    text += f". Near a hit rate of 0 or 1 they are Wilson's; below {LEAST_USERS} users there are none."
+    found = [Note(text)]
     if any(v.best for row in rows for values in row.values.values() for v in values.values()):
         found.append(
             Note(
@@ -88,14 +91,47 @@ def _intervals(board: Board) -> list[Note]:
                 True,
             )
         )
+        found += [Note(text, True) for text in _differences(board)]
     if untested := [row for block in board.blocks for row in block.untested]:
         names = _listed([f"{row.extractor} × {row.model}" for row in untested], most=10)
         found.append(
             Note(f"Without usable per-user files, so compared with no other row, and never bold: {names}.", True)
         )
+    if elsewhere := [row for block in board.blocks for row in block.elsewhere]:
+        names = _listed([f"{row.extractor} × {row.model}" for row in elsewhere], most=10)
+        found.append(Note(f"Measured on other users than most rows, so compared with none, never bold: {names}.", True))
     if reasons:
         listed = "; ".join(f"{where}: {reason}" for where, reason in reasons.items())
         found.append(Note(f"Nothing is marked as level with the best where that cannot be tested ({listed}).", True))
+    return found
+
+
+def _differences(board: Board) -> list[str]:
+    """How many users tell rows from the best one, and which rows too few users tell from it."""
+    if not board.ranked_by:
+        return []
+    metric = board.ranked_by[1]
+    spans: list[str] = []
+    few: dict[str, None] = {}
+    for where in board.sets:
+        compared = [
+            (differ, row.first.users[where], f"{row.extractor} × {row.model} ({where} {differ})")
+            for row in board.rows
+            if row.first and (value := row.values.get(where, {}).get(metric)) and (differ := value.differ) is not None
+        ]
+        if compared:
+            low, high = min(compared)[0], max(compared)[0]
+            of = max(users for _, users, _ in compared)
+            spans.append(f"{where} {low:,}{'' if low == high else f' to {high:,}'} of {of:,}")
+            few.update(dict.fromkeys(name for differ, _, name in compared if differ < LEAST_DIFFERENT))
+    found = []
+    if spans:
+        found.append(f"Users whose {heading(metric)} is not that of the best row of the lane: {', '.join(spans)}.")
+    if few:
+        found.append(
+            f"Undecided, as fewer than {LEAST_DIFFERENT} users differ from the best row, which no test can tell from "
+            f"chance: {_listed(few, most=10)}."
+        )
     return found
 
 

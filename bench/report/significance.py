@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +16,7 @@ from bench.records import Record, users_path
 from bench.records.rows import trouble
 from bench.report.board import Block, Row
 from bench.report.format import SETS, line
-from bench.stats import holm, interval, two_level
-from bench.stats.paired import paired
+from bench.stats import LEAST_USERS, holm, interval, paired_test, two_level
 
 ALPHA = 0.05
 
@@ -26,9 +26,10 @@ _MEMORY = 256 << 20
 
 @dataclass(frozen=True, eq=False)
 class Means:
-    """A row's resampled means by metric, (resamples,) each, and which users they are of."""
+    """A row's resampled means by metric, (resamples,) each, and which users they are of, and how many."""
 
     users: str
+    n: int
     of: dict[str, NDArray[np.float64]]
 
 
@@ -37,7 +38,8 @@ def complete(block: Block, problems: list[str]) -> None:
 
     Level with the best: the paired difference to the best row of the block (controls do not compete) has
     p above 0.05, by Holm's correction over the rows that are compared with it, a family being a metric on a
-    candidate set. A row without usable per-user values is compared with none.
+    candidate set. A row without usable per-user values, or on other users than most rows, is compared with none.
+    Of fewer than `LEAST_USERS` users there is neither an interval nor a mark.
     """
     for where in SETS:
         rows = [row for row in block.all if row.values.get(where)]
@@ -46,20 +48,26 @@ def complete(block: Block, problems: list[str]) -> None:
         means = dict(_resampled(wanted, where, problems))
         for row in wanted:
             found = means.get(id(row))
-            row.draws[where] = found.of if found else {}
+            row.draws[where] = found.of if found and found.n >= LEAST_USERS else {}
             if len(row.records) > 1:
-                _widen(row, where, found.of if found else {})
+                _widen(row, where, row.draws[where])
         tested = [row for row in competing if id(row) in means]
+        by_users = Counter(means[id(row)].users for row in tested).most_common(2)
         if len(competing) < 2:
             block.undecided[where] = "there is a single row"
         elif len(tested) < 2:
             missing = [row for row in competing if id(row) not in means]
             block.undecided[where] = f"{_count(missing, competing)} no usable per-user file"
-        elif len({means[id(row)].users for row in tested}) > 1:
+        elif len(by_users) > 1 and by_users[0][1] == by_users[1][1]:
             block.undecided[where] = "the rows were measured on different users"
         else:
+            alike = [row for row in tested if means[id(row)].users == by_users[0][0]]
             block.untested += [row for row in competing if row not in tested and row not in block.untested]
-            _mark(tested, where, means)
+            block.elsewhere += [row for row in tested if row not in alike and row not in block.elsewhere]
+            if means[id(alike[0])].n < LEAST_USERS:
+                block.undecided[where] = f"there are fewer than {LEAST_USERS} users"
+            else:
+                _mark(alike, where, means)
 
 
 def _widen(row: Row, where: str, drawn: dict[str, NDArray[np.float64]]) -> None:
@@ -68,7 +76,8 @@ def _widen(row: Row, where: str, drawn: dict[str, NDArray[np.float64]]) -> None:
     row.spanned |= any(metric not in drawn and values[metric].low is not None for metric in values)
     for metric, means in drawn.items():
         low, high = interval(means)
-        values[metric] = replace(values[metric], low=low, high=high)
+        if low < high:
+            values[metric] = replace(values[metric], low=low, high=high)
 
 
 def _count(some: list[Row], rows: list[Row]) -> str:
@@ -76,20 +85,37 @@ def _count(some: list[Row], rows: list[Row]) -> str:
 
 
 def _mark(rows: list[Row], where: str, means: dict[int, Means]) -> None:
-    for metric in {metric for row in rows for metric in row.values[where]}:
-        having = [row for row in rows if metric in row.values[where]]
-        if len(having) < 2 or any(metric not in means[id(row)].of for row in having):
-            continue
-        best = max(having, key=lambda row: row.values[where][metric].mean)
-        others = [row for row in having if row is not best]
-        top, drawn = best.values[where][metric].mean, means[id(best)].of[metric]
-        p = {
-            str(at): paired(top - row.values[where][metric].mean, drawn - means[id(row)].of[metric])
-            for at, row in enumerate(others)
-        }
-        level = [row for row, q in zip(others, holm(p).values(), strict=True) if q > ALPHA]
-        for row in (best, *level):
+    """Mark the rows level with the best in each metric, and count the users that tell a row from it."""
+    having = {
+        metric: [row for row in rows if metric in row.values[where] and metric in means[id(row)].of]
+        for metric in dict.fromkeys(metric for row in rows for metric in row.values[where])
+    }
+    best = {
+        metric: max(found, key=lambda row: row.values[where][metric].mean)
+        for metric, found in having.items()
+        if len(found) > 1
+    }
+    tops: dict[str, NDArray[np.float64]] = {}
+    for row in {id(row): row for row in best.values()}.values():
+        tops |= {metric: found for metric, found in _by_metric(row, where).items() if best.get(metric) is row}
+    p: dict[str, dict[str, float]] = {metric: {} for metric in tops}
+    # Read again, row by row: a block's values of all users may be more than memory holds.
+    for at, row in enumerate(rows):
+        for metric, values in _by_metric(row, where).items():
+            if metric in tops and best[metric] is not row and row in having[metric]:
+                found = paired_test(tops[metric], values, comparisons=len(having[metric]) - 1)
+                p[metric][str(at)] = found.p
+                row.values[where][metric] = replace(row.values[where][metric], differ=found.different)
+    for metric, each in p.items():
+        level = [rows[int(at)] for at, q in holm(each).items() if q > ALPHA]
+        for row in (best[metric], *level):
             row.values[where][metric] = replace(row.values[where][metric], best=True)
+
+
+def _by_metric(row: Row, where: str) -> dict[str, NDArray[np.float64]]:
+    """Return the values (S, U) of a row by metric."""
+    found = per_user(row, where, [])
+    return {} if found is None else {metric: found[2][:, :, at] for at, metric in enumerate(found[1])}
 
 
 def _resampled(rows: Sequence[Row], where: str, problems: list[str]) -> list[tuple[int, Means]]:
@@ -100,8 +126,8 @@ def _resampled(rows: Sequence[Row], where: str, problems: list[str]) -> list[tup
     def flush(users: str) -> None:
         batch = waiting.pop(users)
         drawn = two_level([table for _, _, table in batch], [int(row.identity[:12], 16) for row, _, _ in batch])
-        for (row, metrics, _), columns in zip(batch, drawn, strict=True):
-            done.append((id(row), Means(users, dict(zip(metrics, columns.T, strict=True)))))
+        for (row, metrics, table), columns in zip(batch, drawn, strict=True):
+            done.append((id(row), Means(users, table.shape[1], dict(zip(metrics, columns.T, strict=True)))))
 
     for row in rows:
         if (found := per_user(row, where, problems)) is None:

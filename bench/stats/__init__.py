@@ -18,10 +18,11 @@ from bench.stats.correlation import (
     smallest_p,
     words,
 )
-from bench.stats.paired import SignFlip, TTest, holm, paired_t, sign_flip
+from bench.stats.intervals import LEAST_USERS, mean_intervals, wilson
+from bench.stats.paired import PairedTest, SignFlip, TTest, holm, paired_t, paired_test, sign_flip
 
 __all__ = [
-    "Difference", "Interval", "RankCorrelation", "SignFlip", "TTest", "bootstrap", "compare", "correlations", "holm",
-    "interval", "least_significant", "paired_t", "percentiles", "rank_correlation", "resampled_means", "sign_flip",
-    "smallest_p", "two_level", "words",
+    "LEAST_USERS", "Difference", "Interval", "PairedTest", "RankCorrelation", "SignFlip", "TTest", "bootstrap",
+    "compare", "correlations", "holm", "interval", "least_significant", "mean_intervals", "paired_t", "paired_test",
+    "percentiles", "rank_correlation", "resampled_means", "sign_flip", "smallest_p", "two_level", "wilson", "words",
 ]  # fmt: skip

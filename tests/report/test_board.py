@@ -15,7 +15,7 @@ from scipy.stats import ttest_rel
 from bench.errors import BenchError
 from bench.records import read, users_path, write
 from bench.report import boards, significance
-from bench.stats import bootstrap, holm, paired
+from bench.stats import LEAST_USERS, bootstrap, holm, paired_test, wilson
 
 
 def only(results, problems=None):
@@ -152,15 +152,13 @@ def test_bold_is_what_cannot_be_told_from_the_best(results):
     assert "cannot tell from it" in brief(board)
 
 
-def test_many_rows_are_corrected_for_their_number(results):
+def test_many_rows_are_corrected_for_their_number():
     """What one comparison would call worse, twenty alike ones may not."""
     rng = np.random.default_rng(3)
-    drawn = rng.normal(0, 1, 4000)
-    p = paired.paired(2.3, drawn)
-    assert p == pytest.approx(0.0214, abs=0.002)
+    a = rng.normal(0.31, 1, (1, 60))
+    p = paired_test(a, np.zeros((1, 60))).p
+    assert 0.005 < p < 0.05
     assert min(holm({str(i): p for i in range(20)}).values()) > 0.05
-    assert paired.paired(0.0, np.zeros(10)) == 1.0
-    assert paired.paired(0.1, np.zeros(10)) == 0.0
 
 
 def users_of(row, where):
@@ -227,6 +225,72 @@ def test_nothing_is_bold_where_a_single_row_can_be_tested(results):
     board = only(results)
     assert not any(v.best for row in board.rows for values in row.values.values() for v in values.values())
     assert "Nothing is marked as level with the best" in brief(board)
+
+
+def test_of_few_users_there_is_no_interval_and_no_mark(results):
+    few = LEAST_USERS - 1
+    for name, level in (("clap", 0.6), ("mert", 0.5), ("mfcc", 0.1)):
+        results.add(name, level=level, users={"hot": few, "cold": LEAST_USERS})
+    results.add("mfcc", "net", level=0.2, seed=0, users={"hot": few, "cold": LEAST_USERS})
+    results.add("mfcc", "net", level=0.3, seed=1, users={"hot": few, "cold": LEAST_USERS})
+    (block,) = only(results).blocks
+    for row in block.all:
+        assert all((v.low, v.high, v.best) == (None, None, False) for v in row.values["hot"].values())
+        assert row.values["cold"]["ndcg@10"].low is not None
+    assert {where: block.undecided.get(where) for where in ("hot", "cold")} == {
+        "hot": f"there are fewer than {LEAST_USERS} users",
+        "cold": None,
+    }
+    assert block.rows[0].values["cold"]["ndcg@10"].best
+
+
+def test_values_that_are_all_the_same_have_no_interval_without_width(results):
+    zero = {"hot": {"hitrate@10": (0.0, 0.0), "ndcg@10": (0.3, 0.3)}}
+    means = {"hot": {"hitrate@10": 0.0, "ndcg@10": 0.3}}
+    results.add(sets=("hot",), intervals=zero, metrics=means, per_user=False)
+    (row,) = only(results).rows
+    assert (row.values["hot"]["hitrate@10"].low, row.values["hot"]["hitrate@10"].high) == wilson(0.0, 60)
+    assert row.values["hot"]["ndcg@10"].low is None
+
+
+def test_users_that_differ_from_the_best_row_are_counted(results):
+    """A row that a handful of users tell from the best is undecided, and says so."""
+    paths = [results.add(name, sets=("hot",), level=0.3) for name in ("a", "b", "c")]
+    best = pl.read_parquet(users_path(paths[0]))
+    for path, changed in zip(paths[1:], (3, 40), strict=True):
+        record = read(path)
+        frame = best.with_columns(
+            pl.when(pl.int_range(pl.len()) < changed).then(0.0).otherwise(pl.col("ndcg@10")).alias("ndcg@10")
+        )
+        record.metrics["hot"].update({metric: frame[metric].mean() for metric in record.metrics["hot"]})
+        write(record, results.folder, frame)
+    board = only(results)
+    values = {row.extractor: row.values["hot"]["ndcg@10"] for row in board.rows}
+    assert [values[name].differ for name in "abc"] == [None, 3, 40]
+    assert [values[name].best for name in "abc"] == [True, True, False]
+    assert "hot 3 to 40 of 60" in brief(board)
+    assert "chance: b × knn (hot 3)." in brief(board)
+
+
+def test_a_row_on_other_users_alone_loses_its_marks(results):
+    results.comparison(sets=("hot",))
+    path = results.add("other", level=0.4, sets=("hot",))
+    frame = pl.read_parquet(users_path(path)).with_columns(pl.col("user") + "x")
+    write(read(path), results.folder, frame)
+    board = only(results)
+    values = {row.extractor: row.values["hot"]["ndcg@10"] for row in board.blocks[0].rows}
+    assert {name for name, value in values.items() if value.best} == {"clap", "mert:layer=7"}
+    assert "never bold: other × knn." in brief(board)
+
+
+def test_a_metric_that_a_per_user_file_lacks_is_unmarked_in_that_row_alone(results):
+    results.comparison(sets=("hot",))
+    path = results.paths[0]
+    write(read(path), results.folder, pl.read_parquet(users_path(path)).drop("ndcg@10"))
+    values = {row.extractor: row.values["hot"] for row in only(results).blocks[0].rows}
+    assert values["clap"]["ndcg@10"].best
+    assert not values["mert:layer=7"]["ndcg@10"].best
+    assert values["mert:layer=7"]["ndcg@50"].best
 
 
 def test_a_single_real_row_is_not_called_best(results):

@@ -9,6 +9,7 @@ from typing import Any
 from bench.protocols import PARTS
 from bench.records import PROBED, Record, TaskInfo
 from bench.report.format import short
+from bench.report.recorded import span
 from bench.terminal import console, table
 
 
@@ -65,7 +66,7 @@ def _mean(records: Sequence[Record], name: str) -> float:
 
 def _margin(records: Sequence[Record], name: str) -> str:
     """Return half the width of the interval, or the standard deviation over seeds if that is larger."""
-    spans = [record.intervals[PROBED][name] for record in records if name in record.intervals[PROBED]]
+    spans = [found for record in records if (found := span(record, PROBED, name))]
     if not spans:
         return ""
     margin = fmean((high - low) / 2 for low, high in spans)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.protocols import Task
-from bench.stats import percentiles
+from bench.stats import LEAST_USERS, percentiles, wilson
+from bench.stats.intervals import at_the_edge
 
 LEAST, RESAMPLES = 100, 1000
 WORK = 5e7
@@ -21,7 +22,8 @@ def interval(
 ) -> dict[str, tuple[float, float]]:
     """Return 95 % percentile intervals of the macro metrics when groups of test items are drawn anew.
 
-    A metric that some draws leave undefined (a tag nobody has) is averaged over the draws that have it.
+    A metric that some draws leave undefined (a tag nobody has) is averaged over the draws that have it. An accuracy
+    near 0 or 1 has Wilson's interval, with a group as one item. Fewer than `LEAST_USERS` groups have no interval.
 
     References
     ----------
@@ -29,7 +31,9 @@ def interval(
 
     """
     rng = np.random.Generator(np.random.PCG64(seed))
-    _, codes = np.unique(groups, return_inverse=True)
+    names, codes = np.unique(groups, return_inverse=True)
+    if len(names) < LEAST_USERS:
+        return {}
     order = np.argsort(codes, kind="stable")
     starts = np.searchsorted(codes[order], np.arange(codes.max() + 2))
     sizes = np.diff(starts)
@@ -50,5 +54,9 @@ def interval(
     out = {}
     for name, values in drawn.items():
         low, high = percentiles(np.asarray(values)[:, None])
-        out[name] = (float(low[0]), float(high[0]))
+        if low[0] < high[0]:
+            out[name] = (float(low[0]), float(high[0]))
+    share = task.evaluate(truth, prediction, ()).get("accuracy")
+    if share is not None and at_the_edge(share, len(names)):
+        out["accuracy"] = wilson(share, len(names))
     return out

@@ -91,7 +91,7 @@ def measure(
     for name, each in evaluated(found, split, "test", ks).items():
         users, truth, mask, values = each.users, each.truth, each.candidates, each.values
         out.metrics[name] = {metric: float(value.mean()) for metric, value in values.items()}
-        spans = stats.bootstrap(values, seed=seed)
+        spans = stats.mean_intervals(values, seed=seed)
         out.intervals[name] = {metric: (float(span.low), float(span.high)) for metric, span in spans.items()}
         # That of a ranking that knows all items.
         out.chance[name] = chance(_free(fitted.known, users, mask), truth.sizes, ks)
