@@ -1,6 +1,31 @@
-"""How counts, times and sizes are written in messages."""
+"""How counts, times, sizes and names from outside are written in messages."""
 
 from __future__ import annotations
+
+import unicodedata
+
+
+def visible(text: object) -> str:
+    """Return text in which every character can be seen: what controls a terminal or the order of letters is escaped.
+
+    Line breaks and tabs stay. Escaped, as Python writes them, are control and formatting characters (ESC,
+    bidirectional overrides, spaces without width), halves of surrogate pairs and undefined characters.
+    """
+    said = str(text)
+    return said if said.isprintable() else "".join(c if _can_be_seen(c) else _escaped(c) for c in said)
+
+
+def one_line(text: object) -> str:
+    """Return text as `visible` does, in one line: any run of white space becomes one space."""
+    return visible(" ".join(str(text).split()))
+
+
+def _can_be_seen(character: str) -> bool:
+    return character.isprintable() or character in "\n\t" or unicodedata.category(character) == "Zs"
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def counted(number: int, thing: str) -> str:

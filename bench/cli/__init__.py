@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from bench import __version__
 from bench.errors import BenchError, did_you_mean
+from bench.terminal import note
 
 VERBS = {
     "run": "embed what is missing, fit, rank, and write records: the comparison itself",
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parser.parse_args(words[1:])
         return _run(module, args)
     except BenchError as error:
-        print(f"bench: {error}", file=sys.stderr)
+        note(f"bench: {error}")
         return WRONG_INPUT
     except KeyboardInterrupt:
         print("\nbench: interrupted. Finished work is stored; the same command continues from there.", file=sys.stderr)

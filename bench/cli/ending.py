@@ -23,13 +23,14 @@ def carry_out(experiment: Experiment[Any], args: argparse.Namespace, show: Show,
     if args.dry_run:
         return 0
     done = experiment.do()
+    from bench.terminal import say
     from bench.text import counted
 
     show(done.records)
     if not todo or not done.computed:
-        print("Nothing was recomputed: every cell has a record of the same inputs (--again computes anew).")
-    print(where.format(records=counted(len(done.records), "record")))
+        say("Nothing was recomputed: every cell has a record of the same inputs (--again computes anew).")
+    say(where.format(records=counted(len(done.records), "record")))
     if args.max_failed is not None and done.failed_tracks > args.max_failed:
-        print(f"{done.failed_tracks} tracks failed, more than --max-failed {args.max_failed}.")
+        say(f"{done.failed_tracks} tracks failed, more than --max-failed {args.max_failed}.")
         return 2
     return 0

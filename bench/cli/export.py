@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench.cli.options import add_data, add_lane, add_work, data_of, place_of, specs
 from bench.errors import BenchError
+from bench.terminal import say
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -38,5 +39,5 @@ def run(args: argparse.Namespace) -> int:
         return 0
     failed = collection.fill()
     rows, width = collection.export(args.out)
-    print(f"{args.out}: {rows} tracks x {width}" + (f"; {failed} tracks have no vector" if failed else ""))
+    say(f"{args.out}: {rows} tracks x {width}" + (f"; {failed} tracks have no vector" if failed else ""))
     return 2 if args.max_failed is not None and failed > args.max_failed else 0

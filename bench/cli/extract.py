@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     """Plan, verify if requested, compute missing vectors, and list failures."""
     from bench.cli.progress import ui
     from bench.run.embed import Collection
+    from bench.terminal import say
 
     output = ui(quiet=args.quiet)
     collection = Collection(data_of(args), args.extractor, args.lane, place_of(args), output, args.shard)
@@ -43,16 +44,16 @@ def run(args: argparse.Namespace) -> int:
         raise BenchError(f"{', '.join(args.extractor)}: these do not use audio, so there is nothing to extract.")
     if args.verify:
         for name, removed in collection.verify():
-            print(f"{name}: {len(removed)} damaged or stale files removed" + "".join(f"\n  {r}" for r in removed))
+            say(f"{name}: {len(removed)} damaged or stale files removed" + "".join(f"\n  {r}" for r in removed))
     collection.plan()
     if args.dry_run:
         return 0
     failed = collection.fill()
     for line in collection.summary():
-        print(line)
+        say(line)
     if failed == collection.tracks:
         raise BenchError(f"all {failed} tracks failed; the reasons are listed above.")
     if args.max_failed is not None and failed > args.max_failed:
-        print(f"{failed} tracks failed, more than --max-failed {args.max_failed}.")
+        say(f"{failed} tracks failed, more than --max-failed {args.max_failed}.")
         return 2
     return 0

@@ -8,7 +8,6 @@ Records of built-in data, random weights or mixed lanes are left out and listed.
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from bench.errors import BenchError
@@ -24,13 +23,14 @@ def run(args: argparse.Namespace) -> int:
     """Read the records and write the pages."""
     from bench.records import read_all
     from bench.report.writers.leaderboard import write
+    from bench.terminal import note, say
 
     found = list(read_all(args.results))
     if not found:
         raise BenchError(f"{args.results} holds no result record.")
     paths, problems = write(found, args.out)
     for problem in problems:
-        print(f"left out: {problem}", file=sys.stderr)
+        note(f"left out: {problem}")
     for path in paths:
-        print(path)
+        say(path)
     return 0

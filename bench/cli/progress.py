@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bench.run.progress import Progress, Ui
+from bench.terminal import note
+from bench.text import one_line
 
 EVERY = 15.0
 """Seconds between progress lines if stderr is not a terminal."""
@@ -17,7 +19,7 @@ def ui(*, quiet: bool) -> Ui:
     """Return the log function and progress bar; with `quiet`, nothing is logged."""
     if quiet:
         return Ui(log=lambda _line: None)
-    return Ui(log=lambda line: print(line, file=sys.stderr, flush=True), bar=bar)
+    return Ui(log=note, bar=bar)
 
 
 @contextmanager
@@ -51,10 +53,8 @@ class _Lines:
         spent = self._last - self._start
         rate = (done + failed) / spent if spent else 0.0
         left = (self._total - done - failed) / rate if rate else 0.0
-        print(
-            f"{self._title}: {done + failed} of {self._total} tracks, {rate:.1f}/s, {left:.0f} s left, {failed} failed",
-            file=sys.stderr,
-            flush=True,
+        note(
+            f"{self._title}: {done + failed} of {self._total} tracks, {rate:.1f}/s, {left:.0f} s left, {failed} failed"
         )
 
 
@@ -67,7 +67,7 @@ class _Terminal:
 
         self._start = time.monotonic()
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]:.1f}/s"),
@@ -75,7 +75,7 @@ class _Terminal:
             TextColumn("{task.fields[failed]} failed"),
             console=Console(stderr=True),
         )
-        self._task = self._progress.add_task(title, total=total, failed=0, rate=0.0)
+        self._task = self._progress.add_task(one_line(title), total=total, failed=0, rate=0.0)
         self._progress.start()
 
     def update(self, done: int, failed: int) -> None:

@@ -10,7 +10,6 @@ Embeddings that cannot be computed (no weights, no audio) are listed; their publ
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from bench.cli.options import add_data, add_lane, add_work, data_of, place_of, positive
@@ -57,14 +56,15 @@ def run(args: argparse.Namespace) -> int:
     made = work.do()
     from bench.report import show, write
     from bench.report.plots import absent
+    from bench.terminal import note, say
 
     show(made.boards, chapters=made.chapters)
     for problem in made.problems:
-        print(f"left out: {problem}", file=sys.stderr)
+        note(f"left out: {problem}")
     if args.out:
         if (why := absent()) is not None:
-            print(why, file=sys.stderr)
+            note(why)
         plots = [] if why else made.plots()
         for path in write(made.boards, args.out, problems=made.problems, chapters=made.chapters, plots=plots):
-            print(path)
+            say(path)
     return 0

@@ -9,7 +9,6 @@ bench report --published recsys2024                only the paper's numbers
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from bench.errors import BenchError
@@ -38,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from bench.report.format import checked
     from bench.report.plots import absent
     from bench.report.report import report
+    from bench.terminal import note, say
 
     papers = [paper(name) for name in args.published]
     (metric,) = checked((args.metric,))
@@ -50,11 +50,11 @@ def run(args: argparse.Namespace) -> int:
     made = report(found, papers, metric)
     show(made.boards, chapters=made.chapters)
     for problem in made.problems:
-        print(f"left out: {problem}", file=sys.stderr)
+        note(f"left out: {problem}")
     if args.out:
         if (why := None if args.no_plots else absent()) is not None:
-            print(why, file=sys.stderr)
+            note(why)
         plots = [] if args.no_plots or why else made.plots()
         for path in write(made.boards, args.out, problems=made.problems, chapters=made.chapters, plots=plots):
-            print(path)
+            say(path)
     return 0

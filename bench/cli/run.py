@@ -86,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
 def _repeat(args: argparse.Namespace) -> int:
     from bench.cli.progress import ui
     from bench.run.repeat import repeat
+    from bench.terminal import say
 
     if args.extractor or args.model:
         raise BenchError("--from repeats what its record asks for: leave out --extractor and --model.")
@@ -96,11 +97,11 @@ def _repeat(args: argparse.Namespace) -> int:
         return 0
     numbers = sum(len(values) for values in found.old.metrics.values())
     if not found.differences:
-        print(f"The numbers match: all {numbers} metrics of {args.record} are the same to the last digit.")
+        say(f"The numbers match: all {numbers} metrics of {args.record} are the same to the last digit.")
         return 0
-    print(f"{len(found.differences)} of {numbers} metrics differ from {args.record}:")
+    say(f"{len(found.differences)} of {numbers} metrics differ from {args.record}:")
     for line in found.differences[:20]:
-        print(f"  {line}")
+        say(f"  {line}")
     for line in found.reasons or ["nothing recorded has changed"]:
-        print(f"  possible reason: {line}")
+        say(f"  possible reason: {line}")
     return 2

@@ -102,11 +102,12 @@ def run(args: argparse.Namespace) -> int:
     path, record = search.finish()
     _show(search)
     from bench.report import boards, show
+    from bench.terminal import say
 
     show(boards([(path, record)]))
-    print(f"Searched on validation alone; the test was evaluated once, and the record holds every trial: {path}")
-    print(f"The same again:    bench run --from {shlex.quote(str(path))}")
-    print(f"Beside controls:   {_command(record.recommender.spec, args)}")
+    say(f"Searched on validation alone; the test was evaluated once, and the record holds every trial: {path}")
+    say(f"The same again:    bench run --from {shlex.quote(str(path))}")
+    say(f"Beside controls:   {_command(record.recommender.spec, args)}")
     return 0
 
 
@@ -114,7 +115,7 @@ def _show(search: Search) -> None:
     """Print the trials sorted by value, failed ones last."""
     from rich.table import Table
 
-    from bench.terminal import console
+    from bench.terminal import console, row
 
     table = Table("Trial", f"Validation NDCG@{search.experiment.k[0]}", title="Trials")
     for name in ("Settings", "Seconds", "Ended by"):
@@ -122,8 +123,8 @@ def _show(search: Search) -> None:
     order = sorted(search.trials, key=lambda trial: (trial.value is None, -(trial.value or 0.0), trial.number))
     for trial in order:
         value = "failed" if trial.value is None else f"{trial.value:.4f}"
-        table.add_row(
-            str(trial.number + 1), value, ",".join(f"{k}={v}" for k, v in trial.settings.items()),
+        row(
+            table, str(trial.number + 1), value, ",".join(f"{k}={v}" for k, v in trial.settings.items()),
             f"{trial.seconds:.1f}", _ended(trial),
         )  # fmt: skip
     console(110).print(table)

@@ -18,6 +18,7 @@ from bench import weights
 from bench.cli.options import add_cache
 from bench.errors import BenchError, did_you_mean
 from bench.registry import catalog
+from bench.terminal import say
 from bench.weights import Weights
 
 
@@ -110,7 +111,7 @@ def _verify() -> int:
     for name, (one, _) in installed().items():
         for part, problem in weights.verify(one).items():
             broken, seen = broken + (problem is not None), seen + 1
-            print(f"{name} {part}: {problem or 'intact'}")
+            say(f"{name} {part}: {problem or 'intact'}")
     if broken:
         print("Damaged files are not used; bench weights pull NAME downloads them again.")
     if not seen:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from bench.extract.set_key import open_set
 from bench.machine import cores
 from bench.protocols import Extractor
 from bench.store import Failure, Vector
+from bench.terminal import note
 
 SHARD_TRACKS = 256
 SHARD_SECONDS = 30.0
@@ -67,7 +67,7 @@ class Extraction:
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the parts that belong to this process, such as the model."""
         made = self._made or self.extractor
-        return {**self.__dict__, "extractor": made, "progress": None, "log": _to_stderr, "_made": None}
+        return {**self.__dict__, "extractor": made, "progress": None, "log": note, "_made": None}
 
     def load(self) -> None:
         """Load the model on the device, once, into a copy of the given extractor."""
@@ -168,7 +168,3 @@ class _Shard:
             notes = {"device": self._device, "seconds": f"{spent:.6f}", "tracks": str(tracks)}
             self._append(self.vectors, self.failures, notes)
         self.vectors, self.failures, self._since = [], [], time.monotonic()
-
-
-def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr)

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, NoReturn
 
 from bench.errors import BenchError
 from bench.protocols import Done, Engine, Unit, Work
+from bench.terminal import note
 
 PATIENCE = 60.0
 """Seconds that an interrupted process has to write what it finished."""
@@ -86,7 +87,7 @@ class Processes(Engine):
                     if fine:
                         yield answer
                         continue
-                    print(f"the worker of {process.device} failed: {answer}", file=sys.stderr)
+                    note(f"the worker of {process.device} failed: {answer}")
                     alive.remove(process)
                     todo.append(unit)
                     if not alive:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ from bench.files.atomic import canonical_json, whole, write_text
 from bench.listening.plays import EARLIEST, LATEST, as_plays, diagnose, no_id, report
 from bench.listening.text_table import Damage, Table, open_table
 from bench.listening.times import iso
+from bench.terminal import note
 
 LISTENS, TRACKS, COUNTS = "listens.parquet", "tracks.parquet", "counts.json"
 PROGRESS_SECONDS = 15
@@ -199,4 +199,4 @@ def _write(parts: Iterator[pl.DataFrame], path: Path) -> None:
 
 def print_progress(line: str) -> None:
     """Print a line of progress to stderr."""
-    print(line, file=sys.stderr, flush=True)
+    note(line)

@@ -12,10 +12,11 @@ from bench.files.atomic import digest
 from bench.records import Record
 from bench.records.codec import encode
 from bench.report.board import LANES, Block, Board, Row, Value
-from bench.report.format import NONE, SETS, line
+from bench.report.format import NONE, SETS
 from bench.report.notes import notes
 from bench.report.recorded import span
 from bench.report.significance import complete
+from bench.text import one_line
 
 Found = tuple[Path, Record]
 
@@ -36,7 +37,7 @@ def boards(records: Iterable[tuple[Path, Record | BenchError]], problems: list[s
     groups: dict[tuple[str, str, tuple[int, ...]], list[Found]] = {}
     for path, record in records:
         if isinstance(record, BenchError):
-            problems.append(line(record))
+            problems.append(one_line(record))
         elif not record.is_probe:
             key = (record.data.name, record.split.fingerprint, record.k)
             groups.setdefault(key, []).append((path, record))
@@ -50,9 +51,9 @@ def _board(found: list[Found], problems: list[str]) -> Board:
     lanes = [lane for lane in LANES if any(record.lane == lane for _, record in found)]
     blocks = [_block(lane, [f for f in found if f[1].lane == lane], problems) for lane in lanes]
     board = Board(
-        data=line(first.data.name),
+        data=one_line(first.data.name),
         builtin=any(record.data.builtin for _, record in found),
-        split=line(first.split.name),
+        split=one_line(first.split.name),
         fingerprint=first.split.fingerprint,
         k=first.k,
         blocks=blocks,
@@ -100,7 +101,7 @@ def _unique(same: list[Found], problems: list[str]) -> list[Found]:
             continue
         other, shown = kept[record.seed]
         how = "repeats" if shown.inputs_sha256 == record.inputs_sha256 else "is the same cell, with other inputs, as"
-        problems.append(line(f"{path} {how} {other}; only the latter is shown."))
+        problems.append(one_line(f"{path} {how} {other}; only the latter is shown."))
     return list(kept.values())
 
 
@@ -146,13 +147,13 @@ def _label(rows: list[Row]) -> None:
         assert row.first
         treat = row.first.extractor.view.treat
         spec = row.first.extractor.spec
-        row.extractor = line(f"{spec} ({treat})" if treat and treat != "none" else spec)
-        row.model = line(row.first.recommender.spec + (" (refit)" if row.first.recommender.refit else ""))
+        row.extractor = one_line(f"{spec} ({treat})" if treat and treat != "none" else spec)
+        row.model = one_line(row.first.recommender.spec + (" (refit)" if row.first.recommender.refit else ""))
     for row in _alike(rows):
         assert row.first
         layers = [layer for layer in row.first.extractor.view.layers if layer]
         if layers and "layer=" not in row.extractor:
-            row.extractor += f" layer {line('+'.join(layers))}"
+            row.extractor += f" layer {one_line('+'.join(layers))}"
     for row in _alike(rows):
         row.model += f" #{row.identity[:4]}"
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from bench.datasets.contamination import same_catalogue
 from bench.records import Cost
 from bench.report.board import Block, Board, Row, Value
-from bench.report.format import NONE, bounds, heading, line, number, percent, short
+from bench.report.format import NONE, bounds, heading, number, percent, short
 from bench.report.grid import Cell, Grid, Head, Section
 from bench.report.notes import marks
+from bench.text import one_line
 
 LANE_HEADINGS = {
     "corrected": "Lane: corrected",
@@ -164,7 +165,7 @@ def _trained_on(board: Board) -> Callable[[Row], Cell]:
 
     def cell(row: Row) -> Cell:
         named = [f"{name} !" if same_catalogue(name, board.data) else name for name in sorted(row.trained_on)]
-        return Cell(line(", ".join(named)) or NONE)
+        return Cell(one_line(", ".join(named)) or NONE)
 
     return cell
 

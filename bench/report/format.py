@@ -80,11 +80,6 @@ def parts(metric: str) -> tuple[str, int]:
     return name, int(k)
 
 
-def line(text: object) -> str:
-    """Return any text as one line without control characters."""
-    return "".join(c for c in " ".join(str(text).split()) if c.isprintable())
-
-
 def checked(metrics: tuple[str, ...]) -> tuple[str, ...]:
     """Return the metrics asked for.
 

@@ -11,9 +11,10 @@ from bench.errors import BenchError
 from bench.files.atomic import digest
 from bench.records import PROBED, ExtractorInfo, Record, TaskInfo
 from bench.report.board import LANES
-from bench.report.format import NONE, bounds, heading, line, number
+from bench.report.format import NONE, bounds, heading, number
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
 from bench.report.recorded import span
+from bench.text import one_line
 
 Found = tuple[Path, Record]
 
@@ -121,10 +122,10 @@ def _lane(lane: str, records: Sequence[Record]) -> Probed:
     columns = _editions(rows.values(), chance)
     said = [(_task(record).name, text) for record in records for text in record.warnings]
     warnings = list(
-        dict.fromkeys(line(text if text.startswith(f"{name}: ") else f"{name}: {text}") for name, text in said)
+        dict.fromkeys(one_line(text if text.startswith(f"{name}: ") else f"{name}: {text}") for name, text in said)
     )
     told = {task.name: task.convention for r in records if (task := _task(r)).convention}
-    conventions = [line(f"{name}: {text}") for name, text in sorted(told.items())]
+    conventions = [one_line(f"{name}: {text}") for name, text in sorted(told.items())]
     builtin = any(record.data.builtin for record in records)
     return Probed(lane, columns, rows, chance, warnings, builtin, conventions)
 
@@ -155,10 +156,10 @@ def _editions(rows: Iterable[Embedding], chance: dict[Asked, float]) -> list[Ask
 def _asked(record: Record) -> Asked:
     task = _task(record)
     return Asked(
-        task=line(task.spec),
+        task=one_line(task.spec),
         metric=task.primary,
-        probe=line(record.recommender.spec),
-        treat=line(record.extractor.view.treat),
+        probe=one_line(record.recommender.spec),
+        treat=one_line(record.extractor.view.treat),
         split=record.split.fingerprint,
     )
 
@@ -166,7 +167,7 @@ def _asked(record: Record) -> Asked:
 def _row(key: str, record: Record) -> Embedding:
     extractor = record.extractor
     layers = [layer for layer in extractor.view.layers if layer]
-    return Embedding(key, line(extractor.spec), extractor.name, record.control, layers)
+    return Embedding(key, one_line(extractor.spec), extractor.name, record.control, layers)
 
 
 def _answer(metric: str, records: Sequence[Record]) -> Answer | None:
@@ -190,7 +191,7 @@ def _tell_apart(rows: Sequence[Embedding]) -> None:
     labels = [row.label for row in rows]
     for row, label in zip(rows, labels, strict=True):
         if labels.count(label) > 1:
-            row.label += f" layer {line('+'.join(map(str, row.layers)))}" if row.layers else f" #{row.key[:4]}"
+            row.label += f" layer {one_line('+'.join(map(str, row.layers)))}" if row.layers else f" #{row.key[:4]}"
 
 
 def chapters(lanes: Sequence[Probed]) -> list[Chapter]:

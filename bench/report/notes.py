@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 from bench.datasets.contamination import same_catalogue
 from bench.report.board import Block, Board, Note, Row
-from bench.report.format import SETS, heading, line, percent
+from bench.report.format import SETS, heading, percent
 from bench.stats import LEAST_USERS
 from bench.stats.paired import LEAST_DIFFERENT
+from bench.text import one_line
 
 ONCE, SPANNED, IMPORTED, UNTRAINED = "†", "‡", "§", "¶"
 """Marks behind the number of seeds."""
@@ -181,15 +182,15 @@ def _tables(board: Board) -> list[Note]:
     bound = {row.extractor: row.license for row in real if row.first and row.first.extractor.non_commercial}
     if bound:
         listed = "; ".join(f"{name} ({text})" for name, text in sorted(bound.items()))
-        found.append(Note(line(f"For non-commercial use only, by the licence of their weights: {listed}."), True))
+        found.append(Note(one_line(f"For non-commercial use only, by the licence of their weights: {listed}."), True))
     declared = {row.extractor: row.trained_on for row in real if row.trained_on}
     same = sorted((name, on) for name, all_on in declared.items() for on in all_on if same_catalogue(on, board.data))
     if same:
         listed = ", ".join(f"{name} ({on})" for name, on in same)
-        found.append(Note(line(f"Contamination: by declaration trained on {board.data} itself: {listed}."), True))
+        found.append(Note(one_line(f"Contamination: by declaration trained on {board.data} itself: {listed}."), True))
     if declared:
         listed = "; ".join(f"{name}: {', '.join(sorted(on))}" for name, on in sorted(declared.items()))
-        found.append(Note(line(f"Declared training data: {listed}.")))
+        found.append(Note(one_line(f"Declared training data: {listed}.")))
     return found
 
 
@@ -211,15 +212,15 @@ def _machines(board: Board) -> list[Note]:
     timed = [row for row in board.rows if row.cost(lambda cost: cost.extract_s_per_1000) is not None]
     where = sorted({where for row in timed for where in row.about(lambda e: f"{e.cpu}, {e.device}")})
     if len(where) == 1:
-        found.append(Note(line(f"s/1000: seconds to extract 1,000 tracks on {where[0]}.")))
+        found.append(Note(one_line(f"s/1000: seconds to extract 1,000 tracks on {where[0]}.")))
     elif where:
         listed = "; ".join(where)
         found.append(
-            Note(line(f"s/1000: seconds to extract 1,000 tracks, on unlike machines, not comparable: {listed}."))
+            Note(one_line(f"s/1000: seconds to extract 1,000 tracks, on unlike machines, not comparable: {listed}."))
         )
     revisions = sorted({revision[:12] for row in board.rows for revision in row.about(lambda e: e.revision)})
     if len(revisions) > 1:
-        found.append(Note(line(f"The rows come from different revisions of the code: {', '.join(revisions)}.")))
+        found.append(Note(one_line(f"The rows come from different revisions of the code: {', '.join(revisions)}.")))
     return found
 
 
@@ -229,7 +230,7 @@ def _warnings(board: Board) -> list[str]:
     for row in board.rows:
         for _, record in row.records:
             for text in record.warnings:
-                rows_of.setdefault(line(text), {})[f"{row.extractor} × {row.model}"] = None
+                rows_of.setdefault(one_line(text), {})[f"{row.extractor} × {row.model}"] = None
     return [f"Warning ({_listed(list(rows))}): {text}" for text, rows in rows_of.items()]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.published import Paper
 from bench.report.board import Board, Row
-from bench.report.format import line
+from bench.text import one_line
 
 
 def beside(paper: Paper, boards: Sequence[Board]) -> Board | None:
@@ -26,7 +26,7 @@ def _foreign(board: Board) -> bool:
 def matches(board: Board) -> str:
     """Return what the records say of their split's sizes against the printed ones."""
     first = next((row.first for row in board.rows if row.first), None)
-    return line(first.split.published or "was not compared with the printed sizes") if first else ""
+    return one_line(first.split.published or "was not compared with the printed sizes") if first else ""
 
 
 def embedding_of(row: Row) -> str:

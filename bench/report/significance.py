@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from bench.records import Record, users_path
 from bench.records.rows import trouble
 from bench.report.board import Block, Row
-from bench.report.format import SETS, line
+from bench.report.format import SETS
 from bench.stats import LEAST_USERS, holm, interval, paired_test, two_level
+from bench.text import one_line
 
 ALPHA = 0.05
 
@@ -151,7 +152,9 @@ def per_user(row: Row, where: str, problems: list[str]) -> tuple[str, list[str],
     metrics = [name for name in row.values[where] if all(name in frame.columns for frame in known)]
     users = {_hash(frame["user"]) for frame in known}
     if len(users) > 1:
-        problems.append(line(f"{row.extractor} × {row.model}: its seeds were measured on different users ({where})."))
+        problems.append(
+            one_line(f"{row.extractor} × {row.model}: its seeds were measured on different users ({where}).")
+        )
         return None
     return users.pop(), metrics, np.stack([frame.select(metrics).to_numpy() for frame in known])
 
@@ -162,7 +165,7 @@ def _read(path: Path, record: Record, where: str, metrics: list[str], problems: 
     if not file.exists():
         return None
     if why := trouble(file, record):
-        said = line(f"{file} is left out: {why}.")
+        said = one_line(f"{file} is left out: {why}.")
         problems += [] if said in problems else [said]  # every candidate set asks
         return None
     try:
@@ -171,12 +174,12 @@ def _read(path: Path, record: Record, where: str, metrics: list[str], problems: 
         chosen = lazy.filter(pl.col("candidates") == where).select("user", pl.col(have).cast(pl.Float64))
         frame = chosen.collect().sort("user")
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        problems.append(line(f"{file} cannot be read and is left out: {error}"))
+        problems.append(one_line(f"{file} cannot be read and is left out: {error}"))
         return None
     means = [record.metrics[where][name] for name in have]
     values = frame.select(have).to_numpy()
     if not len(frame) or not np.allclose(values.mean(axis=0), means, rtol=1e-6, atol=1e-9):
-        problems.append(line(f"{file} does not belong to its record and is left out: its {where} means differ."))
+        problems.append(one_line(f"{file} does not belong to its record and is left out: its {where} means differ."))
         return None
     return frame
 

@@ -22,6 +22,7 @@ from bench.run.extraction_task import Audio
 from bench.run.inputs import catalog_of, open_data
 from bench.run.options import Data, Environment
 from bench.run.progress import Ui
+from bench.text import one_line
 
 FORMATS = (".npy", ".parquet", ".tsv")
 
@@ -101,7 +102,9 @@ class Collection:
             )
             if len(failed):
                 lines.append(f"  {len(failed)} failed, listed in {part.failures_path}:")
-                lines += [f"    {track}: {reason}" for track, _, reason in failed.head(10).iter_rows()]
+                lines += [
+                    f"    {one_line(track)}: {one_line(reason)}" for track, _, reason in failed.head(10).iter_rows()
+                ]
                 if len(failed) > 10:
                     lines.append(f"    ... and {len(failed) - 10} more")
         return lines

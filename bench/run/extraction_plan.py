@@ -10,7 +10,7 @@ from bench.protocols import Extractor
 from bench.run.extraction_task import Audio, ExtractionTask
 from bench.run.options import Environment
 from bench.run.progress import Ui
-from bench.text import counted, duration, size
+from bench.text import counted, duration, one_line, size
 
 
 class ExtractionPlan:
@@ -81,5 +81,5 @@ class ExtractionPlan:
                 count = counted(len(failed), "track")
                 ui.log(f"{part.extractor.name}: {count} without a vector: {part.failures_path}")
                 for row in failed.head(examples).iter_rows():
-                    ui.log(f"  {row[0]}: {row[2]}")
+                    ui.log(f"  {one_line(row[0])}: {one_line(row[2])}")
         return worst

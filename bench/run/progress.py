@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+
+from bench.terminal import note
 
 Progress = Callable[[int, int], None]
 
@@ -14,7 +15,7 @@ Progress = Callable[[int, int], None]
 class Ui:
     """How a run speaks: lines, and a progress bar a step."""
 
-    log: Callable[[str], None] = lambda line: print(line, file=sys.stderr)
+    log: Callable[[str], None] = note
     bar: Callable[[str, int], AbstractContextManager[Progress]] = lambda _title, _total: nullcontext(
         lambda _done, _failed: None
     )

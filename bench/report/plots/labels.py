@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.report.plots.plot import SOFT
+from bench.text import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +28,11 @@ _PLACES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
 def short(label: str, most: int = 22) -> str:
     """Return a label that fits beside a point."""
     return label if len(label) <= most else f"{label[: most - 1]}…"
+
+
+def plain(label: str) -> str:
+    """Return a label that matplotlib writes as it is, dollars included, which would start a formula."""
+    return one_line(label).replace("$", r"\$")
 
 
 def both(extractor: str, model: str, most: int) -> str:
@@ -68,7 +74,7 @@ def label_ends(figure: Figure, panels: Sequence[tuple[Axes, float, Sequence[tupl
         gap = _SMALL * 1.15 / 72 / inches * (high - low)
         for (y, text), place in zip(ends, spread_out([y for y, _ in ends], gap), strict=True):
             written = axes.annotate(
-                text,
+                plain(text),
                 (x, y),
                 xytext=(1.03, (place - low) / (high - low)),
                 textcoords="axes fraction",
@@ -94,7 +100,7 @@ def _label_panel(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None
     half = 3 / scale
     taken: list[Sequence[float]] = [(x - half, y - half, x + half, y + half) for x, y in at]
     for (x, y, text), (px, py) in zip(points, at, strict=True):
-        written = axes.annotate(text, (x, y), xytext=(0, 0), textcoords="offset points", fontsize=_SMALL)
+        written = axes.annotate(plain(text), (x, y), xytext=(0, 0), textcoords="offset points", fontsize=_SMALL)
         written.set_in_layout(False)
         box = written.get_window_extent()
         spots = [
@@ -118,7 +124,9 @@ def _label_panel(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None
             # From the side that faces the point: from the middle, it would run through the labels between.
             near = (min(max((px - best[0]) / box.width, 0), 1), min(max((py - best[1]) / box.height, 0), 1))
             line = _LINE | {"relpos": near}
-            far = axes.annotate(text, (x, y), place, textcoords="offset points", fontsize=_SMALL, arrowprops=line)
+            far = axes.annotate(
+                plain(text), (x, y), place, textcoords="offset points", fontsize=_SMALL, arrowprops=line
+            )
             far.set_in_layout(False)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bench.records import slug
 from bench.report.format import heading
 from bench.report.mir import Asked, Embedding, Probed
-from bench.report.plots.labels import label_ends, short
+from bench.report.plots.labels import label_ends, plain, short
 from bench.report.plots.plot import Plot, look, panels, render
 
 if TYPE_CHECKING:
@@ -64,11 +64,11 @@ def _figure(tasks: dict[Asked, dict[str, Line]], names: list[str], probed: Probe
             place.plot(best, values[best], markersize=7, **style)
         every = max(1, -(-len(layers) // 13))
         shown = range(0, len(layers), every)
-        place.set_xticks(list(shown), [layers[i][0] for i in shown])
+        place.set_xticks(list(shown), [plain(layers[i][0]) for i in shown])
         level = probed.chance.get(asked)
         known = "" if level is None else f" (chance {level:.2g})"
-        place.set_title(f"{short(asked.title, 40)}{known}", loc="left")
-        place.set_ylabel(heading(asked.metric))
+        place.set_title(plain(f"{short(asked.title, 40)}{known}"), loc="left")
+        place.set_ylabel(plain(heading(asked.metric)))
         place.grid(True, axis="y")
         if place is axes[-1]:
             place.set_xlabel("layer")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bench.records import slug
 from bench.report.board import Block, Board, Row
 from bench.report.format import heading
-from bench.report.plots.labels import both
+from bench.report.plots.labels import both, plain
 from bench.report.plots.plot import INK, SOFT, Plot, look, panels, render
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ def _figure(rows: list[Row], where: str, metric: str) -> Figure:
         each = [record.metrics[where][metric] for _, record in row.records]
         axes.plot(each, [at] * len(each), linestyle="none", alpha=0.85, zorder=2, **look(0))
         axes.plot(value.mean, at, marker="|", markersize=11, markeredgewidth=1.4, color=INK, zorder=3)
-    axes.set_yticks(range(len(rows)), [both(row.extractor, row.model, 34) for row in rows])
+    axes.set_yticks(range(len(rows)), [plain(both(row.extractor, row.model, 34)) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlabel(f"{where} {heading(metric)}")
+    axes.set_xlabel(plain(f"{where} {heading(metric)}"))
     axes.grid(True, axis="x")
     axes.set_axisbelow(True)
     return figure

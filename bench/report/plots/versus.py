@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.report.mrs_mir import Axis, Pair, Versus
-from bench.report.plots.labels import label_points, short
+from bench.report.plots.labels import label_points, plain, short
 from bench.report.plots.plot import COLUMN, INK, LINE, Plot, look, panels, render
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _scatter(axes: Axes, pair: Pair, names: Sequence[str], *, first: bool) -> No
 
 def _axis(axis: Axis) -> str:
     """Name a column in two lines, with its chance level: in the plot it would only squeeze the points."""
-    lines = [short(text, 32) for text in (axis.group, axis.heading) if text]
+    lines = [plain(short(text, 32)) for text in (axis.group, axis.heading) if text]
     if axis.chance is not None:
         lines[-1] += f" (chance {axis.chance:.2g})"
     return "\n".join(lines)
@@ -86,7 +86,7 @@ def _ranks(axes: Axes, pair: Pair, names: Sequence[str]) -> None:
         style = look(names.index(name))
         axes.plot([0, 1], [a, b], **style)
         axes.annotate(
-            f"{short(name, 12)} {ra}",
+            plain(f"{short(name, 12)} {ra}"),
             (0, a),
             xytext=(-5, 0),
             textcoords="offset points",

@@ -14,7 +14,9 @@ from rich.text import Text
 from bench.report.board import Block, Board, Row
 from bench.report.columns import LANE_HEADINGS, LANE_NOTES, Column, brief, half_width, metric_column, names, seeds
 from bench.report.format import MAIN, NONE, RANKED_BY, checked, heading, parts
-from bench.report.grid import Chapter, Grid, Head, Section
+from bench.report.grid import Cell, Chapter, Grid, Head, Section
+from bench.terminal import text
+from bench.text import one_line
 
 WIDTH = 110
 """Least width where nobody looks through a window: files, pipes, logs."""
@@ -69,31 +71,31 @@ def _show(
     empty = not chapters
     for board in boards:
         empty = False
-        console.print(Text(board.title, style="bold"))
+        console.print(text(board.title, "bold"))
         for block in board.blocks:
             _block(console, board, block, metrics)
         for note in board.notes:
             if note.brief:
-                console.print(Text(note.text, style="dim"))
+                console.print(text(note.text, "dim"))
         console.print()
     for chapter in chapters:
         _chapter(console, chapter)
     if empty:
         console.print("No records.")
     for problem in problems:
-        console.print(Text(f"Left out: {problem}", style="yellow"))
+        console.print(text(f"Left out: {problem}", "yellow"))
 
 
 def _chapter(console: Console, chapter: Chapter) -> None:
-    console.print(Text(chapter.title, style="bold"))
-    for text in chapter.lead:
-        console.print(Text(text, style="dim"))
+    console.print(text(chapter.title, "bold"))
+    for lead in chapter.lead:
+        console.print(text(lead, "dim"))
     for grid in chapter.grids:
-        console.print(Text(grid.title, style="italic"))
+        console.print(text(grid.title, "italic"))
         for part in _folded(console, grid):
             console.print(_grid(part, _NARROW["Extractor"]))
     for note in [*(note for grid in chapter.grids for note in grid.notes), *chapter.notes]:
-        console.print(Text(note, style="dim"))
+        console.print(text(note, "dim"))
     console.print()
 
 
@@ -123,18 +125,21 @@ def _grid(grid: Grid, widest: int | None = None) -> Table:
     table = _empty(grid.heads, [None if head.right else widest for head in grid.heads])
     for section in grid.sections:
         if section.title and section.rows:
-            table.add_row(Text(section.title, style="italic"))
+            table.add_row(text(section.title, "italic"))
         for row in section.rows:
-            cells = [Text(cell.text + ("*" if cell.bold else ""), style="bold" if cell.bold else "") for cell in row]
+            cells = [
+                Text(one_line(cell.text) + ("*" if cell.bold else ""), style="bold" if cell.bold else "")
+                for cell in row
+            ]
             table.add_row(*cells, end_section=row is section.rows[-1])
     return table
 
 
 def _block(console: Console, board: Board, block: Block, metrics: Sequence[str]) -> None:
     if len(board.blocks) > 1 or block.lane != "corrected":
-        console.print(Text(LANE_HEADINGS[block.lane], style="italic"))
+        console.print(text(LANE_HEADINGS[block.lane], "italic"))
     if note := LANE_NOTES.get(block.lane):
-        console.print(Text(note, style="dim"))
+        console.print(text(note, "dim"))
     shown = [(where, m) for where in board.sets for m in _first_ranked(board.metrics(metrics, board.k[:1]))]
     table, dropped = _table(board, block, shown, _ROOMY), []
     if not _fits(console, table):
@@ -147,7 +152,7 @@ def _block(console: Console, board: Board, block: Block, metrics: Sequence[str])
         table = _table(board, block, shown, _NARROW)
     console.print(table)
     if dropped:
-        console.print(Text(f"For want of room without {', '.join(dropped)}.", style="dim"))
+        console.print(text(f"For want of room without {', '.join(dropped)}.", "dim"))
 
 
 def _fits(console: Console, table: Table) -> bool:
@@ -193,7 +198,7 @@ def _empty(heads: Sequence[Head | Column], widths: Sequence[int | None], *, whol
         group = head.group if head.group != previous else ""
         previous = head.group
         table.add_column(
-            Text(f"{group}\n{head.heading}" if grouped else head.heading),
+            Text(f"{one_line(group)}\n{one_line(head.heading)}" if grouped else one_line(head.heading)),
             justify="right" if head.right else "left",
             no_wrap=whole and head.right,
             overflow="fold",
@@ -204,8 +209,9 @@ def _empty(heads: Sequence[Head | Column], widths: Sequence[int | None], *, whol
 
 def _cells(row: Row, columns: Sequence[Column]) -> list[Text]:
     """Cells as text that no markup can hide in; * follows what is level with the best."""
-    found = [column.cell(row) for column in columns]
-    return [
-        Text(cell.text + ("*" if cell.bold else " " if column.group else ""), style="bold" if cell.bold else "")
-        for cell, column in zip(found, columns, strict=True)
-    ]
+    return [_cell(column.cell(row), " " if column.group else "") for column in columns]
+
+
+def _cell(cell: Cell, otherwise: str) -> Text:
+    """Return a cell's text with * where it is bold, and something `otherwise`."""
+    return Text(one_line(cell.text) + ("*" if cell.bold else otherwise), style="bold" if cell.bold else "")

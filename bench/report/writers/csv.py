@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 from bench.report.board import Board, Row, Value
 from bench.report.format import NONE, parts
 from bench.report.grid import Grid
+from bench.text import one_line
 
 HEADER = (
     "data", "split", "set", "extractor", "model", "lane", "metric", "k", "seeds", "value", "low", "high",
     "chance", "control",
 )  # fmt: skip
+
+_FORMULA = re.compile(r"[=+\-@\uff1d\uff0b\uff0d\uff20]")
+_NUMBER = re.compile(r"[+-]?[\d,]*\.?\d+( %)?")
+
+
+def escape(text: str) -> str:
+    """Return text that a spreadsheet shows as it is: what it would compute as a formula starts with an apostrophe."""
+    said = one_line(text)
+    return f"'{said}" if _FORMULA.match(said) and not _NUMBER.fullmatch(said) else said
 
 
 def table(board: Board) -> str:
@@ -20,17 +31,15 @@ def table(board: Board) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEADER)
+    split = f"{board.split}-{board.fingerprint[:8]}"
     for block in board.blocks:
         for row in block.all:
             for where in board.sets:
                 for metric, value in _values(row, where):
                     name, k = parts(metric)
-                    writer.writerow([
-                        board.data, f"{board.split}-{board.fingerprint[:8]}", where, row.extractor, row.model,
-                        block.lane, name, k, len(row.records), _digits(value.mean), _digits(value.low),
-                        _digits(value.high), _digits(row.chance.get(where, {}).get(metric)),
-                        str(row.control).lower(),
-                    ])  # fmt: skip
+                    names = map(escape, (board.data, split, where, row.extractor, row.model, block.lane, name))
+                    numbers = map(_digits, (value.mean, value.low, value.high, row.chance.get(where, {}).get(metric)))
+                    writer.writerow([*names, k, len(row.records), *numbers, str(row.control).lower()])
     return out.getvalue()
 
 
@@ -38,11 +47,11 @@ def grid(table: Grid) -> str:
     """Return a finished table as it stands, numbers with all their digits; the section is the first column."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["section", *(f"{head.group} {head.heading}".strip() for head in table.heads)])
+    writer.writerow(["section", *(escape(f"{head.group} {head.heading}") for head in table.heads)])
     for section in table.sections:
         for row in section.rows:
-            cells = [_digits(cell.value) if cell.value is not None else cell.text for cell in row]
-            writer.writerow([section.title, *("" if text == NONE else text for text in cells)])
+            cells = [_digits(cell.value) if cell.value is not None else escape(cell.text) for cell in row]
+            writer.writerow([escape(section.title), *("" if text == NONE else text for text in cells)])
     return out.getvalue()
 
 

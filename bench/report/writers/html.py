@@ -16,6 +16,7 @@ from bench.report import columns
 from bench.report.board import Board
 from bench.report.grid import Chapter, Grid
 from bench.report.writers.markdown import explained
+from bench.text import visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -63,7 +64,7 @@ def page(
 
 
 def render(template: str, **context: Any) -> str:
-    """Return a page made from a template; text in `context` is escaped."""
+    """Return a page made from a template; text in `context` is escaped, and made visible."""
     return _environment().get_template(template).render(context)
 
 
@@ -78,6 +79,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         undefined=StrictUndefined,
+        finalize=_shown,
     )
     made.globals["layout"] = columns
     made.filters |= {
@@ -87,6 +89,11 @@ def _environment() -> Environment:
         "data_address": _data_address,
     }
     return made
+
+
+def _shown(value: Any) -> Any:
+    """Return text without control or formatting characters; what is markup already stays, as do numbers."""
+    return visible(value) if type(value) is str else value
 
 
 def _column_groups(grid: Grid) -> list[tuple[str, int]]:
@@ -107,7 +114,7 @@ def _breakable(text: str) -> str:
     """Let a long name break where its parts meet."""
     from markupsafe import Markup
 
-    return Markup("<wbr>").join(_BREAKS.split(text)) if len(text) > _LONG else text
+    return Markup("<wbr>").join(_BREAKS.split(visible(text))) if len(text) > _LONG else text
 
 
 def _data_address(svg: str) -> str:

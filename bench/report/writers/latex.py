@@ -10,6 +10,7 @@ from bench.report.board import Board
 from bench.report.columns import LANE_NOTES, main_grid
 from bench.report.grid import Cell, Grid, Head, Section
 from bench.report.writers.page_breaks import pieces, widths
+from bench.text import one_line
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -46,12 +47,14 @@ NARROW, WIDE, LONG = 62, 135, 45
 
 _MINUS = re.compile(r"(?<![\w-])-(?=\.?\d)")
 
+_LABEL = re.compile(r"[^A-Za-z0-9.:+-]+")
+
 _SPECIAL = re.compile("|".join(re.escape(character) for character in _ESCAPES))
 
 
 def escape(text: str) -> str:
-    """Return text that LaTeX sets as it is."""
-    return _MINUS.sub("$-$", _SPECIAL.sub(lambda found: _ESCAPES[found[0]], text))
+    """Return text that LaTeX sets as it is, in one line."""
+    return _MINUS.sub("$-$", _SPECIAL.sub(lambda found: _ESCAPES[found[0]], one_line(text)))
 
 
 def document(board: Board, name: str, metrics: Sequence[str]) -> str:
@@ -97,7 +100,7 @@ def table(grid: Grid, label: str, caption: str, notes: Sequence[str]) -> list[st
         rf"\begin{{{kind}}}",
         r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
         rf"\caption{{{escape(caption)}}}",
-        rf"\label{{tab:{label.replace('_', '-')}}}",
+        rf"\label{{tab:{_LABEL.sub('-', label)}}}",
         # Pages differ: shrink what does not fit, and nothing else.
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{{''.join('r' if head.right else 'l' for head in grid.heads)}}}",

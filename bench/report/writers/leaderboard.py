@@ -11,10 +11,11 @@ from bench.records import Record
 from bench.report import columns
 from bench.report.board import Board, Row
 from bench.report.build import boards
-from bench.report.format import MAIN, heading, line
+from bench.report.format import MAIN, heading
 from bench.report.report import report
 from bench.report.writers import csv, html
 from bench.report.writers.write import names
+from bench.text import one_line
 
 Found = tuple[Path, Record]
 SHOWN = 5
@@ -30,9 +31,9 @@ def publishable(records: Sequence[tuple[Path, Record | BenchError]], problems: l
     kept: list[Found] = []
     for path, record in records:
         if isinstance(record, BenchError):
-            problems.append(line(record))
+            problems.append(one_line(record))
         elif why := _unfit(record):
-            problems.append(line(f"{path}: {why}"))
+            problems.append(one_line(f"{path}: {why}"))
         else:
             kept.append((path, record))
     return kept

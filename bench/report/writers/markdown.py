@@ -14,8 +14,13 @@ from bench.report import columns
 from bench.report.board import Board
 from bench.report.format import SET_GLOSSARY, glossary, heading, parts
 from bench.report.grid import Cell, Chapter, Grid
+from bench.text import one_line
 
-_SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$])")
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$]|(?<=\w):(?=//)|(?<=\bwww)\.)")
+"""What means something inside a line; addresses would become links."""
+
+_START = re.compile(r"^([#+=-]|\d+(?=[.)]))")
+"""What means something where a line starts: headings, lists, rules."""
 
 
 def page(
@@ -40,30 +45,35 @@ def page(
     if figures:
         out += ["## Figures", ""]
         for name, alt, caption in figures:
-            out += [f"![{escape(alt)}]({name})", "", escape(caption), ""]
+            out += [f"![{escape(alt)}]({name})", "", paragraph(caption), ""]
     if terms := explained(boards, metrics):
         out += ["## Glossary", "", *(f"- **{escape(word)}**: {escape(meaning)}." for word, meaning in terms), ""]
     if problems:
-        out += ["## Left out", "", *(f"- {escape(problem)}" for problem in problems), ""]
+        out += ["## Left out", "", *(f"- {paragraph(problem)}" for problem in problems), ""]
     return "\n".join(out)
 
 
 def _chapter(chapter: Chapter) -> list[str]:
     out = [f"## {escape(chapter.title)}", ""]
     for text in chapter.lead:
-        out += [escape(text), ""]
+        out += [paragraph(text), ""]
     for grid in chapter.grids:
         out += [f"### {escape(grid.title)}", "", *table(grid), *_notes(grid.notes)]
     return [*out, *_notes(chapter.notes)]
 
 
 def _notes(texts: Sequence[str]) -> list[str]:
-    return [*(f"- {escape(text)}" for text in texts), ""] if texts else []
+    return [*(f"- {paragraph(text)}" for text in texts), ""] if texts else []
 
 
 def escape(text: str) -> str:
-    """Return text that Markdown shows as it is, in table cells too."""
-    return _SPECIAL.sub(r"\\\1", text)
+    """Return text that Markdown shows as it is, in one line, in table cells too."""
+    return _SPECIAL.sub(r"\\\1", one_line(text))
+
+
+def paragraph(text: str) -> str:
+    """Return text as `escape` does, for the start of a line or of a list's entry."""
+    return _START.sub(lambda found: f"\\{found[0]}" if found[0] in "#+=-" else f"{found[0]}\\", escape(text))
 
 
 def table(grid: Grid) -> list[str]:
@@ -102,7 +112,7 @@ def _board(board: Board, folder: Path, metrics: Sequence[str]) -> list[str]:
         out += table(columns.main_grid(board, block, metrics))
         for grid in columns.detail_grids(board, block, metrics):
             out += [f"#### {escape(grid.title)}", "", *table(grid)]
-    out += ["### Notes", "", *(f"- {escape(note.text)}" for note in board.notes), ""]
+    out += ["### Notes", "", *(f"- {paragraph(note.text)}" for note in board.notes), ""]
     return [*out, *_repeat(board, folder)]
 
 
@@ -111,9 +121,21 @@ def _repeat(board: Board, folder: Path) -> list[str]:
     out = ["### Repeat", "", "In the folder of this page:", "", "```sh"]
     for block in board.blocks:
         for row in block.all:
-            out.append(f"# {row.extractor} × {row.model} ({block.lane})")
-            out += [f"bench run --from {shlex.quote(relative(path, folder))}" for path, _ in row.records]
+            out.append(one_line(f"# {row.extractor} × {row.model} ({block.lane})"))
+            out += [f"bench run --from {_quoted(relative(path, folder))}" for path, _ in row.records]
     return [*out, "```", ""]
+
+
+def _quoted(path: str) -> str:
+    """Return a path as one word of a shell, in one line."""
+    if path.isprintable():
+        return shlex.quote(path)
+    safe = "".join(c if c.isalnum() or c in "/._-" else _bytes(c) for c in path)
+    return f"$'{safe}'"
+
+
+def _bytes(character: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
 
 
 def relative(path: Path, folder: Path) -> str:

@@ -10,7 +10,7 @@ from bench.protocols import PARTS
 from bench.records import PROBED, Record, TaskInfo
 from bench.report.format import short
 from bench.report.recorded import span
-from bench.terminal import console, table
+from bench.terminal import console, row, table, text
 
 
 def show(records: Sequence[Record]) -> None:
@@ -25,7 +25,7 @@ def show(records: Sequence[Record]) -> None:
         sizes = ", ".join(f"{counts[part]:,} {part}" for part in parts if counts[part])
         out.print(_task(f"{spec} ({sizes})", found), highlight=False)
         spans = "; intervals: bootstrap over test tracks" if found[0].intervals[PROBED] else ""
-        out.print(f"{about.convention}{spans}\n", style="dim", highlight=False)
+        out.print(text(f"{about.convention}{spans}", "dim"), "\n", sep="")
 
 
 def _task(title: str, records: Sequence[Record]) -> Any:
@@ -43,10 +43,10 @@ def _task(title: str, records: Sequence[Record]) -> Any:
             out.add_row()
             in_controls = True
         values = [short(_mean(found, name)) for name in others]
-        out.add_row(extractor, probe, short(_mean(found, primary)), _margin(found, primary), *values, str(len(found)))
+        row(out, extractor, probe, short(_mean(found, primary)), _margin(found, primary), *values, str(len(found)))
     out.add_row()
     chance = records[0].chance[PROBED]
-    out.add_row("without hearing", "–", short(chance.get(primary)), "", *(short(chance.get(n)) for n in others), "")
+    row(out, "without hearing", "–", short(chance.get(primary)), "", *(short(chance.get(n)) for n in others), "")
     return out
 
 
