@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.published import Paper, imported
-from bench.records import PROBED, Record
+from bench.records import PROBED, Record, slug
 from bench.report.board import Block, Board, Row
 from bench.report.format import RANKED_BY, heading
 from bench.report.mir import Probed, embedding
@@ -190,7 +190,7 @@ def _of_block(board: Board, block: Block, probed: Probed, metric: str) -> Versus
         if any(model.key in axis.values for axis in (*axes, *(mir if model.control else ())))
     ]
     return Versus(
-        name=f"{board.data}-{board.split}-{board.fingerprint[:8]}-{block.lane}",
+        name=f"{slug(f'{board.data}-{board.split}')[:120]}-{board.fingerprint[:8]}-{block.lane}",
         title=f"{board.title}, lane {block.lane}",
         lane=block.lane,
         models=having,

@@ -102,7 +102,7 @@ def write(
 
 
 def _on(board: Board, record: Record) -> bool:
-    return (record.data.name, record.split.fingerprint, record.k) == (board.data, board.fingerprint, board.k)
+    return (one_line(record.data.name), record.split.fingerprint, record.k) == (board.data, board.fingerprint, board.k)
 
 
 def _how(board: Board) -> str:

@@ -86,10 +86,11 @@ def write(
 
 
 def names(boards: Sequence[Board]) -> list[str]:
-    """One file name a board, different also where case does not count."""
+    """Return one file name a board, short enough for any file system, different also where case does not count."""
     found: list[str] = []
     for board in boards:
-        base = slug(f"{board.data}-{board.split}-{board.fingerprint[:8]}-k{'-'.join(map(str, board.k))}")
+        cutoffs = "-".join(map(str, board.k))[:40]
+        base = f"{slug(f'{board.data}-{board.split}')[:120]}-{board.fingerprint[:8]}-k{cutoffs}"
         name, n = base, 2
         while name.lower() in {taken.lower() for taken in found}:
             name, n = f"{base}-{n}", n + 1
