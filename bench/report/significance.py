@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,9 @@ ALPHA = 0.05
 
 _MEMORY = 256 << 20
 """Bytes of per-user values held at a time."""
+
+_LARGEST, _LONGEST = 1 << 30, 1000
+"""Bytes of the values of one candidate set that are read, and of the name of a user: far more than any log has."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,27 +166,50 @@ def per_user(row: Row, where: str, problems: list[str]) -> tuple[str, list[str],
 def _read(path: Path, record: Record, where: str, metrics: list[str], problems: list[str]) -> pl.DataFrame | None:
     """Read one candidate set of a per-user file, sorted by user; None when it is absent or does not fit."""
     file = users_path(path)
-    if not file.exists():
+    if not os.path.lexists(file):
         return None
-    if why := trouble(file, record):
+    why = trouble(file, record)
+    if why is None and record.users.get(where, 0) * (len(metrics) + 1) * 8 > _LARGEST:
+        why = f"{record.users[where]:,} users are more than a report compares"
+    frame = None
+    if why is None:
+        try:
+            frame = _chosen(file, where, metrics)
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
+            why = f"it cannot be read ({error})"
+    if frame is not None:
+        why = _unfit(frame, record, where)
+    if frame is None or why is not None:
         said = one_line(f"{file} is left out: {why}.")
         problems += [] if said in problems else [said]  # every candidate set asks
-        return None
-    try:
-        lazy = pl.scan_parquet(file)
-        have = [name for name in metrics if name in lazy.collect_schema().names()]
-        chosen = lazy.filter(pl.col("candidates") == where).select("user", pl.col(have).cast(pl.Float64))
-        frame = chosen.collect().sort("user")
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        problems.append(one_line(f"{file} cannot be read and is left out: {error}"))
-        return None
-    means = [record.metrics[where][name] for name in have]
-    values = frame.select(have).to_numpy()
-    if not len(frame) or not np.allclose(values.mean(axis=0), means, rtol=1e-6, atol=1e-9):
-        problems.append(one_line(f"{file} does not belong to its record and is left out: its {where} means differ."))
         return None
     return frame
 
 
+def _chosen(file: Path, where: str, metrics: list[str]) -> pl.DataFrame:
+    lazy = pl.scan_parquet(file)
+    have = [name for name in metrics if name in lazy.collect_schema().names()]
+    chosen = lazy.filter(pl.col("candidates") == where).select(
+        pl.col("user").cast(pl.String), pl.col(have).cast(pl.Float64)
+    )
+    return chosen.collect().sort("user")
+
+
+def _unfit(frame: pl.DataFrame, record: Record, where: str) -> str | None:
+    """Say why rows are not those of a record's users; None where they are."""
+    users, have = frame["user"], frame.columns[1:]
+    if len(frame) != record.users.get(where):
+        return f"it has {len(frame):,} {where} users, its record {record.users.get(where, 0):,}"
+    if users.null_count() or users.n_unique() < len(users):
+        return f"its {where} users are not named, or named twice"
+    if (users.str.len_bytes().max() or 0) > _LONGEST:  # type: ignore[operator]
+        return f"a name of a user is longer than {_LONGEST:,} bytes"
+    means = [record.metrics[where][name] for name in have]
+    values = frame.select(have).to_numpy()
+    if not np.isfinite(values).all() or not np.allclose(values.mean(axis=0), means, rtol=1e-6, atol=1e-9):
+        return f"it does not belong to its record: its {where} means differ"
+    return None
+
+
 def _hash(users: pl.Series) -> str:
-    return hashlib.sha256("\0".join(users.cast(pl.String).to_list()).encode()).hexdigest()
+    return hashlib.sha256("\0".join(users.to_list()).encode()).hexdigest()
