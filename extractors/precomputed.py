@@ -66,6 +66,10 @@ class Precomputed(TableSource):
             out["ids_sha256"] = sha256_once(self._ids_path)
         return out
 
+    def ids(self) -> Sequence[str]:
+        """Return the ids (N,) of the file, in the order of its rows."""
+        return self._content[0]
+
     def present(self, ids: Sequence[str]) -> NDArray[np.bool_]:
         """Return which ids (N,) the file has."""
         return np.fromiter((i in self._row for i in ids), np.bool_, len(ids))

@@ -154,6 +154,14 @@ class TableSource(VectorSource):
         """The spec of the extractor whose vectors arrive as `base`, or None."""
         return None
 
+    def ids(self) -> Sequence[str] | None:
+        """Every id that has a vector, as the source writes it; None (the default) when any id has one.
+
+        `present` and `table` are then asked for these ids alone: the harness finds out which of them is meant by an id
+        of a log that is written in another way.
+        """
+        return None
+
     @abstractmethod
     def present(self, ids: Sequence[str]) -> NDArray[np.bool_]:
         """Which of `ids` (N,) have a vector."""
