@@ -66,13 +66,13 @@ class ItemTable:
 
 
 def matched(source: TableSource, ids: Sequence[str]) -> Matched | None:
-    """Match `ids` with those of a source; None when it has a vector for every id."""
+    """Match `ids` with those of a source; None if it has a vector for every id."""
     own = source.ids()
     return None if own is None else match(ids, {AS_WRITTEN: own})
 
 
 def joins(entries: Iterable[ExtractorEntry], ids: Sequence[str], tracks: str) -> list[str]:
-    """Return a line for each source of vectors behind `entries` that not all of `ids` (a sort of `tracks`) are in."""
+    """Return a line for each source of `entries` whose ids are not exactly `ids`; see `Matched.describe`."""
     lines: dict[str, None] = {}
     for entry in entries:
         for source in table_sources(entry):
@@ -133,7 +133,7 @@ class Tables:
 
     @staticmethod
     def _why(entry: ExtractorEntry, ids: Sequence[str]) -> str:
-        """Say what the likely cause is that no item has a vector, and what to do."""
+        """Return the likely cause if no item has a vector."""
         for source in table_sources(entry):
             if isinstance(source.plugin, TableSource) and (joined := matched(source.plugin, ids)) is not None:
                 if joined.found.any():

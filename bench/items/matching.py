@@ -1,4 +1,4 @@
-"""One id written in two ways: how the tracks of a log find their audio, their vectors and their metadata."""
+"""Match the ids of a log with those of audio, vectors and metadata, also where they are written differently."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.audio.catalog import EXTENSIONS
 from bench.text import counted
 
 VERSION = "1"
-"""Raise it when other ids can be matched: what was made from matched ids is then made again."""
+"""Raise it when the rules of `match` change: splits and records made from matched ids are then made again."""
 
 SHOWN = 3
 """Examples in a message."""
@@ -23,10 +23,12 @@ _EXTENSION = rf"(?i)\.({'|'.join(sorted(name[1:] for name in EXTENSIONS))})$"
 
 @dataclass(frozen=True, eq=False)
 class Matched:
-    """Which of the offered rows each wanted id (N,) found.
+    """The row that each wanted id has in a table.
 
-    rows : row of the other side, -1 where there is none (N,)
-    rules : rule -> which wanted ids it matched (numbers); rules that matched none are absent
+    wanted : the wanted ids (N,)
+    offered : the ids of the table
+    rows : row of each wanted id in the table (N,), -1 if there is none
+    rules : rule -> positions of the wanted ids that it matched; rules without a match are absent
     """
 
     wanted: pl.Series
@@ -36,7 +38,7 @@ class Matched:
 
     @property
     def found(self) -> NDArray[np.bool_]:
-        """Which wanted ids (N,) have a row."""
+        """Whether each wanted id (N,) has a row."""
         return self.rows >= 0
 
     @property
@@ -46,19 +48,20 @@ class Matched:
 
     @property
     def unused(self) -> pl.Series:
-        """The offered ids that no wanted id found."""
+        """The ids of the table that match no wanted id."""
         free = np.ones(len(self.offered), np.bool_)
         free[self.rows[self.found]] = False
         return self.offered.filter(pl.Series(free))
 
     def describe(self, what: str, tracks: str, others: str, missing: tuple[int, Sequence[str]] | None = None) -> str:
-        """Return a line about both sides with examples; empty when every id of either is found as it is written.
+        """Return a line about both sides with examples, or an empty text if both have exactly the same ids.
 
         Parameters
         ----------
-        what : what was looked for, such as ``audio``
-        tracks, others : what the wanted and the offered ids are ids of
-        missing : number and examples of wanted ids that found nothing, where they are not among `wanted`
+        what : begins the line, such as ``audio``
+        tracks : what a wanted id stands for, in the singular
+        others : what a row of the table is, in the singular
+        missing : number and examples of unmatched ids that `wanted` does not contain; None: `wanted` contains all
 
         """
         lost = (len(self.missing), self.missing.head(SHOWN).to_list()) if missing is None else missing
@@ -78,23 +81,23 @@ class Matched:
 
 
 AS_WRITTEN = "id"
-"""The rule of ids that are equal as they are written."""
+"""The rule for equal ids, and the name of the ids among the names of a row."""
 
 
 def match(
     wanted: Sequence[str] | pl.Series, offered: Mapping[str, Sequence[str] | pl.Series], *, exact: bool = False
 ) -> Matched:
-    """Match ids (N,), each at most once, with rows that have an id and perhaps other names.
+    """Match distinct ids (N,) with the rows of a table; each row is used at most once.
 
-    `offered` holds the names of the rows by what they are, ids first: ``{"id": ..., "file name": ...}``. Equal names
-    come first, the kind that fits most before the others. What is then left on both sides is compared
+    `offered` maps kinds of names to the names of the rows: first ``id``, then other kinds such as ``file name``. Equal
+    names are matched first, beginning with the kind that has most matches. The rest is compared after normalisation:
 
-    1. in one spelling: Unicode NFC, no blanks around, whole numbers without leading zeros and without ``.0``;
-    2. so, and without the folders before the name;
-    3. so, and without the extension of an audio file.
+    1. Unicode NFC, without surrounding blanks; whole numbers without leading zeros and without ``.0``;
+    2. also without folders;
+    3. also without the extension of an audio file.
 
-    Two ids match only where nothing else on either side reads the same under that rule. With `exact` only ids that
-    are equal as they are written match: those of both sides are then the same by definition.
+    A rule matches two names only if no other name on either side has the same normalised form. With `exact`, only equal
+    ids match.
     """
     ids = pl.Series(wanted, dtype=pl.String)
     kinds = {kind: pl.Series(names, dtype=pl.String) for kind, names in offered.items()}
@@ -115,17 +118,17 @@ def match(
 
 
 def examples(ids: Sequence[str]) -> str:
-    """Spell a few ids for a message."""
+    """Return the first ids, quoted and with commas, for a message."""
     return ", ".join(repr(one) for one in ids[:SHOWN])
 
 
 def last_part(names: pl.Series) -> pl.Series:
-    r"""Return what follows the last separator of folders, of POSIX (``/``) or of Windows (``\``)."""
+    r"""Return the part of each path after the last ``/`` or ``\``."""
     return names.str.replace(r"(?s)^.*[/\\]", "")
 
 
 def _rules(ids: pl.Series, kinds: Mapping[str, pl.Series]) -> Iterator[tuple[str, pl.Series, pl.Series]]:
-    """Yield each rule with the names it compares, in the order in which they count."""
+    """Yield each rule with the names to compare, in order of precedence."""
     order = sorted(kinds, key=lambda kind: -len(_pairs(ids, kinds[kind])[0]))
     for kind in order:
         yield kind, ids, kinds[kind]
@@ -141,7 +144,7 @@ def _rules(ids: pl.Series, kinds: Mapping[str, pl.Series]) -> Iterator[tuple[str
 
 
 def _pairs(mine: pl.Series, theirs: pl.Series) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows of names that occur once on either side."""
+    """Return the positions of the names that occur exactly once on both sides."""
     sides = [pl.DataFrame({"name": names}).with_row_index(row) for row, names in (("at", mine), ("to", theirs))]
     once = [side.filter(pl.col("name").is_unique() & (pl.col("name") != "")) for side in sides]
     found = once[0].join(once[1], on="name", how="inner", maintain_order="left")

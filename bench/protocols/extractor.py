@@ -155,10 +155,10 @@ class TableSource(VectorSource):
         return None
 
     def ids(self) -> Sequence[str] | None:
-        """Every id that has a vector, as the source writes it; None (the default) when any id has one.
+        """Return all ids that have a vector, or None (the default) if every id has one.
 
-        `present` and `table` are then asked for these ids alone: the harness finds out which of them is meant by an id
-        of a log that is written in another way.
+        If the ids are known, the harness matches them with those of the log, which may be written differently
+        (`bench.items.matching`), and calls `present` and `table` with the ids of the source.
         """
         return None
 

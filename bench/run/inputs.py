@@ -150,9 +150,9 @@ def open_inputs(data: Data, split: str | None, environment: Environment, log: Ca
 
 
 def match(opened: Opened, items: pl.Series) -> tuple[pl.DataFrame, Matched]:
-    """Give catalogue rows the log's ids: by track id or file name; see `bench.items.matching`.
+    """Match the items of a log with the catalogue, by track id or file name; see `bench.items.matching`.
 
-    Returns the rows (track_id = the log's id, in the order of `items`) and how they were matched.
+    Returns the matched rows, whose track_id is the log's id, in the order of `items`, and how they were matched.
 
     Raises
     ------
@@ -178,7 +178,7 @@ def match(opened: Opened, items: pl.Series) -> tuple[pl.DataFrame, Matched]:
 
 
 def _audio_key(opened: Opened) -> str | None:
-    """Hash what decides which tracks of a log have audio: ids and file names of the catalogue, and how they match."""
+    """Hash everything that decides which tracks of a log have audio: ids, file names and the rules of matching."""
     if opened.catalog is None:
         return None
     names = opened.catalog.select("track_id", last_part(opened.catalog["path"])).sort("track_id", "path")
@@ -186,7 +186,7 @@ def _audio_key(opened: Opened) -> str | None:
 
 
 def _aligned(opened: Opened, frame: pl.DataFrame, items: Sequence[str]) -> tuple[pl.DataFrame, Matched]:
-    """Return the metadata of items (a row each where there is one), under the log's ids."""
+    """Return the metadata of `items` with the log's ids as track_id, and how they were matched."""
     found = matched(items, {AS_WRITTEN: frame["track_id"]}, exact=not isinstance(opened.dataset, FileDataset))
     there = found.wanted.filter(pl.Series(found.found))
     return frame[found.rows[found.found]].with_columns(there.alias("track_id")), found

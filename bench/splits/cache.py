@@ -41,7 +41,7 @@ def asked(text: str) -> tuple[str, SplitSettings]:
 
 @dataclass(frozen=True)
 class Found:
-    """A split, what was found when it was checked, and examples of the log's items that there is no audio of."""
+    """A split, the results of its checks, and examples of the log's items without audio."""
 
     split: Split
     leaks: leaks.Leaks
@@ -49,9 +49,14 @@ class Found:
 
 
 def key(dataset: Dataset, fingerprint: Mapping[str, Any], settings: SplitSettings, audio: str | None) -> str:
-    """Hash everything that decides a split: what is in the log, how log and split are read, and what has audio.
+    """Hash everything that decides a split.
 
-    `fingerprint` is that of the dataset, `audio` a hash of the catalogue (None: no audio is asked for).
+    Parameters
+    ----------
+    fingerprint : of the dataset's content; `Dataset.version` stands for the code that reads it
+    settings : of the split, with its version
+    audio : hash of what decides which items have audio; None: items without audio are used, too
+
     """
     return digest(
         {
