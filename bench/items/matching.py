@@ -42,6 +42,11 @@ class Matched:
         return self.rows >= 0
 
     @property
+    def complete(self) -> bool:
+        """Whether every wanted id is in the table as it is written."""
+        return bool(self.found.all()) and not set(self.rules) - {AS_WRITTEN}
+
+    @property
     def missing(self) -> pl.Series:
         """The wanted ids without a row."""
         return self.wanted.filter(pl.Series(~self.found))

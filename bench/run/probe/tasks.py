@@ -203,8 +203,8 @@ def _of_data(entry: TaskEntry, opened: Opened) -> LoadedTask:
         items = items.with_columns(none)
     else:
         found, joined = match(opened, items["track_id"])
-        if not opened.own_ids and (line := joined.describe("audio", "item", "file")):
-            notes.append(line)
+        if not opened.own_ids and not joined.complete:
+            notes.append(joined.describe("audio", "item", "file"))
         items = items.join(found.select("track_id", *FILES), on="track_id", how="left", maintain_order="left")
     return LoadedTask(entry, replace(data, items=items), opened.dataset, notes)
 
