@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import BenchError
-from bench.files.atomic import file_sha256
+from bench.files.hash_index import sha256_once
 from bench.protocols import FILE, Extractor, Window
 
 if TYPE_CHECKING:
@@ -79,10 +78,13 @@ class MusiCNNEssentia(Extractor):
         """Return the graph's sha256, node and hop, and the version of Essentia, which makes the spectrogram."""
         if reason := self.unready():
             raise BenchError(reason)
-        status = self.path.stat()
-        sha256 = _hashed(self.path, status.st_size, status.st_mtime_ns)
-        return {"sha256": sha256, "node": NODES[self.settings.node][0], "patch_hop": self.settings.patch_hop,
-                "essentia": _version()}  # fmt: skip
+        node = NODES[self.settings.node][0]
+        return {
+            "sha256": sha256_once(self.path),
+            "node": node,
+            "patch_hop": self.settings.patch_hop,
+            "essentia": _version(),
+        }
 
     def unready(self) -> str | None:
         """Say that the graph is absent, and where to download it."""
@@ -119,11 +121,6 @@ class MusiCNNEssentia(Extractor):
 
         found = [torch.as_tensor(self._predict(wave)) for wave in waves.cpu().numpy()]
         yield self.settings.node, torch.stack(found).to(waves.device)
-
-
-@lru_cache
-def _hashed(path: Path, _size: int, _changed: int) -> str:
-    return file_sha256(path)
 
 
 def _version() -> str:

@@ -6,7 +6,7 @@ import bz2
 import gzip
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.files.atomic import file_sha256
+from bench.files.hash_index import sha256_once
 from bench.protocols import FILE, TableSource
 
 ID_NAMES = ("id", "track_id", "item_id", "trackid", "track", "item", "recording_mbid", "mbid")
@@ -60,11 +60,15 @@ class Precomputed(TableSource):
 
     def fingerprint(self) -> dict[str, Any]:
         """Return the sha256 of the file (and of the ids' file), and which columns are read."""
-        out = {"file": self.path.name, "sha256": _sha256(self.path), "id": self.settings.id,
+        out = {"file": self.path.name, "sha256": sha256_once(self.path), "id": self.settings.id,
                "column": self.settings.column}  # fmt: skip
         if self.path.suffix == ".npy":
-            out["ids_sha256"] = _sha256(self._ids_path)
+            out["ids_sha256"] = sha256_once(self._ids_path)
         return out
+
+    def ids(self) -> Sequence[str]:
+        """Return the ids (N,) of the file, in the order of its rows."""
+        return self._content[0]
 
     def present(self, ids: Sequence[str]) -> NDArray[np.bool_]:
         """Return which ids (N,) the file has."""
@@ -175,17 +179,6 @@ class Precomputed(TableSource):
             return ids, np.array(column.to_list(), dtype=np.float64).reshape(len(ids), -1)
         numbers = frame.drop(key).cast(pl.Float64, strict=False)
         return ids, numbers.fill_null(float("nan")).to_numpy()
-
-
-def _sha256(path: Path) -> str:
-    """Hash a file once per process: a run needs the hash for every cell."""
-    status = path.stat()
-    return _hashed(path, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache
-def _hashed(path: Path, _size: int, _changed: int) -> str:
-    return file_sha256(path)
 
 
 def _opened(path: Path) -> IO[bytes]:

@@ -67,12 +67,12 @@ class FolderDataset(Dataset):
 
     def fingerprint(self, root: Path) -> dict[str, Any]:
         """Return name, settings and sha256 of the files; unchanged files are hashed only once."""
-        files = {str(path.relative_to(root)): self.sha256(path) for path in self.sources(root)}
+        files = {path.relative_to(root).as_posix(): self.sha256(path) for path in self.sources(root)}
         return {"name": self.name, "settings": dict(vars(self.settings)), "files": files}
 
     def folder(self, key: Any) -> Path:
-        """Return the cache folder for results that depend only on `key` (plain JSON values)."""
-        return self._below("datasets") / f"{type(self).name}-{digest(key)[:16]}"
+        """Return the cache folder for results that depend only on `key` (plain JSON values) and the data set's code."""
+        return self._below("datasets") / f"{type(self).name}-{digest({'version': self.version, 'key': key})[:16]}"
 
     def sha256(self, path: Path) -> str:
         """Return the sha256 of a file, cached by its path, size and modification time."""

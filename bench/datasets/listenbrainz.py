@@ -11,7 +11,7 @@ import polars as pl
 
 from bench.datasets.base import FolderDataset, find
 from bench.datasets.parquet_log import cached_json, check_log, open_parquet, plays
-from bench.files.atomic import digest, whole
+from bench.files.atomic import whole
 
 COLUMNS = {"user": "user_id", "item": "recording_mbid", "time": "listened_at"}
 NAMES = {"artist": "artist_name", "album": "release_name", "title": "recording_name"}
@@ -59,7 +59,7 @@ class ListenBrainz(FolderDataset):
         Names come from the listens, in the alphabetically first of several spellings. Artists come from
         MusicBrainz if ``recording_artist.parquet`` exists.
         """
-        path = self.folder({"files": self._hashes(root), "what": "meta", "format": 1}) / "meta.parquet"
+        path = self.folder({"files": self.fingerprint(root)["files"], "what": "meta", "format": 1}) / "meta.parquet"
         if not path.is_file():
             with whole(path) as temporary:
                 self._read_meta(root).write_parquet(temporary)
@@ -89,9 +89,6 @@ class ListenBrainz(FolderDataset):
         files = [p for folder in folders for p in folder.iterdir() if _NUMBERED.fullmatch(p.name)]
         return sorted(files, key=lambda p: (p.parent != root, p.parent.name, int(p.stem)))
 
-    def _hashes(self, root: Path) -> list[str]:
-        return [self.sha256(path) for path in self.sources(root)]
-
     def _counts(self, root: Path) -> dict[str, Any]:
         """Count the listens and check every row, once per version of the files."""
 
@@ -101,8 +98,8 @@ class ListenBrainz(FolderDataset):
                 total.update(check_log(open_parquet(path, COLUMNS.values()), COLUMNS, item_may_be_missing=True))
             return dict(total)
 
-        key = digest({"files": [self.sha256(path) for path in self._dumps(root)], "format": 1})
-        return cached_json(self._below("datasets") / "listenbrainz" / f"{key[:16]}.json", count)
+        files = [self.sha256(path) for path in self._dumps(root)]
+        return cached_json(self.folder({"files": files, "what": "counts", "format": 1}) / "counts.json", count)
 
 
 def _names(root: Path, kind: str) -> pl.LazyFrame | None:

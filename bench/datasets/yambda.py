@@ -11,7 +11,6 @@ import polars as pl
 from bench.datasets.base import FolderDataset, find
 from bench.datasets.parquet_log import cached_json, check_log, open_parquet, plays
 from bench.errors import BenchError
-from bench.files.atomic import digest
 
 COLUMNS = {"user": "uid", "item": "item_id", "time": "timestamp"}
 PLAYED = "played_ratio_pct"
@@ -112,6 +111,4 @@ class Yambda(FolderDataset):
         key = {"log": self.sha256(table.path), "min_ratio": ratio, "format": 1}
         played = pl.col(PLAYED)
         more = {"counting": (played >= ratio).sum(), "unknown": played.is_null().sum()}
-        return cached_json(
-            self._below("datasets") / "yambda" / f"{digest(key)[:16]}.json", lambda: check_log(table, COLUMNS, **more)
-        )
+        return cached_json(self.folder(key) / "counts.json", lambda: check_log(table, COLUMNS, **more))

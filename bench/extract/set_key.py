@@ -11,6 +11,9 @@ from bench.files.atomic import digest
 from bench.protocols import Extractor
 from bench.store import VectorSet
 
+DECODING = "2"
+"""Raise it when the same file gives other samples than before: stored vectors are then computed again."""
+
 
 def set_key(extractor: Extractor) -> dict[str, Any]:
     """Return everything that changes the vectors, as JSON values.
@@ -23,6 +26,7 @@ def set_key(extractor: Extractor) -> dict[str, Any]:
         "version": extractor.version,
         "fingerprint": extractor.fingerprint(),
         "sample_rate": extractor.sample_rate,
+        "decoding": DECODING,
         "resampler": RESAMPLER,
         "window": asdict(extractor.window),
         "clip": asdict(extractor.clip),

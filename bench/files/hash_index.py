@@ -1,4 +1,4 @@
-"""A cache of file hashes (sha256) by path, size and modification time, so that unchanged files are read once.
+"""A cache of file hashes (sha256) by path, size, times and inode, so that unchanged files are read once.
 
 The results are also correct if the cache is lost, damaged, read-only or shared by several processes.
 """
@@ -14,14 +14,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import lru_cache
 from itertools import repeat
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from bench.errors import BenchError, TrackError
-from bench.files.atomic import present, unreadable
+from bench.files.atomic import file_sha256, present, unreadable
 from bench.machine import cores
 
 RACY_NS = 2_000_000_000
@@ -32,15 +33,34 @@ BATCH = 1024
 STAT_BATCH = 64
 """Paths whose size and time a thread checks at a time; passing single paths to a thread would be slower."""
 BUSY_SECONDS = 30.0
-_FORMAT = 1
+_FORMAT = 2
 
 T = TypeVar("T")
-Stamp = tuple[int, int]
-"""Size in bytes and modification time in nanoseconds."""
+Stamp = tuple[int, int, int, int]
+"""Size in bytes, modification time and change time (on Windows: creation time) in nanoseconds, and inode.
+
+A file can be replaced by one of the same size and modification time (``cp -p``, ``rsync -t``); its inode or its change
+time then differs.
+"""
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """Return the stamp of a file status. The inode is cut to what SQLite can store."""
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino & (2**63 - 1)
+
+
+def sha256_once(path: Path) -> str:
+    """Return the sha256 (hex) of a file, read again in a process only if its stamp changed."""
+    return _sha256_of(path.absolute(), stamp_of(path.stat()))
+
+
+@lru_cache(4096)
+def _sha256_of(path: Path, _state: Stamp) -> str:
+    return file_sha256(path)
 
 
 class HashIndex:
-    """A map (path, size, modification time) -> sha256, stored in the SQLite file `path`.
+    """A map (absolute path, `Stamp`) -> sha256, stored in the SQLite file `path`.
 
     It uses SQLite's default rollback journal, because write-ahead logging does not work on network file systems.
     """
@@ -62,7 +82,7 @@ class HashIndex:
     ) -> list[str | TrackError]:
         """Return the sha256 (hex) of each path, or a TrackError with the reason why it has none.
 
-        A cached hash is used only if size and modification time are the same. Files are read by `workers`
+        A cached hash is used only if the whole `Stamp` is the same. Files are read by `workers`
         threads (hashing releases the interpreter lock); `progress` is called with the number of paths done.
         Reasons: "missing", "empty file", "cannot be read: ...".
         """
@@ -75,7 +95,7 @@ class HashIndex:
             for begin in range(0, len(unique), BATCH):
                 batch = unique[begin : begin + BATCH]
                 cached = index.lookup(batch)
-                fresh: list[tuple[bytes, int, int, str]] = []
+                fresh: list[tuple[bytes, int, int, int, int, str]] = []
                 groups = [batch[at : at + STAT_BATCH] for at in range(0, len(batch), STAT_BATCH)]
                 for group in pool.map(_unchanged, groups, repeat(cached)):
                     known.update(group)
@@ -83,7 +103,7 @@ class HashIndex:
                 for path, (value, stamp) in zip(unread, pool.map(_hash, unread), strict=True):
                     known[path] = value
                     if stamp is not None and isinstance(value, str):
-                        fresh.append((os.fsencode(path), *stamp, value))
+                        fresh.append((_key(path), *stamp, value))
                     if progress is not None:
                         progress(done := done + counts[path])
                 if progress is not None and len(unread) < len(batch):
@@ -111,12 +131,12 @@ class HashIndex:
 
 
 def _unchanged(paths: Sequence[str], cached: Mapping[str, tuple[Stamp, str]]) -> dict[str, str | TrackError]:
-    """Return the cached hashes of paths whose size and modification time are unchanged."""
+    """Return the cached hashes of paths whose stamp is unchanged."""
     found: dict[str, str | TrackError] = {}
     for path in paths:
         stamp, value = cached.get(path, (None, ""))
         with suppress(TrackError):  # reported when the file is read
-            if stamp is not None and stamp == ((status := present(path)).st_size, status.st_mtime_ns):
+            if stamp is not None and stamp == stamp_of(present(path)):
                 found[path] = value
     return found
 
@@ -128,9 +148,9 @@ def _hash(path: str) -> tuple[str | TrackError, Stamp | None]:
         for _ in range(2):
             began = time.time_ns()
             with open(path, "rb") as file:
-                before = _stamp(file.fileno())
+                before = stamp_of(os.fstat(file.fileno()))
                 value = hashlib.file_digest(file, "sha256").hexdigest()
-                after = _stamp(file.fileno())
+                after = stamp_of(os.fstat(file.fileno()))
             if before == after:
                 # Times in the future are as unreliable as recent ones.
                 return value, before if before[1] < began - RACY_NS else None
@@ -141,9 +161,9 @@ def _hash(path: str) -> tuple[str | TrackError, Stamp | None]:
     return TrackError("cannot be read: it changed while it was read"), None
 
 
-def _stamp(descriptor: int) -> Stamp:
-    status = os.fstat(descriptor)
-    return status.st_size, status.st_mtime_ns
+def _key(path: str) -> bytes:
+    """Return the key of a path: absolute, because a relative path names other files in other folders."""
+    return os.fsencode(os.path.abspath(path))
 
 
 class _Session:
@@ -165,27 +185,29 @@ class _Session:
 
     def lookup(self, paths: Sequence[str]) -> dict[str, tuple[Stamp, str]]:
         """Return the cached stamps and hashes of `paths`."""
-        encoded = {os.fsencode(path): path for path in paths}
+        encoded: dict[bytes, list[str]] = {}
+        for path in paths:
+            encoded.setdefault(_key(path), []).append(path)
         names = list(encoded)
 
         def work(connection: sqlite3.Connection) -> dict[str, tuple[Stamp, str]]:
-            found = {}
+            found: dict[str, tuple[Any, str]] = {}
             for begin in range(0, len(names), 500):  # some versions of SQLite allow only 999 parameters
                 part = names[begin : begin + 500]
                 marks = ",".join("?" * len(part))
-                query = f"SELECT path, size, mtime, sha256 FROM files WHERE path IN ({marks})"
-                for name, size, changed, value in connection.execute(query, part).fetchall():
-                    found[encoded[name]] = ((size, changed), value)
+                query = f"SELECT path, size, mtime, ctime, inode, sha256 FROM files WHERE path IN ({marks})"
+                for name, *state, value in connection.execute(query, part).fetchall():
+                    found |= dict.fromkeys(encoded[name], (tuple(state), value))
             return found
 
         return self._attempt("lookup", work, {})
 
-    def store(self, rows: Sequence[tuple[bytes, int, int, str]]) -> None:
-        """Store rows (path, size, time, sha256) in one transaction."""
+    def store(self, rows: Sequence[tuple[bytes, int, int, int, int, str]]) -> None:
+        """Store rows (path, `Stamp`, sha256) in one transaction."""
 
         def work(connection: sqlite3.Connection) -> None:
             with connection:
-                connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
+                connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", rows)
 
         if rows:
             self._attempt("store", work, None)
@@ -233,7 +255,8 @@ def _prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
         if version == 0:
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS files "
-                "(path BLOB PRIMARY KEY, size INTEGER, mtime INTEGER, sha256 TEXT) WITHOUT ROWID"
+                "(path BLOB PRIMARY KEY, size INTEGER, mtime INTEGER, ctime INTEGER, inode INTEGER, sha256 TEXT) "
+                "WITHOUT ROWID"
             )
             connection.execute(f"PRAGMA user_version = {_FORMAT}")
     except BaseException:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import treatments
-from bench.entries import Component, ExtractorEntry
+from bench.entries import Component, ExtractorEntry, table_sources
 from bench.errors import BenchError
 from bench.extract import open_set
+from bench.items.matching import AS_WRITTEN, Matched, match
 from bench.protocols import TableSource
+from bench.text import counted
 
 Raw = tuple[NDArray[np.float32], NDArray[np.bool_]]
 """Vectors (N, D), and which rows have one (N,)."""
@@ -63,6 +65,22 @@ class ItemTable:
         return float(self.present.mean()) if len(self.present) else 0.0
 
 
+def matched(source: TableSource, ids: Sequence[str]) -> Matched | None:
+    """Match `ids` with those of a source; None if it has a vector for every id."""
+    own = source.ids()
+    return None if own is None else match(ids, {AS_WRITTEN: own})
+
+
+def joins(entries: Iterable[ExtractorEntry], ids: Sequence[str], tracks: str) -> list[str]:
+    """Return a line for each source of `entries` whose ids are not exactly `ids`; see `Matched.describe`."""
+    lines: dict[str, None] = {}
+    for entry in entries:
+        for source in table_sources(entry):
+            if isinstance(source.plugin, TableSource) and (joined := matched(source.plugin, ids)) is not None:
+                lines[joined.describe(str(source.spec), tracks, "vector")] = None
+    return [line for line in lines if line]
+
+
 @dataclass(frozen=True)
 class Tables:
     """Where tables come from: the store, and row keys of the audio behind each track id.
@@ -92,7 +110,7 @@ class Tables:
         """
         vectors, present = self.joined(entry, ids)
         if not present.any():
-            raise BenchError(f"{entry}: none of the {len(ids)} items has a vector. Look at the failures listed.")
+            raise BenchError(f"{entry}: none of the {len(ids)} items has a vector. {self._why(entry, ids)}")
         if steps := treatments.parse(entry.treat):
             vectors = treatments.apply(vectors, steps, fit=hot & present, seed=self.seed)
         vectors = np.where(present[:, None], vectors, np.float32(0.0)).astype(np.float32)
@@ -113,16 +131,33 @@ class Tables:
         rows = [self.row_of.get(i, "") for i in ids]
         return open_set(self.cache, component.plugin).read(component.layer_used, rows)
 
+    @staticmethod
+    def _why(entry: ExtractorEntry, ids: Sequence[str]) -> str:
+        """Return the likely cause if no item has a vector."""
+        for source in table_sources(entry):
+            if isinstance(source.plugin, TableSource) and (joined := matched(source.plugin, ids)) is not None:
+                if joined.found.any():
+                    continue
+                return (
+                    f"{source.plugin.name} has {counted(len(joined.offered), 'id')} (such as {joined.offered[0]!r}), "
+                    f"and none of them is one of the log (such as {ids[0]!r}): the vectors are those of other tracks, "
+                    "or another column holds their ids."
+                )
+        return "Look at the failures listed." if entry.audio else "No item has one in every part."
+
     def _source(self, plugin: TableSource, of: ExtractorEntry | None, ids: Sequence[str]) -> Raw:
         base: NDArray[np.float32] | None = None
         present = np.ones(len(ids), np.bool_)
         if of is not None:
             base, present = self.joined(of, ids)
-        asked = [i for i, there in zip(ids, present, strict=True) if there]
-        have = plugin.present(asked)
-        rows = np.flatnonzero(present)[have]
+        rows, names = np.flatnonzero(present), list(ids)
+        if (joined := matched(plugin, ids)) is not None:
+            rows = rows[joined.found[rows]]
+            names = joined.offered.gather(np.maximum(joined.rows, 0)).to_list()
+            rows = np.asarray(sorted(rows.tolist(), key=names.__getitem__), np.int64)
+        rows = rows[plugin.present([names[row] for row in rows])]
         found = plugin.table(
-            [asked[i] for i in np.flatnonzero(have)],
+            [names[row] for row in rows],
             base=None if base is None else base[rows],
             seed=self.seed,
         )

@@ -139,9 +139,10 @@ class FileDataset(Dataset):
         return None if self.meta_path is None else read_meta(self.meta_path)
 
     def fingerprint(self, root: Path) -> dict[str, Any]:
-        """Return the name, the columns and the sha256 of the log and of the metadata."""
-        meta = None if self.meta_path is None else fingerprint(self.meta_path)
-        return {"name": self.name, "columns": self.columns, "listens": fingerprint(self.path), "meta": meta}
+        """Return the sha256 of the log and of the metadata, whatever their names, and the columns that were named."""
+        hashed = fingerprint if self._cache is None else HashIndex.below(self._cache).sha256
+        meta = None if self.meta_path is None else hashed(self.meta_path)
+        return {"listens": hashed(self.path), "meta": meta, "columns": self.columns}
 
 
 def _compact_dates(table: Table, name: str) -> bool:

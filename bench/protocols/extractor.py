@@ -154,6 +154,14 @@ class TableSource(VectorSource):
         """The spec of the extractor whose vectors arrive as `base`, or None."""
         return None
 
+    def ids(self) -> Sequence[str] | None:
+        """Return all ids that have a vector, or None (the default) if every id has one.
+
+        If the ids are known, the harness matches them with those of the log, which may be written differently
+        (`bench.items.matching`), and calls `present` and `table` with the ids of the source.
+        """
+        return None
+
     @abstractmethod
     def present(self, ids: Sequence[str]) -> NDArray[np.bool_]:
         """Which of `ids` (N,) have a vector."""

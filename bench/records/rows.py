@@ -7,7 +7,7 @@ import stat
 from functools import lru_cache
 from pathlib import Path
 
-from bench.files.atomic import file_sha256
+from bench.files.hash_index import Stamp, sha256_once, stamp_of
 from bench.records.record import Record
 
 
@@ -27,22 +27,21 @@ def trouble(file: Path, record: Record) -> str | None:
     if record.rows is None and record.schema_version > 1:
         return "its record was written without rows"
     expected = record.rows.count if record.rows else sum(record.users.values())
-    state = (status.st_mtime_ns, status.st_size)
-    found = _rows(file, *state)
+    found = _rows(file, stamp_of(status))
     if not isinstance(found, int):
         return found
     if found != expected:
         return f"it has {found:,} rows, its record {expected:,}"
-    if record.rows and _sha256(file, *state) != record.rows.sha256:
+    if record.rows and sha256_once(file) != record.rows.sha256:
         return "it is not the file that was written with its record: it has another hash"
     return None
 
 
 @lru_cache(4096)
-def _rows(file: Path, changed: int, size: int) -> int | str:
+def _rows(file: Path, state: Stamp) -> int | str:
     """Return the number of rows that a Parquet file's footer names, or why there is none.
 
-    Asked once for all candidate sets, as long as the file's time and size are the same; so is its hash.
+    Asked once for all candidate sets, as long as the file's state is the same; so is its hash.
     """
     import polars as pl
 
@@ -50,8 +49,3 @@ def _rows(file: Path, changed: int, size: int) -> int | str:
         return int(pl.scan_parquet(file).select(pl.len()).collect().item())
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         return f"it cannot be read ({error})"
-
-
-@lru_cache(4096)
-def _sha256(file: Path, changed: int, size: int) -> str:
-    return file_sha256(file)

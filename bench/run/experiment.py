@@ -14,6 +14,7 @@ from bench.entries import ExtractorEntry, table_sources
 from bench.errors import BenchError
 from bench.extract import make_ready
 from bench.files.atomic import check_writable
+from bench.items.matching import VERSION
 from bench.protocols import Extractor
 from bench.records import Cost, Record
 from bench.run import plan
@@ -197,7 +198,8 @@ class Experiment(ABC, Generic[CellT]):
 
     def sources(self, *entries: ExtractorEntry) -> list[Mapping[str, Any]]:
         """Return what identifies the vectors of entries that need no audio."""
-        return [{"version": one.plugin.version, **one.fingerprint} for entry in entries for one in table_sources(entry)]
+        every = (one for entry in entries for one in table_sources(entry))
+        return [{"version": one.plugin.version, "matching": VERSION, **one.fingerprint} for one in every]
 
     def cost(self, entry: ExtractorEntry) -> Cost:
         """Return what embedding costs on this device where that was measured, and the process's peak memory so far."""

@@ -12,7 +12,8 @@ import polars as pl
 from bench.audio import catalog as audio_catalog
 from bench.errors import BenchError
 from bench.files.atomic import digest
-from bench.files.hash_index import HashIndex
+from bench.items.matching import AS_WRITTEN, VERSION, Matched, last_part
+from bench.items.matching import match as matched
 from bench.listening.log_dataset import FileDataset, parse_columns
 from bench.protocols import Dataset
 from bench.registry import create
@@ -105,73 +106,90 @@ def open_inputs(data: Data, split: str | None, environment: Environment, log: Ca
     opened = open_data(data, environment)
     dataset = opened.dataset
     name, settings = cache.asked(split or dataset.default_split)
-    fingerprint = _fingerprint(data, opened, environment)
-    known_ids = None if opened.catalog is None else digest(sorted(opened.catalog["track_id"].to_list()))
-    key = digest({"data": fingerprint, "split": settings.canonical(), "audio": known_ids, "version": 2})
+    fingerprint = dataset.fingerprint(opened.root)
+    key = cache.key(dataset, fingerprint, settings, _audio_key(opened))
+    frame = dataset.meta(opened.root)
+    frame = None if frame is None else frame.unique("track_id", keep="first", maintain_order=True)
 
     def known(items: pl.Series) -> pl.Series:
         return match(opened, items)[0]["track_id"]
 
-    heard = None if opened.catalog is None else known
-    frame = dataset.meta(opened.root)
-    folder = environment.cache / "splits"
-    made, found = cache.read_or_make(dataset, opened.root, settings, heard, frame, folder, key, log)
-    notes = list(opened.notes)
+    def described(items: Sequence[str], frame: pl.DataFrame | None = frame) -> pl.DataFrame | None:
+        return None if frame is None else _aligned(opened, frame, items)[0]
+
+    found = cache.read_or_make(
+        dataset,
+        opened.root,
+        settings,
+        None if opened.catalog is None else known,
+        described,
+        environment.cache / "splits",
+        key,
+        log,
+    )
+    made, notes = found.split, list(opened.notes)
+    items = pl.Series("item", made.items, dtype=pl.String)
     catalog = None
     if opened.catalog is not None:
-        catalog, rule = match(opened, pl.Series("item", made.items, dtype=pl.String))
-        if rule != "track_id":
-            notes.append(f"tracks of the log were found by {rule}")
+        catalog, joined = match(opened, items)
+        if not opened.own_ids:
+            lost = made.counts["left_out"]["items_unknown"], found.unknown
+            notes.append(joined.describe("audio", "track", "file", lost))
+    if frame is not None:
+        frame, joined = _aligned(opened, frame, made.items)
+        if isinstance(dataset, FileDataset):
+            notes.append(joined.describe("metadata", "track", "row"))
     notes += dataset.notes(opened.root)
     published = checked(name, settings, dataset.name, made.counts)
     notes += cache.notes(name, settings, made, published)
-    notes += cache.alike(found.numbers)
+    notes += cache.alike(found.leaks.numbers)
     if getattr(settings, "sequence", "") == "all_plays":
         made = with_plays(made, dataset.listens(opened.root))
-    return Inputs(opened, fingerprint, made, name, _meta(frame, made.items), catalog, notes, found, published)
+    notes = [note for note in notes if note]
+    return Inputs(opened, fingerprint, made, name, _meta(frame, made.items), catalog, notes, found.leaks, published)
 
 
-def match(opened: Opened, items: pl.Series) -> tuple[pl.DataFrame, str]:
-    """Give catalogue rows the log's ids: by track id, file name, or its stem, whichever fits most.
+def match(opened: Opened, items: pl.Series) -> tuple[pl.DataFrame, Matched]:
+    """Match the items of a log with the catalogue, by track id or file name; see `bench.items.matching`.
 
-    Returns the rows (track_id = the log's id) and the rule that was used.
+    Returns the matched rows, whose track_id is the log's id, in the order of `items`, and how they were matched.
+
+    Raises
+    ------
+    BenchError
+        When no track of the log is among the rows.
+
     """
     assert opened.catalog is not None
     rows = opened.catalog
-    if opened.own_ids:
-        return rows.filter(pl.col("track_id").is_in(items.to_list())), "track_id"
-    name = pl.col("path").str.split("/").list.last()
-    rules = {
-        "track_id": pl.col("track_id"),
-        "file name": name,
-        "file name without extension": name.str.replace(r"\.[^.]+$", ""),
-    }
-    best, chosen = rows.clear(), "track_id"
-    for rule, key in rules.items():
-        # A key that two files share names neither of them.
-        found = rows.with_columns(key.alias("track_id")).filter(pl.col("track_id").is_unique())
-        found = found.filter(pl.col("track_id").is_in(items.to_list()))
-        if len(found) > len(best):
-            best, chosen = found, rule
-    if not len(best):
+    kinds = {AS_WRITTEN: rows["track_id"]}
+    if not opened.own_ids:
+        name = last_part(rows["path"])
+        kinds |= {"file name": name, "file name without extension": name.str.replace(r"\.[^.]+$", "")}
+    found = matched(items, kinds, exact=opened.own_ids)
+    if not opened.own_ids and not found.found.any():
         raise BenchError(
             f"none of the log's {len(items)} tracks (such as {items[0]!r}) is among the {len(rows)} audio files "
             f"(such as {rows['track_id'][0]!r}). Name files by track id, or give --audio a list with columns "
             "track_id and path."
         )
-    return best, chosen
+    there = pl.Series(found.found)
+    return rows[found.rows[found.found]].with_columns(items.filter(there).alias("track_id")), found
 
 
-def _fingerprint(data: Data, opened: Opened, environment: Environment) -> dict[str, Any]:
-    """Identify the listening data; a user's files are hashed once and remembered."""
-    if not data.listens:
-        return opened.dataset.fingerprint(opened.root)
-    files = [data.listens, *([data.meta] if data.meta else [])]
-    found = HashIndex.below(environment.cache).hashes([str(Path(f).expanduser().resolve()) for f in files])
-    for file, result in zip(files, found, strict=True):
-        if not isinstance(result, str):
-            raise BenchError(f"{file}: {result}.")
-    return {"files": {Path(f).name: r for f, r in zip(files, found, strict=True)}, "columns": data.columns}
+def _audio_key(opened: Opened) -> str | None:
+    """Hash everything that decides which tracks of a log have audio: ids, file names and the rules of matching."""
+    if opened.catalog is None:
+        return None
+    names = opened.catalog.select("track_id", last_part(opened.catalog["path"])).sort("track_id", "path")
+    return digest([VERSION, opened.own_ids, names.rows()])
+
+
+def _aligned(opened: Opened, frame: pl.DataFrame, items: Sequence[str]) -> tuple[pl.DataFrame, Matched]:
+    """Return the metadata of `items` with the log's ids as track_id, and how they were matched."""
+    found = matched(items, {AS_WRITTEN: frame["track_id"]}, exact=not isinstance(opened.dataset, FileDataset))
+    there = found.wanted.filter(pl.Series(found.found))
+    return frame[found.rows[found.found]].with_columns(there.alias("track_id")), found
 
 
 def _meta(frame: pl.DataFrame | None, items: Sequence[str]) -> dict[str, list[Any]]:
@@ -179,5 +197,5 @@ def _meta(frame: pl.DataFrame | None, items: Sequence[str]) -> dict[str, list[An
     if frame is None:
         return {}
     wanted = pl.DataFrame({"track_id": list(items)}, schema={"track_id": pl.String})
-    joined = wanted.join(frame.unique("track_id", keep="first"), on="track_id", how="left", maintain_order="left")
+    joined = wanted.join(frame, on="track_id", how="left", maintain_order="left")
     return {name: joined[name].to_list() for name in META if name in frame.columns}

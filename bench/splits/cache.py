@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from bench.errors import BenchError, did_you_mean
-from bench.files.atomic import write_text
+from bench.files.atomic import canonical_json, digest, write_text
 from bench.protocols import Dataset
 from bench.specs import parse, settings_from
 from bench.splits import leaks
 from bench.splits.make import SPLITS, Split, SplitSettings, make
 from bench.splits.published import deviations
 from bench.splits.storage import read, write
+
+EXAMPLES = 3
+"""Items without audio that are named."""
 
 
 def asked(text: str) -> tuple[str, SplitSettings]:
@@ -33,19 +39,51 @@ def asked(text: str) -> tuple[str, SplitSettings]:
     return spec.name, settings
 
 
+@dataclass(frozen=True)
+class Found:
+    """A split, the results of its checks, and examples of the log's items without audio."""
+
+    split: Split
+    leaks: leaks.Leaks
+    unknown: Sequence[str]
+
+
+def key(dataset: Dataset, fingerprint: Mapping[str, Any], settings: SplitSettings, audio: str | None) -> str:
+    """Hash everything that decides a split.
+
+    Parameters
+    ----------
+    fingerprint : of the dataset's content; `Dataset.version` stands for the code that reads it
+    settings : of the split, with its version
+    audio : hash of what decides which items have audio; None: items without audio are used, too
+
+    """
+    return digest(
+        {
+            "format": 3,
+            "data": fingerprint,
+            "dataset": dataset.version,
+            "split": settings.canonical(),
+            "version": settings.version,
+            "audio": audio,
+        }
+    )
+
+
 def read_or_make(
     dataset: Dataset,
     root: Path,
     settings: SplitSettings,
     known: Callable[[pl.Series], pl.Series] | None,
-    meta: pl.DataFrame | None,
+    meta: Callable[[Sequence[str]], pl.DataFrame | None],
     folder: Path,
     key: str,
     log: Callable[[str], None],
-) -> tuple[Split, leaks.Leaks]:
+) -> Found:
     """Read the split that belongs to `key` from `folder`, or make and write it; check it for leaks.
 
-    `known` tells which of the log's items there is audio of; without it all of them are used.
+    `known` tells which of the log's items there is audio of; without it all of them are used. `meta` returns the
+    metadata of items under the log's ids.
 
     Raises
     ------
@@ -53,22 +91,27 @@ def read_or_make(
         When the split leaks; a new one is then not written.
 
     """
-    pointer = folder / f"{key[:32]}.txt"
-    if pointer.exists() and (path := folder / pointer.read_text().strip()).exists():
+    pointer = folder / f"{key[:32]}.json"
+    if pointer.exists():
         try:
-            found = read(path)
-            return found, leaks.assert_sound(found, meta)
+            about = json.loads(pointer.read_text(encoding="utf-8"))
+            made = read(folder / about["split"])
+            return Found(made, leaks.assert_sound(made, meta(made.items)), about["unknown"])
         except BenchError as error:
             log(f"{error} It is made again.")
+        except (ValueError, KeyError, TypeError):
+            log(f"{pointer} is damaged. The split is made again.")
     listens = dataset.listens(root)
-    heard = None
+    heard, unknown = None, []
     if known is not None:
-        heard = known(listens.select(pl.col("item").unique()).collect().to_series().drop_nulls().sort())
+        items = listens.select(pl.col("item").unique()).collect().to_series().drop_nulls().sort()
+        heard = known(items)
+        unknown = items.filter(~items.is_in(heard.implode())).head(EXAMPLES).to_list()
     made = make(listens, settings, known_items=heard)
-    sound = leaks.assert_sound(made, meta)
+    sound = leaks.assert_sound(made, meta(made.items))
     path = write(made, folder)
-    write_text(pointer, path.name)
-    return made, sound
+    write_text(pointer, canonical_json({"split": path.name, "unknown": unknown}))
+    return Found(made, sound, unknown)
 
 
 def notes(name: str, settings: SplitSettings, split: Split, published: str | None) -> list[str]:

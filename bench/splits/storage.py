@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from bench.errors import BenchError
-from bench.files.atomic import canonical_json, whole
+from bench.files.atomic import canonical_json, digest, whole
 from bench.splits.settings import KINDS
 from bench.splits.split import SCHEMA, Coded, Split, fingerprint
 
@@ -19,9 +19,10 @@ _KEY = b"bench.split"
 
 
 def write(split: Split, folder: Path) -> Path:
-    """Write ``split-<first 16 digits of the fingerprint>.parquet`` (zstd) into `folder`, atomically.
+    """Write ``split-<16 digits of the fingerprint>-<8 of the counts>.parquet`` (zstd) into `folder`, atomically.
 
-    Settings, counts and fingerprint are stored in the file's metadata.
+    Settings, counts and fingerprint are stored in the file's metadata. Two logs may have splits with the same pairs and
+    leave out different plays, so the name contains a hash of the counts.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -39,7 +40,7 @@ def write(split: Split, folder: Path) -> Path:
         numbers = pl.Series(codes.astype(np.int32)).to_arrow()
         columns[name] = pa.DictionaryArray.from_arrays(numbers, ids.to_arrow(compat_level=pl.CompatLevel.oldest()))
     table = pa.table({name: columns[name] for name in SCHEMA})
-    path = folder / f"split-{split.fingerprint[:16]}.parquet"
+    path = folder / f"split-{split.fingerprint[:16]}-{digest(dict(split.counts))[:8]}.parquet"
     with whole(path) as temporary:
         writer = pq.ParquetWriter(
             temporary,

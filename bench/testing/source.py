@@ -37,6 +37,13 @@ class TableSourceContract:
         assert answer.shape == (len(self.ids),), f"shape {answer.shape}"
         assert answer.dtype == np.bool_, f"type {answer.dtype}"
 
+    def test_every_id_it_lists_has_a_vector(self) -> None:
+        """`ids` returns None, or distinct ids that `present` knows."""
+        listed = self.make().ids()
+        if listed is not None:
+            assert len(set(listed)) == len(listed), "an id is listed twice"
+            assert self.make().present(list(listed)).all(), "an id is listed that has no vector"
+
     def test_rows_are_finite_and_as_many_as_ids(self) -> None:
         """The table has one finite row for each id."""
         ids = self._known()

@@ -193,3 +193,25 @@ def test_each_is_installed_and_says_what_it_needs(name):
     assert cls.source
     assert not cls.builtin
     assert cls.__doc__.partition("\n")[0].endswith((".", "min_ratio=50."))
+
+
+def test_a_table_of_listenbrainz_that_changes_its_role_is_read_anew(dumps, tmp_path):
+    for name in ("recording_tag", "recording_genre"):
+        (dumps / f"{name}.parquet").unlink()
+    named = {kind: ["dub"] for kind in ("tag", "genre")} | {f"{kind}_count": [1] for kind in ("tag", "genre")}
+    put(pl.DataFrame({"recording_mbid": ["aa"], **named}), dumps / "recording_tag.parquet")
+    data = ListenBrainz()
+    root = data.prepare(dumps, tmp_path / "cache")
+    assert "tags" in data.meta(root).columns
+    (dumps / "recording_tag.parquet").rename(dumps / "recording_genre.parquet")
+    assert data.meta(root).filter(track_id="aa")["genre"].to_list() == ["dub"]
+
+
+def test_what_was_kept_belongs_to_the_version_of_the_data_set(yambda, dumps, tmp_path, monkeypatch):
+    for data, folder in ((Yambda(), yambda), (ListenBrainz(), dumps)):
+        root = data.prepare(folder, tmp_path / "cache")
+        data.listens(root)
+        kept = set((tmp_path / "cache" / "datasets").glob("*/*"))
+        monkeypatch.setattr(type(data), "version", "2")
+        data.listens(root)
+        assert len(set((tmp_path / "cache" / "datasets").glob("*/*")) - kept) == 1

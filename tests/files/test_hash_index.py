@@ -5,6 +5,7 @@ import sqlite3
 import time
 import warnings
 from contextlib import contextmanager
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -89,6 +90,44 @@ def test_files_changed_just_now_or_in_the_future_are_not_remembered(tmp_path, sh
     (tmp_path / "a.wav").write_bytes(b"two")
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert index.hashes([path]) == [sha(b"two")]
+
+
+@pytest.mark.parametrize("how", ["replace", "rewrite"])
+def test_another_file_with_the_same_size_and_time_is_read(tmp_path, how):
+    index = HashIndex(tmp_path / "hashes.sqlite")
+    path, other = write(tmp_path / "a.csv", b"one"), write(tmp_path / "b.csv", b"two")
+    assert index.hashes([path]) == [sha(b"one")]
+    if how == "replace":
+        os.replace(other, path)  # as `cp -p`, `rsync -t` and tar do it
+    else:
+        time.sleep(0.02)  # a tick of the file system's clock
+        write(tmp_path / "a.csv", b"two")
+    assert (os.stat(path).st_size, os.stat(path).st_mtime) == (3, OLD)
+    assert index.hashes([path]) == [sha(b"two")]
+
+
+def test_a_relative_path_is_another_file_in_another_folder(tmp_path, monkeypatch):
+    index = HashIndex(tmp_path / "hashes.sqlite")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name / "a.csv", name.encode())
+    found = []
+    for name in ("one", "two"):
+        monkeypatch.chdir(tmp_path / name)
+        found += [*index.hashes(["a.csv"]), hash_index.sha256_once(Path("a.csv"))]
+    assert found == [sha(b"one")] * 2 + [sha(b"two")] * 2
+    connection = sqlite3.connect(index.path)
+    assert {row[0] for row in connection.execute("SELECT path FROM files")} == {
+        os.fsencode(tmp_path / name / "a.csv") for name in ("one", "two")
+    }
+    connection.close()
+
+
+def test_a_file_is_hashed_again_in_a_process_when_another_one_took_its_place(tmp_path):
+    path = Path(write(tmp_path / "a.csv", b"one"))
+    assert hash_index.sha256_once(path) == sha(b"one")
+    os.replace(write(tmp_path / "b.csv", b"two"), path)
+    assert hash_index.sha256_once(path) == sha(b"two")
 
 
 @pytest.mark.parametrize("damage", ["text", "cut", "version", "middle"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from bench import records
 from bench.entries import NONE, audio_extractors
 from bench.errors import BenchError
 from bench.files.atomic import digest
-from bench.items.item_table import Tables
+from bench.items.item_table import Tables, joins
 from bench.probes import ProbeEntry
 from bench.protocols import Extractor, NoSettings, RunContext
 from bench.records import Record
@@ -69,6 +69,12 @@ class ProbeExperiment(Experiment[ProbeCell]):
             yield f"task: {task.entry} ({task.task.kind}, {counted(len(task.data.names), 'label')}): {parts}"
             for note in task.notes:
                 yield f"note: {task.name}: {note}"
+
+    def forecast(self, todo: Sequence[ProbeCell]) -> Iterable[str]:
+        """Return which items of each task have vectors in files."""
+        for task in self.tasks:
+            entries = dict.fromkeys(cell.extractor for cell in todo if cell.task is task.entry)
+            yield from (f"{task.name}: {line}" for line in joins(entries, task.ids, "item"))
 
     # -- records ------------------------------------------------------------------------------------------
 

@@ -202,9 +202,9 @@ def _of_data(entry: TaskEntry, opened: Opened) -> LoadedTask:
         none = [pl.lit(None, dtype=kind).alias(name) for name, kind in _TYPES.items()]
         items = items.with_columns(none)
     else:
-        found, rule = match(opened, items["track_id"])
-        if rule != "track_id":
-            notes.append(f"audio was found by {rule}")
+        found, joined = match(opened, items["track_id"])
+        if not opened.own_ids and not joined.complete:
+            notes.append(joined.describe("audio", "item", "file"))
         items = items.join(found.select("track_id", *FILES), on="track_id", how="left", maintain_order="left")
     return LoadedTask(entry, replace(data, items=items), opened.dataset, notes)
 

@@ -11,7 +11,7 @@ import polars as pl
 from bench import records
 from bench.entries import ExtractorEntry, audio_extractors
 from bench.errors import BenchError
-from bench.items.item_table import ItemTable, Tables
+from bench.items.item_table import ItemTable, Tables, joins
 from bench.protocols import Extractor
 from bench.records import Record
 from bench.run import plan
@@ -90,6 +90,7 @@ class RecommendExperiment(Experiment[Cell]):
         yield f"device: {self.device}"  # one that is not there stops here, not after hours
         widest = max([sum(task.set.layers.values()) for task in self.extraction], default=128)
         yield plan.memory(len(self.split.items), widest)
+        yield from joins(dict.fromkeys(cell.extractor for cell in todo), self.split.items, "track")
         yield from estimates(self.split, todo, self.device, self.table)
 
     # -- records ------------------------------------------------------------------------------------------

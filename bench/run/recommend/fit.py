@@ -12,6 +12,7 @@ import numpy as np
 
 from bench import memory
 from bench.errors import BenchError
+from bench.files.atomic import digest
 from bench.items.item_table import ItemTable
 from bench.protocols import Estimate, Interactions, Recommender, RunContext, Shape
 from bench.records import Training, TrainingEnd
@@ -71,12 +72,14 @@ def trained(
     if refit:
         known = split.before_test
         started = time.monotonic()
+        rates = granted.trained.get("rates")
         second = replace(
             run,
             deadline=_deadline(max_time),
-            folder=run.folder / "refit" if run.folder else None,
+            # With more time the first fit may find another best epoch: checkpoints of other rates are not resumed.
+            folder=run.folder / f"refit-{digest(rates)[:16]}" if run.folder else None,
             curves=run.curves / "refit" if run.curves else None,
-            replay=granted.trained.get("rates"),
+            replay=rates,
             trained={},
         )
         run.log(f"training anew on {len(known)} training and validation pairs")

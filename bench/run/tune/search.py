@@ -94,6 +94,7 @@ class Search:
         if self.trials:
             say(f"the search goes on after {counted(len(self.trials), 'trial')}")
         end = None if max_time is None else time.monotonic() + max_time
+        self._retry(end)
         while (trials is None or len(self.trials) < trials) and (end is None or time.monotonic() < end):
             if len(self.trials) >= USED_UP and all(trial.same_as is not None for trial in self.trials[-USED_UP:]):
                 say(f"the last {USED_UP} proposals were known already: the space is used up")
@@ -103,8 +104,7 @@ class Search:
             say(f"trial {number + 1}{f' of {trials}' if trials else ''}: {self.spec(settings)}")
             same = next((trial for trial in self.trials if trial.settings == settings), None)
             trial = self._try(number, settings, end) if same is None else _repeated(number, same)
-            self._journal.append(trial)
-            self.trials.append(trial)
+            self._keep(trial)
             say(f"trial {number + 1}: {trial.error or f'{trial.value:.4f}'}, {trial.seconds:.0f} s")
 
     def finish(self) -> tuple[Path, Record]:
@@ -125,10 +125,35 @@ class Search:
         record = replace(record, recommender=replace(record.recommender, search=search))
         return records.write(record, self.experiment.environment.results)
 
+    def checkpoints(self, settings: Mapping[str, str]) -> Path:
+        """Return the folder for the checkpoints of a trial: its settings name it, since proposals may change."""
+        return self.experiment.environment.cache / "checkpoints" / f"{self._id}-{digest(dict(settings))[:16]}"
+
+    def _retry(self, end: float | None) -> None:
+        """Repeat earlier trials that failed or ran out of time: more memory, another package or more time may help."""
+        for number, trial in enumerate(self.trials):
+            if trial.same_as is not None or not (trial.error or trial.stopped == "deadline"):
+                continue
+            if end is not None and time.monotonic() >= end:
+                return
+            self.experiment.ui.log(f"trial {number + 1} again: {self.spec(trial.settings)}")
+            again = self._try(number, trial.settings, end)
+            less = again.stopped == "deadline" and trial.value is not None and (again.value or 0.0) <= trial.value
+            if again.value is None or less:  # this time it got no further
+                continue
+            self._keep(again)
+            for copy in [copy for copy in self.trials if copy.same_as == number]:
+                self._keep(_repeated(copy.number, again))
+
+    def _keep(self, trial: Trial) -> None:
+        """Write a trial to the journal, in place of an earlier one with the same number."""
+        self._journal.append(trial)
+        self.trials[trial.number : trial.number + 1] = [trial]
+
     def _try(self, number: int, settings: dict[str, str], end: float | None) -> Trial:
         """Train with `settings` and validate; whatever goes wrong is the trial's, not the search's."""
         experiment, started = self.experiment, time.monotonic()
-        folder = experiment.environment.cache / "checkpoints" / f"{self._id}-{number}"
+        folder = self.checkpoints(settings)
         run = RunContext(self.seed, experiment.device, end, experiment.ui.log, folder)
         value: float | None = None
         error = ""

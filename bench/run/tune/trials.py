@@ -27,17 +27,17 @@ class Journal:
         self._path = path
 
     def read(self) -> list[Trial]:
-        """Return the trials in order; a line cut off by a kill is none."""
+        """Return the trials in order, of each the last line; incomplete lines are skipped."""
         trials: list[Trial] = []
         if not self._path.exists():
             return trials
         for text in self._path.read_text(encoding="utf-8").splitlines():
             try:
                 trial = Trial(**json.loads(text))
+                if 0 <= trial.number <= len(trials):  # a later line replaces an earlier one of the same trial
+                    trials[trial.number : trial.number + 1] = [trial]
             except (json.JSONDecodeError, TypeError):
                 continue
-            if trial.number == len(trials):
-                trials.append(trial)
         return trials
 
     def append(self, trial: Trial) -> None:

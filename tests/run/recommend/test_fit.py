@@ -167,6 +167,32 @@ def test_a_second_fit_sees_validation_for_the_epochs_found(split):
     assert not np.array_equal(*scores)
 
 
+def test_a_second_fit_resumes_no_other_epochs(split, tmp_path):
+    """A deadline may have left a longer or shorter second fit in the same folder."""
+
+    class Own(Recommender):
+        name = "own"
+        rates: list[float]
+
+        def fit(self, train, items, *, valid, run):
+            if run.replay is None:
+                run.trained.update(rates=self.rates)
+            else:
+                found.append(run.folder)
+
+        def score(self, users, items=None):
+            return np.tile(np.arange(len(split.items), dtype=np.float32), (len(users), 1))
+
+    found = []
+    for rates in ([0.1, 0.1], [0.1], [0.1, 0.1]):
+        model = Own(None)
+        model.rates = rates
+        valid = Validation(split, None, 5, 5, 0)
+        trained(model, table(split), split, valid, RunContext(folder=tmp_path), [5], refit=True)
+    assert found[0] == found[2] != found[1]
+    assert {folder.parent for folder in found} == {tmp_path}
+
+
 def test_a_model_without_epochs_is_fitted_on_more(split):
     once, twice = (fitted("popularity", split, refit=refit) for refit in (False, True))
     users = np.arange(1, dtype=np.int32)

@@ -11,6 +11,7 @@ import pytest
 
 import bench.records
 from bench.errors import BenchError
+from bench.registry import get
 from bench.run.options import Data, Environment
 from bench.run.progress import Ui
 from bench.run.recommend.experiment import RecommendExperiment
@@ -211,3 +212,44 @@ def test_a_killed_search_goes_on_as_if_nothing_had_happened(world_folder, tmp_pa
     assert "the search goes on after 2 trials" in again.stderr
     assert "trial 2 of 5" not in again.stderr
     assert trials("b") == trials("a")
+
+
+class AbsentError(Exception):
+    """Something that another machine or package would cure."""
+
+
+def test_a_trial_that_failed_is_tried_again_by_the_next_search(job, monkeypatch):
+    wanted = searched(job("itemknn"), 3, space="neighbours=5|10").trials
+    search = Search(job("itemknn", cache=job("itemknn").environment.cache / "b"), space="neighbours=5|10",
+                    sampler="random", seed=0)  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            get("recommenders", "itemknn"), "fit", lambda *_, **__: (_ for _ in ()).throw(AbsentError("no package"))
+        )
+        search.go(3, None)
+    assert [trial.value for trial in search.trials] == [None] * 3
+    again = Search(search.experiment, space="neighbours=5|10", sampler="random", seed=0)
+    again.go(3, None)
+    for trials in (again.trials, Search(search.experiment, space="neighbours=5|10", sampler="random", seed=0).trials):
+        assert [(one.value, one.settings, one.same_as, one.error) for one in trials] == [
+            (one.value, one.settings, one.same_as, "") for one in wanted
+        ]
+
+
+def test_a_trial_that_ran_out_of_time_is_tried_again_with_more(job):
+    def search():
+        return Search(job("bpr:epochs=400,patience=none"), space="lr=0.001..0.1(log)", sampler="random", seed=0)
+
+    first = search()
+    first.go(1, 0.01)
+    assert [trial.stopped for trial in first.trials] == ["deadline"]
+    second = search()
+    second.go(1, None)
+    assert [trial.stopped for trial in second.trials] == ["epochs"]
+    assert [trial.stopped for trial in search().trials] == ["epochs"]
+
+
+def test_the_checkpoints_of_a_trial_are_those_of_its_settings(job):
+    search = Search(job("bpr:epochs=2"), space="lr=0.001..0.1(log)", sampler="random", seed=0)
+    places = [search.checkpoints(settings) for settings in ({"lr": "0.1"}, {"lr": "0.01"}, {"lr": "0.1"})]
+    assert places[0] == places[2] != places[1]
