@@ -13,14 +13,13 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from bench.audio.sndfile import ENOUGH
 from bench.audio.sources import open_source
 from bench.errors import TrackError
 
 QUALITY = "HQ"
 RESAMPLER = f"soxr-{QUALITY.lower()}"
 """The resampler and its quality, as in the keys of stored vectors; the version of soxr is not part of the key."""
-ENOUGH = 0.95
-"""Minimum share of the length in the header that must decode."""
 SILENCE = 1e-6
 """Clips whose absolute samples are all below this (-120 dB of full scale) are silent."""
 
