@@ -57,6 +57,19 @@ def ogg_links(path: str) -> list[Link]:
     return links if start is None else [*links, Link(start, size, granule)]
 
 
+def second_flac(path: str) -> int | None:
+    """Return where another FLAC stream begins behind the first one, or None."""
+    marker = b"fLaC\0\0\0\x22"
+    at, before = 0, b""
+    with open(path, "rb") as file:
+        while data := file.read(WINDOW):
+            found = (before + data).find(marker, 5 if not at else 0)
+            if found >= 0:
+                return at - len(before) + found
+            at, before = at + len(data), data[-len(marker) + 1 :]
+    return None
+
+
 class Data(NamedTuple):
     """The samples of a file without their header: where they begin and end, and their byte order."""
 

@@ -41,7 +41,8 @@ def probe(path: str | Path) -> Info:
     Raises
     ------
     TrackError
-        If the file is missing, empty, unreadable or not audio, or there is no decoder.
+        If the file is missing, empty, unreadable or not audio, or there is no decoder; `UnavailableError` if this
+        machine is at fault.
 
     """
     with closing(open_source(os.fspath(path))) as source:
@@ -68,8 +69,9 @@ def stream(
     Raises
     ------
     TrackError
-        While iterating, with a short reason: those of `probe`; offset beyond the end; truncated (less than 95 % of
-        the section decodes; Ogg headers state no length); NaN or infinite samples; after the last block, silent.
+        While iterating, with a short reason: those of `probe`; offset beyond the end; truncated or damaged (less than
+        95 % of the section decodes, or bytes are left that may be audio); NaN or infinite samples; after the last
+        block, silent.
 
     """
     with closing(open_source(os.fspath(path))) as source:
@@ -82,12 +84,13 @@ def stream(
             raise TrackError(f"offset beyond the end: {start / rate:.6g} s of {length:.6g} s")
         if promised is not None and count is not None:
             promised = min(promised, count)
-        decoded = 0
+        decoded, loud = 0, False
 
         def part() -> Iterator[NDArray[np.float32]]:
-            nonlocal decoded
+            nonlocal decoded, loud
             for block in source.blocks(start, count):
                 decoded += len(block)
+                loud = loud or max(float(block.max()), -float(block.min())) >= SILENCE
                 yield mono(block)
 
         peak = 0.0
@@ -109,7 +112,7 @@ def stream(
         else:
             _complete(decoded, promised, start, rate)
     if peak < SILENCE:
-        raise TrackError("silent")
+        raise TrackError("silent: the channels cancel each other in their mean" if loud else "silent")
 
 
 def _complete(decoded: int, promised: int | None, start: int, rate: int) -> None:

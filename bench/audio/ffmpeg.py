@@ -49,6 +49,8 @@ class Torchcodec:
         try:
             return AudioDecoder(self._path)
         except (RuntimeError, ValueError, OSError) as error:
+            if "codec not found" in str(error).lower():  # another build of FFmpeg may have it
+                raise UnavailableError(f"no decoder for {self._name}: FFmpeg has none here") from error
             raise TrackError(f"not audio: {_first_line(error)}") from error
 
     def blocks(self, start: int, count: int | None) -> Iterator[NDArray[np.float32]]:
@@ -67,9 +69,11 @@ class Torchcodec:
             last = min(first + step, stop)
             if first > start and not exact:
                 self._decoder = self._opened()
+            # Packets in CAF have no duration, so torchcodec drops the first one if it is asked to start there.
+            early = 1.0 if self._name == "CAF" and first == 0 else 0.0
             try:
                 samples = self._decoder.get_samples_played_in_range(
-                    self._begin + first / self.rate, self._begin + last / self.rate
+                    self._begin + first / self.rate - early, self._begin + last / self.rate
                 )
             except (RuntimeError, ValueError) as error:
                 if "No audio frames were decoded" in str(error):

@@ -7,7 +7,6 @@ Lyrics3 tags as their authors published them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
@@ -108,10 +107,7 @@ def following(file: BinaryIO, size: int, start: int) -> int | None:
     if head.length is not None and audio(file, at + head.length, stop) is None:
         return None
     # There are more frames, or the byte count is wrong: only walking from frame to frame tells.
-    end = at
-    for end in _ends(file, at, head.frames + 1):
-        pass
-    return audio(file, end, stop)
+    return audio(file, _walked(file, at, head.frames + 1), stop)
 
 
 def xing(file: BinaryIO, at: int) -> Xing | None:
@@ -130,8 +126,8 @@ def xing(file: BinaryIO, at: int) -> Xing | None:
     return Xing(frames, values.pop(0) if flags & 2 else None)
 
 
-def _ends(file: BinaryIO, at: int, count: int) -> Iterator[int]:
-    """Yield the ends of `count` frames, or fewer if something else comes between."""
+def _walked(file: BinaryIO, at: int, count: int) -> int:
+    """Return the end of `count` frames, or of fewer if something else comes between."""
     base, data = at, b""
     for _ in range(count):
         if at + 4 > base + len(data):
@@ -139,9 +135,9 @@ def _ends(file: BinaryIO, at: int, count: int) -> Iterator[int]:
             base, data = at, file.read(WINDOW)
         head = frame(data, at - base)
         if head is None:
-            return
+            break
         at += head.length
-        yield at
+    return at
 
 
 def behind_tags(file: BinaryIO, at: int) -> int:

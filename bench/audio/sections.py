@@ -21,7 +21,7 @@ class Section(io.RawIOBase):
     def __init__(self, path: str, start: int = 0, stop: int | None = None, *, endless: bool = False) -> None:
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115
         self.start = start
-        self._stop = os.fstat(self._file.fileno()).st_size if stop is None else stop
+        self._stop = stop
         self._far = self.FAR if endless else 0
         self._beyond = 0
         self._file.seek(start)
@@ -32,24 +32,33 @@ class Section(io.RawIOBase):
         return self._file.tell()
 
     def read(self, size: int = -1) -> bytes:
+        """Read at most `size` bytes, or the rest."""
+        if self._stop is None:
+            return self._file.read(size)
         left = max(self._stop - self._file.tell(), 0)
         return self._file.read(left if size < 0 else min(size, left))
 
     def readinto(self, buffer: Any) -> int:
+        """Read into a buffer; return the number of bytes."""
+        if self._stop is None:
+            return self._file.readinto(buffer)
         left = max(self._stop - self._file.tell(), 0)
-        return self._file.readinto(buffer if len(buffer) <= left else memoryview(buffer)[:left])
+        return self._file.readinto(memoryview(buffer)[:left])
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to an offset in the section."""
         self._beyond = self._far if whence == os.SEEK_END else 0
-        if whence == os.SEEK_CUR:
-            self._file.seek(offset, whence)
-        else:
-            self._file.seek(offset + (self._stop if whence == os.SEEK_END else self.start))
-        return self.tell()
+        if whence == os.SEEK_SET:
+            offset += self.start
+        elif whence == os.SEEK_END and self._stop is not None:
+            offset, whence = offset + self._stop, os.SEEK_SET
+        return self._file.seek(offset, whence) - self.start + self._beyond
 
     def tell(self) -> int:
+        """Return the offset in the section."""
         return self._file.tell() - self.start + self._beyond
 
     def close(self) -> None:
+        """Release the file."""
         self._file.close()
         super().close()

@@ -14,7 +14,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from bench.audio import mpeg
-from bench.audio.containers import Link, ogg_links, unstated
+from bench.audio.containers import Link, ogg_links, second_flac, unstated
 from bench.audio.sections import Section
 from bench.errors import TrackError, UnavailableError
 
@@ -155,7 +155,7 @@ class Sndfile:
         """Go to a frame, or before it; return the frames to drop."""
         while start >= self._file.frames and self._later_part():
             start -= int(self._file.frames)
-            self._next()
+            self._open_later()
         skip = min(start, PREROLL) if self._file.format in ("MP3", "OGG") else 0
         if start > skip:
             try:
@@ -174,6 +174,8 @@ class Sndfile:
     def _read(self, count: int) -> NDArray[np.float32]:
         """Read at most `count` frames of the open part; none at its end and behind damage."""
         block = np.empty((0 if self._failed else count, self.channels), np.float32)
+        if self._failed:
+            return block
         if self._section is not None:
             block.fill(np.nan)  # marks what is not decoded if the read fails
         try:
@@ -182,7 +184,7 @@ class Sndfile:
             if error.code == SYSTEM:
                 raise UnavailableError("cannot be read: input/output error") from error
             self._failed = True
-            block = block[: int(np.isnan(block[:, 0]).argmax())] if self._section is not None else block[:0]
+            block = block[: 0 if self._section is None else int(np.isnan(block[:, 0]).argmax())]
         self._at += len(block)
         return block
 
@@ -192,46 +194,49 @@ class Sndfile:
 
     def _next(self) -> bool:
         """Open the part that follows; return False if there is none."""
-        kind = self._file.format
         self._check_end()
-        if kind == "MP3":
-            at = self._later if self._later is not None else self._behind_damage()
-            if at is None:
-                return False
-            self._file.close()
-            self._file = self._opened(at)
+        if self._file.format == "MP3" and self._later is None:
+            self._later = self._behind_damage()
+        if not self._later_part():
+            return False
+        self._open_later()
+        return True
+
+    def _open_later(self) -> None:
+        self._file.close()
+        if self._later is not None:
+            self._file = self._opened(self._later)
             self._later = None
             self._promised_by_mp3()
-        elif len(self._links) > 1:
-            self._file.close()
+        else:
             self._links.pop(0)
             self._open_link()
-        else:
-            return False
         self._at, self._failed = 0, False
         now = int(self._file.samplerate), int(self._file.channels)
         if now != (self.rate, self.channels):
             raise TrackError(
                 f"joined recordings differ: {self.rate} Hz, {self.channels} channels, then {now[0]} Hz, {now[1]}"
             )
-        return True
 
     def _open_link(self) -> None:
         self._file = self._opened(self._links[0].start, self._links[0].stop)
 
     def _check_end(self) -> None:
-        """Raise TrackError if a part that is not the last, or that states no length, ends too early."""
+        """Raise TrackError if a part ends too early and the caller cannot see that from `frames`."""
         stated = int(self._file.frames)
         if self._file.format == "OGG" and self._links:
             info = self._file.extra_info
             if "Corrupted bitstream" in info and "without an End-Of-Stream" in info:
                 unit = 48_000 if self._file.subtype == "OPUS" else self.rate
                 stated = max(stated, self._links[0].granule * self.rate // unit)
-        elif self._file.format != "MP3" and stated >= 1 << 60:
-            if self._failed:
+        elif self._file.format == "FLAC":
+            # libsndfile fails at the end of the first of two streams, except where one of its blocks ends.
+            if (self._failed or self._at % 4096 == 0) and (other := second_flac(self._path)):
+                raise TrackError(f"damaged: a second recording begins at byte {other}")
+            if self._failed and stated >= 1 << 60:
                 raise TrackError(f"damaged: the decoder stops after {self._at / self.rate:.1f} s")
             return
-        elif not self._later_part():
+        elif self.frames is not None:
             return  # the caller compares the decoded length with the header
         if self._at < ENOUGH * stated < Section.FAR // 4:
             raise TrackError(f"truncated: {self._at / self.rate:.1f} of {stated / self.rate:.1f} seconds decoded")
