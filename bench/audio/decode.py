@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -84,13 +85,12 @@ def stream(
             raise TrackError(f"offset beyond the end: {start / rate:.6g} s of {length:.6g} s")
         if promised is not None and count is not None:
             promised = min(promised, count)
-        decoded, loud = 0, False
+        decoded = 0
 
         def part() -> Iterator[NDArray[np.float32]]:
-            nonlocal decoded, loud
+            nonlocal decoded
             for block in source.blocks(start, count):
                 decoded += len(block)
-                loud = loud or max(float(block.max()), -float(block.min())) >= SILENCE
                 yield mono(block)
 
         peak = 0.0
@@ -112,7 +112,9 @@ def stream(
         else:
             _complete(decoded, promised, start, rate)
     if peak < SILENCE:
-        raise TrackError("silent: the channels cancel each other in their mean" if loud else "silent")
+        heard = count if limit is None else min(round(limit * rate), count or sys.maxsize)
+        cancel = source.channels > 1 and _channels_cancel(path, start, heard)
+        raise TrackError("silent: the channels cancel each other in their mean" if cancel else "silent")
 
 
 def _complete(decoded: int, promised: int | None, start: int, rate: int) -> None:
@@ -121,6 +123,12 @@ def _complete(decoded: int, promised: int | None, start: int, rate: int) -> None
         raise TrackError(f"truncated: {decoded / rate:.1f} of {promised / rate:.1f} seconds decoded")
     if not decoded:
         raise TrackError(f"offset beyond the end: {start / rate:.6g} s" if start else "no samples")
+
+
+def _channels_cancel(path: str | Path, start: int, count: int | None) -> bool:
+    """Whether a block that is silent in mono is not silent in one of its channels."""
+    with closing(open_source(os.fspath(path))) as source:
+        return any(np.abs(block).max() >= SILENCE > np.abs(mono(block)).max() for block in source.blocks(start, count))
 
 
 def mono(block: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -35,7 +35,9 @@ class Torchcodec:
         self.channels = int(about.num_channels or 0)
         self.format = str(about.codec)
         self._begin = float(about.begin_stream_seconds_from_header or 0.0)
-        seconds = None if _guessed(path) else about.duration_seconds_from_header
+        head = _head(path)
+        self._exact = head[4:8] == b"ftyp"  # MP4 counts time in samples
+        seconds = None if _guessed(head) else about.duration_seconds_from_header
         self.frames = round(seconds * self.rate) if seconds else None
         self._most = DENSEST * os.path.getsize(path)
 
@@ -62,7 +64,7 @@ class Torchcodec:
             If the decoder fails before the end.
 
         """
-        exact = self._name in EXACT
+        exact = self._exact
         step = STEP if exact else LONG_STEP
         stop = min(self._most, self._most if count is None else start + count)
         for first in range(start, stop, step):
@@ -93,8 +95,6 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0].strip().rstrip(".").lower()
 
 
-EXACT = frozenset({"MP4", ".m4a", ".m4b", ".mp4", ".3gp"})
-"""Formats that count time in samples."""
 _NAMES = "m4a m4b mp4 aac wma webm mka alac ape wv mpc tta ac3 3gp amr"
 _EXTENSIONS = frozenset(f".{name}" for name in _NAMES.split())
 _MAGIC = (
@@ -132,9 +132,13 @@ def _adts(head: bytes) -> bool:
     return len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0
 
 
-def _guessed(path: str) -> bool:
-    """Whether the format states no length, so that FFmpeg guesses it from the first bit rates: ADTS, AC-3, AMR."""
+def _head(path: str) -> bytes:
+    """Return the first bytes behind ID3v2 tags."""
     with open(path, "rb") as file:
         file.seek(mpeg.behind_tags(file, 0))
-        head = file.read(8)
+        return file.read(8)
+
+
+def _guessed(head: bytes) -> bool:
+    """Whether the format states no length, so that FFmpeg guesses it from the first bit rates: ADTS, AC-3, AMR."""
     return _adts(head) or head[:2] in (b"\x0b\x77", b"\x77\x0b") or head[:5] == b"#!AMR"

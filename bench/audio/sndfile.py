@@ -66,7 +66,9 @@ class Sndfile:
         self.channels = int(self._file.channels)
 
     def _opened(self, start: int, stop: int | None = None, **raw: object) -> _Sequential:
-        """Open a section of the file."""
+        """Open a section of the file, in place of the one before."""
+        if self._section is not None:
+            self._section.close()
         self._section = Section(self._path, start, stop, endless=stop is None)
         return _Sequential(self._section, **raw)
 

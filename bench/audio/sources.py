@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from bench.audio import mpeg
 from bench.audio.ffmpeg import Torchcodec, ffmpeg_format
-from bench.audio.sndfile import Sndfile
-from bench.errors import TrackError
-from bench.files.atomic import present
+from bench.audio.sndfile import SYSTEM, Sndfile
+from bench.errors import TrackError, UnavailableError
+from bench.files.atomic import present, unreadable
 
 RATES = range(1_000, 1_000_001)
 READER = 2
@@ -59,7 +59,11 @@ def open_source(path: str) -> Source:
     size = present(path).st_size
     try:
         source: Source = Sndfile(path, size)
-    except (soundfile.LibsndfileError, TypeError, ValueError, OSError) as error:
+    except OSError as error:
+        raise unreadable(error) from error
+    except (soundfile.LibsndfileError, TypeError, ValueError) as error:
+        if getattr(error, "code", None) == SYSTEM:
+            raise _unreadable(path, error) from error
         source = _opened_otherwise(path, size, error)
     if source.rate not in RATES or source.channels < 1:
         source.close()
@@ -77,9 +81,18 @@ def _opened_otherwise(path: str, size: int, error: Exception) -> Source:
     if first:
         try:
             return Sndfile(path, size, first)
-        except (soundfile.LibsndfileError, TypeError, ValueError, OSError) as second:
+        except (soundfile.LibsndfileError, TypeError, ValueError) as second:
             raise TrackError(f"not audio: {_said(second)}") from second
     raise TrackError(f"not audio: {_said(error)}") from error
+
+
+def _unreadable(path: str, error: Exception) -> UnavailableError:
+    """Return the reason that the system gives, which libsndfile does not pass on."""
+    try:
+        with open(path, "rb"):
+            return UnavailableError(f"cannot be read: {_said(error)}")
+    except OSError as reason:
+        return unreadable(reason)
 
 
 def decoders() -> str:
