@@ -15,7 +15,15 @@ class TrackError(BenchError):
 
 
 class UnavailableError(TrackError):
-    """A file is not available at the moment; it may be valid."""
+    """A file cannot be used on this machine at the moment, but it may be valid.
+
+    Examples: it is missing, or a decoder is not installed. Such a failure is listed, but never stored.
+    """
+
+
+def of_environment(error: BaseException) -> bool:
+    """Whether an error is a fault of this machine or of what is installed on it, and not of the file in hand."""
+    return isinstance(error, (UnavailableError, MemoryError, OSError, ImportError))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

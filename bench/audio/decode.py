@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,14 +14,13 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from bench.audio.sndfile import ENOUGH
 from bench.audio.sources import open_source
 from bench.errors import TrackError
 
 QUALITY = "HQ"
 RESAMPLER = f"soxr-{QUALITY.lower()}"
 """The resampler and its quality, as in the keys of stored vectors; the version of soxr is not part of the key."""
-ENOUGH = 0.95
-"""Minimum share of the length in the header that must decode."""
 SILENCE = 1e-6
 """Clips whose absolute samples are all below this (-120 dB of full scale) are silent."""
 
@@ -42,7 +42,8 @@ def probe(path: str | Path) -> Info:
     Raises
     ------
     TrackError
-        If the file is missing, empty, unreadable or not audio, or there is no decoder.
+        If the file is missing, empty, unreadable or not audio, or there is no decoder; `UnavailableError` if this
+        machine is at fault.
 
     """
     with closing(open_source(os.fspath(path))) as source:
@@ -69,8 +70,9 @@ def stream(
     Raises
     ------
     TrackError
-        While iterating, with a short reason: those of `probe`; offset beyond the end; truncated (less than 95 % of
-        the section decodes; Ogg headers state no length); NaN or infinite samples; after the last block, silent.
+        While iterating, with a short reason: those of `probe`; offset beyond the end; truncated or damaged (less than
+        95 % of the section decodes, or bytes are left that may be audio); NaN or infinite samples; after the last
+        block, silent.
 
     """
     with closing(open_source(os.fspath(path))) as source:
@@ -110,7 +112,9 @@ def stream(
         else:
             _complete(decoded, promised, start, rate)
     if peak < SILENCE:
-        raise TrackError("silent")
+        heard = count if limit is None else min(round(limit * rate), count or sys.maxsize)
+        cancel = source.channels > 1 and _channels_cancel(path, start, heard)
+        raise TrackError("silent: the channels cancel each other in their mean" if cancel else "silent")
 
 
 def _complete(decoded: int, promised: int | None, start: int, rate: int) -> None:
@@ -119,6 +123,12 @@ def _complete(decoded: int, promised: int | None, start: int, rate: int) -> None
         raise TrackError(f"truncated: {decoded / rate:.1f} of {promised / rate:.1f} seconds decoded")
     if not decoded:
         raise TrackError(f"offset beyond the end: {start / rate:.6g} s" if start else "no samples")
+
+
+def _channels_cancel(path: str | Path, start: int, count: int | None) -> bool:
+    """Whether a block that is silent in mono is not silent in one of its channels."""
+    with closing(open_source(os.fspath(path))) as source:
+        return any(np.abs(block).max() >= SILENCE > np.abs(mono(block)).max() for block in source.blocks(start, count))
 
 
 def mono(block: NDArray[np.float32]) -> NDArray[np.float32]:

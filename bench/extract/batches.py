@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
+from bench.errors import BenchError, of_environment
 from bench.extract.pooling import Pool, Sums, sums
 from bench.protocols import Extractor
 
@@ -22,7 +23,7 @@ class Track:
 
     pending : windows that are queued, or failed without a decision yet
     seconds, short : length of the audio, and whether it is shorter than one window, once the track has `ended`
-    gone : the file has disappeared
+    environment : the error is one of this machine, not of the recording; it is never stored
     """
 
     row: str
@@ -31,8 +32,13 @@ class Track:
     seconds: float = 0.0
     short: bool = False
     ended: bool = False
-    gone: bool = False
+    environment: bool = False
     error: str | None = None
+
+    def fail(self, reason: str, *, environment: bool) -> None:
+        """Set the error, unless there is one already."""
+        if self.error is None:
+            self.error, self.environment = reason, environment
 
 
 class Batcher:
@@ -52,7 +58,7 @@ class Batcher:
         self._buckets: dict[int, list[tuple[Track, NDArray[np.float32]]]] = {}
         self._waiting = 0
         self._proven = proven
-        self._undecided: list[tuple[Track, str]] = []
+        self._undecided: list[tuple[Track, str, bool]] = []
         self._first_error: Exception | None = None
 
     def add(self, track: Track, wave: NDArray[np.float32]) -> list[Track]:
@@ -101,14 +107,14 @@ class Batcher:
     def _decide_failures(self) -> list[Track]:
         """If the model has accepted a window, let the tracks of undecided failures fail, and return them."""
         if not self._proven:
-            if len({id(track) for track, _ in self._undecided}) >= MAX_FIRST_FAILURES:
+            if len({id(track) for track, _, _ in self._undecided}) >= MAX_FIRST_FAILURES:
                 raise self._broken()
             return []
         failures, self._undecided, self._first_error = self._undecided, [], None
-        for track, reason in failures:
+        for track, reason, environment in failures:
             track.pending -= 1
-            track.error = reason
-        return [track for track, _ in failures]
+            track.fail(reason, environment=environment)
+        return [track for track, _, _ in failures]
 
     def _broken(self) -> BenchError:
         name, error = self.extractor.name, self._first_error
@@ -140,7 +146,7 @@ class Batcher:
                 self.size = max(1, min(self.size, len(part)) // 2)
                 self.log(f"memory ran out: continuing with batches of {self.size}")
                 return None
-            part[0][0].error = "out of memory with a batch of one window"
+            part[0][0].fail("out of memory with a batch of one window", environment=True)
             return {}
         except Exception as error:
             return self._one_by_one(part, error)
@@ -149,11 +155,12 @@ class Batcher:
         """Run the windows one by one, to find those on which the model fails."""
         if len(part) == 1:
             track, reason = part[0][0], f"the model failed: {type(error).__name__}: {error}"
+            environment = of_environment(error) or _device_failed(error)
             if self._proven:
-                track.error = reason
+                track.fail(reason, environment=environment)
             else:  # the later windows show whether the track or the plugin is at fault
                 track.pending += 1
-                self._undecided.append((track, reason))
+                self._undecided.append((track, reason, environment))
                 self._first_error = self._first_error or error
             return {}
         for track, wave in part:
@@ -173,3 +180,9 @@ def out_of_memory(error: BaseException) -> bool:
         return True
     text = str(error).lower()
     return "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
+
+
+def _device_failed(error: Exception) -> bool:
+    """Whether a GPU, its driver or its libraries failed."""
+    text = str(error)
+    return isinstance(error, RuntimeError) and re.search(r"\b(CUDA|CUDNN|cuDNN|CUBLAS|HIP|MPS)\b", text) is not None

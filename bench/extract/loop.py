@@ -109,8 +109,8 @@ class Extraction:
                 track = tracks[at]
                 if isinstance(event, End):
                     track.ended, track.seconds, track.short = True, event.seconds, event.short
-                    track.gone = event.gone
-                    track.error = track.error or event.error
+                    if event.error:
+                        track.fail(event.error, environment=event.environment)
                     finish([track])
                 else:
                     finish(batcher.add(track, event))
@@ -137,7 +137,7 @@ class Extraction:
             outcome.done += 1
             outcome.audio_seconds += track.seconds
         except TrackError as error:
-            if not track.gone:  # do not store it: a later run may find the file again
+            if not track.environment:  # else a later run, another machine or another package may do better
                 shard.failures.append(Failure(track.row, str(error)))
             outcome.failed.append((track.row, str(error)))
         track.row = ""  # finished; free the memory of its pool

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.audio import TrackReader
-from bench.errors import TrackError, UnavailableError
+from bench.errors import TrackError, of_environment
 from bench.protocols import Extractor
 
 AHEAD = 64 * 2**20
@@ -35,8 +35,8 @@ class End:
     seconds: float = 0.0
     short: bool = False
     error: str | None = None
-    gone: bool = False
-    """Whether the file has disappeared since it was hashed; this is not a failure of the recording."""
+    environment: bool = False
+    """Whether the failure is one of this machine (file gone, decoder not installed), not of the recording."""
 
 
 def read_ahead(
@@ -75,11 +75,12 @@ def read_ahead(
             for wave in reader.windows():
                 put((at, wave))
         except TrackError as error:
-            put((at, End(error=str(error), gone=isinstance(error, UnavailableError))))
+            put((at, End(error=str(error), environment=of_environment(error))))
         except _Stopped:
             raise
         except Exception as error:  # a decoder may raise anything; one bad file must not stop the run
-            put((at, End(error=f"decoding failed: {type(error).__name__}: {error}")))
+            reason = f"decoding failed: {type(error).__name__}: {error}"
+            put((at, End(error=reason, environment=of_environment(error))))
         else:
             put((at, End(seconds=reader.seconds, short=reader.short)))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.audio.decode import RESAMPLER
+from bench.audio.sources import decoders
 from bench.files.atomic import digest
 from bench.protocols import Extractor
 from bench.store import VectorSet
@@ -52,4 +53,6 @@ def stored_widths(extractor: Extractor) -> dict[str, int]:
 
 def open_set(cache: Path, extractor: Extractor) -> VectorSet:
     """Return the set of an extractor with its settings; this does not create the folder."""
-    return VectorSet(cache / "store", extractor.name, set_key(extractor), stored_widths(extractor), extractor.stored)
+    return VectorSet(
+        cache / "store", extractor.name, set_key(extractor), stored_widths(extractor), extractor.stored, decoders()
+    )

@@ -50,26 +50,32 @@ class VectorSet:
     key : everything that changes the vectors, as JSON values; its sha256 is part of the folder name
     layers : layer id -> width of the stored vectors
     dtype : float32 or float16
+    reader : what reads the files, with versions; failures under another reader are not known, as it may do better
 
     """
 
-    def __init__(self, root: Path, name: str, key: Mapping[str, Any], layers: Mapping[str, int], dtype: str):
+    def __init__(
+        self, root: Path, name: str, key: Mapping[str, Any], layers: Mapping[str, int], dtype: str, reader: str = ""
+    ):
         self.sha256 = digest(key)
         self.folder = root / f"{name}-{self.sha256[:16]}"
         self.name, self.key, self.layers, self.dtype = name, dict(key), dict(layers), np.dtype(dtype)
+        self.reader = reader
         self._known: dict[Path, pl.DataFrame] = {}
         self._merged: tuple[list[Path], pl.DataFrame] | None = None
 
     def rows(self) -> pl.DataFrame:
         """Return row, status, reason, seconds and shard of every row, once; vectors take precedence over failures.
 
-        A shard that cannot be read is treated as absent, so its rows are computed again.
+        A shard that cannot be read is treated as absent, so its rows are computed again; failures of another reader
+        are treated as absent, too.
         """
         present = sorted(p for p in self.folder.glob("*.parquet") if not p.name.startswith(TEMPORARY))
         for path in present:
             if path not in self._known:
                 with suppress(*shards.DAMAGE):
-                    self._known[path] = _frame(path)
+                    other = path.name.startswith("failed-") and shards.notes(path).get("reader", "") != self.reader
+                    self._known[path] = _NOTHING if other else _frame(path)
         found = [path for path in present if path in self._known]
         if not found:
             return pl.DataFrame(schema=_SCHEMA)
@@ -118,7 +124,7 @@ class VectorSet:
                 "reason": [f.reason for f in failed],
                 "seconds": [0.0] * len(failed),
             }
-            shards.write(self.folder, "failed", columns, {}, notes or {})
+            shards.write(self.folder, "failed", columns, {}, {**(notes or {}), "reader": self.reader})
 
     def read(self, layer: str, rows: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return vectors (N, D) float32 in the order of `rows`, and which rows have one (N,); others are zeros.
@@ -200,6 +206,7 @@ _SCHEMA = pl.Schema(
         "shard": pl.String,
     }
 )
+_NOTHING = pl.DataFrame(schema=_SCHEMA)
 
 
 def _frame(path: Path) -> pl.DataFrame:
