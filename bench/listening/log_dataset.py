@@ -15,7 +15,7 @@ from bench.files.hash_index import HashIndex
 from bench.listening import parquet_cache, times
 from bench.listening.columns import choose, parse_columns
 from bench.listening.metadata import read_meta
-from bench.listening.plays import EARLIEST, LATEST, REMEDY, as_plays, diagnose, no_id, report
+from bench.listening.plays import EARLIEST, LATEST, REMEDY, as_plays, no_id, report
 from bench.listening.text_table import Damage, Table, open_table
 from bench.protocols import Dataset
 
@@ -58,18 +58,26 @@ def check(path: Path, columns: Mapping[str, str] | None = None) -> dict[str, Any
     plays, filled = as_plays(table, chosen), ~pl.col("blank")
     wrong = filled & (no_id("user") | no_id("item") | pl.col("time").is_null())
     sums = {"plays": filled.sum(), "blank": pl.col("blank").sum(), "wrong": wrong.sum()}
+    # The parser notices a row of too many values only if it reads every column.
+    every = pl.sum_horizontal(pl.col(name).null_count() for name in table.schema)
     span = {"first": pl.col("time").min(), "last": pl.col("time").max()}
     # Two queries: counting distinct items in the first one would hold the complete log in memory.
     grouped = plays.group_by("user").agg(**{name: value.cast(pl.Int64) for name, value in sums.items()}, **span)
     try:
+        if table.layout is not None and len(table.schema) > len(chosen):
+            table.frame.select(every).collect(engine="streaming")
         users = grouped.collect(engine="streaming")
         items = plays.select("item").unique().collect(engine="streaming")
     except Damage as error:
-        diagnose(table, error)
+        table.refuse(error)
     distinct = {"users": users["user"].drop_nulls().len(), "items": items["item"].drop_nulls().len()}
     counts = distinct | users.select(pl.col(*sums).sum(), pl.col("first").min(), pl.col("last").max()).row(
         0, named=True
     )
+    if (rows := table.rows()) is not None and rows != counts["plays"] + counts["blank"]:
+        raise BenchError(
+            f"{path} has {rows} rows, but the parser read {counts['plays'] + counts['blank']}. Convert it."
+        )
     if not counts["plays"]:
         raise BenchError(f"{path} holds a header but no plays.")
     if counts.pop("wrong"):
@@ -118,7 +126,7 @@ class FileDataset(Dataset):
         log more than once.
         """
         table = open_table(self.path)
-        if self._cache is None or not table.packing:
+        if self._cache is None or table.layout is None or not table.layout.packing:
             self.counts()
             return scan(self.path, self.columns)
         log = parquet_cache.Log(self.path, choose(self.path, list(table.schema), self.columns), remedy=REMEDY)
