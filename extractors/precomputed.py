@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.files.atomic import file_sha256
-from bench.listening.columns import listed, simple
+from bench.listening.columns import listed, normalize
 from bench.listening.text_table import open_table
 from bench.protocols import FILE, TableSource
 
@@ -177,10 +177,10 @@ class Precomputed(TableSource):
                 return self.settings.id
             wanted: tuple[str, ...] = (self.settings.id,)
         else:
-            wanted, names = ID_NAMES, {simple(name): name for name in reversed(frame.columns)}
+            wanted, names = ID_NAMES, {normalize(name): name for name in reversed(frame.columns)}
             if found := next((names[name] for name in wanted if name in names), None):
                 return found
-            indexes = [name for name in frame.columns if _INDEX.fullmatch(simple(name))]
+            indexes = [name for name in frame.columns if _INDEX.fullmatch(normalize(name))]
             # pandas writes a table whose index is the id without a name for it.
             if len(indexes) == 1 and frame[indexes[0]].cast(pl.String).cast(pl.Float64, strict=False).null_count():
                 return indexes[0]
@@ -230,7 +230,7 @@ def _no_dimensions(frame: pl.DataFrame) -> list[str]:
     named = [
         name
         for name in frame.columns
-        if _INDEX.fullmatch(simple(name)) or simple(name) in ID_NAMES or _OTHER_ID.fullmatch(simple(name))
+        if _INDEX.fullmatch(normalize(name)) or normalize(name) in ID_NAMES or _OTHER_ID.fullmatch(normalize(name))
     ]
     counting = [name for name in frame.columns if name not in named and _counts_rows(frame[name])]
     return [name for name in frame.columns if name in named or (counting == [name] and len(named) + 1 < frame.width)]

@@ -130,7 +130,7 @@ class FileDataset(Dataset):
             self.counts()
             return scan(self.path, self.columns)
         log = parquet_cache.Log(self.path, choose(self.path, list(table.schema), self.columns), remedy=REMEDY)
-        key = digest({"log": HashIndex.below(self._cache).sha256(self.path.absolute()), **log.key()})
+        key = digest({"reader": 2, "log": HashIndex.below(self._cache).sha256(self.path.absolute()), **log.key()})
         folder = self._cache / "datasets" / f"{self.name}-{key[:16]}"
         if parquet_cache.convert(log, folder)["last"] < "1971":
             self.counts()  # raises an error for dates without separators

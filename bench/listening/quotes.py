@@ -37,12 +37,19 @@ class Cut:
     rows : the number of rows, counted without a parser
     lines : the number of lines
     rest : the text after the rows, unchanged
+    mended : whether `text` differs from what was read
     """
 
     text: bytes
     rows: int
     lines: int
     rest: bytes
+    mended: bool = False
+
+    def line_of(self, row: int) -> int:
+        """Return the line (from 0) on which a row (from 0) begins."""
+        _, _, outside = _marks(self.text)
+        return int(np.flatnonzero(outside)[row - 1]) + 1 if row else 0
 
 
 def lines_of(text: bytes, *, final: bool) -> Cut:
@@ -71,13 +78,14 @@ def cut(text: bytes, separator: str, *, final: bool) -> Cut:
         end = len(text) if final else int(ends[-1]) + 1 if ends.size else 0
         if quotes.size % 2 and (final or len(text) - end > LONGEST):
             raise QuoteError(text.count(b"\n", 0, int(quotes[-1])), _NEVER)
-        whole = text[:end]
+        whole, mended = text[:end], False
     else:
+        mended = True
         whole, end = _mended(text, mark, final)
         _, newlines, outside = _marks(whole)
     more = whole[-1:] not in (b"", b"\n")
     within = int(np.searchsorted(newlines, len(whole)))
-    return Cut(whole, int(outside[:within].sum()) + more, within + more, text[end:])
+    return Cut(whole, int(outside[:within].sum()) + more, within + more, text[end:], mended)
 
 
 def run_on(text: bytes, separator: str, columns: int) -> int | None:
@@ -118,7 +126,13 @@ def _marks(text: bytes) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.
     """Return the positions of quotes and newlines, and which newlines are not enclosed in quotes."""
     data = np.frombuffer(text, np.uint8)
     quotes, newlines = np.flatnonzero(data == _QUOTE), np.flatnonzero(data == _NEWLINE)
-    return quotes, newlines, np.searchsorted(quotes, newlines) % 2 == 0
+    if quotes.size > newlines.size:
+        return quotes, newlines, np.searchsorted(quotes, newlines) % 2 == 0
+    outside = np.ones(newlines.size, np.bool_)
+    lines = np.append(np.searchsorted(newlines, quotes), newlines.size)
+    for pair in np.flatnonzero(lines[1::2] > lines[: quotes.size : 2]):
+        outside[lines[2 * pair] : lines[2 * pair + 1]] = False
+    return quotes, newlines, outside
 
 
 def _mended(text: bytes, mark: bytes, final: bool) -> tuple[bytes, int]:

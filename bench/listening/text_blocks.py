@@ -7,7 +7,7 @@ import csv
 import gzip
 import io
 import lzma
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -51,7 +51,7 @@ class Layout:
 
     path: Path
     packing: str
-    names: list[str]
+    names: Sequence[str]
     headed: bool
     separator: str
     quote: str | None
@@ -86,11 +86,6 @@ def parts(layout: Layout) -> Iterator[pl.DataFrame]:
             count, physical, line = count - 1, physical - 1, line + 1
         if not block:
             continue
-        if not layout.prose and quote and (at := quotes.run_on(block, separator, len(layout.names))) is not None:
-            raise BenchError(
-                f"{layout.path}, line {line + at}: a quote encloses the end of this line and the next ones, and "
-                "each of them is a row by itself. Double each quote that is part of a value, in a value within quotes."
-            )
         try:
             part = parse(head + b"\n" + block, separator, quote)
         except pl.exceptions.PolarsError as error:
@@ -102,6 +97,16 @@ def parts(layout: Layout) -> Iterator[pl.DataFrame]:
             )
         yield part
         line += physical
+
+
+def line_of(layout: Layout, row: int) -> int:
+    """Return the number of the line on which a row (from 0, without the header) begins."""
+    line, row = layout.first_line - layout.headed, row + layout.headed
+    for found in whole_rows(layout):
+        if row < found.rows:
+            return line + found.line_of(row)
+        line, row = line + found.lines, row - found.rows
+    return line
 
 
 def _blamed(layout: Layout, text: bytes, line: int) -> BenchError | None:
@@ -130,7 +135,7 @@ def whole_rows(layout: Layout) -> Iterator[quotes.Cut]:
     Raises
     ------
     BenchError
-        A value in quotes does not end properly; the message names file and line.
+        A value in quotes does not end properly, or encloses rows; the message names file and line.
 
     """
     line, rest = layout.first_line - layout.headed, b""
@@ -146,6 +151,14 @@ def whole_rows(layout: Layout) -> Iterator[quotes.Cut]:
                 f"{layout.path}, line {line + error.line}: {error}. "
                 "Enclose the value in quotes, and write each quote in it twice."
             ) from error
+        # A line break within quotes.
+        if found.lines > found.rows and not layout.prose:
+            at = quotes.run_on(found.text, layout.separator, len(layout.names))
+            if at is not None:
+                raise BenchError(
+                    f"{layout.path}, line {line + at}: a quote encloses the end of this line and the next, and each "
+                    "of them is a row by itself. Double each quote that is part of a value, in a value within quotes."
+                )
         rest = found.rest
         line += found.lines
         if found.text:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import lzma
 import mmap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NoReturn
@@ -15,7 +15,7 @@ import polars as pl
 
 from bench.errors import BenchError
 from bench.listening.quotes import QuoteError, cut
-from bench.listening.text_blocks import Layout, parse, parts, stream_rows, unpack
+from bench.listening.text_blocks import Layout, line_of, parse, parts, stream_rows, unpack, whole_rows
 
 SEPARATORS = ("\t", ",", ";", "|")
 """The separator is the one that occurs most often in the header line, the first of these if several do."""
@@ -43,13 +43,18 @@ class Table:
     separator: str | None
     """None for Parquet."""
     first_line: int
-    """Line number of the first row in the file (Parquet: 1)."""
+    """Line number of the first row, if each row above it has one line (Parquet: 1)."""
     layout: Layout | None = None
     """How the text is written; None for Parquet."""
 
     def place(self, row: int) -> str:
         """Return the file and line of `row` (from 0), for messages."""
-        return f"{self.path}, {'row' if self.separator is None else 'line'} {row + self.first_line}"
+        if self.layout is None:
+            return f"{self.path}, row {row + self.first_line}"
+        if self.layout.quote is None:
+            return f"{self.path}, line {row + self.first_line}"
+        # A value in quotes may take several lines.
+        return f"{self.path}, line {line_of(self.layout, row + self.first_line - self.layout.first_line)}"
 
     def parts(self) -> Iterator[pl.DataFrame]:
         """Yield the rows of a text table in order, `BLOCK` bytes at a time; memory is bounded."""
@@ -82,16 +87,9 @@ class Table:
         raise BenchError(f"{self.path} cannot be read to its end ({error}). Get the file again.") from error
 
     def rows(self) -> int | None:
-        """Return the number of lines below the header, counted without a parser; None if `parts` counts them."""
-        if self.layout is None or not _without_quotes(self.layout):
-            return None
-        with open(self.path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-            data = np.frombuffer(text, np.uint8)
-            blocks = range(0, data.size, 1 << 20)
-            lines = sum(int(np.count_nonzero(data[at : at + (1 << 20)] == ord("\n"))) for at in blocks)
-            unended = data[-1] != ord("\n")
-            del data
-        return lines + bool(unended) - (self.first_line - 1)
+        """Return the number of rows, counted without a parser; None for Parquet, and if `parts` counts them."""
+        scanned = self.layout and _scanned(self.layout)
+        return scanned[1] if scanned else None
 
 
 def open_table(path: Path, names: Sequence[str] | None = None, *, prose: bool = False) -> Table:
@@ -152,8 +150,8 @@ def _open_text(path: Path, packing: str, prose: bool) -> Table:
             raise BenchError(f"{path}, line {blank + 1}: {error}: {header!r}.") from error
     names = parse(line, separator, quote).columns
     layout = Layout(path, packing, names, True, separator, quote, blank + 2, prose)
-    if _without_quotes(layout):
-        frame = pl.scan_csv(path, separator=separator, quote_char=None, infer_schema=False, glob=False)
+    if scanned := _scanned(layout):
+        frame = pl.scan_csv(path, separator=separator, quote_char=scanned[0], infer_schema=False, glob=False)
     else:
         frame = stream_rows(layout)
     return _table(layout, frame)
@@ -164,18 +162,37 @@ def _table(layout: Layout, frame: pl.LazyFrame) -> Table:
     return Table(layout.path, frame, schema, layout.separator, layout.first_line, layout)
 
 
-def _without_quotes(layout: Layout) -> bool:
-    """Return whether the file is not compressed and each of its lines is a row."""
-    if layout.packing:
-        return False
+def _scanned(layout: Layout) -> tuple[str | None, int] | None:
+    """Return the quote character and the number of rows if polars can read the file itself, which is faster, or None.
+
+    It can if the file is not compressed and its quotes need no mending.
+    """
+    if layout.packing or not layout.headed:
+        return None
     status = layout.path.stat()
-    return layout.quote is None or not _has_quote(layout.path, status.st_size, status.st_mtime_ns)
+    return _surveyed(replace(layout, names=tuple(layout.names)), status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)
-def _has_quote(path: Path, _size: int, _changed: int) -> bool:
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-        return text.find(b'"') >= 0
+def _surveyed(layout: Layout, _size: int, _changed: int) -> tuple[str | None, int] | None:
+    """Count the rows of a file once, and look at its quotes."""
+    with open(layout.path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        if layout.quote is None or text.find(b'"') < 0:
+            data = np.frombuffer(text, np.uint8)
+            blocks = range(0, data.size, 1 << 20)
+            lines = sum(int(np.count_nonzero(data[at : at + (1 << 20)] == ord("\n"))) for at in blocks)
+            lines += bool(data[-1] != ord("\n"))
+            del data
+            return None, lines - (layout.first_line - 1)
+    rows = -1  # the header
+    try:
+        for found in whole_rows(layout):
+            if found.mended:
+                return None
+            rows += found.rows
+    except BenchError:
+        return None  # raised again, with its line, when the rows are read
+    return layout.quote, rows
 
 
 def _open_without_header(path: Path, packing: str, names: list[str]) -> Table:

@@ -101,7 +101,7 @@ def test_a_stray_quote_in_a_column_nobody_reads_loses_no_plays(tmp_path, monkeyp
     assert check(path)["plays"] == 5
     assert FileDataset(path).listens(tmp_path).collect().height == 5
     log = parquet_cache.Log(path, {"user": "user", "item": "item", "time": "time"}, about={"title": "title"})
-    assert parquet_cache.converted(log, tmp_path / "made")["plays"] == 5
+    assert parquet_cache.convert(log, tmp_path / "made")["plays"] == 5
     titles = pl.read_parquet(tmp_path / "made" / parquet_cache.TRACKS)["title"].to_list()
     assert titles == ["p", '12" mix', "p", '7" edit', "p"]
 
@@ -128,7 +128,7 @@ def test_what_cannot_be_told_is_refused_with_its_line(tmp_path, pack, rows, line
     path = put(tmp_path, "user,item,time,title\n" + rows, pack=pack)
     assert f"{path}, line {line}:" in refusal(check, path)
     log = parquet_cache.Log(path, {"user": "user", "item": "item", "time": "time"})
-    assert f"{path}, line {line}:" in refusal(parquet_cache.converted, log, tmp_path / "made")
+    assert f"{path}, line {line}:" in refusal(parquet_cache.convert, log, tmp_path / "made")
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.csv.bz2"])
@@ -148,6 +148,16 @@ def test_the_same_text_means_the_same_everywhere(tmp_path, text, ids, name):
     assert read_meta(path)["track_id"].to_list() == ids
     assert annotation_files.table(path, ["track_id"])[0]["track_id"].to_list() == ids
     assert catalog.listed(path).rows["track_id"].to_list() == sorted(ids)
+
+
+@pytest.mark.parametrize("block", [5, 1 << 26])
+@pytest.mark.parametrize("pack", PACKINGS.values(), ids=PACKINGS)
+def test_line_numbers_count_the_lines_within_values(tmp_path, monkeypatch, pack, block):
+    monkeypatch.setattr(text_blocks, "BLOCK", block)
+    path = put(tmp_path, 'user,item,time,note\nu,i,1,"a\nb\nc"\n\nu,i,2,7" mix\nu,i,soon,p\n', pack=pack)
+    assert f"{path}, line 7: the time" in refusal(check, path)
+    log = parquet_cache.Log(path, {"user": "user", "item": "item", "time": "time"})
+    assert f"{path}, line 7: the time" in refusal(parquet_cache.convert, log, tmp_path / "made")
 
 
 def test_values_of_metadata_may_hold_lines_that_look_like_rows(tmp_path):
