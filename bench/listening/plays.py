@@ -19,10 +19,11 @@ LATEST = times.parse(pl.Series(["2200-01-01"])).item()
 REMEDY = "Correct or remove such rows, or name other columns with --columns."
 
 
-def as_plays(table: Table, chosen: Mapping[str, str]) -> pl.LazyFrame:
+def as_plays(table: Table, chosen: Mapping[str, str], **more: pl.Expr) -> pl.LazyFrame:
     """Return user, item (str), time (Datetime('us', 'UTC')) and blank (all three values are missing).
 
     `chosen` maps user, item and time to the table's columns. Raises BenchError for a column of a wrong type.
+    `more` are further columns.
     """
     expressions = {}
     for role in ("user", "item"):
@@ -35,7 +36,7 @@ def as_plays(table: Table, chosen: Mapping[str, str]) -> pl.LazyFrame:
     if moment is None:
         raise BenchError(f"{table.path}: column {name!r} is {dtype}; expected {times.EXPECTED}.")
     blank = pl.all_horizontal(pl.col(chosen[role]).is_null() for role in ROLES)
-    return table.frame.select(**expressions, time=moment, blank=blank)
+    return table.frame.select(**expressions, time=moment, blank=blank, **more)
 
 
 def no_id(role: str) -> pl.Expr:
