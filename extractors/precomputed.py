@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-from collections.abc import Sequence
+import re
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -16,9 +16,30 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.files.hash_index import sha256_once
+from bench.listening.columns import listed, normalize
+from bench.listening.text_table import open_table
 from bench.protocols import FILE, TableSource
 
-ID_NAMES = ("id", "track_id", "item_id", "trackid", "track", "item", "recording_mbid", "mbid")
+ID_NAMES = (
+    "track_id",
+    "trackid",
+    "item_id",
+    "itemid",
+    "item",
+    "id",
+    "song_id",
+    "songid",
+    "recording_mbid",
+    "mbid",
+    "track",
+)
+"""Names of the id column, the first one present wins; compared in lower case."""
+
+_INDEX = re.compile(r"(unnamed:_\d+(_level_\d+)?|__index_level_\d+__)?")
+"""Names that pandas and R give an index, which is often written without any name."""
+_COUNTED = 8
+"""From so many rows on, a column that counts them is no descriptor."""
+_OTHER_ID = re.compile(r".*_(id|ids|mbid|isrc|uri)")
 
 
 @dataclass(frozen=True)
@@ -44,11 +65,13 @@ class Precomputed(TableSource):
     """A file of vectors: Music4All-Onion's ``id_*.tsv.bz2``, Yambda's embeddings, or your own.
 
     Every record names the file by its sha256. Files with missing or non-finite values, or with an id that occurs
-    twice, are refused; the message names the first such id.
+    twice, are refused; the message names the first such id. In a table an index without a name, any other id and a
+    column that counts the rows are no part of a vector; what was taken for what is printed.
     """
 
     Settings = PrecomputedSettings
     name = "precomputed"
+    version = "2"
     settings: PrecomputedSettings
 
     def __init__(self, settings: PrecomputedSettings):
@@ -101,6 +124,8 @@ class Precomputed(TableSource):
             raise BenchError(f"precomputed: {self.path} has {len(vectors)} rows but {len(ids)} ids.")
         if not len(ids) or not vectors.shape[1]:
             raise BenchError(f"precomputed: {self.path} holds no vectors (shape {vectors.shape}).")
+        if (empty := next((row for row, name in enumerate(ids, 1) if not name), None)) is not None:
+            raise BenchError(f"precomputed: {self.path}: row {empty} has no id. Remove such rows.")
         if len(set(ids)) != len(ids):
             seen = pl.Series(ids)
             first = seen.filter(seen.is_duplicated())[0]
@@ -121,6 +146,8 @@ class Precomputed(TableSource):
             raise BenchError(
                 f"precomputed: {self.path} is not a plain .npy array ({error}). Pickles are never read."
             ) from error
+        if not isinstance(vectors, np.ndarray):
+            raise BenchError(f"precomputed: {self.path} is an archive (.npz). Save the array with numpy.save.")
         if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
             raise BenchError(
                 f"precomputed: {self.path} has shape {vectors.shape} and type {vectors.dtype}; "
@@ -130,41 +157,45 @@ class Precomputed(TableSource):
 
     def _ids_of_npy(self) -> list[str]:
         if self._ids_path.suffix == ".txt":
-            return self._ids_path.read_text(encoding="utf-8").splitlines()
+            try:
+                text = self._ids_path.read_text(encoding="utf-8-sig")
+            except UnicodeDecodeError as error:
+                raise BenchError(f"precomputed: {self._ids_path} is not UTF-8 ({error.reason}). Convert it.") from error
+            # Not splitlines: an id may hold a character that Unicode calls a line break.
+            return text.removesuffix("\n").split("\n") if text else []
         frame = self._read(self._ids_path)
-        return frame[self._id_column(frame)].cast(pl.String).to_list()
+        return frame[self._id_column(frame, self._ids_path)].cast(pl.String).to_list()
 
     def _read(self, path: Path) -> pl.DataFrame:
-        """Read a table with all columns as text, so that id 007 stays 007."""
-        kinds = [s for s in path.suffixes if s in (".parquet", ".tsv", ".csv")]
+        """Read a table; text stays text, so that id 007 stays 007."""
         try:
-            if kinds[-1:] == [".parquet"]:
-                return pl.read_parquet(path)
-            if kinds:
-                with _opened(path) as file:
-                    head = file.readline()
-                    file.seek(0)
-                    # Music4All names its tab-separated files .csv.
-                    tabs = kinds[-1] == ".tsv" or b"\t" in head
-                    return pl.read_csv(file, separator="\t" if tabs else ",", infer_schema=False)
-        except (pl.exceptions.PolarsError, OSError, EOFError) as error:
-            raise BenchError(f"precomputed: cannot read {path}: {error}") from error
-        raise BenchError(f"precomputed: {path.name} is none of .npy, .parquet, .tsv, .csv (.bz2, .gz).")
+            frame = open_table(path).read()
+            return frame.filter(~pl.all_horizontal(pl.all().is_null()))
+        except BenchError as error:
+            raise BenchError(f"precomputed: cannot read the table: {error}") from error
 
-    def _id_column(self, frame: pl.DataFrame) -> str:
+    def _id_column(self, frame: pl.DataFrame, path: Path) -> str:
         """Return the name of the id column; its place differs between files."""
-        wanted = (self.settings.id,) if self.settings.id else ID_NAMES
-        for name in wanted:
-            if name in frame.columns:
-                return name
+        if self.settings.id:
+            if self.settings.id in frame.columns:
+                return self.settings.id
+            wanted: tuple[str, ...] = (self.settings.id,)
+        else:
+            wanted, names = ID_NAMES, {normalize(name): name for name in reversed(frame.columns)}
+            if found := next((names[name] for name in wanted if name in names), None):
+                return found
+            indexes = [name for name in frame.columns if _INDEX.fullmatch(normalize(name))]
+            # pandas writes a table whose index is the id without a name for it.
+            if len(indexes) == 1 and frame[indexes[0]].cast(pl.String).cast(pl.Float64, strict=False).null_count():
+                return indexes[0]
         raise BenchError(
-            f"precomputed: {self.path} has no id column called {' or '.join(wanted)}; its columns are "
+            f"precomputed: {path} has no id column called {' or '.join(wanted)}; its columns are "
             f"{', '.join(frame.columns[:8])}{', ...' if frame.width > 8 else ''}. Give id=NAME."
         )
 
     def _columns(self, frame: pl.DataFrame) -> tuple[list[str], NDArray[Any]]:
         """Split a frame into ids and vectors: one list column, or one dimension for each other column."""
-        key = self._id_column(frame)
+        key = self._id_column(frame, self.path)
         ids = frame[key].cast(pl.String).to_list()
         lists = [name for name, kind in frame.schema.items() if isinstance(kind, (pl.List, pl.Array))]
         if self.settings.column or lists:
@@ -173,16 +204,55 @@ class Precomputed(TableSource):
                 raise BenchError(
                     f"precomputed: {self.path}: give column= one of {', '.join(lists) or '(no list column)'}."
                 )
-            column = frame[name]
-            if isinstance(column.dtype, pl.List) and column.list.len().n_unique() > 1:
+            column = frame[name].cast(pl.List(pl.Float64), strict=False)
+            if column.list.len().n_unique() > 1:
                 raise BenchError(f"precomputed: {self.path}: column {name!r} has lists of different lengths.")
-            return ids, np.array(column.to_list(), dtype=np.float64).reshape(len(ids), -1)
-        numbers = frame.drop(key).cast(pl.Float64, strict=False)
+            vectors = column.explode().fill_null(float("nan")).to_numpy().reshape(len(ids), -1)
+            rest = [other for other in frame.columns if other not in (key, name)]
+            _say(self.path, key, f"vectors of {vectors.shape[1]} numbers from {name!r}", rest)
+            return ids, vectors
+        others = [name for name in frame.columns if name != key]
+        ignored = _no_dimensions(frame.select(others))
+        kept = [name for name in others if name not in ignored]
+        for name in kept:
+            if not (frame[name].dtype.is_numeric() or frame[name].dtype in (pl.String, pl.Boolean, pl.Null)):
+                raise BenchError(f"precomputed: {self.path}: column {name!r} is {frame[name].dtype}. Remove it.")
+        numbers = frame.select(kept).cast(pl.Float64, strict=False)
+        for name in kept:
+            if (bad := (numbers[name].is_null() & frame[name].is_not_null()).arg_true()).len():
+                raise BenchError(
+                    f"precomputed: {self.path}: column {name!r} holds {frame[name][bad[0]]!r} for id {ids[bad[0]]!r}, "
+                    "which is no number. Remove the column, or the row."
+                )
+        span = f", {kept[0]!r} to {kept[-1]!r}" if kept else ""
+        _say(self.path, key, f"vectors of {len(kept)} numbers{span}", ignored)
         return ids, numbers.fill_null(float("nan")).to_numpy()
 
 
-def _opened(path: Path) -> IO[bytes]:
-    """Open a text table, decompressed."""
-    if path.suffix == ".bz2":
-        return bz2.open(path)
-    return cast("IO[bytes]", gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+def _no_dimensions(frame: pl.DataFrame) -> list[str]:
+    """Return the columns that are an index or another id: their names say so, or one alone counts the rows."""
+    named = [
+        name
+        for name in frame.columns
+        if _INDEX.fullmatch(normalize(name)) or normalize(name) in ID_NAMES or _OTHER_ID.fullmatch(normalize(name))
+    ]
+    counting = [name for name in frame.columns if name not in named and _counts_rows(frame[name])]
+    return [name for name in frame.columns if name in named or (counting == [name] and len(named) + 1 < frame.width)]
+
+
+def _counts_rows(column: pl.Series) -> bool:
+    if len(column) < _COUNTED or not (column.dtype.is_integer() or column.dtype == pl.String):
+        return False
+    numbers = column.cast(pl.Int64, strict=False)
+    return numbers[0] in (0, 1) and bool((numbers.diff().slice(1) == 1).all(ignore_nulls=False))
+
+
+@lru_cache
+def _tell(line: str) -> None:
+    """Say once per process, on the error stream, how a file is read: a run opens it for every cell."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _say(path: Path, key: str, vectors: str, ignored: Iterable[str]) -> None:
+    rest = f"; ignored: {listed(ignored)}" if ignored else ""
+    _tell(f"precomputed: {path.name}: ids from {key!r}; {vectors}{rest}")

@@ -35,6 +35,7 @@ NEIGHBOURS = {
     "protocols": {"errors", "weights"},
     "weights": {"errors", "files", "formats"},
     "memory": {"machine"},
+    "audio": {"listening"},
     "splits": {"listening", "specs"},
     "datasets": {"listening", "synthetic"},
     "records": {"metrics"},

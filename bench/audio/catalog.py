@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from bench.errors import BenchError
+from bench.listening.text_table import open_table
 
 _NAMES = """
 wav wave bwf rf64 w64 flac ogg oga opus mp3 mp2 mpga aif aiff aifc au snd caf
@@ -147,11 +148,11 @@ def _printable(extension: str) -> str:
 
 
 def listed(path: Path) -> Catalog:
-    """Return the tracks of a CSV, TSV or Parquet file.
+    """Return the tracks of a CSV, TSV or Parquet file, which `bench.listening.text_table.open_table` reads.
 
-    Columns: track_id (or id), path, and optionally offset and duration in seconds. Relative paths are
-    relative to the folder of the list; ``~`` is the home folder. A file that does not exist is not an error here:
-    its extraction fails.
+    Columns: track_id (or id), path, and optionally offset and duration in seconds. Lines without any value are
+    skipped. Relative paths are relative to the folder of the list; ``~`` is the home folder. A file that does not
+    exist is not an error here: its extraction fails.
 
     Raises
     ------
@@ -170,10 +171,11 @@ def listed(path: Path) -> Catalog:
             f"Found: {', '.join(table.columns) or 'none'}. "
             "Expected: track_id (or id), path, and optionally offset and duration (seconds)."
         )
+    table = table.with_row_index("row", 1).filter(~pl.all_horizontal(pl.exclude("row").is_null()))
     if not len(table):
         raise BenchError(f"{path} lists no tracks.")
     table = table.select(
-        pl.int_range(1, pl.len() + 1).alias("row"),
+        "row",
         pl.col("track_id", "path").cast(pl.String),
         *_seconds(table, "offset"),
         *_seconds(table, "duration"),
@@ -198,15 +200,9 @@ def listed(path: Path) -> Catalog:
 def _table(path: Path) -> pl.DataFrame:
     """Read a list without type inference, so that ids such as 007 do not change."""
     try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            return pl.read_parquet(path)
-        with open(path, encoding="utf-8-sig") as file:
-            header = file.readline()
-        separator = next((mark for mark in ("\t", ",", ";") if mark in header), ",")
-        return pl.read_csv(path, separator=separator, infer_schema=False)
-    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BenchError(f"cannot read the list {path}: {reason}. It must be CSV, TSV (UTF-8) or Parquet.") from error
+        return open_table(path).read()
+    except BenchError as error:
+        raise BenchError(f"cannot read the list: {error}") from error
 
 
 def _seconds(table: pl.DataFrame, name: str) -> tuple[pl.Expr, pl.Expr]:

@@ -115,7 +115,7 @@ def keys(path: Path) -> pl.DataFrame:
     if missing := [name for name in ("id", "key", "mode") if name not in table.schema]:
         raise BenchError(f"{path}: no column {', '.join(missing)}; its columns are {', '.join(table.schema)}.")
     number = {name: pl.col(name).cast(pl.Float64, strict=False) for name in ("key", "mode")}
-    rows = table.frame.select(pl.col("id", "key", "mode").name.prefix("raw_"), **number).collect()
+    rows = table.read().select(pl.col("id", "key", "mode").name.prefix("raw_"), **number)
     for name, low, high in (("key", -1, len(TONICS) - 1), ("mode", 0, 1)):
         value, raw = rows[name], rows[f"raw_{name}"]
         valid = (value >= low) & (value <= high) & (value == value.floor())

@@ -15,7 +15,7 @@ from bench.files.hash_index import HashIndex
 from bench.listening import parquet_cache, times
 from bench.listening.columns import choose, parse_columns
 from bench.listening.metadata import read_meta
-from bench.listening.plays import EARLIEST, LATEST, REMEDY, as_plays, diagnose, no_id, report
+from bench.listening.plays import EARLIEST, LATEST, REMEDY, as_plays, no_id, report
 from bench.listening.text_table import Damage, Table, open_table
 from bench.protocols import Dataset
 
@@ -55,9 +55,14 @@ def check(path: Path, columns: Mapping[str, str] | None = None) -> dict[str, Any
     """
     table = open_table(path)
     chosen = choose(path, list(table.schema), columns)
-    plays, filled = as_plays(table, chosen), ~pl.col("blank")
+    # The parser notices a row of too many values only if it reads all columns, also those that are not used.
+    unused = [pl.col(name).is_null() for name in table.schema if table.layout and name not in chosen.values()]
+    more = {"unused": pl.any_horizontal(unused)} if unused else {}
+    plays, filled = as_plays(table, chosen, **more), ~pl.col("blank")
     wrong = filled & (no_id("user") | no_id("item") | pl.col("time").is_null())
-    sums = {"plays": filled.sum(), "blank": pl.col("blank").sum(), "wrong": wrong.sum()}
+    sums = {"plays": filled.sum(), "blank": pl.col("blank").sum(), "wrong": wrong.sum()} | {
+        name: pl.col(name).sum() for name in more
+    }
     span = {"first": pl.col("time").min(), "last": pl.col("time").max()}
     # Two queries: counting distinct items in the first one would hold the complete log in memory.
     grouped = plays.group_by("user").agg(**{name: value.cast(pl.Int64) for name, value in sums.items()}, **span)
@@ -65,11 +70,16 @@ def check(path: Path, columns: Mapping[str, str] | None = None) -> dict[str, Any
         users = grouped.collect(engine="streaming")
         items = plays.select("item").unique().collect(engine="streaming")
     except Damage as error:
-        diagnose(table, error)
+        table.refuse(error)
     distinct = {"users": users["user"].drop_nulls().len(), "items": items["item"].drop_nulls().len()}
     counts = distinct | users.select(pl.col(*sums).sum(), pl.col("first").min(), pl.col("last").max()).row(
         0, named=True
     )
+    counts.pop("unused", None)
+    if (rows := table.rows()) is not None and rows != counts["plays"] + counts["blank"]:
+        raise BenchError(
+            f"{path} has {rows} rows, but the parser read {counts['plays'] + counts['blank']}. Convert it."
+        )
     if not counts["plays"]:
         raise BenchError(f"{path} holds a header but no plays.")
     if counts.pop("wrong"):
@@ -118,11 +128,11 @@ class FileDataset(Dataset):
         log more than once.
         """
         table = open_table(self.path)
-        if self._cache is None or not table.packing:
+        if self._cache is None or table.layout is None or not table.layout.packing:
             self.counts()
             return scan(self.path, self.columns)
         log = parquet_cache.Log(self.path, choose(self.path, list(table.schema), self.columns), remedy=REMEDY)
-        key = digest({"log": HashIndex.below(self._cache).sha256(self.path.absolute()), **log.key()})
+        key = digest({"reader": 2, "log": HashIndex.below(self._cache).sha256(self.path.absolute()), **log.key()})
         folder = self._cache / "datasets" / f"{self.name}-{key[:16]}"
         if parquet_cache.convert(log, folder)["last"] < "1971":
             self.counts()  # raises an error for dates without separators

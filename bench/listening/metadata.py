@@ -9,7 +9,7 @@ import polars as pl
 
 from bench.errors import BenchError
 from bench.listening.columns import listed, normalize
-from bench.listening.text_table import Damage, open_table
+from bench.listening.text_table import open_table
 
 IDS = (
     *("track_id", "trackid", "item_id", "itemid", "item", "id", "song_id", "songid", "recording_mbid"),
@@ -42,7 +42,7 @@ def read_meta(path: Path) -> pl.DataFrame:
         different rows have the same id.
 
     """
-    table = open_table(path)
+    table = open_table(path, prose=True)
     names = {normalize(name): name for name in reversed(table.schema)}
     key = next((names[name] for name in IDS if name in names), None)
     header = f"the header is {listed(table.schema)}"
@@ -55,10 +55,7 @@ def read_meta(path: Path) -> pl.DataFrame:
     if len(chosen) == 1:
         raise BenchError(f"{path}: none of {', '.join(FIELDS)} is there; {header}.")
     expressions = [_text(field, name, table.schema[name]) for field, name in chosen.items()]
-    try:
-        meta = table.frame.select(expressions).collect()
-    except Damage as error:
-        raise BenchError(f"{path} cannot be read to its end ({error}). Get the file again.") from error
+    meta = table.read().select(expressions)
     empty = meta.select(pl.all_horizontal(pl.all().is_null())).to_series() if table.separator else None
     missing = meta["track_id"].is_null() | (meta["track_id"] == "")
     if (bad := (missing & ~empty if empty is not None else missing).arg_true()).len():

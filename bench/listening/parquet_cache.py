@@ -13,7 +13,7 @@ import polars as pl
 
 from bench.errors import BenchError
 from bench.files.atomic import canonical_json, whole, write_text
-from bench.listening.plays import EARLIEST, LATEST, as_plays, diagnose, no_id, report
+from bench.listening.plays import EARLIEST, LATEST, as_plays, no_id, report
 from bench.listening.text_table import Damage, Table, open_table
 from bench.listening.times import iso
 from bench.terminal import note
@@ -135,7 +135,7 @@ def _check(table: Table, log: Log, counts: _Counts) -> Iterator[pl.DataFrame]:
         try:
             part = next(parts, None)
         except Damage as error:
-            diagnose(table, error)
+            table.refuse(error)
         if part is None:
             return
         block = replace(table, frame=part.lazy(), first_line=table.first_line + row)

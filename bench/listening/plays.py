@@ -9,8 +9,8 @@ import polars as pl
 
 from bench.errors import BenchError
 from bench.listening import times
-from bench.listening.columns import ROLES, listed
-from bench.listening.text_table import Damage, Table, lines
+from bench.listening.columns import ROLES
+from bench.listening.text_table import Table
 
 EARLIEST = times.parse(pl.Series(["1900-01-01"])).item()
 LATEST = times.parse(pl.Series(["2200-01-01"])).item()
@@ -19,10 +19,11 @@ LATEST = times.parse(pl.Series(["2200-01-01"])).item()
 REMEDY = "Correct or remove such rows, or name other columns with --columns."
 
 
-def as_plays(table: Table, chosen: Mapping[str, str]) -> pl.LazyFrame:
+def as_plays(table: Table, chosen: Mapping[str, str], **more: pl.Expr) -> pl.LazyFrame:
     """Return user, item (str), time (Datetime('us', 'UTC')) and blank (all three values are missing).
 
     `chosen` maps user, item and time to the table's columns. Raises BenchError for a column of a wrong type.
+    `more` are further columns.
     """
     expressions = {}
     for role in ("user", "item"):
@@ -35,7 +36,7 @@ def as_plays(table: Table, chosen: Mapping[str, str]) -> pl.LazyFrame:
     if moment is None:
         raise BenchError(f"{table.path}: column {name!r} is {dtype}; expected {times.EXPECTED}.")
     blank = pl.all_horizontal(pl.col(chosen[role]).is_null() for role in ROLES)
-    return table.frame.select(**expressions, time=moment, blank=blank)
+    return table.frame.select(**expressions, time=moment, blank=blank, **more)
 
 
 def no_id(role: str) -> pl.Expr:
@@ -61,25 +62,3 @@ def report(
         f"{table.place(row['row'])}: the {role} (column {chosen[role]!r}) is {row['raw_' + role]!r}; "
         f"expected {expected}. {remedy}"
     )
-
-
-def diagnose(table: Table, error: Exception) -> NoReturn:
-    """Raise a BenchError that names the line that caused a reading error, if it can be found."""
-    if table.separator is not None:
-        names, separator = listed(table.schema), table.separator.encode()
-        try:
-            with lines(table.path) as stream:
-                for number, line in enumerate(stream, 1):
-                    place = f"{table.path}, line {number}"
-                    if (found := line.count(separator) + 1) > len(table.schema) and b'"' not in line:
-                        raise BenchError(
-                            f"{place}: {found} values, but there are {len(table.schema)} columns ({names}). "
-                            f"Expected values separated by {table.separator!r}."
-                        )
-                    try:
-                        line.decode()
-                    except UnicodeDecodeError as wrong:
-                        raise BenchError(f"{place}: not UTF-8 ({wrong.reason}). Convert it.") from error
-        except Damage as broken:
-            error = broken
-    raise BenchError(f"{table.path} cannot be read to its end ({error}). Get the file again.") from error

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import lzma
+import mmap
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import IO
+from typing import NoReturn
 
+import numpy as np
 import polars as pl
 
 from bench.errors import BenchError
-from bench.listening.text_blocks import parse, parts, stream_rows, unpack
+from bench.listening.quotes import QuoteError, cut
+from bench.listening.text_blocks import Layout, line_of, parse, parts, stream_rows, unpack, whole_rows
 
 SEPARATORS = ("\t", ",", ";", "|")
 """The separator is the one that occurs most often in the header line, the first of these if several do."""
@@ -39,31 +42,66 @@ class Table:
     schema: dict[str, pl.DataType]
     separator: str | None
     """None for Parquet."""
-    quote: str | None
     first_line: int
-    """Line number of the first row in the file (Parquet: 1)."""
-    packing: str = ""
-    headed: bool = True
-    """Whether the file has a header line."""
+    """Line number of the first row, if each row above it has one line (Parquet: 1)."""
+    layout: Layout | None = None
+    """How the text is written; None for Parquet."""
 
     def place(self, row: int) -> str:
         """Return the file and line of `row` (from 0), for messages."""
-        return f"{self.path}, {'row' if self.separator is None else 'line'} {row + self.first_line}"
+        if self.layout is None:
+            return f"{self.path}, row {row + self.first_line}"
+        if self.layout.quote is None:
+            return f"{self.path}, line {row + self.first_line}"
+        # A value in quotes may take several lines.
+        return f"{self.path}, line {line_of(self.layout, row + self.first_line - self.layout.first_line)}"
 
     def parts(self) -> Iterator[pl.DataFrame]:
         """Yield the rows of a text table in order, `BLOCK` bytes at a time; memory is bounded."""
-        assert self.separator is not None
-        return parts(self.path, self.packing, list(self.schema), self.headed, self.separator, self.quote)
+        assert self.layout is not None
+        return parts(self.layout)
+
+    def read(self) -> pl.DataFrame:
+        """Return all rows and columns.
+
+        Raises
+        ------
+        BenchError
+            The file cannot be read to its end; the message names file and line.
+
+        """
+        try:
+            if self.layout is None:
+                return self.frame.collect()
+            return pl.concat([pl.DataFrame(schema=self.schema), *self.parts()])
+        except Damage as error:
+            self.refuse(error)
+
+    def refuse(self, error: Exception) -> NoReturn:
+        """Raise a BenchError for an error in reading the table; it names the line, if there is one."""
+        try:
+            for _ in self.parts() if self.layout is not None else ():
+                pass
+        except Damage as damage:
+            error = damage
+        raise BenchError(f"{self.path} cannot be read to its end ({error}). Get the file again.") from error
+
+    def rows(self) -> int | None:
+        """Return the number of rows, counted without a parser; None for Parquet, and if `parts` counts them."""
+        scanned = self.layout and _scanned(self.layout)
+        return scanned[1] if scanned else None
 
 
-def open_table(path: Path, names: Sequence[str] | None = None) -> Table:
+def open_table(path: Path, names: Sequence[str] | None = None, *, prose: bool = False) -> Table:
     """Open a CSV, TSV or Parquet file; text may be compressed with gzip, bz2, xz or zstd.
 
-    `names` are the column names of a tab-separated file without a header line.
+    `names` are the column names of a tab-separated file without a header line. With `prose`, a value in quotes
+    may contain lines that look like rows; otherwise such a value is an error.
 
     The format is recognised by the file's first bytes, not by its name. Text must be UTF-8 and begin with a
-    header line, which determines the separator (tab, comma, semicolon, bar). Double quotes enclose values,
-    except in tab-separated files whose header has none: there they are ordinary characters.
+    header line, which determines the separator (tab, comma, semicolon, bar). A double quote at the start of a
+    value encloses the value; all other double quotes are ordinary characters. In tab-separated files whose header
+    has no double quote, all of them are ordinary characters. See `bench.listening.quotes`.
 
     Raises
     ------
@@ -83,17 +121,7 @@ def open_table(path: Path, names: Sequence[str] | None = None) -> Table:
     packing = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), "")
     if packing == "parquet":
         return _open_parquet(path)
-    return _open_text(path, packing) if names is None else _open_without_header(path, packing, list(names))
-
-
-@contextmanager
-def lines(path: Path) -> Iterator[IO[bytes]]:
-    """Open the decompressed bytes of a text table."""
-    with open(path, "rb") as file:
-        start = file.read(8)
-    packing = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), "")
-    with unpack(path, packing) as stream:
-        yield stream
+    return _open_text(path, packing, prose) if names is None else _open_without_header(path, packing, list(names))
 
 
 def _open_parquet(path: Path) -> Table:
@@ -102,10 +130,10 @@ def _open_parquet(path: Path) -> Table:
         schema = dict(frame.collect_schema())
     except Damage as error:
         raise BenchError(f"{path} is a damaged Parquet file ({error}). Get it again.") from error
-    return Table(path, frame, schema, None, None, 1)
+    return Table(path, frame, schema, None, 1)
 
 
-def _open_text(path: Path, packing: str) -> Table:
+def _open_text(path: Path, packing: str, prose: bool) -> Table:
     blank, header = _header(path, packing)
     separator = max(SEPARATORS, key=header.count)
     if separator not in header:
@@ -114,13 +142,57 @@ def _open_text(path: Path, packing: str) -> Table:
             "separated by tabs, commas, semicolons or bars."
         )
     quote = None if separator == "\t" and '"' not in header else '"'
-    names = parse((header + "\n").encode(), separator, quote).columns
-    schema: dict[str, pl.DataType] = {name: pl.String() for name in names}
-    if packing in ("bz2", "xz"):
-        frame = stream_rows(path, packing, names, True, separator, quote)
+    line = (header + "\n").encode()
+    if quote:
+        try:
+            line = cut(line, separator, final=True).text
+        except QuoteError as error:
+            raise BenchError(f"{path}, line {blank + 1}: {error}: {header!r}.") from error
+    names = parse(line, separator, quote).columns
+    layout = Layout(path, packing, names, True, separator, quote, blank + 2, prose)
+    if scanned := _scanned(layout):
+        frame = pl.scan_csv(path, separator=separator, quote_char=scanned[0], infer_schema=False, glob=False)
     else:
-        frame = pl.scan_csv(path, separator=separator, quote_char=quote, infer_schema=False, glob=False)
-    return Table(path, frame, schema, separator, quote, blank + 2, packing)
+        frame = stream_rows(layout)
+    return _table(layout, frame)
+
+
+def _table(layout: Layout, frame: pl.LazyFrame) -> Table:
+    schema: dict[str, pl.DataType] = {name: pl.String() for name in layout.names}
+    return Table(layout.path, frame, schema, layout.separator, layout.first_line, layout)
+
+
+def _scanned(layout: Layout) -> tuple[str | None, int] | None:
+    """Return the quote character and the number of rows if polars can read the file itself, which is faster, or None.
+
+    It can if the file is not compressed and its quotes need no mending.
+    """
+    if layout.packing or not layout.headed:
+        return None
+    status = layout.path.stat()
+    return _surveyed(replace(layout, names=tuple(layout.names)), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _surveyed(layout: Layout, _size: int, _changed: int) -> tuple[str | None, int] | None:
+    """Count the rows of a file once, and look at its quotes."""
+    with open(layout.path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        if layout.quote is None or text.find(b'"') < 0:
+            data = np.frombuffer(text, np.uint8)
+            blocks = range(0, data.size, 1 << 20)
+            lines = sum(int(np.count_nonzero(data[at : at + (1 << 20)] == ord("\n"))) for at in blocks)
+            lines += bool(data[-1] != ord("\n"))
+            del data
+            return None, lines - (layout.first_line - 1)
+    rows = -1  # the header
+    try:
+        for found in whole_rows(layout):
+            if found.mended:
+                return None
+            rows += found.rows
+    except BenchError:
+        return None  # raised again, with its line, when the rows are read
+    return layout.quote, rows
 
 
 def _open_without_header(path: Path, packing: str, names: list[str]) -> Table:
@@ -130,9 +202,8 @@ def _open_without_header(path: Path, packing: str, names: list[str]) -> Table:
             f"{path}, line {blank + 1}: {found} values between tabs; expected {len(names)} ({', '.join(names)}), "
             "and no header line."
         )
-    frame = stream_rows(path, packing, names, False, "\t", None)
-    schema: dict[str, pl.DataType] = {name: pl.String() for name in names}
-    return Table(path, frame, schema, "\t", None, blank + 1, packing, headed=False)
+    layout = Layout(path, packing, names, False, "\t", None, blank + 1)
+    return _table(layout, stream_rows(layout))
 
 
 def _header(path: Path, packing: str) -> tuple[int, str]:

@@ -11,7 +11,7 @@ import polars as pl
 from bench.audio.catalog import EXTENSIONS
 from bench.errors import BenchError
 from bench.listening.columns import listed
-from bench.listening.text_table import Damage, Table, open_table
+from bench.listening.text_table import Table, open_table
 
 LISTS = Path(__file__).parent / "lists"
 """Folder of the short lists that come with this package, and their licence."""
@@ -42,10 +42,7 @@ def table(path: Path, columns: Sequence[str]) -> tuple[pl.DataFrame, Table]:
             f"The header is {listed(opened.schema)}."
         )
     wanted = [pl.col(names[name]).cast(pl.String).str.strip_chars().alias(name) for name in columns]
-    try:
-        return opened.frame.select(wanted).collect(), opened
-    except Damage as error:
-        raise BenchError(f"{path} cannot be read to its end ({error}). Download the file again.") from error
+    return opened.read().select(wanted), opened
 
 
 def numbers(frame: pl.DataFrame, opened: Table, columns: Sequence[str]) -> pl.DataFrame:

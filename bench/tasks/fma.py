@@ -9,6 +9,7 @@ Reference: Defferrard et al., FMA: a dataset for music analysis (ISMIR 2017).
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from bench.errors import BenchError
+from bench.listening.quotes import QuoteError, cut
 from bench.protocols import Dataset, TaskData
 from bench.tasks import annotation_files
 from bench.tasks.base import FolderTask
@@ -106,8 +108,12 @@ def _tracks(path: Path) -> pl.DataFrame:
             known = {name: "/".join(pair) for pair, name in WANTED.items()}
             lacking = ", ".join(sorted(known[name] for name in missing))
             raise BenchError(f"{path}, lines 1 and 2: there is no column {lacking}.")
-        frame = pl.read_csv(path, has_header=False, skip_rows=3, infer_schema=False, columns=[0, *sorted(columns)])
-    except (OSError, UnicodeDecodeError, csv.Error, pl.exceptions.PolarsError) as error:
+        rows_below = cut(path.read_bytes().split(b"\n", 3)[-1], ",", final=True)
+        frame = pl.read_csv(io.BytesIO(rows_below.text), has_header=False, infer_schema=False)
+        if frame.height != rows_below.rows:
+            raise BenchError(f"{path} has {rows_below.rows} tracks, but the parser read {frame.height}.")
+        frame = frame[:, [0, *sorted(columns)]]
+    except (OSError, UnicodeDecodeError, csv.Error, pl.exceptions.PolarsError, QuoteError) as error:
         raise BenchError(f"cannot read {path}: {error}. It must be tracks.csv of the FMA as released.") from error
     frame.columns = ["track_id", *(columns[at] for at in sorted(columns))]
     wrong = ~frame["track_id"].fill_null("").str.contains(r"^\d+$")

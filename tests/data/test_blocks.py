@@ -21,7 +21,7 @@ def read(request, tmp_path, monkeypatch):
     def read(content: bytes) -> bytes:
         path = tmp_path / "log.tsv.bz2"
         path.write_bytes(content)
-        return b"".join(text_blocks._whole_rows(path, "bz2", None))
+        return b"".join(text_blocks._blocks(path, "bz2"))
 
     return read
 
@@ -60,6 +60,6 @@ def test_damaged_and_truncated_files_are_refused(read):
 def test_reading_may_stop_early(tmp_path, monkeypatch):
     monkeypatch.setattr(text_blocks, "BLOCK", 1 << 16)
     (tmp_path / "log.bz2").write_bytes(bz2.compress(text(400_000), 1))
-    rows = text_blocks._whole_rows(tmp_path / "log.bz2", "bz2", None)
-    assert next(rows)
-    rows.close()
+    blocks = text_blocks._blocks(tmp_path / "log.bz2", "bz2")
+    assert next(blocks)
+    blocks.close()

@@ -1,5 +1,6 @@
 """Beyond what tests/items/test_item_table.py says of alignment, damage and the shapes of Onion and Yambda."""
 
+import bz2
 import gzip
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from bench.errors import BenchError
 from bench.registry import create
 from bench.testing import TableSourceContract
+from bench_extractors.precomputed import _tell
 
 TEXT = "id,x,y\nb,3,4\n007,1,2\nc,5,6\n"
 ROWS = {"007": [1, 2], "b": [3, 4], "c": [5, 6]}
@@ -128,6 +130,89 @@ def test_the_fingerprint_follows_the_bytes_of_both_files(tmp_path):
     np.save(path, np.ones((3, 2)))
     assert source(path).fingerprint() not in (before, other_ids)
     assert source(path, id="b").fingerprint() != source(path).fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "ignored"),
+    [
+        (",track_id,0,1\n0,a,5,6\n1,b,7,9\n", 2, "''"),
+        ("Unnamed: 0,track_id,0,1\n0,a,5,6\n1,b,7,9\n", 2, "'Unnamed: 0'"),
+        ('""\ttrack_id\t0\t1\n"1"\ta\t5\t6\n"2"\tb\t7\t9\n', 2, "''"),
+        ("id,track_id,artist_id,0,1\n0,a,3,5,6\n1,b,4,7,9\n", 2, "'id', 'artist_id'"),
+        (",0,1\na,5,6\nb,7,9\n", 2, ""),
+        ("Track ID,0,1\na,5,6\n\nb,7,9\n\n", 2, ""),
+    ],
+)
+def test_an_index_is_no_dimension(tmp_path, capsys, text, width, ignored):
+    (tmp_path / "v.csv").write_text(text)
+    _tell.cache_clear()
+    assert rows(source(tmp_path / "v.csv"), ["a", "b"]) == [[5, 6], [7, 9]]
+    said = capsys.readouterr().err
+    assert f"vectors of {width} numbers, '0' to '1'" in said
+    assert said.partition("; ignored: ")[2] == (ignored + "\n" if ignored else "")
+
+
+@pytest.mark.parametrize("name", ["__index_level_0__", "n", "row"])
+def test_a_column_that_counts_the_rows_is_no_dimension(tmp_path, name):
+    numbers = np.random.default_rng(0).normal(size=(8, 2))
+    frame = pl.DataFrame({name: range(1, 9), "item": list("abcdefgh"), "x": numbers[:, 0], "y": numbers[:, 1]})
+    frame.write_parquet(tmp_path / "v.parquet")
+    assert rows(source(tmp_path / "v.parquet"), list("abcdefgh")) == numbers.astype("f4").tolist()
+
+
+def test_a_named_index_of_pandas_may_hold_the_ids(tmp_path):
+    pl.DataFrame({"x": [1.0, 2.0], "__index_level_0__": ["a", "b"]}).write_parquet(tmp_path / "v.parquet")
+    assert rows(source(tmp_path / "v.parquet"), ["b"]) == [[2]]
+    pl.DataFrame({"x": [1.0, 2.0], "__index_level_0__": [0, 1]}).write_parquet(tmp_path / "v.parquet")
+    with pytest.raises(BenchError, match="no id column"):
+        source(tmp_path / "v.parquet").present(["0"])
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        (["x", "1"], "column 'c' holds 'x' for id 'a'"),
+        ([{"p": 1}, {"p": 2}], "column 'c' is Struct"),
+        ([["p"], ["q"]], "missing or non-finite value"),
+        ([[1.0], None], "different lengths"),
+    ],
+)
+def test_columns_without_numbers_are_named(tmp_path, column, said):
+    pl.DataFrame({"id": ["a", "b"], "v": [1.0, 2.0], "c": column}).write_parquet(tmp_path / "v.parquet")
+    with pytest.raises(BenchError, match=said):
+        source(tmp_path / "v.parquet").present(["a"])
+
+
+def test_ids_hold_any_character_but_a_line_feed(tmp_path):
+    path = npy(tmp_path, np.array([[1], [2]], "f4"), "a\u2028b\nc\x0c\n")
+    assert rows(source(path), ["a\u2028b", "c\x0c"]) == [[1], [2]]
+    (tmp_path / "v.ids.txt").write_text("a\n\n")
+    with pytest.raises(BenchError, match="row 2 has no id"):
+        source(path).present(["a"])
+
+
+def test_an_archive_is_no_array(tmp_path):
+    np.savez(tmp_path / "v.npz", x=np.zeros(1))
+    (tmp_path / "v.npz").rename(tmp_path / "v.npy")
+    (tmp_path / "v.ids.txt").write_text("a\n")
+    with pytest.raises(BenchError, match="archive"):
+        source(tmp_path / "v.npy").present(["a"])
+
+
+@pytest.mark.parametrize("name", ["v.csv", "v.csv.gz", "v.csv.bz2"])
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [
+        ('track_id,x\n12" mix,1\n"p, ""q""",2\n7" edit,3\n', ['12" mix', 'p, "q"', '7" edit']),
+        ('track_id\tx\n"a"\t1\n7" mix\t2\n', ['"a"', '7" mix']),
+        ('"track_id"\tx\n"a"\t1\n7" mix\t2\n', ["a", '7" mix']),
+    ],
+    ids=["csv", "tsv", "quoted tsv"],
+)
+def test_quotes_mean_what_they_mean_in_a_log(tmp_path, name, text, ids):
+    pack = {"csv": bytes, "gz": gzip.compress, "bz2": bz2.compress}[name.rpartition(".")[2]]
+    (tmp_path / name).write_bytes(pack(text.encode()))
+    assert rows(source(tmp_path / name), ids) == [[n] for n in range(1, len(ids) + 1)]
 
 
 class TestContract(TableSourceContract):

@@ -118,7 +118,7 @@ def write(path, text):
         ("v.csv", "id,x\na,1\nb,nan\n", "non-finite value"),
         ("v.csv", "name,x\na,1\n", "no id column"),
         ("v.tsv", "", "cannot read"),
-        ("v.txt", "id x", "none of .npy"),
+        ("v.txt", "id x", "one column only"),
         ("v.npy", "not an array", "not a plain .npy"),
     ],
 )
