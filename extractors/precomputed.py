@@ -89,7 +89,7 @@ class Precomputed(TableSource):
             out["ids_sha256"] = sha256_once(self._ids_path)
         return out
 
-    def ids(self) -> Sequence[str]:
+    def known_ids(self) -> Sequence[str]:
         """Return the ids (N,) of the file, in the order of its rows."""
         return self._content[0]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,9 +67,14 @@ class ItemTable:
 
 
 def matched(source: TableSource, ids: Sequence[str]) -> Matched | None:
-    """Match `ids` with those of a source; None if it has a vector for every id."""
-    own = source.ids()
-    return None if own is None else match(ids, {AS_WRITTEN: own})
+    """Match `ids` with those of a source; None if it has a vector for every id. The last result is kept."""
+    if (known := _matched.get(source)) is None or known[0] is not ids:
+        own = source.known_ids()
+        known = _matched[source] = ids, None if own is None else match(ids, {AS_WRITTEN: own})
+    return known[1]
+
+
+_matched: WeakKeyDictionary[TableSource, tuple[Sequence[str], Matched | None]] = WeakKeyDictionary()
 
 
 def joins(entries: Iterable[ExtractorEntry], ids: Sequence[str], tracks: str) -> list[str]:

@@ -134,7 +134,9 @@ def last_part(names: pl.Series) -> pl.Series:
 
 def _rules(ids: pl.Series, kinds: Mapping[str, pl.Series]) -> Iterator[tuple[str, pl.Series, pl.Series]]:
     """Yield each rule with the names to compare, in order of precedence."""
-    order = sorted(kinds, key=lambda kind: -len(_pairs(ids, kinds[kind])[0]))
+    order = list(kinds)
+    if len(order) > 1:
+        order.sort(key=lambda kind: -len(_pairs(ids, kinds[kind])[0]))
     for kind in order:
         yield kind, ids, kinds[kind]
     read: Mapping[str, Callable[[pl.Series], pl.Series]] = {

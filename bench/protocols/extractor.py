@@ -154,7 +154,7 @@ class TableSource(VectorSource):
         """The spec of the extractor whose vectors arrive as `base`, or None."""
         return None
 
-    def ids(self) -> Sequence[str] | None:
+    def known_ids(self) -> Sequence[str] | None:
         """Return all ids that have a vector, or None (the default) if every id has one.
 
         If the ids are known, the harness matches them with those of the log, which may be written differently

@@ -38,8 +38,8 @@ class TableSourceContract:
         assert answer.dtype == np.bool_, f"type {answer.dtype}"
 
     def test_every_id_it_lists_has_a_vector(self) -> None:
-        """`ids` returns None, or distinct ids that `present` knows."""
-        listed = self.make().ids()
+        """`known_ids` returns None, or distinct ids that `present` knows."""
+        listed = self.make().known_ids()
         if listed is not None:
             assert len(set(listed)) == len(listed), "an id is listed twice"
             assert self.make().present(list(listed)).all(), "an id is listed that has no vector"
