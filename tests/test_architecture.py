@@ -39,6 +39,7 @@ NEIGHBOURS = {
     "splits": {"listening", "specs"},
     "datasets": {"listening", "synthetic"},
     "records": {"metrics"},
+    "terminal": {"text"},
     "published": {"records", "splits"},
     "items": {"entries", "extract", "treatments"},
     "entries": {"registry"},
