@@ -13,7 +13,7 @@ WRAP = 1 << 32
 
 
 class Link(NamedTuple):
-    """A logical stream of an Ogg file: its bytes, and the position (granule) of its last page."""
+    """A link of an Ogg file: its bytes, and the position (granule) of its last page, 0 if it has several streams."""
 
     start: int
     stop: int
@@ -25,7 +25,7 @@ def ogg_links(path: str) -> list[Link]:
     links: list[Link] = []
     at = base = 0
     start: int | None = None
-    granule, heads = 0, False
+    granule, heads, alone = 0, False, True
     with open(path, "rb", buffering=0) as file:
         data = file.read(WINDOW)
         while True:
@@ -45,8 +45,9 @@ def ogg_links(path: str) -> list[Link]:
             begins = bool(data[here + 5] & 2)
             if begins and not heads:
                 if start is not None:
-                    links.append(Link(start, at, granule))
+                    links.append(Link(start, at, granule if alone else 0))
                 start, granule = at, 0
+            alone = not heads if begins else alone
             heads = begins
             position = int.from_bytes(data[here + 6 : here + 14], "little", signed=True)
             if position > 0:
@@ -54,7 +55,7 @@ def ogg_links(path: str) -> list[Link]:
             segments = data[here + 26]
             at += 27 + segments + sum(data[here + 27 : here + 27 + segments])
         size = file.seek(0, os.SEEK_END)
-    return links if start is None else [*links, Link(start, size, granule)]
+    return links if start is None else [*links, Link(start, size, granule if alone else 0)]
 
 
 def second_flac(path: str) -> int | None:

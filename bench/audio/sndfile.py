@@ -28,6 +28,8 @@ DENSEST = 8192
 """Maximum frames per byte of a file (FLAC silence: 4681); if a decoder gives more, the file is damaged."""
 ENOUGH = 0.95
 """Minimum share of the stated length that must decode, and of the bytes that must be audio if none is stated."""
+SKIPPED = 0.2
+"""Seconds, more than the start of an Opus stream that is decoded and dropped (80 ms)."""
 SYSTEM = 2
 """libsndfile's code for a failed read of the disk."""
 
@@ -227,10 +229,13 @@ class Sndfile:
         """Raise TrackError if a part ends too early and the caller cannot see that from `frames`."""
         stated = int(self._file.frames)
         if self._file.format == "OGG" and self._links:
-            info = self._file.extra_info
-            if "Corrupted bitstream" in info and "without an End-Of-Stream" in info:
-                unit = 48_000 if self._file.subtype == "OPUS" else self.rate
-                stated = max(stated, self._links[0].granule * self.rate // unit)
+            # libsndfile ends at damage, and reports only what lies before it. Positions of Opus are those at 48 kHz.
+            begin = re.search(r"(?:PCM|Granule pos) offset *: (\d+)", self._file.extra_info)
+            span = (self._links[0].granule - int(begin[1] if begin else 0)) / (
+                48_000 if self._file.subtype == "OPUS" else self.rate
+            )
+            if span * self.rate > stated + self.rate * SKIPPED:
+                stated = round(span * self.rate)
         elif self._file.format == "FLAC":
             # libsndfile fails at the end of the first of two streams, except where one of its blocks ends.
             if (self._failed or self._at % 4096 == 0) and (other := second_flac(self._path)):
