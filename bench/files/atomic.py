@@ -96,6 +96,23 @@ def present(path: str) -> os.stat_result:
     return status
 
 
+def refuse_link(path: Path) -> None:
+    """Refuse a path that is about to be written in place when a link, a pipe or a folder lies there.
+
+    Who may write to a shared folder could otherwise let a lock or a download overwrite another file.
+
+    Raises
+    ------
+    BenchError
+        When something other than an ordinary file with one name lies at `path`.
+
+    """
+    with suppress(FileNotFoundError):
+        status = os.lstat(path)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            raise BenchError(f"{path} is a link, or no ordinary file; nothing is written there. Remove it.")
+
+
 def unreadable(error: OSError | ValueError) -> UnavailableError:
     """Convert an error of the operating system to an UnavailableError with a reason."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
