@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Final
 import polars as pl
 
 from bench.errors import BenchError
-from bench.files.atomic import TEMPORARY, digest, file_sha256, sync, write_text
+from bench.files.atomic import TEMPORARY, digest, file_sha256, sync, system_error, write_text
 from bench.files.hash_index import HashIndex
 from bench.machine import cores
 from bench.protocols import Dataset
@@ -151,9 +151,11 @@ def _build(name: str, size: WorldSize, folder: Path) -> None:
                 raise
         else:
             sync(folder.parent)
-    except OSError as error:
+    except Exception as error:
+        if (reason := system_error(error)) is None:
+            raise
         raise BenchError(
-            f"cannot build the {name} data in {folder}: {error.strerror or error}. "
+            f"cannot build the {name} data in {folder}: {reason}. "
             "Free some space, or choose another folder with --cache."
         ) from error
     finally:

@@ -67,10 +67,9 @@ def read_hashed(path: Path) -> tuple[NDArray[np.uint8], str]:
     """Return the bytes (N,) of a file and their sha256 (hex): what was hashed is what is used, whoever writes to it."""
     with open(path, "rb") as file:
         content = np.empty(os.fstat(file.fileno()).st_size, np.uint8)
-        seen = hashlib.sha256()
-        at = 0
-        while got := file.readinto(content[at : at + _PIECE].data):
-            seen.update(content[at : at + got])
+        view, seen, at = memoryview(content), hashlib.sha256(), 0
+        while got := file.readinto(view[at : at + _PIECE]):
+            seen.update(view[at : at + got])
             at += got
     return content[:at], seen.hexdigest()
 

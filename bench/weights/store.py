@@ -58,9 +58,11 @@ def present(weights: Weights, part: str | None = None) -> bool:
 def _converted(weights: Weights, part: Part, content: Mapping[str, Any]) -> bool:
     """Whether a part is recorded as made from files with the hashes that are pinned."""
     recorded = content["parts"].get(part.name)
-    if not isinstance(recorded, dict):
+    if not isinstance(recorded, dict) or not isinstance(recorded.get("sha256"), str):
+        return False  # damaged
+    made_from = recorded.get("members", content["members"])
+    if not isinstance(made_from, dict):
         return False
-    made_from = recorded.get("members") or content["members"]
     pinned = {name: sha256 for source in weights.sources for name, sha256 in source.contents.items()}
     return all(pinned.get(name) in (None, made_from.get(name)) for name in part.members)
 
