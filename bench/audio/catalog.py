@@ -120,7 +120,7 @@ def _walk(root: Path) -> tuple[list[str], Counter[str]]:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
+            if _is_folder(entry):
                 (links if entry.is_symlink() else pending).append((entry.path, f"{below}{entry.name}/"))
                 continue
             _, dot, suffix = entry.name.rpartition(".")
@@ -129,9 +129,17 @@ def _walk(root: Path) -> tuple[list[str], Counter[str]]:
                 skipped[_printable(extension)] += 1
             elif not _is_utf8(f"{root}{below}{entry.name}"):
                 skipped[NOT_UTF8] += 1
-            elif entry.is_file() or entry.is_symlink():
+            elif entry.is_symlink() or entry.is_file():
                 found.append(f"{below}{entry.name}")
     return found, skipped
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder; a link that leads to itself, or through a folder that cannot be read, is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _is_utf8(name: str) -> bool:

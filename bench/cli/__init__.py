@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -76,6 +77,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `bench ls | head`
         sys.stderr.close()
         return FINE
+    except OSError as error:  # a file that cannot be read, a full disk; without a file's name it is a bug
+        if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f"{error.filename}: " if error.filename is not None else ""
+        print(f"bench: {where}{error.strerror or error}.", file=sys.stderr)
+        return WRONG_INPUT
 
 
 def _run(module: Any, args: argparse.Namespace) -> int:

@@ -22,7 +22,8 @@ from typing import Any, ClassVar, Final
 import polars as pl
 
 from bench.errors import BenchError
-from bench.files.atomic import TEMPORARY, digest, sync, write_text
+from bench.files.atomic import TEMPORARY, digest, file_sha256, sync, system_error, write_text
+from bench.files.hash_index import HashIndex
 from bench.machine import cores
 from bench.protocols import Dataset
 from bench.synthetic import DEMO, DEMO_LONG, Plays, World, WorldSize, make_plays, make_world, render
@@ -50,6 +51,8 @@ class Demo(Dataset):
     def prepare(self, root: Path | None, cache: Path) -> Path:
         """Return the folder of the data below `cache`; the first call generates the data (some seconds).
 
+        A file that is missing or has changed since is noticed by its hash, and the data is generated again.
+
         Raises
         ------
         BenchError
@@ -62,8 +65,12 @@ class Demo(Dataset):
                 "Leave --root out, or name the data set that lies there with --data."
             )
         folder = cache.absolute() / "datasets" / f"{self.name}-{digest(self.size.parameters())[:8]}"
-        if not (folder / _MANIFEST).is_file():
+        problem = _damage(folder, cache) if folder.exists() else "it is not there"
+        if problem:
             size = self.size
+            if folder.exists():
+                print(f"{folder} is damaged ({problem}) and is made again", file=sys.stderr)
+                _move_away(folder)
             print(
                 f"building the {self.name} data (once): {size.tracks} tracks of {size.seconds:g} s "
                 f"and {size.listeners} listeners in {folder}",
@@ -142,17 +149,47 @@ def _build(name: str, size: WorldSize, folder: Path) -> None:
         except OSError:
             if not folder.is_dir():
                 raise
-            if not (folder / _MANIFEST).is_file():
-                raise BenchError(f"{folder} is incomplete. Delete it; the next run builds it again.") from None
         else:
             sync(folder.parent)
-    except OSError as error:
+    except Exception as error:
+        if (reason := system_error(error)) is None:
+            raise
         raise BenchError(
-            f"cannot build the {name} data in {folder}: {error.strerror or error}. "
+            f"cannot build the {name} data in {folder}: {reason}. "
             "Free some space, or choose another folder with --cache."
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _damage(folder: Path, cache: Path) -> str | None:
+    """Return what is wrong with a folder that was built before, or None; unchanged files are not read again."""
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        sha256, files = manifest.pop("sha256"), manifest["files"]
+        if sha256 != digest(manifest):
+            return f"{_MANIFEST} has changed"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"{_MANIFEST}: {type(error).__name__}"
+    found = HashIndex.below(cache).hashes([str(folder / name) for name in files])
+    changed = [name for name, sha256 in zip(files, found, strict=True) if files[name] != sha256]
+    return f"{len(changed)} files are missing or have changed: {changed[0]}" if changed else None
+
+
+def _move_away(folder: Path) -> None:
+    """Remove a folder under another name, so that no half of it is ever seen."""
+    away = folder.parent / f"{TEMPORARY}{folder.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    try:
+        os.rename(folder, away)
+    except FileNotFoundError:
+        return  # another process has done so
+    except OSError as error:
+        raise BenchError(
+            f"cannot replace {folder}: {error.strerror or error}. Choose another one with --cache."
+        ) from error
+    if away.is_symlink() or not away.is_dir():
+        away.unlink()
+    shutil.rmtree(away, ignore_errors=True)
 
 
 def _remove_stale(folder: Path) -> None:
@@ -199,4 +236,9 @@ def _write(name: str, size: WorldSize, folder: Path) -> None:
         for _ in pool.map(synthesise, range(len(ids))):
             pass
     fingerprint = {"name": name, **content(world, plays), "parameters": size.parameters()}
-    write_text(folder / _MANIFEST, json.dumps({"fingerprint": fingerprint}, indent=2) + "\n")
+    written = sorted(path for path in folder.rglob("*") if path.is_file())
+    with ThreadPoolExecutor(min(cores(), 16)) as pool:
+        hashes = pool.map(file_sha256, written)
+        files = {path.relative_to(folder).as_posix(): sha256 for path, sha256 in zip(written, hashes, strict=True)}
+    manifest: dict[str, Any] = {"fingerprint": fingerprint, "files": files}
+    write_text(folder / _MANIFEST, json.dumps(manifest | {"sha256": digest(manifest)}, indent=2) + "\n")

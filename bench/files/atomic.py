@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import stat
 import uuid
 from collections.abc import Callable, Iterator
@@ -38,16 +39,23 @@ def whole(path: Path, *, named: Callable[[Path], str] | None = None) -> Iterator
         sync(temporary)
         os.replace(temporary, path.with_name(named(temporary)) if named else path)
         sync(path.parent)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if (reason := system_error(error)) is None:
+            raise
         raise BenchError(
-            f"cannot write {path}: {error.strerror or error}. Free some space, or choose another folder "
+            f"cannot write {path}: {reason}. Free some space, or choose another folder "
             "with --cache, --results or --out."
         ) from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+
+
+def system_error(error: BaseException) -> str | None:
+    """Return what the operating system reported, or None; polars and safetensors raise errors of their own for it."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    found = re.search(r"\(os error (\d+)\)", str(error)) if isinstance(error, Exception) else None
+    return os.strerror(int(found[1])) if found else None
 
 
 def check_writable(folder: Path) -> None:
@@ -94,6 +102,23 @@ def present(path: str) -> os.stat_result:
     if not status.st_size:
         raise UnavailableError("empty file")
     return status
+
+
+def refuse_link(path: Path) -> None:
+    """Refuse a path that is about to be written in place when a link, a pipe or a folder lies there.
+
+    Who may write to a shared folder could otherwise let a lock or a download overwrite another file.
+
+    Raises
+    ------
+    BenchError
+        When something other than an ordinary file with one name lies at `path`.
+
+    """
+    with suppress(FileNotFoundError):
+        status = os.lstat(path)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+            raise BenchError(f"{path} is a link, or no ordinary file; nothing is written there. Remove it.")
 
 
 def unreadable(error: OSError | ValueError) -> UnavailableError:

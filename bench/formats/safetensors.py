@@ -6,7 +6,9 @@ checked by their sha256.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +21,13 @@ from bench.errors import BenchError
 if TYPE_CHECKING:
     import torch
 
+SAFE_TORCH = (2, 10)
+"""Older versions have known ways around ``weights_only`` (CVE-2025-32434, CVE-2026-24747)."""
+_PIECE = 1 << 24
 _NAMES = {
     "f8": "F64", "f4": "F32", "f2": "F16", "i8": "I64", "i4": "I32", "i2": "I16", "i1": "I8", "u1": "U8", "b1": "BOOL"
 }  # fmt: skip
+_TYPES = {name: np.dtype(f"<{kind}" if kind[1] != "1" else kind) for kind, name in _NAMES.items()}
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, NDArray[np.generic]]) -> None:
@@ -57,6 +63,42 @@ def read_safetensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]
         raise BenchError(f"{path} is not a safetensors file: {error}.") from error
 
 
+def read_hashed(path: Path) -> tuple[NDArray[np.uint8], str]:
+    """Return the bytes (N,) of a file and their sha256 (hex): what was hashed is what is used, whoever writes to it."""
+    with open(path, "rb") as file:
+        content = np.empty(os.fstat(file.fileno()).st_size, np.uint8)
+        view, seen, at = memoryview(content), hashlib.sha256(), 0
+        while got := file.readinto(view[at : at + _PIECE]):
+            seen.update(view[at : at + got])
+            at += got
+    return content[:at], seen.hexdigest()
+
+
+def tensors_of(content: NDArray[np.uint8], where: str, device: str = "cpu") -> dict[str, torch.Tensor]:
+    """Return the tensors in the bytes of a file of `write_safetensors`; on the CPU they are views. Imports torch.
+
+    Raises
+    ------
+    BenchError
+        When `content` (read from `where`) is no safetensors file.
+
+    """
+    import torch
+
+    try:
+        length = int.from_bytes(content[:8].tobytes(), "little")
+        header = json.loads(content[8 : 8 + length].tobytes())
+        header.pop("__metadata__", None)
+        data, out = content[8 + length :], {}
+        for name, about in header.items():
+            start, end = about["data_offsets"]
+            values = data[start:end].view(_TYPES[about["dtype"]]).reshape(about["shape"])
+            out[name] = torch.from_numpy(values).to(device)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BenchError(f"{where} is not a safetensors file: {error}.") from error
+    return out
+
+
 def read_torch(path: Path) -> Any:
     """Read a torch checkpoint as plain data, without executing code in it (``weights_only=True``).
 
@@ -65,16 +107,20 @@ def read_torch(path: Path) -> Any:
     Raises
     ------
     BenchError
-        The file is not a checkpoint, or contains anything but tensors and plain containers.
+        The file is not a checkpoint, or contains anything but tensors and plain containers; or torch is older than
+        `SAFE_TORCH`.
 
     """
-    import pickle
-
     import torch
 
+    if tuple(map(int, torch.__version__.split(".")[:2])) < SAFE_TORCH:
+        raise BenchError(
+            f"torch {torch.__version__} can be made to run code by a crafted checkpoint. To convert {path}, install "
+            f"torch {'.'.join(map(str, SAFE_TORCH))} or newer; once converted, any torch reads it."
+        )
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
+    except Exception as error:  # what is no checkpoint raises whatever its bytes happen to ask for
         raise BenchError(
             f"{path} cannot be read as plain tensors ({str(error).partition(chr(10))[0]}). It is refused: "
             "a pickle with anything else in it can run code."

@@ -135,6 +135,11 @@ def _open_parquet(path: Path) -> Table:
 
 def _open_text(path: Path, packing: str, prose: bool) -> Table:
     blank, header = _header(path, packing)
+    if header.lstrip().startswith(("{", "[")):
+        raise BenchError(
+            f"{path} is JSON, not a table. Convert it: python -c 'import polars; "
+            f'polars.read_json("{path.name}").write_csv("{path.stem}.csv")\''
+        )
     separator = max(SEPARATORS, key=header.count)
     if separator not in header:
         raise BenchError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bench.errors import BenchError
 from bench.files.atomic import whole
+from bench.formats.sealed import DamagedError, read_sealed, write_sealed
 from bench.probes.train import MemberState, StackTrainer
 
 if TYPE_CHECKING:
@@ -24,12 +24,12 @@ class Checkpoint:
     """The checkpoint file of a `StackTrainer`; without a path, nothing is saved."""
 
     def __init__(self, trainer: StackTrainer, path: Path | None) -> None:
-        """Restore the state of `trainer` from `path` if the file exists.
+        """Restore the state of `trainer` from `path` if the file exists and is not damaged.
 
         Raises
         ------
         BenchError
-            If the file cannot be read, or is not a checkpoint of these networks.
+            If the file is sound, but not a checkpoint of these networks.
 
         """
         self._trainer, self._path, self._last = trainer, path, time.monotonic()
@@ -40,8 +40,6 @@ class Checkpoint:
         """Write the checkpoint; without `now`, only if the last one is old enough."""
         if self._path is None or (not now and time.monotonic() - self._last < _SECONDS):
             return
-        from safetensors.torch import save_file
-
         trainer = self._trainer
         tensors = _named("weights.", trainer.stack.weights) | _named("best.", trainer.best)
         for name, (mean, square) in trainer.stack.moments.items():
@@ -56,17 +54,17 @@ class Checkpoint:
             "states": [asdict(state) for state in trainer.states],
         }
         with whole(self._path) as temporary:
-            save_file(tensors, temporary, {"bench": json.dumps(about, allow_nan=False)})
+            write_sealed(temporary, tensors, about)
         self._last = time.monotonic()
 
     def _load(self, path: Path) -> None:
-        from safetensors import SafetensorError, safe_open
-
         trainer = self._trainer
         try:
-            with safe_open(path, framework="pt", device=str(trainer.stack.device)) as file:
-                about = json.loads((file.metadata() or {})["bench"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            kept, about = read_sealed(path)
+        except DamagedError:
+            return  # what it held is computed again
+        tensors = {name: tensor.to(trainer.stack.device) for name, tensor in kept.items()}
+        try:
             names = list(trainer.stack.weights)
             trainer.stack.select(about["active"])
             trainer.active, trainer.stack.step = about["active"], about["step"]
@@ -77,9 +75,9 @@ class Checkpoint:
             trainer.best = {n: tensors[f"best.{n}"] for n in names}
             if about["winner"] is not None:
                 trainer.winner = (about["winner"], {n: tensors[f"winner.{n}"] for n in names})
-        except (SafetensorError, KeyError, IndexError, TypeError, ValueError, OSError) as error:
+        except (KeyError, IndexError, TypeError, ValueError) as error:
             raise BenchError(f"{path} is no checkpoint of this probe ({error}). Remove it to start again.") from error
 
 
 def _named(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {f"{prefix}{name}": tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}

@@ -119,6 +119,8 @@ class Collection:
         if not kept:
             raise BenchError(f"{entry}: no track has a vector, so there is nothing to export.")
         if out.suffix == ".npy":
+            if odd := next((name for name in kept if len(f"{name}.".splitlines()) > 1), None):
+                raise BenchError(f"{odd!r} has a line break, and {out.stem}.ids.txt has a line per id. Use .parquet.")
             with whole(out) as temporary:
                 np.save(temporary, vectors, allow_pickle=False)
             write_text(out.with_suffix(".ids.txt"), "\n".join(kept) + "\n")

@@ -27,12 +27,13 @@ def write(split: Split, folder: Path) -> Path:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    about = {
+    about: dict[str, Any] = {
         "kind": split.settings.kind,
         "settings": asdict(split.settings),
         "counts": dict(split.counts),
         "fingerprint": split.fingerprint,
     }
+    about["sha256"] = digest(about)
     rest = split.pairs.select(pl.col(name) for name in SCHEMA if name not in split.coded)
     columns = dict(zip(rest.columns, rest.with_columns(pl.col("part").cast(pl.String)).to_arrow().columns, strict=True))
     # Converted with polars: Arrow's own conversion from NumPy imports pandas if it is installed.
@@ -68,7 +69,6 @@ def read(path: Path) -> Split:
         The file is missing, damaged, or not a split.
 
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     if not path.is_file():
@@ -78,7 +78,10 @@ def read(path: Path) -> Split:
         # Ids are read as codes with a dictionary, which is faster than as text.
         with pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=["user", "item", "part"]) as file:
             about = json.loads((file.metadata.metadata or {})[_KEY])
+            sha256 = about.pop("sha256")
             table = file.read()
+        if sha256 != digest(about):
+            raise ValueError("its settings or counts have changed")
         table.validate(full=True)
         settings = KINDS[about.get("kind", "global_temporal")](**about["settings"])
         coded = {name: _coded(table.column(name)) for name in ("user", "item", "part")}
@@ -89,15 +92,7 @@ def read(path: Path) -> Split:
         del coded["part"]
         found = fingerprint(pairs, settings, coded)
         counts, expected = about["counts"], about["fingerprint"]
-    except (
-        BenchError,
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        pa.ArrowException,
-        pl.exceptions.PolarsError,
-    ) as error:
+    except Exception as error:  # damaged bytes can raise anything in the three libraries
         raise BenchError(f"{path} is damaged, or not a split ({error!r:.200}). {remedy}") from error
     if found != expected:
         raise BenchError(f"{path} is damaged: its fingerprint is {found}, expected {expected}. {remedy}")

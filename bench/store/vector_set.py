@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.files.atomic import TEMPORARY, canonical_json, digest, write_text
+from bench.files.hash_index import HashIndex
 from bench.store import shards
+from bench.store.verified import Verified
 
 STALE = 24 * 3600
 """Age in seconds after which a temporary file is treated as abandoned."""
@@ -61,21 +63,21 @@ class VectorSet:
         self.folder = root / f"{name}-{self.sha256[:16]}"
         self.name, self.key, self.layers, self.dtype = name, dict(key), dict(layers), np.dtype(dtype)
         self.reader = reader
+        self._verified = Verified(HashIndex.below(self.folder))
         self._known: dict[Path, pl.DataFrame] = {}
         self._merged: tuple[list[Path], pl.DataFrame] | None = None
 
     def rows(self) -> pl.DataFrame:
         """Return row, status, reason, seconds and shard of every row, once; vectors take precedence over failures.
 
-        A shard that cannot be read is treated as absent, so its rows are computed again; failures of another reader
-        are treated as absent, too.
+        A shard that cannot be read, or whose bytes do not have the hash in its name, is treated as absent, so its
+        rows are computed again; so are failures of another reader.
         """
         present = sorted(p for p in self.folder.glob("*.parquet") if not p.name.startswith(TEMPORARY))
-        for path in present:
-            if path not in self._known:
-                with suppress(*shards.DAMAGE):
-                    other = path.name.startswith("failed-") and shards.notes(path).get("reader", "") != self.reader
-                    self._known[path] = _NOTHING if other else _frame(path)
+        for path in self._verified.sound([path for path in present if path not in self._known]):
+            with suppress(*shards.DAMAGE):
+                other = path.name.startswith("failed-") and shards.notes(path).get("reader", "") != self.reader
+                self._known[path] = _NOTHING if other else _frame(path)
         found = [path for path in present if path in self._known]
         if not found:
             return pl.DataFrame(schema=_SCHEMA)
@@ -142,8 +144,12 @@ class VectorSet:
         found = wanted.join(have, on="row", how="inner")
         out = np.zeros((len(rows), self.layers[layer]), np.float32)
         present = np.zeros(len(rows), np.bool_)
+        needed = [Path(name) for name in found["shard"].unique()]
+        changed = set(needed) - set(self._verified.sound(needed))
         for (shard,), part in found.group_by("shard"):
             try:
+                if Path(str(shard)) in changed:
+                    raise OSError("its bytes have changed")
                 matrix = shards.layer(Path(str(shard)), layer, self.layers[layer])
             except shards.DAMAGE as error:
                 raise BenchError(

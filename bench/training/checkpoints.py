@@ -1,70 +1,77 @@
-"""Checkpoints, from which a killed training resumes: two safetensors files with atomic writes."""
+"""Checkpoints, from which a killed training resumes: one safetensors file with a hash of its content."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import BenchError
-from bench.files.atomic import whole
+from bench.files.atomic import refuse_link, whole
+from bench.formats.sealed import DamagedError, read_sealed, write_sealed
 
 if TYPE_CHECKING:
     import torch
 
+    State = dict[str, torch.Tensor]
 
-FORMAT = 2
+FORMAT = 3
 """Version of the metadata; checkpoints with another version are ignored, and training starts from the beginning."""
 
 
 class Checkpoints:
-    """Two files in the run's folder: ``last`` (model, optimizer, history) and ``best`` (model)."""
+    """``last.safetensors`` in the run's folder: model, best model so far, optimizer and history.
 
-    def __init__(self, folder: Path | None, seed: int):
-        self._folder, self._seed = folder, seed
+    It is a context manager that locks the folder. A second process that trains the same model meanwhile keeps no
+    checkpoints.
+    """
 
-    def resume(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
-        """Load the last checkpoint and return the fields of its history, or None if there is none with this seed.
+    def __init__(self, folder: Path | None, seed: int, log: Callable[[str], None]):
+        self._folder, self._seed, self._log = folder, seed, log
+        self._open = ExitStack()
 
-        Raises BenchError if the checkpoint does not fit the model.
+    def __enter__(self) -> Checkpoints:
+        """Lock the folder."""
+        if self._folder is not None:
+            from filelock import FileLock, Timeout
+
+            self._folder.mkdir(parents=True, exist_ok=True)
+            refuse_link(self._folder / "lock")
+            try:
+                self._open.enter_context(FileLock(self._folder / "lock", timeout=0))
+            except (Timeout, OSError, NotImplementedError) as error:
+                self._log(f"no checkpoints are kept: {self._folder} cannot be locked ({error})")
+                self._folder = None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Unlock the folder."""
+        self._open.close()
+
+    def resume(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Any], State] | None:
+        """Load the last checkpoint and return the fields of its history, and the best state.
+
+        None if there is none with this seed, or if it is damaged or of another run; the log then says so, and
+        training starts from the beginning.
         """
         path = self._folder / "last.safetensors" if self._folder else None
         if path is None or not path.exists():
             return None
-        from safetensors import SafetensorError, safe_open
-
         try:
-            with safe_open(path, framework="pt") as file:
-                about = json.loads((file.metadata() or {})["bench"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            if (about["seed"], about.get("format")) != (self._seed, FORMAT):
+            tensors, about = read_sealed(path)
+            if (about["seed"], about["format"]) != (self._seed, FORMAT):
                 return None
-            model.load_state_dict(_part(tensors, "model."))
-            state = about["optimizer"]
-            for key, value in _part(tensors, "optimizer.").items():
-                index, _, name = key.partition(".")
-                state["state"].setdefault(index, {})[name] = value
-            state["state"] = {int(index): entry for index, entry in state["state"].items()}
-            optimizer.load_state_dict(state)
-        except (SafetensorError, KeyError, RuntimeError, ValueError, OSError) as error:
-            raise BenchError(f"{path} does not fit this model ({error}). Remove the folder to start again.") from error
-        return dict(about["history"])
+            if about["run"] != self._run:
+                raise DamagedError(f"it was written for {about['run']}")
+            _load(model, optimizer, tensors, about["optimizer"])
+        except (DamagedError, KeyError) as error:
+            self._log(f"{path} is not used, and training starts from the beginning: {error}")
+            return None
+        return dict(about["history"]), _part(tensors, "best.")
 
-    def best(self, model: torch.nn.Module) -> dict[str, torch.Tensor]:
-        """Return the best saved state, or the model's present state if none was saved."""
-        from safetensors.torch import load_file
-
-        assert self._folder
-        path = self._folder / "best.safetensors"
-        return load_file(path) if path.exists() else state_of(model)
-
-    def save_best(self, model: torch.nn.Module) -> None:
-        """Save the model's state as the best one."""
-        if self._folder:
-            self._write("best", {k: v.contiguous() for k, v in state_of(model).items()}, {})
-
-    def save(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, history: Mapping[str, Any]) -> None:
+    def save(
+        self, model: torch.nn.Module, optimizer: torch.optim.Optimizer, history: Mapping[str, Any], best: State
+    ) -> None:
         """Save everything that is needed to resume training with the next epoch."""
         if not self._folder:
             return
@@ -72,33 +79,52 @@ class Checkpoints:
 
         state = optimizer.state_dict()
         plain: dict[str, dict[str, Any]] = {}
-        tensors = {f"model.{k}": v.contiguous() for k, v in state_of(model).items()}
+        tensors = {f"model.{k}": v for k, v in state_of(model).items()}
+        tensors |= {f"best.{k}": v for k, v in best.items()}
         for index, entry in state["state"].items():
             for name, value in entry.items():
                 if isinstance(value, torch.Tensor):
-                    tensors[f"optimizer.{index}.{name}"] = value.contiguous()
+                    tensors[f"optimizer.{index}.{name}"] = value
                 else:
                     plain.setdefault(str(index), {})[name] = value
         about = {
             "seed": self._seed,
             "format": FORMAT,
+            "run": self._run,
             "history": dict(history),
             "optimizer": {"state": plain, "param_groups": state["param_groups"]},
         }
-        self._write("last", tensors, {"bench": json.dumps(about)})
+        with whole(self._folder / "last.safetensors") as temporary:
+            write_sealed(temporary, tensors, about)
 
-    def _write(self, name: str, tensors: dict[str, torch.Tensor], about: dict[str, str]) -> None:
-        from safetensors.torch import save_file
-
+    @property
+    def _run(self) -> str:
+        """The end of the folder's path, which the harness names by a hash of all that a training depends on."""
         assert self._folder
-        with whole(self._folder / f"{name}.safetensors") as temporary:
-            save_file({k: v.detach().cpu() for k, v in tensors.items()}, temporary, about)
+        return "/".join(self._folder.parts[-2:])
 
 
-def state_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+def state_of(model: torch.nn.Module) -> State:
     """Return a copy of a model's state."""
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
-def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+def _load(model: torch.nn.Module, optimizer: torch.optim.Optimizer, tensors: State, state: dict[str, Any]) -> None:
+    """Load both or neither; DamagedError when the checkpoint is of another model."""
+    wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    for prefix in ("model.", "best."):
+        if {name: tensor.shape for name, tensor in _part(tensors, prefix).items()} != wanted:
+            raise DamagedError("it holds other tensors than this model")
+    for key, value in _part(tensors, "optimizer.").items():
+        index, _, name = key.partition(".")
+        state["state"].setdefault(index, {})[name] = value
+    state["state"] = {int(index): entry for index, entry in state["state"].items()}
+    try:
+        optimizer.load_state_dict(state)
+    except (ValueError, KeyError) as error:
+        raise DamagedError(f"its optimizer is another one ({error})") from error
+    model.load_state_dict(_part(tensors, "model."))
+
+
+def _part(tensors: State, prefix: str) -> State:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

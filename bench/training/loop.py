@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -79,13 +80,8 @@ def fit(
     """
     import torch
 
-    store = Checkpoints(run.folder, run.seed)
-    history = History(**(store.resume(model, optimizer) or {}))
-    start = len(history.loss)
-    best = state_of(model) if history.best_epoch < 0 else store.best(model)
     epochs = schedule.epochs if run.replay is None else len(run.replay)
     autocast = torch.autocast("cuda", torch.bfloat16, enabled=schedule.amp and run.device.startswith("cuda"))
-    watch = Watch(run, start, epochs)
 
     def step(batch: Any) -> torch.Tensor:
         optimizer.zero_grad(set_to_none=True)
@@ -97,7 +93,12 @@ def fit(
         optimizer.step()
         return value.detach()
 
-    with curves(run, history) as write:
+    with Checkpoints(run.folder, run.seed, run.log) as store, ExitStack() as stack:
+        fields, best = store.resume(model, optimizer) or ({}, state_of(model))
+        history = History(**fields)
+        start = len(history.loss)
+        watch = Watch(run, start, epochs)
+        write = stack.enter_context(curves(run, history))
         for epoch in range(start, epochs):
             if history.stopped:
                 break
@@ -122,13 +123,12 @@ def fit(
             if score is not None:
                 if history.update_best(score, epoch):
                     best = state_of(model)
-                    store.save_best(model)
                 if after_valid:
                     after_valid(score)
                 if schedule.patience is not None and history.waited >= schedule.patience:
                     history.stopped = "patience"
             if not incomplete:
-                store.save(model, optimizer, asdict(history))
+                store.save(model, optimizer, asdict(history), best)
             if watch.expired and not history.stopped and (incomplete or epoch + 1 < epochs):
                 history.stopped = "deadline"  # set after saving the checkpoint, so that training can be resumed
                 if score is None and run.replay is None:

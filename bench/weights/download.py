@@ -6,6 +6,7 @@ The standard library suffices: one range request resumes a download, and no HTTP
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,11 +15,12 @@ import urllib.request
 from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from bench import __version__
 from bench.errors import BenchError
+from bench.files.atomic import refuse_link
 from bench.weights.spec import PIP, Source
 
 CHUNK = 1 << 20
@@ -29,6 +31,10 @@ PATIENCE = 30.0
 EVERY = 10.0
 """Seconds between lines of progress."""
 LOCAL = ("localhost", "127.0.0.1", "::1")
+MOST = 32_000_000_000
+"""Bytes that a file of unknown size may have; the largest known one has 11 GB."""
+STORAGE = {"huggingface.co": (".huggingface.co", ".hf.co"), "github.com": (".githubusercontent.com",)}
+"""Host -> endings of the hosts to which it sends those who ask it for a file."""
 
 Log = Callable[[str], None]
 
@@ -89,12 +95,15 @@ def download(url: str, to: Path, *, size: int | None = None, log: Log = print) -
     Raises
     ------
     BenchError
-        `url` is not https, the server returns an error, the file is incomplete after several attempts, or
-        it has more than `size` bytes.
+        `url` is not https, the server returns an error or redirects to a foreign host, the file is incomplete
+        after several attempts, it has more than `size` bytes (`MOST` if unknown) or does not fit on the disk,
+        or a link lies where it should be written.
 
     """
     part = to.with_name(to.name + ".part")
     to.parent.mkdir(parents=True, exist_ok=True)
+    for path in (to, part):
+        refuse_link(path)
     for attempt in range(ATTEMPTS):
         before = part.stat().st_size if part.exists() else 0
         if size is not None and before > size:
@@ -127,20 +136,28 @@ def _stream(url: str, part: Path, size: int | None, log: Log) -> None:
     if have:
         headers["Range"] = f"bytes={have}-"
     _secure(url)
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=PATIENCE) as answer:
-        _secure(answer.url)
+    opener = urllib.request.build_opener(_SameHost)
+    with opener.open(urllib.request.Request(url, headers=headers), timeout=PATIENCE) as answer:
         if have and (answer.status != 206 or not _continues(answer, have)):
             have = 0
         total = _total(answer, have)
         if size is not None and total is not None and total != size:
             raise BenchError(f"{url}: the server offers {total} bytes, expected {size}.")
+        most = MOST if size is None else size
+        if (total or 0) > most:
+            raise BenchError(f"{url}: the server offers {total} bytes, and at most {most} are taken.")
+        free = shutil.disk_usage(part.parent).free
+        if (total or 0) - have > free:
+            raise BenchError(f"{url}: {total} bytes do not fit: {free} are free in {part.parent}.")
         logged = time.monotonic()
-        with open(part, "ab" if have else "wb") as file:
+        with _opened(part, os.O_APPEND if have else os.O_TRUNC) as file:
             while chunk := answer.read(CHUNK):
                 file.write(chunk)
                 have += len(chunk)
-                if size is not None and have > size:
-                    raise BenchError(f"{url}: the server sent more than the expected {size} bytes.")
+                if have > most:
+                    file.close()
+                    part.unlink()
+                    raise BenchError(f"{url}: the server sent more than the expected {most} bytes.")
                 if time.monotonic() - logged > EVERY:
                     logged = time.monotonic()
                     log(f"{part.stem}: {have / 1e6:.0f}" + (f" of {total / 1e6:.0f} MB" if total else " MB"))
@@ -156,6 +173,27 @@ def _continues(answer: Any, have: int) -> bool:
 def _total(answer: Any, have: int) -> int | None:
     length = answer.headers.get("Content-Length")
     return have + int(length) if length is not None and length.isdigit() else None
+
+
+def _opened(part: Path, how: int) -> BinaryIO:
+    """Open a file for writing without following a link that somebody has put there meanwhile."""
+    flags = os.O_WRONLY | os.O_CREAT | how | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    return os.fdopen(os.open(part, flags, 0o644), "wb")
+
+
+class _SameHost(urllib.request.HTTPRedirectHandler):
+    """Follows a redirect only within a host, or to the storage that a hub keeps its files in."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        """Return the request to send instead; raise BenchError when it would go to a stranger."""
+        _secure(newurl)
+        asked, offered = (urlsplit(url).hostname or "" for url in (req.full_url, newurl))
+        origin = urlsplit(f"//{req.origin_req_host}").hostname or asked
+        if offered not in (asked, origin) and not offered.endswith(STORAGE.get(origin, ("\0",))):
+            raise BenchError(f"{req.full_url}: it sends us to {offered}, which does not belong to {origin}. Refused.")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _secure(url: str) -> None:

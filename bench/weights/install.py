@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.files.atomic import check_writable, file_sha256, whole, write_text
+from bench.files.atomic import check_writable, file_sha256, refuse_link, whole, write_text
 from bench.formats.safetensors import write_safetensors
 from bench.weights.download import Log, fetch, offline
 from bench.weights.spec import Part, Source, Weights
@@ -63,6 +63,8 @@ def pull(weights: Weights, log: Log = say) -> None:
         if offline():
             raise BenchError(f"{absent(weights)} Offline mode is on: nothing is fetched.")
         downloads = folder(weights) / "download"
+        if downloads.is_symlink():
+            raise BenchError(f"{downloads} is a link; nothing is written there. Remove it.")
         members: dict[str, Path] = {}
         for source in weights.sources:
             try:
@@ -113,7 +115,9 @@ def _lock(weights: Weights) -> AbstractContextManager[object]:
     """Return the lock that prevents other processes from installing the same weights at the same time."""
     from filelock import FileLock
 
-    return FileLock(folder(weights) / "lock")
+    path = folder(weights) / "lock"
+    refuse_link(path)  # some versions of filelock truncate what it leads to
+    return FileLock(path)
 
 
 def _members(source: Source, path: Path, into: Path) -> dict[str, Path]:
@@ -157,7 +161,7 @@ def _install(
         raise BenchError(f"{origin} holds no file of {weights.name} with the right hash: {', '.join(names)}.")
     content = manifest(weights)
     for part in complete:
-        content["parts"][part.name] = _convert(weights, part, members)
+        content["parts"][part.name] = _convert(weights, part, members, found)
         log(f"{weights.name}: {part.name} is ready in {file_of(weights, part.name)}")
     content |= {
         "name": weights.name,
@@ -189,11 +193,15 @@ def _check_hashes(weights: Weights, found: Mapping[str, str], log: Log, accept: 
                 )
 
 
-def _convert(weights: Weights, part: Part, members: Mapping[str, Path]) -> dict[str, Any]:
+def _convert(weights: Weights, part: Part, members: Mapping[str, Path], hashes: Mapping[str, str]) -> dict[str, Any]:
     """Convert and write one part, and return its entry in the manifest."""
+    made_from = {name: hashes[name] for name in part.members}
     tensors = weights.convert({name: members[name] for name in part.members})
     with whole(file_of(weights, part.name)) as temporary:
         write_safetensors(temporary, tensors)
+        for name, sha256 in made_from.items():
+            if file_sha256(members[name]) != sha256:
+                raise BenchError(f"{members[name]} changed while it was converted. It is refused.")
         found = file_sha256(temporary)
         if part.sha256 is not None and found != part.sha256:
             raise BenchError(
@@ -201,4 +209,5 @@ def _convert(weights: Weights, part: Part, members: Mapping[str, Path]) -> dict[
                 "this version of bench does not read the file correctly."
             )
         size = temporary.stat().st_size
-    return {"sha256": found, "bytes": size, "values": int(sum(array.size for array in tensors.values()))}
+    values = int(sum(array.size for array in tensors.values()))
+    return {"sha256": found, "bytes": size, "values": values, "members": made_from}

@@ -7,13 +7,14 @@ records their hashes and those of the published files, which are deleted after c
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
 from bench.files.atomic import cache_root, file_sha256
-from bench.formats.safetensors import read_safetensors
-from bench.weights.spec import Weights
+from bench.formats.safetensors import read_hashed, tensors_of
+from bench.weights.spec import Part, Weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,10 +46,25 @@ def manifest(weights: Weights) -> dict[str, Any]:
 
 
 def present(weights: Weights, part: str | None = None) -> bool:
-    """Whether a part (None: every part) is installed; its hash is verified when it is loaded."""
-    known = manifest(weights)["parts"]
-    wanted = [part] if part else [p.name for p in weights.parts]
-    return all(name in known and file_of(weights, name).exists() for name in wanted)
+    """Whether a part (None: every part) is installed, made from the files that are pinned today.
+
+    Its hash is verified when it is loaded.
+    """
+    content = manifest(weights)
+    wanted = [weights.part(part)] if part else weights.parts
+    return all(_converted(weights, each, content) and file_of(weights, each.name).exists() for each in wanted)
+
+
+def _converted(weights: Weights, part: Part, content: Mapping[str, Any]) -> bool:
+    """Whether a part is recorded as made from files with the hashes that are pinned."""
+    recorded = content["parts"].get(part.name)
+    if not isinstance(recorded, dict) or not isinstance(recorded.get("sha256"), str):
+        return False  # damaged
+    made_from = recorded.get("members", content["members"])
+    if not isinstance(made_from, dict):
+        return False
+    pinned = {name: sha256 for source in weights.sources for name, sha256 in source.contents.items()}
+    return all(pinned.get(name) in (None, made_from.get(name)) for name in part.members)
 
 
 def absent(weights: Weights) -> str:
@@ -71,9 +87,14 @@ def load(weights: Weights, part: str, device: str = "cpu") -> dict[str, torch.Te
     """
     if not present(weights, part):
         raise BenchError(absent(weights))
-    if problem := _problem(weights, part):
+    path = file_of(weights, part)
+    try:
+        content, found = read_hashed(path)
+    except OSError as error:
+        raise BenchError(f"cannot read {path}: {error.strerror or error}.") from error
+    if problem := _problem(weights, part, found):
         raise BenchError(f"{problem} It is refused; `bench weights pull {weights.name}` downloads it again.")
-    return read_safetensors(file_of(weights, part), device)
+    return tensors_of(content, str(path), device)
 
 
 def peek(weights: Weights, part: str, name: str) -> NDArray[np.generic] | None:
@@ -103,12 +124,15 @@ def sha256(weights: Weights, part: str) -> str:
 
 def verify(weights: Weights) -> dict[str, str | None]:
     """Hash all installed parts; return part -> a message if its file is damaged, otherwise None."""
-    return {part.name: _problem(weights, part.name) for part in weights.parts if present(weights, part.name)}
+    return {
+        part.name: _problem(weights, part.name, file_sha256(file_of(weights, part.name)))
+        for part in weights.parts
+        if present(weights, part.name)
+    }
 
 
-def _problem(weights: Weights, part: str) -> str | None:
-    path = file_of(weights, part)
-    found, wanted = file_sha256(path), sha256(weights, part)
+def _problem(weights: Weights, part: str, found: str) -> str | None:
+    wanted = sha256(weights, part)
     if found == wanted:
         return None
-    return f"{path} is damaged or was replaced: its sha256 should be {wanted} and is {found}."
+    return f"{file_of(weights, part)} is damaged or was replaced: its sha256 should be {wanted} and is {found}."

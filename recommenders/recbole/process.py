@@ -126,6 +126,9 @@ class Process:
         if not line:
             raise self._failure()
         answer: dict[str, Any] = json.loads(line)
+        if answer["kind"] == "refused":
+            self.end()
+            raise BenchError(f"{self._name}: {answer['message']}")
         if answer["kind"] == "error":
             raise self._failure(answer["message"])
         return answer

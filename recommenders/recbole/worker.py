@@ -22,9 +22,9 @@ import torch
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from .worker_model import RecBoleModel
+    from .worker_model import RecBoleModel, RefusedError
 else:
-    from worker_model import RecBoleModel  # a script belongs to no package: its folder is on the path
+    from worker_model import RecBoleModel, RefusedError  # a script belongs to no package: its folder is on the path
 
 CELLS = 1 << 24
 """Scores computed at a time: 64 MiB of float32."""
@@ -174,6 +174,9 @@ def main() -> None:
             worker = Worker(link, json.load(file))
         worker.train()
         worker.serve()
+    except RefusedError as error:
+        link.send("refused", message=str(error))
+        os._exit(1)
     except BaseException as error:
         traceback.print_exc()
         sys.stderr.flush()

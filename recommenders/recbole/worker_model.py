@@ -103,6 +103,7 @@ class RecBoleModel:
             if config["repeatable"]:
                 sampler = RepeatableSampler(["train"], self.dataset, *drawn)
             else:
+                check_listeners(self.user, self.item)
                 sampler = Sampler(["train"], [self.dataset], *drawn)
             sampler = sampler.set_phase("train")
         self.batches = get_dataloader(config, "train")(config, self.dataset, sampler, shuffle=config["shuffle"])
@@ -255,6 +256,23 @@ class RecBoleModel:
             scores = self.trainer._full_sort_batch_eval((Interaction(batch), None, None, None))[1]
             out[known] = scores[:, torch.from_numpy(self.column).to(scores.device)].float().cpu().numpy()
         return out
+
+
+class RefusedError(Exception):
+    """Training rows that RecBole cannot be trained on; the message is for the user."""
+
+
+def check_listeners(user: NDArray[Any], item: NDArray[Any]) -> None:
+    """Refuse rows (P,) in which a listener has every item: RecBole would look for a negative item without end."""
+    pairs = np.unique(np.stack([user, item]), axis=1)
+    listeners, heard = np.unique(pairs[0], return_counts=True)
+    full = listeners[heard == len(np.unique(item))]
+    if len(full):
+        raise RefusedError(
+            f"{len(full)} of {len(listeners)} listeners have all {int(heard.max())} training tracks in their history "
+            f"(the first is listener {int(full[0]) + 1} in the order of ids), so RecBole finds no track for them that "
+            "they have not heard. Remove them from the log, or use a model without negative sampling, such as EASE."
+        )
 
 
 def latest(histories: Histories, users: NDArray[Any], longest: int) -> dict[str, torch.Tensor]:

@@ -51,6 +51,16 @@ def test_links_are_followed_once_and_loops_end(tmp_path):
     assert ids(catalog.folder(root)) == ["gone", "linked", "more/b", "real/a"]
 
 
+def test_links_that_lead_nowhere_are_tracks_that_cannot_be_read(tmp_path):
+    touch(tmp_path, "fine.wav")
+    (tmp_path / "self.wav").symlink_to("self.wav")
+    (tmp_path / "self").symlink_to("self")
+    (tmp_path / "through.wav").symlink_to("self/x.wav")
+    found = catalog.folder(tmp_path)
+    assert ids(found) == ["fine", "self", "through"]
+    assert found.skipped == {catalog.NO_EXTENSION: 1}
+
+
 def test_folder_names_that_are_not_utf8_are_reported(tmp_path):
     touch(tmp_path, "fine.wav")
     try:

@@ -1,9 +1,12 @@
 """The command line: exit codes, and messages that name the value and the remedy."""
 
+import errno
 import os
+import shutil
 import subprocess
 import sys
 
+import polars as pl
 import pytest
 
 from bench import __version__
@@ -268,6 +271,38 @@ def test_what_is_exported_can_be_read_back(bench, music, places, tmp_path, suffi
     words = ["export", "--extractor", f"precomputed:path={out}", "--audio", music, *places[:2], "--out", again]
     assert bench(*words)[0] == 0
     assert again.read_bytes() == out.read_bytes()
+
+
+def test_files_that_link_to_themselves_fail_and_the_rest_is_exported(bench, music, places, tmp_path):
+    folder = tmp_path / "linked"
+    shutil.copytree(music, folder)
+    (folder / "self.wav").symlink_to("self.wav")
+    code, out, _ = bench("export", "--extractor", "mfcc", "--audio", folder, *places[:2], "--out", tmp_path / "v.tsv")
+    assert code == 0
+    assert "3 tracks x 104; 1 tracks have no vector" in out
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows takes no such names")
+@pytest.mark.parametrize("mark", ["\n", "\r", "\u2028"])
+def test_ids_with_a_line_break_are_not_exported_as_lines(bench, music, places, tmp_path, mark):
+    folder = tmp_path / "odd"
+    shutil.copytree(music, folder)
+    next(folder.glob("*.wav")).rename(folder / f"a{mark}b.wav")
+    words = ["export", "--extractor", "mfcc", "--audio", folder, *places[:2]]
+    code, _, err = bench(*words, "--out", tmp_path / "v.npy")
+    assert code == 1
+    assert repr(f"a{mark}b") in err
+    assert not (tmp_path / "v.npy").exists()
+    assert bench(*words, "--out", tmp_path / "v.parquet")[0] == 0
+    assert f"a{mark}b" in pl.read_parquet(tmp_path / "v.parquet")["track_id"].to_list()
+
+
+def test_what_the_system_refuses_is_one_line(bench, monkeypatch, tmp_path):
+    def full(_args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "x"))
+
+    monkeypatch.setattr("bench.cli.doctor.run", full)
+    assert bench("doctor") == (1, "", f"bench: {tmp_path / 'x'}: No space left on device.\n")
 
 
 def test_a_record_and_its_report(bench, small_world, places, tmp_path):

@@ -36,7 +36,8 @@ def pretend(cache, tensors):
     folder.mkdir(parents=True)
     weights.write_safetensors(folder / "msd.safetensors", tensors)
     found = file_sha256(folder / "msd.safetensors")
-    manifest = {"members": {}, "parts": {"msd": {"sha256": found, "bytes": 1, "values": 1}}}
+    pinned = {name: sha256 for source in DECLARED.sources for name, sha256 in source.contents.items()}
+    manifest = {"members": pinned, "parts": {"msd": {"sha256": found, "bytes": 1, "values": 1}}}
     (folder / "weights.json").write_text(json.dumps(manifest))
     return found
 

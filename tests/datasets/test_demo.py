@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import threading
 import time
 from datetime import UTC, datetime
@@ -180,8 +181,34 @@ def test_cache_that_cannot_be_written(tmp_path):
         Tiny().prepare(None, tmp_path / "file")
 
 
-def test_damaged_folder_is_named(tmp_path):
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGE = {
+    "no manifest": lambda folder: (folder / "manifest.json").unlink(),
+    "half a manifest": lambda folder: (folder / "manifest.json").write_text('{"fingerprint": {"na'),
+    "manifest of another kind": lambda folder: (folder / "manifest.json").write_text("[]"),
+    "flip in the manifest": lambda folder: flip(folder / "manifest.json"),
+    "flip in the log": lambda folder: flip(folder / "listens.parquet"),
+    "cut metadata": lambda folder: (folder / "tracks.parquet").write_bytes(b"PAR1"),
+    "emptied traits": lambda folder: (folder / "oracle.parquet").write_bytes(b""),
+    "no audio file": lambda folder: next(folder.glob("audio/*.wav")).unlink(),
+    "flip in the audio": lambda folder: flip(next(folder.glob("audio/*.wav"))),
+    "a file in its place": lambda folder: (shutil.rmtree(folder), folder.write_text("x")),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_data_is_built_again(tmp_path, root, damage, capsys):
+    shutil.copytree(root, tmp_path / "datasets" / root.name)
     folder = Tiny().prepare(None, tmp_path)
-    (folder / "manifest.json").unlink()
-    with pytest.raises(BenchError, match="incomplete"):
-        Tiny().prepare(None, tmp_path)
+    assert capsys.readouterr().err == ""
+    DAMAGE[damage](folder)
+    assert Tiny().prepare(None, tmp_path) == folder
+    assert str(folder) in capsys.readouterr().err
+    for path in sorted(root.rglob("*.*")):
+        assert (folder / path.relative_to(root)).read_bytes() == path.read_bytes()
+    assert list((tmp_path / "datasets").iterdir()) == [folder]

@@ -211,6 +211,8 @@ def test_bad_values_of_parquet_are_reported_with_their_row(tmp_path):
         (b"\n\n", "holds no text"),
         (b"user,item,time\n", "no plays"),
         (b"user item time\nu i 2019-01-01\n", "one column only"),
+        (b'[\n {"endTime": "2019-01-01 10:00", "trackName": "x"}\n]', "is JSON, not a table"),
+        (b'\xef\xbb\xbf {"endTime": "2019-01-01 10:00", "trackName": "x"}\n', "is JSON, not a table"),
         (b"user,item,time\nu,i,2019-01-01,5\n", "line 2: 4 values, but there are 3 columns"),
         (b"user,item,time\nu,i,2019-01-01\nu,\xe9,2019-01-01\n", "line 3: not UTF-8"),
         ("user,item,time\n".encode("utf-16"), "neither Parquet nor UTF-8"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from bench.formats.sealed import write_sealed
 from bench.probes import probe, resolve_probe
 from bench.probes.checkpoint import Checkpoint
 from bench.probes.configs import Member, Schedule, stacks
@@ -133,14 +134,19 @@ def test_an_interrupted_search_resumes(planted, tmp_path, monkeypatch):
     assert not list(tmp_path.glob(".tmp-*"))
 
 
-def test_a_file_that_is_no_checkpoint_is_refused(planted, tmp_path):
+def test_a_damaged_checkpoint_is_left_aside_and_another_probes_is_refused(planted, tmp_path):
     from bench.errors import BenchError
 
     data = planted.data("tags")
     trainer = StackTrainer(MEMBERS[:1], Features(data, "cpu"), Objective(data), SCHEDULE, seed=0, run=RunContext())
-    (tmp_path / "probe.safetensors").write_bytes(b"not a tensor")
+    path = tmp_path / "probe.safetensors"
+    path.write_bytes(b"not a tensor")
+    before = trainer.stack.weights
+    Checkpoint(trainer, path)
+    assert trainer.stack.weights is before
+    write_sealed(path, {"x": torch.zeros(2)}, {"step": 1})
     with pytest.raises(BenchError, match="Remove it"):
-        Checkpoint(trainer, tmp_path / "probe.safetensors")
+        Checkpoint(trainer, path)
 
 
 def test_a_deadline_returns_the_best_so_far(planted, tmp_path):

@@ -428,3 +428,11 @@ def test_every_play_is_a_step_of_a_sequence(world):
     model = create("recommenders", f"recbole:GRU4Rec,{SMALL}{WHERE}")
     model.fit(replace(train, plays=plays), table(world, "aligned"), valid=lambda _: 0.5, run=RunContext())
     assert len(model.history.loss) == 2
+
+
+def test_a_listener_who_has_heard_everything_is_named():
+    user = np.array([0, 0, 1, 1, 1, 1, 3, 3, 3])
+    item = np.array([5, 7, 5, 7, 9, 9, 9, 7, 5])
+    with pytest.raises(worker_model.RefusedError, match=r"2 of 3 listeners have all 3 .*listener 2 in"):
+        worker_model.check_listeners(user, item)
+    worker_model.check_listeners(np.array([0, 0, 0, 1, 1]), np.array([5, 7, 7, 5, 9]))

@@ -1,6 +1,8 @@
 import os
+import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 
 from bench.errors import BenchError
+from bench.files import hash_index
 from bench.files.atomic import TEMPORARY
 from bench.store import Failure, Vector, VectorSet
 
@@ -64,12 +67,45 @@ def test_a_flipped_byte_is_refused_found_and_repaired(tmp_path):
     where = content.find(vector("r20").vectors["high"].astype(np.float32).tobytes())
     assert where > 0
     content[where + 1] ^= 0x10
+    assert filled.missing(["r3"]) == []
     shard.write_bytes(content)
-    with pytest.raises(BenchError, match=r"damaged.*--verify"):
-        open_set(tmp_path).read("high", ["r3"])
+    with pytest.raises(BenchError, match=r"damaged.*--verify"):  # it had been found sound before
+        filled.read("high", ["r3"])
     again = open_set(tmp_path)
-    assert again.verify() == [shard.name]
     assert again.missing(["r3"]) == ["r3"]
+    assert again.verify() == [shard.name]
+
+
+def test_a_sound_shard_under_anothers_name_counts_as_missing(tmp_path):
+    filled, other = open_set(tmp_path), open_set(tmp_path / "other")
+    filled.append([vector("a")], [])
+    other.append([vector("a", "short")], [])
+    (shard,), (stranger,) = (each.folder.glob("ok-*.parquet") for each in (filled, other))
+    assert filled.missing(["a"]) == []
+    shutil.copy2(stranger, shard)
+    assert open_set(tmp_path).missing(["a"]) == ["a"]
+    with pytest.raises(BenchError, match=r"damaged.*--verify"):
+        filled.read("high", ["a"])
+
+
+def test_each_state_of_a_shard_is_hashed_once(tmp_path, monkeypatch):
+    filled = open_set(tmp_path)
+    for row in "abc":
+        filled.append([vector(row)], [])
+    past = time.time() - 60
+    for path in filled.folder.glob("*.parquet"):
+        os.utime(path, (past, past))
+    read = []
+    hashed = hash_index._hash
+    monkeypatch.setattr(hash_index, "_hash", lambda path: read.append(path) or hashed(path))
+    for _ in range(2):
+        assert filled.read("high", ["a", "b", "c"])[1].all()
+    assert len(read) == 3
+    assert open_set(tmp_path).read("low", ["a", "b", "c"])[1].all()
+    assert len(read) == 3
+    os.utime(path, (past + 10, past + 10))
+    assert open_set(tmp_path).read("low", ["a"])[1].all()
+    assert len(read) == 4
 
 
 def test_a_truncated_or_deleted_shard_counts_as_missing(tmp_path):

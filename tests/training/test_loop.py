@@ -10,6 +10,7 @@ import bench.training.history
 from bench.errors import BenchError
 from bench.formats.crc32c import crc32c, unmasked
 from bench.protocols import RunContext
+from bench.training.checkpoints import Checkpoints, state_of
 from bench.training.loop import Schedule, fit
 from bench.training.tensorboard import NAME
 
@@ -86,8 +87,8 @@ def test_another_seed_does_not_resume_from_a_strangers_checkpoint(tmp_path):
 def test_checkpoints_are_not_pickles(tmp_path):
     train(tmp_path, epochs=1)
     files = [path for path in tmp_path.iterdir() if path.name != NAME]
-    assert {path.name for path in files} == {"last.safetensors", "best.safetensors"}
-    for path in files:
+    assert {path.name for path in files} == {"last.safetensors", "lock"}
+    for path in tmp_path.glob("*.safetensors"):
         header = int.from_bytes(path.read_bytes()[:8], "little")
         json.loads(path.read_bytes()[8 : 8 + header])
 
@@ -104,11 +105,54 @@ def test_nan_never_becomes_a_model():
         train(scores=[float("nan")] * 6)
 
 
-def test_a_damaged_checkpoint_is_named(tmp_path):
-    train(tmp_path, epochs=1)
-    (tmp_path / "last.safetensors").write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00garbage")
-    with pytest.raises(BenchError, match="does not fit this model"):
-        train(tmp_path, epochs=2)
+def fault(path, kind, tmp_path):
+    """Damage a checkpoint, or replace it by a sound one that does not belong there."""
+    if kind == "garbage":
+        path.write_bytes(b"\x10\x00\x00\x00\x00\x00\x00\x00garbage")
+    elif kind == "other run":
+        train(tmp_path / "other", epochs=1, seed=0)
+        path.write_bytes((tmp_path / "other" / "last.safetensors").read_bytes())
+    elif kind == "other model":
+        model = torch.nn.Linear(5, 1)
+        with Checkpoints(path.parent, 0, print) as store:
+            store.save(model, torch.optim.Adam(model.parameters()), {"loss": [1.0], "valid": [0.0]}, state_of(model))
+    else:  # one bit of one weight
+        content = bytearray(path.read_bytes())
+        content[-2] ^= 1
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize("kind", ["garbage", "other run", "other model", "one bit"])
+def test_a_damaged_or_foreign_checkpoint_is_noticed_and_training_starts_anew(tmp_path, kind):
+    whole, history, _ = train(epochs=4)
+    folder, lines = tmp_path / "run", []
+    train(folder, epochs=2)
+    fault(folder / "last.safetensors", kind, tmp_path)
+    weights, again, seen = train(folder, epochs=4, log=lines.append)
+    assert seen == [0, 1, 2, 3]
+    assert np.array_equal(weights, whole)
+    assert again.valid == history.valid
+    assert str(folder / "last.safetensors") in lines[0]
+
+
+def test_a_resumed_training_keeps_the_best_state_of_before(tmp_path):
+    scores = [0.1, 0.5, 0.3, 0.2]
+    best, *_ = train(epochs=2, scores=scores)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, epochs=4, scores=scores, stop_after=3)
+    weights, history, _ = train(tmp_path, epochs=4, scores=[0.2])
+    assert history.best_epoch == 1
+    assert np.array_equal(weights, best)
+
+
+def test_of_two_that_train_the_same_one_keeps_checkpoints(tmp_path):
+    whole, *_ = train(epochs=2)
+    lines = []
+    with Checkpoints(tmp_path, 0, lines.append):
+        weights, *_ = train(tmp_path, epochs=2, log=lines.append)
+    assert np.array_equal(weights, whole)
+    assert "cannot be locked" in lines[0]
+    assert not (tmp_path / "last.safetensors").exists()
 
 
 # -- deadline, replay, curves ----------------------------------------------------------------------------

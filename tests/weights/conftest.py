@@ -69,6 +69,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         server = self.server
         server.asked.append(self.headers.get("Range"))
+        if self.path in server.moved:
+            self.send_response(302)
+            self.send_header("Location", server.moved[self.path])
+            return self.end_headers()
         if self.path not in server.files:
             return self.send_error(404)
         data = server.files[self.path]
@@ -80,7 +84,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-        self.send_header("Content-Length", str(len(data) - start))
+        if server.lengths:
+            self.send_header("Content-Length", str(len(data) - start))
         self.end_headers()
         rest = data[start:]
         if server.breaks:
@@ -96,6 +101,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server():
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as made:
         made.files, made.asked, made.breaks, made.ranges = {}, [], [], True
+        made.moved, made.lengths = {}, True
         made.url = f"http://127.0.0.1:{made.server_address[1]}"
         threading.Thread(target=made.serve_forever, daemon=True).start()
         yield made

@@ -6,6 +6,8 @@ import pickle
 import socket
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from safetensors.numpy import load_file
 from bench import weights
 from bench.errors import BenchError
 from bench.files.atomic import file_sha256
+from bench.formats.safetensors import read_hashed, tensors_of
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -100,6 +103,57 @@ def test_a_substituted_download_is_refused_and_not_taken_up_again(published, ser
     server.files["/rev1/toy.npy"] = good
     weights.pull(published, quiet)
     assert weights.present(published)
+
+
+@pytest.mark.parametrize("name", ["lock", "download"])
+def test_nothing_is_written_through_a_link(published, server, cache, tmp_path, name):
+    victim = tmp_path / "victim"
+    victim.mkdir() if name == "download" else victim.write_text("precious")
+    (cache / "weights" / "toy").mkdir(parents=True)
+    (cache / "weights" / "toy" / name).symlink_to(victim)
+    with pytest.raises(BenchError, match="nothing is written there"):
+        weights.pull(published, quiet)
+    assert list(victim.iterdir()) == [] if name == "download" else victim.read_text() == "precious"
+    assert server.asked == []
+
+
+def test_the_bytes_that_are_hashed_are_those_that_are_used(published, monkeypatch):
+    """Between hash and use somebody replaces the file: it is the checked one that is used."""
+    weights.pull(published, quiet)
+    path = weights.folder(published) / "whole.safetensors"
+    checked = weights.store._problem
+
+    def replaced_meanwhile(*given):
+        weights.write_safetensors(path, {"toy.npy": np.zeros(50_000, np.float32)})
+        return checked(*given)
+
+    monkeypatch.setattr(weights.store, "_problem", replaced_meanwhile)
+    assert torch.equal(weights.load(published, "whole")["toy.npy"], torch.arange(50_000.0))
+
+
+def test_a_file_that_changes_while_it_is_converted_is_refused(declare, toy, cache):
+    path, sha256 = toy
+    found = declare("https://x.invalid/toy.npy", sha256=sha256)
+
+    def swapped(members):
+        np.save(path, np.ones(3, np.float32))
+        return {"x": np.load(members["toy.npy"])}
+
+    with pytest.raises(BenchError, match="changed while it was converted"):
+        weights.add(replace(found, convert=swapped), path, log=quiet)
+    assert not list(cache.rglob("*.safetensors"))
+
+
+def test_a_part_of_another_revision_counts_as_absent(declare, server, toy):
+    path, sha256 = toy
+    server.files["/toy.npy"] = path.read_bytes()
+    weights.pull(declare(f"{server.url}/toy.npy", sha256=sha256), quiet)
+    np.save(path, np.ones(3, np.float32))
+    newer = declare(f"{server.url}/toy.npy", sha256=file_sha256(path))
+    assert not weights.present(newer, "whole")
+    server.files["/toy.npy"] = path.read_bytes()
+    weights.pull(newer, quiet)
+    assert weights.load(newer, "whole")["toy.npy"].tolist() == [1, 1, 1]
 
 
 def test_a_pinned_conversion_that_differs_is_refused(declare, toy):
@@ -219,9 +273,12 @@ def test_safetensors_bytes_depend_on_content_alone(tmp_path):
     weights.write_safetensors(tmp_path / "2", dict(reversed(tensors.items())))
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
     found = load_file(tmp_path / "1")
+    ours = tensors_of(read_hashed(tmp_path / "1")[0], "1")
     for name, array in tensors.items():
         assert found[name].dtype == array.dtype
         assert np.array_equal(found[name], array)
+        assert np.array_equal(ours[name].numpy(), array)
+        assert ours[name].numpy().dtype == array.dtype
 
 
 class Malice:
@@ -239,3 +296,28 @@ def test_a_torch_checkpoint_is_read_and_code_in_it_never_run(tmp_path, monkeypat
         with pytest.raises(BenchError, match=rf"{name} cannot be read as plain tensors"):
             weights.read_torch(tmp_path / name)
     assert not (tmp_path / "pwned").exists()
+
+
+def test_garbage_is_no_torch_checkpoint(tmp_path):
+    torch.save({"w": torch.ones(300)}, tmp_path / "good.pt")
+    good, rng, path = (tmp_path / "good.pt").read_bytes(), np.random.default_rng(0), tmp_path / "x.pt"
+    contents = [b"", b"PK\x03\x04", b"\x80\x02}", good[:100], good[:-20], b"hello", pickle.dumps([1])[:-3]]
+    contents += [rng.bytes(int(size)) for size in rng.integers(1, 400, 100)]
+    contents += [bytes([first]) + rng.bytes(40) for first in range(256)]
+    for content in contents:
+        path.write_bytes(content)
+        with suppress(BenchError):
+            weights.read_torch(path)
+
+
+@pytest.mark.parametrize(
+    ("version", "safe"), [("2.5.1", False), ("2.9.1+cu128", False), ("2.10.0", True), ("3.0", True)]
+)
+def test_a_torch_that_runs_code_in_checkpoints_reads_none(tmp_path, monkeypatch, version, safe):
+    torch.save({"w": torch.ones(3)}, tmp_path / "good.pt")
+    monkeypatch.setattr(torch, "__version__", version)
+    if safe:
+        assert weights.read_torch(tmp_path / "good.pt")["w"].tolist() == [1, 1, 1]
+    else:
+        with pytest.raises(BenchError, match=r"install torch 2\.10"):
+            weights.read_torch(tmp_path / "good.pt")
