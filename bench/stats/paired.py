@@ -20,6 +20,12 @@ LEAST_DIFFERENT = 6
 MANY = 300
 """Effective number of differences from which Student's t is used: below, values such as hits are too coarse for it."""
 
+MOST = 20_000
+"""Differences above which Student's t is used in any case: flipping so many signs takes seconds."""
+
+_FIRST = 1000
+"""Sign patterns after which a p above 0.2 is good enough."""
+
 _BLOCK = 1 << 22
 """Signs drawn at a time. Part of the definition: another value draws other numbers."""
 
@@ -93,7 +99,7 @@ def sign_flip(a: NDArray[np.float64], b: NDArray[np.float64], *, resamples: int 
     Under the hypothesis that both models serve a user alike, either sign is as likely. p is the share of
     sign patterns whose mean is at least as far from 0, the observed one counted among the draws. A user without
     a difference has no sign; when the V others have no more patterns (2^V) than `resamples`, all are taken and
-    p is exact.
+    p is exact. Drawing ends after 1,000 patterns if p is above 0.2 by then: more could not make it significant.
 
     Parameters
     ----------
@@ -125,17 +131,21 @@ def sign_flip(a: NDArray[np.float64], b: NDArray[np.float64], *, resamples: int 
     eights[:v] = given
     signs = 1.0 - 2.0 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")
     lookup = eights.reshape(-1, 8) @ signs.T
-    groups = np.arange(len(lookup))
     rows = max(1, _BLOCK // max(v, 1))
     rng = np.random.Generator(np.random.PCG64(seed))
-    extreme = 0
-    for start in range(0, patterns, rows):
-        size = min(rows, patterns - start)
+    extreme = start = 0
+    while start < patterns:
+        size = min(rows, patterns - start) if start or exact else min(rows, patterns, _FIRST)
         if exact:
-            drawn = ((np.arange(start, start + size)[:, None] >> (8 * groups)) & 255).astype(np.uint8)
+            drawn = ((np.arange(start, start + size) >> (8 * np.arange(len(lookup))[:, None])) & 255).astype(np.uint8)
         else:
-            drawn = rng.integers(0, 256, (size, len(groups)), np.uint8)
-        extreme += int((np.abs(lookup[groups, drawn].sum(axis=1)) >= total).sum())
+            drawn = rng.integers(0, 256, (len(lookup), size), np.uint8)
+        sums = np.zeros(size)
+        for of_byte, chosen in zip(lookup, drawn, strict=True):
+            sums += of_byte[chosen]
+        extreme, start = extreme + int((np.abs(sums) >= total).sum()), start + size
+        if not exact and start == _FIRST and extreme > _FIRST // 5:
+            patterns = start
     p = extreme / patterns if exact else (extreme + 1) / (patterns + 1)
     return SignFlip(mean, p, n, patterns, exact, v)
 
@@ -182,7 +192,7 @@ def paired_test(a: NDArray[np.float64], b: NDArray[np.float64], *, comparisons: 
         return PairedTest(mean, 1.0, len(difference), different)
     zero = np.zeros_like(difference)
     scaled = difference / np.abs(difference).max()
-    if (scaled**2).sum() ** 2 / (scaled**4).sum() >= MANY:
+    if (scaled**2).sum() ** 2 / (scaled**4).sum() >= MANY or different > MOST:
         p = paired_t(difference, zero).p
     else:
         p = sign_flip(difference, zero, resamples=max(10_000, 200 * comparisons), seed=seed).p
