@@ -67,7 +67,7 @@ def read_hashed(path: Path) -> tuple[NDArray[np.uint8], str]:
     """Return the bytes (N,) of a file and their sha256 (hex): what was hashed is what is used, whoever writes to it."""
     with open(path, "rb") as file:
         content = np.empty(os.fstat(file.fileno()).st_size, np.uint8)
-        view, seen, at = memoryview(content), hashlib.sha256(), 0
+        view, seen, at = content.data, hashlib.sha256(), 0
         while got := file.readinto(view[at : at + _PIECE]):
             seen.update(view[at : at + got])
             at += got
