@@ -119,7 +119,12 @@ class Precomputed(TableSource):
         if self.path.suffix == ".npy":
             ids, vectors = self._ids_of_npy(), self._npy()
         else:
-            ids, vectors = self._columns(self._read(self.path))
+            frame = self._read(self.path)
+            try:
+                ids, vectors = self._columns(frame)
+            except pl.exceptions.PolarsError as error:  # lists of lists, ids that are lists
+                why = str(error).partition("\n")[0]
+                raise BenchError(f"precomputed: {self.path}: ids or vectors have an unusual type ({why}).") from error
         if len(ids) != len(vectors):
             raise BenchError(f"precomputed: {self.path} has {len(vectors)} rows but {len(ids)} ids.")
         if not len(ids) or not vectors.shape[1]:

@@ -226,3 +226,19 @@ class TestContract(TableSourceContract):
     def test_the_file_is_known(self):
         assert self.note() == ""
         assert len(self._known()) == 63
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"id": ["a", "b"], "v": [[[1.0]], [[2.0]]]},
+        {"id": [["a"], ["b"]], "v": [1.0, 2.0]},
+        {"id": ["a", "b"], "v": [{"x": 1.0}, {"x": 2.0}]},
+        {"id": ["a", "b"], "v": [["x"], ["y"]]},
+        {"id": ["a", "b"], "v": [b"1", b"2"]},
+    ],
+)
+def test_columns_of_unusual_types_are_refused(tmp_path, columns):
+    pl.DataFrame(columns).write_parquet(tmp_path / "v.parquet")
+    with pytest.raises(BenchError, match="parquet"):
+        create("extractors", f"precomputed:path={tmp_path / 'v.parquet'}").present(["a"])
