@@ -107,7 +107,7 @@ def open_inputs(data: Data, split: str | None, environment: Environment, log: Ca
     name, settings = cache.asked(split or dataset.default_split)
     fingerprint = _fingerprint(data, opened, environment)
     known_ids = None if opened.catalog is None else digest(sorted(opened.catalog["track_id"].to_list()))
-    key = digest({"data": fingerprint, "split": settings.canonical(), "audio": known_ids, "version": 2})
+    key = digest({"data": fingerprint, "split": settings.canonical(), "audio": known_ids, "version": 3})
 
     def known(items: pl.Series) -> pl.Series:
         return match(opened, items)[0]["track_id"]

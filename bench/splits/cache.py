@@ -64,7 +64,7 @@ def read_or_make(
     heard = None
     if known is not None:
         heard = known(listens.select(pl.col("item").unique()).collect().to_series().drop_nulls().sort())
-    made = make(listens, settings, known_items=heard)
+    made = make(listens, settings, known_items=heard, places=lambda first, last: dataset.places(root, first, last))
     sound = leaks.assert_sound(made, meta)
     path = write(made, folder)
     write_text(pointer, path.name)
