@@ -229,8 +229,7 @@ class RecBoleModel:
         for name, value in vars(network).items():
             if isinstance(value, torch.Tensor) and value.is_sparse and value.shape == (nodes, nodes):
                 graph = value.coalesce()
-                shape = (nodes + size - before,) * 2
-                changed[name] = value
+                changed[name], shape = value, (nodes + size - before,) * 2
                 wide[name] = torch.sparse_coo_tensor(graph.indices(), graph.values(), shape)
         try:
             with torch.no_grad():
