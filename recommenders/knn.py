@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
+from bench.norms import l2, scale_of
 from bench.protocols import Interactions, Items, Lane, Recommender, RunContext, Validator
 
 BLOCK = 4096
@@ -50,6 +51,7 @@ class KNN(Recommender):
     Settings = KNNSettings
     SPACE = "profile=mean|mean_normalized|max,weight=none|count,half_life=none|30|90|365"
     name = "knn"
+    version = "2"
     settings: KNNSettings
 
     def fit(self, train: Interactions, items: Items, *, valid: Validator, run: RunContext) -> None:
@@ -65,15 +67,15 @@ class KNN(Recommender):
             raise BenchError("knn needs item vectors: give an --extractor other than none.")
         self._train, self._indptr = train, train.indptr
         self._weights = self._weigh(train)
-        self._unit = _normalized(items.vectors)
+        self._unit = l2(items.vectors)
         self._profile = self.settings.profile or ("mean" if self.settings.lane == "published" else "mean_normalized")
         if self._profile != "max":
-            source = items.vectors if self._profile == "mean" else self._unit
-            self._users = _normalized(self._means(source))
+            source = items.vectors / scale_of(items.vectors) if self._profile == "mean" else self._unit
+            self._users = l2(self._means(source))
 
     def score(self, users: NDArray[np.int32], items: Items | None = None) -> NDArray[np.float32]:
         """Return cosines (B, n_items); `items` replaces the candidates, not the profiles."""
-        unit = self._unit if items is None else _normalized(items.vectors)
+        unit = self._unit if items is None else l2(items.vectors)
         if self._profile != "max":
             return self._users[users] @ unit.T
         out = np.full((len(users), len(unit)), -np.inf, np.float32)
@@ -112,9 +114,3 @@ class KNN(Recommender):
                 out[user:end][filled] /= np.maximum(total, np.finfo(np.float32).tiny)[:, None]
             user = end
         return out
-
-
-def _normalized(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return rows scaled to length 1; a zero row stays zero."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True).astype(np.float32)
-    return np.asarray(vectors / np.where(norms > 0, norms, np.float32(1.0)), dtype=np.float32)

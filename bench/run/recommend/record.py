@@ -117,7 +117,7 @@ def extractor_inputs(extractor: ExtractorInfo) -> dict[str, Any]:
     return {
         "extractor": [extractor.name, extractor.versions, extractor.settings, extractor.fingerprint, extractor.lane],
         "extractor origin": extractor.origin,
-        "view": [view, treatments.VERSION if extractor.view.treat else ""],
+        "view": [view, treatments.VERSION if extractor.view.treat or len(extractor.view.layers) > 1 else ""],
     }
 
 
