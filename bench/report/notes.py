@@ -175,8 +175,8 @@ def _tables(board: Board) -> list[Note]:
     if partly := {name: share for name, share in reversed(shares) if share < 1}:
         listed = ", ".join(f"{name} {percent(share)}" for name, share in sorted(partly.items()))
         text = (
-            f"Coverage below 100 %: {listed} of the tracks have a vector. The others are no candidates "
-            "there, so such a row has candidates and chance levels of its own."
+            f"Coverage below 100 %: {listed} of the tracks have a vector. The others are never "
+            "recommended there and count as missed; candidates and chance levels are those of all tracks."
         )
         found.append(Note(text, True))
     bound = {row.extractor: row.license for row in real if row.first and row.first.extractor.non_commercial}

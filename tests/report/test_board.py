@@ -352,7 +352,8 @@ def test_warnings_contamination_and_coverage_become_notes(results):
     assert text.count("twins in the catalogue") == 1
     assert "Warning (a × knn, b × knn): twins" in text
     assert "Warning (a × knn): other" in text
-    assert "b 99.9 % of the tracks" in text
+    assert "b 99.9 % of the tracks have a vector. The others are never recommended there and count as missed" in text
+    assert "of its own" not in text
     assert "trained on music4all-onion itself: b (Music4All)" in text
     assert "Declared training data: b: MSD, Music4All" in every(only(results))
 
