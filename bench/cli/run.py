@@ -23,7 +23,7 @@ SPLIT = (
     "global_temporal[:cut=DATE,start=DATE,end=DATE,...], recsys2024, journal2026, cold_random[:fold=N,folds=N,...], "
     "leave_last_out (default: the data's)"
 )
-REFIT = "after early stopping, train again on training and validation for the same number of epochs (separate rows)"
+REFIT = "after early stopping, train again on training and validation for as many epochs; shown beside the rows without"
 TRUST = "with --from: use the programs and files that the record names; they are listed first"
 MAX_TIME = "time limit of each training, which keeps its best state; the same command with more time continues it"
 

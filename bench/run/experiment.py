@@ -161,9 +161,10 @@ class Experiment(ABC, Generic[CellT]):
 
     def existing(self, cell: CellT) -> tuple[Path, Record] | None:
         """Find the record of a cell whose inputs are what they are now; None where it must be computed."""
-        if self.environment.again:
-            return None
-        draft = self.draft(cell)
+        return None if self.environment.again else self.stored(self.draft(cell))
+
+    def stored(self, draft: Record) -> tuple[Path, Record] | None:
+        """Read the record that the results hold of the inputs of `draft`; None where there is no valid one."""
         path = self.environment.results / draft.path
         if not path.exists() or not records.rows_path(path, draft.kind).exists():
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -15,7 +16,7 @@ from bench.items.item_table import ItemTable, Tables, joins
 from bench.protocols import Extractor
 from bench.records import Record
 from bench.run import plan
-from bench.run.experiment import Experiment
+from bench.run.experiment import Experiment, Finished
 from bench.run.extraction_plan import ExtractionPlan
 from bench.run.extraction_task import Audio
 from bench.run.inputs import Inputs, open_inputs
@@ -112,6 +113,22 @@ class RecommendExperiment(Experiment[Cell]):
         if training is None or not training.cut_short:
             return True
         return wanted is not None and training.max_time_s is not None and wanted <= training.max_time_s
+
+    def do(self) -> Finished:
+        """Compute and record; with ``--refit`` also return the stored records of the same cells without it."""
+        out = super().do()
+        if self.request.refit:
+            once = replace(self.request, refit=False)
+            blanks = [(cell, blank(once, self.inputs, self.k, cell)) for cell in self.cells]
+            drafts = [replace(record, inputs_sha256=self.inputs_hash(cell, record)) for cell, record in blanks]
+            found = [known for draft in drafts if (known := self.stored(draft))]
+            if lacking := len(drafts) - len(found):
+                self.ui.log(
+                    f"note: {lacking} of {len(drafts)} rows without --refit are not in {self.environment.results}: "
+                    "the same command without --refit adds them to the table"
+                )
+            out.records += found
+        return out
 
     def compute(self, cell: Cell, record: Record) -> tuple[Path, Record]:
         """Fit, rank, measure and record one cell."""
