@@ -97,11 +97,14 @@ def _repeat(args: argparse.Namespace) -> int:
         return 0
     numbers = sum(len(values) for values in found.old.metrics.values())
     if not found.differences:
-        say(f"The numbers match: all {numbers} metrics of {args.record} are the same to the last digit.")
-        return 0
+        if not found.changed:
+            say(f"The numbers match: all {numbers} metrics of {args.record} are the same to the last digit.")
+            return 0
+        say(f"This does not repeat {args.record}: {', '.join(found.changed)}. All {numbers} metrics are the same.")
+        return 2
     say(f"{len(found.differences)} of {numbers} metrics differ from {args.record}:")
     for line in found.differences[:20]:
         say(f"  {line}")
-    for line in found.reasons or ["nothing recorded has changed"]:
+    for line in [*found.changed, *found.reasons] or ["nothing recorded has changed"]:
         say(f"  possible reason: {line}")
     return 2

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from bench.entries import CONTROL_MODELS, NONE, ExtractorEntry, RecommenderEntry
 from bench.errors import BenchError
-from bench.resolver import Resolver
+from bench.resolver import Resolver, absolute
 from bench.run.options import Request
 from bench.specs import parse_sum
 
@@ -29,7 +29,12 @@ class RecommendRequest(Request):
     def of_cell(self, cell: Cell) -> RecommendRequest:
         """Return the request that repeats one cell, without its controls."""
         return replace(
-            self, extractors=(cell.extractor.text,), models=(cell.model.text,), seeds=(cell.seed,), controls=False
+            self,
+            extractors=(cell.extractor.text,),
+            models=(cell.model.text,),
+            seeds=(cell.seed,),
+            reference=self.reference and absolute("extractors", self.reference),
+            controls=False,
         )
 
 

@@ -1,0 +1,62 @@
+"""A record repeated elsewhere: the same files are found, and changed data is said to have changed."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def folder(world_folder, tmp_path, monkeypatch):
+    """A folder with a log and vectors of its own; it is the current one."""
+    shutil.copy(world_folder / "plays.csv", tmp_path / "plays.csv")
+    ids = sorted(path.stem for path in (world_folder / "audio").iterdir())
+    np.save(tmp_path / "v.npy", np.random.default_rng(0).normal(size=(len(ids), 8)).astype(np.float32))
+    (tmp_path / "v.ids.txt").write_text("\n".join(ids))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(bench, folder):
+    """Run on the log with these extractors."""
+
+    def run(extractor, *words, model="knn"):
+        place = ["--cache", folder / "cache", "--results", folder / "results", "--device", "cpu", "--k", "5"]
+        data = ["--listens", folder / "plays.csv", "--reference", "none", "--no-controls"]
+        return bench("run", "--extractor", extractor, "--model", model, *data, *place, *words)
+
+    return run
+
+
+def test_one_file_under_several_spellings_is_one_row(run, folder):
+    spellings = ["v.npy", "./v.npy", f"{folder}/v.npy", f"{folder}/x/../v.npy"]
+    said = run(",".join(f"precomputed:path={text}" for text in spellings))
+    assert said.computed == [f"precomputed:path={folder}/v.npy x knn"]
+    assert [run(f"precomputed:path={text}").computed for text in spellings] == [[], [], [], []]
+    assert len(list((folder / "results").rglob("seed0.json"))) == 1
+
+
+def test_a_record_names_its_files_from_the_root(run, bench, folder, monkeypatch):
+    assert run("shuffled:of=(precomputed:path=v.npy,ids=v.ids.txt)", "--reference", "precomputed:path=v.npy").code == 0
+    (record,) = (folder / "results").rglob("seed0.json")
+    asked = json.loads(record.read_text())["asked"]
+    assert asked["extractors"] == [f"shuffled:of=(precomputed:path={folder}/v.npy,ids={folder}/v.ids.txt)"]
+    assert asked["reference"] == f"precomputed:path={folder}/v.npy"
+    (folder / "elsewhere").mkdir()
+    monkeypatch.chdir(folder / "elsewhere")
+    assert bench("run", "--from", record, "--trust", "--cache", folder / "cache", "--device", "cpu").code == 0
+
+
+def test_equal_numbers_on_changed_data_are_no_repetition(run, bench, folder):
+    assert run("none", model="random").code == 0
+    (record,) = (folder / "results").rglob("seed0.json")
+    words = ["run", "--from", record, "--cache", folder / "cache", "--device", "cpu"]
+    shutil.copy("plays.csv", "copy.csv")
+    assert bench(*words, "--listens", folder / "copy.csv").code == 0  # the same bytes under another name
+    lines = (folder / "plays.csv").read_text().splitlines(keepends=True)
+    (folder / "plays.csv").write_text("".join([*lines, lines[1]]))  # a play that counts twice
+    said = bench(*words, "--trust")
+    assert said.code == 2
+    assert "the data changed" in said.out
