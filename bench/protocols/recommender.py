@@ -136,6 +136,8 @@ class Shape:
     lengths: NDArray[np.int64]
     """Training tracks (users,) of each listener, or plays where the split keeps all."""
     device: str = "cpu"
+    seconds: float | None = None
+    """What ``--max-time`` grants the fit; None: no limit."""
 
 
 @dataclass(frozen=True)

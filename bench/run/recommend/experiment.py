@@ -92,7 +92,7 @@ class RecommendExperiment(Experiment[Cell]):
         widest = max([sum(task.set.layers.values()) for task in self.extraction], default=128)
         yield plan.memory(len(self.split.items), widest)
         yield from joins(dict.fromkeys(cell.extractor for cell in todo), self.split.items, "track")
-        yield from estimates(self.split, todo, self.device, self.table)
+        yield from estimates(self.split, todo, self.device, self.table, self.environment.max_time)
 
     # -- records ------------------------------------------------------------------------------------------
 
