@@ -197,8 +197,8 @@ def _tables(board: Board) -> list[Note]:
 def _chance_differs(board: Board) -> str:
     for where in SETS:
         for block in board.blocks:
-            levels = [tuple(sorted(row.chance[where].items())) for row in block.all if row.chance.get(where)]
-            if len(set(levels)) > 1:
+            levels = [row.chance[where] for row in block.all if row.chance.get(where)]
+            if any(level[name] != one[name] for one in levels[:1] for level in levels for name in one if name in level):
                 return (
                     " It differs between rows with different candidates: the table shows that of the row with "
                     "most candidates, the CSV each row's own."
