@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -19,6 +20,8 @@ from bench.report.significance import complete
 from bench.text import one_line
 
 Found = tuple[Path, Record]
+_FOLDERS = re.compile(r"(=\(?)/[^=,()]*/")
+"""The folders of an absolute path in a spec."""
 Means = Mapping[str, Mapping[str, float]]
 
 
@@ -157,13 +160,14 @@ def _means(each: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[str, dict[
 
 
 def _label(rows: list[Row]) -> None:
-    """Name rows by spec and treatment, and by as much more as tells them apart."""
+    """Name rows by spec and treatment, and by as much more as tells them apart; of paths the last part suffices."""
     for row in rows:
         assert row.first
-        treat = row.first.extractor.view.treat
-        spec = row.first.extractor.spec
-        row.extractor = one_line(f"{spec} ({treat})" if treat and treat != "none" else spec)
+        row.extractor = _named(row.first, _FOLDERS.sub(r"\1", row.first.extractor.spec))
         row.model = one_line(row.first.recommender.spec + (" (refit)" if row.first.recommender.refit else ""))
+    for row in _alike(rows):
+        assert row.first
+        row.extractor = _named(row.first, row.first.extractor.spec)
     for row in _alike(rows):
         assert row.first
         layers = [layer for layer in row.first.extractor.view.layers if layer]
@@ -171,6 +175,11 @@ def _label(rows: list[Row]) -> None:
             row.extractor += f" layer {one_line('+'.join(layers))}"
     for row in _alike(rows):
         row.model += f" #{row.identity[:4]}"
+
+
+def _named(record: Record, spec: str) -> str:
+    treat = record.extractor.view.treat
+    return one_line(f"{spec} ({treat})" if treat and treat != "none" else spec)
 
 
 def _alike(rows: list[Row]) -> list[Row]:

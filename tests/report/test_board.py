@@ -121,6 +121,19 @@ def test_the_same_cell_with_fewer_cutoffs_is_no_second_row(results):
     assert len(problems) == 1
 
 
+def test_paths_in_names_are_shown_in_full_only_where_they_tell_rows_apart(results):
+    for text in ("/a/v.npy,id=x", "(/a+b/w.npy)", "/a/x.npy", "/b/x.npy"):
+        results.add(f"precomputed:path={text}", table={"settings": {"path": text}})
+    results.add("shuffled:of=(precomputed:path=/a/v.npy)+mfcc")
+    assert {label for label, _ in names(only(results).rows)} == {
+        "precomputed:path=v.npy,id=x",
+        "precomputed:path=(w.npy)",
+        "precomputed:path=/a/x.npy",
+        "precomputed:path=/b/x.npy",
+        "shuffled:of=(precomputed:path=v.npy)+mfcc",
+    }
+
+
 def test_views_and_settings_are_rows_of_their_own(results):
     results.add("mert")
     results.add("mert", table={"view": {"layers": ["7"], "treat": ""}})

@@ -44,6 +44,7 @@ class RecommendExperiment(Experiment[Cell]):
     def __init__(self, request: RecommendRequest, environment: Environment, ui: Ui):
         super().__init__(environment, ui)
         self.request = request
+        self._noted: set[str] = set()
         self._tables: dict[tuple[ExtractorEntry, int], ItemTable] = {}
 
     def check(self) -> None:
@@ -135,7 +136,7 @@ class RecommendExperiment(Experiment[Cell]):
         table = self.table(cell.extractor, cell.seed)
         problems = self._table_warnings(cell, table)
         for problem in [] if cell.control else problems:
-            self.ui.log(f"note: {cell.extractor}: {problem}")
+            self._note(f"{cell.extractor}: {problem}")
         log_dir = self.environment.log_dir
         found = measure(
             cell.model.fresh(),
@@ -165,6 +166,12 @@ class RecommendExperiment(Experiment[Cell]):
             tables = Tables(self.environment.cache, self.audio.row_of, seed)
             self._tables[entry, seed] = tables.build(entry, self.split.items, hot=self.split.hot, meta=self.inputs.meta)
         return self._tables[entry, seed]
+
+    def _note(self, text: str) -> None:
+        """Print a note once, however many cells it concerns."""
+        if text not in self._noted:
+            self._noted.add(text)
+            self.ui.log(f"note: {text}")
 
     def _table_warnings(self, cell: Cell, table: ItemTable) -> list[str]:
         """Say what is wrong with a table, if anything."""

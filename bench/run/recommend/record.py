@@ -83,7 +83,7 @@ def finished(
         cost=replace(cost, fit_s=found.fit_s, score_s=found.score_s),
         environment=environment,
         # That popularity says nothing of cold tracks is known; of a model it is worth a warning.
-        warnings=(*record.warnings, *(() if record.control else found.warnings), *warnings),
+        warnings=tuple(dict.fromkeys([*record.warnings, *(() if record.control else found.warnings), *warnings])),
     )
 
 

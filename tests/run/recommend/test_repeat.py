@@ -1,4 +1,4 @@
-"""A record repeated elsewhere: the same files are found, and changed data is said to have changed."""
+"""Vectors from files: one row a file, notes once, and records that can be repeated elsewhere."""
 
 import json
 import shutil
@@ -36,6 +36,20 @@ def test_one_file_under_several_spellings_is_one_row(run, folder):
     assert said.computed == [f"precomputed:path={folder}/v.npy x knn"]
     assert [run(f"precomputed:path={text}").computed for text in spellings] == [[], [], [], []]
     assert len(list((folder / "results").rglob("seed0.json"))) == 1
+
+
+def test_a_note_about_vectors_is_printed_once_for_all_models_and_seeds(run, folder):
+    ids = (folder / "v.ids.txt").read_text().splitlines()
+    np.save(folder / "some.npy", np.delete(np.load(folder / "v.npy"), np.s_[::3], axis=0))
+    (folder / "some.ids.txt").write_text("\n".join(name for row, name in enumerate(ids) if row % 3))
+    said = run("precomputed:path=some.npy", model="knn,knn:profile=max,shallow:epochs=1")
+    assert len(said.computed) == 3
+    lines = [line for line in said.err.splitlines() if line.startswith("note: ")]
+    assert len(lines) == len(set(lines))
+    assert sum("items have no vector" in line for line in lines) == 1
+    for path in (folder / "results").rglob("seed0.json"):
+        warnings = json.loads(path.read_text())["warnings"]
+        assert len(warnings) == len(set(warnings)) >= 1
 
 
 def test_a_record_names_its_files_from_the_root(run, bench, folder, monkeypatch):
