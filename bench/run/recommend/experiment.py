@@ -86,6 +86,8 @@ class RecommendExperiment(Experiment[Cell]):
         )
         for note in [*self.inputs.notes, *self.inputs.leaks.warnings]:
             yield f"note: {note}"
+        for pair in self.resolved.left_out:
+            yield f"left out: {pair}"
 
     def forecast(self, todo: Sequence[Cell]) -> Iterable[str]:
         """Return device and memory; raise BenchError for a training that cannot be."""

@@ -61,6 +61,7 @@ class Resolved:
     """A request as typed entries.
 
     reference : the space in which the diversity of lists is measured, or None
+    left_out : pairs of extractor and model that cannot be computed, with the reason
     """
 
     resolver: Resolver
@@ -68,6 +69,7 @@ class Resolved:
     models: list[RecommenderEntry]
     reference: ExtractorEntry | None
     cells: list[Cell]
+    left_out: list[str]
 
 
 def resolve(request: RecommendRequest) -> Resolved:
@@ -87,11 +89,15 @@ def resolve(request: RecommendRequest) -> Resolved:
     models = list(dict.fromkeys(resolver.recommender(text) for text in request.models))
     extractors = resolver.extractors(request.extractors)
     reference = _reference(request, resolver)
-    for extractor in extractors:
-        for model in models:
-            if extractor.empty and "vectors" in model.plugin.needs:
-                raise BenchError(f"{model.plugin.name} needs item vectors: give an --extractor other than none.")
-    return Resolved(resolver, extractors, models, reference, _cells(request, resolver, extractors, models))
+    refused = [model for model in models if "vectors" in model.plugin.needs]
+    if refused and all(extractor.empty for extractor in extractors):
+        raise BenchError(f"{refused[0].plugin.name} needs item vectors: give an --extractor other than none.")
+    left_out = [
+        f"{extractor} x {model}: {model.plugin.name} needs item vectors"
+        for extractor in extractors
+        for model in (refused if extractor.empty else [])
+    ]
+    return Resolved(resolver, extractors, models, reference, _cells(request, resolver, extractors, models), left_out)
 
 
 def _reference(request: RecommendRequest, resolver: Resolver) -> ExtractorEntry | None:
@@ -119,7 +125,8 @@ def _cells(
 
     for model in models:
         for extractor in extractors if model.takes_items else [none]:
-            add(extractor, model)
+            if not (extractor.empty and "vectors" in model.plugin.needs):
+                add(extractor, model)
     if request.controls:
         for model in (model for model in models if model.takes_items):
             for extractor in extractors:

@@ -52,6 +52,15 @@ def test_a_note_about_vectors_is_printed_once_for_all_models_and_seeds(run, fold
         assert len(warnings) == len(set(warnings)) >= 1
 
 
+def test_a_pair_that_cannot_be_is_left_out_and_named(run, folder):
+    said = run("precomputed:path=v.npy,none", model="knn,bpr:epochs=1,shallow:epochs=1")
+    assert said.code == 0, said.err
+    cells = [cell.replace(f"precomputed:path={folder}/v.npy", "v") for cell in said.computed]
+    assert cells == ["v x knn", "none x bpr:epochs=1", "v x shallow:epochs=1", "none x shallow:epochs=1"]
+    assert "left out: none x knn: knn needs item vectors\n" in said.err
+    assert run("none", model="knn,bpr:epochs=1").code == 1  # nothing would be left of what is asked
+
+
 def test_a_record_names_its_files_from_the_root(run, bench, folder, monkeypatch):
     assert run("shuffled:of=(precomputed:path=v.npy,ids=v.ids.txt)", "--reference", "precomputed:path=v.npy").code == 0
     (record,) = (folder / "results").rglob("seed0.json")
