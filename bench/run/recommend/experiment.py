@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -84,6 +85,7 @@ class RecommendExperiment(Experiment[Cell]):
             f"{len(split.users)} listeners, {int(split.hot.sum())} hot and {int((~split.hot).sum())} cold tracks, "
             f"{len(split.train)} training pairs, fingerprint {split.fingerprint[:8]}"
         )
+        yield f"parts: {_parts(split.counts)}"
         for note in [*self.inputs.notes, *self.inputs.leaks.warnings]:
             yield f"note: {note}"
         for pair in self.resolved.left_out:
@@ -225,3 +227,16 @@ class RecommendExperiment(Experiment[Cell]):
         hot = int(self.split.hot.sum())
         if max(self.k) >= hot:
             raise BenchError(f"--k {max(self.k)}: there are only {hot} hot tracks to choose from. Take a smaller k.")
+
+
+def _parts(counts: Mapping[str, Any]) -> str:
+    """Return the sizes of the parts of a split for the plan."""
+
+    def sizes(numbers: Mapping[str, int]) -> str:
+        return f"{numbers['pairs']} pairs of {numbers['users']} listeners and {numbers['items']} tracks"
+
+    held = [
+        f"{name} {', '.join(f'{which} {sizes(part[which])}' for which in ('hot', 'cold') if part[which]['pairs']) or 0}"
+        for name, part in (("validation", counts["valid"]), ("test", counts["test"]))
+    ]
+    return "; ".join([f"training {sizes(counts['train'])}", *held])
