@@ -46,6 +46,10 @@ class Shallow(Recommender):
     settings: ShallowSettings
     history: History
 
+    def __init__(self, settings: ShallowSettings) -> None:
+        super().__init__(settings)
+        self.warnings = [self.settings.departure] if self.settings.departure else []
+
     def fit(self, train: Interactions, items: Items, *, valid: Validator, run: RunContext) -> None:
         """Train on the pairs whose track has a vector.
 

@@ -319,3 +319,12 @@ def test_vectors_whose_squares_leave_float32_are_refused():
     train, x = interactions([0, 0, 1, 2], [0, 1, 2, 3], 3, 6), rng.standard_normal((6, 4)) * 1e19
     with pytest.raises(BenchError, match="--treat"):
         fit("shallow:epochs=1", train, item_table(x))
+
+
+def test_another_batch_in_the_published_lane_is_allowed_and_named():
+    own = create("recommenders", "shallow:lane=published,batch=512")
+    assert own.settings.chosen_batch(10**6) == 512
+    assert [("512" in text, "10000" in text) for text in own.warnings] == [(True, True)]
+    for spec in ("shallow:lane=published", "shallow:lane=published,batch=10000", "shallow:batch=512"):
+        assert not create("recommenders", spec).warnings
+    assert own.settings.lr == create("recommenders", "shallow:lane=published").settings.lr

@@ -88,6 +88,8 @@ class RecommendExperiment(Experiment[Cell]):
         yield f"parts: {_parts(split.counts)}"
         for note in [*self.inputs.notes, *self.inputs.leaks.warnings]:
             yield f"note: {note}"
+        for model in self.resolved.models:
+            yield from (f"note: {model}: {text}" for text in model.plugin.warnings)
         for pair in self.resolved.left_out:
             yield f"left out: {pair}"
 

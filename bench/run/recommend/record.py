@@ -25,6 +25,7 @@ def blank(request: RecommendRequest, inputs: Inputs, k: Sequence[int], cell: Cel
     warnings = list(inputs.leaks.warnings)
     if known := [name for name in cell.extractor.trained_on if same_catalogue(name, inputs.name)]:
         warnings.append(f"{extractor.name} was trained on {', '.join(known)}: it knows the tracks of {inputs.name}")
+    warnings += cell.model.plugin.warnings
     return Record(
         kind="run",
         asked=request.of_cell(cell).as_json(),

@@ -83,3 +83,13 @@ def test_equal_numbers_on_changed_data_are_no_repetition(run, bench, folder):
     said = bench(*words, "--trust")
     assert said.code == 2
     assert "the data changed" in said.out
+
+
+def test_a_departure_from_the_published_lane_stands_in_plan_record_and_table(run, folder):
+    said = run("precomputed:path=v.npy", model="shallow:lane=published,batch=64,epochs=1")
+    assert said.code == 0, said.err
+    (path,) = (folder / "results").rglob("seed0.json")
+    (text,) = [text for text in json.loads(path.read_text())["warnings"] if "batch=64" in text]
+    assert "10000" in text
+    assert text in said.err
+    assert text in " ".join(said.out.split())
