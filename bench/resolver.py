@@ -6,14 +6,16 @@ spec is parsed again, and no plugin is made twice for one setting.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import Any
 
 from bench import treatments
 from bench.entries import NONE, Component, ExtractorEntry, RecommenderEntry, TaskEntry
 from bench.errors import BenchError
-from bench.protocols import Lane, TableSource
-from bench.registry import Kind, create
+from bench.protocols import NAMES, Lane, TableSource
+from bench.registry import Kind, create, get
 from bench.specs import Spec, parse, parse_sum
 
 
@@ -44,6 +46,7 @@ class Resolver:
             For an unknown name, setting or lane, and for a layer that the extractor lacks.
 
         """
+        text = absolute("extractors", text)
         specs = parse_sum(text)
         treat = self.treat if treat is None else treat
         if [spec.name for spec in specs] == [NONE]:
@@ -59,6 +62,7 @@ class Resolver:
 
     def recommender(self, text: str) -> RecommenderEntry:
         """Resolve a recommender; raise BenchError for an unknown name, setting or lane."""
+        text = absolute("recommenders", text)
         if text not in self._recommenders:
             spec = parse(text)
             self._recommenders[text] = RecommenderEntry(text, spec, self._plugin("recommenders", spec))
@@ -66,6 +70,7 @@ class Resolver:
 
     def task(self, text: str) -> TaskEntry:
         """Resolve an MIR task; raise BenchError for an unknown name, setting or lane."""
+        text = absolute("tasks", text)
         if text not in self._tasks:
             spec = parse(text)
             self._tasks[text] = TaskEntry(text, spec, self._plugin("tasks", spec))
@@ -111,6 +116,28 @@ class Resolver:
         if key not in self._plugins:
             self._plugins[key] = create(kind, spec, lane=self.lane)
         return self._plugins[key]
+
+
+def absolute(kind: Kind, text: str) -> str:
+    """Return a spec (or sum) whose files are named from the root, so that it means the same from every folder.
+
+    A plugin declares such settings with ``field(metadata=FILE)`` or ``PROGRAM``. A program named without a folder is
+    looked for in the search path, and stays as it is.
+    """
+    specs = parse_sum(text) if kind == "extractors" else [parse(text)]
+    found = [_absolute(kind, spec) for spec in specs]
+    return text if found == specs else "+".join(map(str, found))
+
+
+def _absolute(kind: Kind, spec: Spec) -> Spec:
+    names = {field.name: field.metadata.get(NAMES) for field in fields(get(kind, spec.name).Settings)}
+    settings = dict(spec.settings)
+    for key, value in spec.settings.items():
+        if names.get(key) == "file" or (names.get(key) == "program" and os.sep in value):
+            settings[key] = os.path.abspath(os.path.expanduser(value))  # links stay: a file's ids lie beside the link
+        elif key == "of" and kind == "extractors":
+            settings[key] = absolute(kind, value)
+    return Spec(spec.name, settings)
 
 
 def resolve(text: str, lane: Lane = "corrected", treat: str = "") -> ExtractorEntry:

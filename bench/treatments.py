@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError, did_you_mean
+from bench.norms import l2, scale_of
 
 KNOWN = {
     "l2": "each vector scaled to length 1",
@@ -20,7 +21,7 @@ KNOWN = {
     "whiten": "the k principal components, each scaled to deviation 1",
     "random_projection": "k Gaussian random projections (Johnson-Lindenstrauss), seeded",
 }
-VERSION = "1"
+VERSION = "2"
 """Raise it when the numbers of a treatment can change."""
 
 _SIZED = {"pca", "whiten", "random_projection"}
@@ -55,12 +56,6 @@ def parse(text: str) -> list[Treatment]:
             raise BenchError(f"--treat {text}: the width {size!r} of {name} is not a positive number.")
         steps.append(Treatment(name, int(size) if colon else None))
     return steps
-
-
-def l2(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scale rows (N, D) to length 1; zero rows stay zero."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True).astype(np.float32)
-    return np.asarray(vectors / np.where(norms > 0, norms, np.float32(1.0)), dtype=np.float32)
 
 
 def apply(
@@ -105,6 +100,8 @@ def _components(vectors: NDArray[np.float32], step: Treatment, fit: NDArray[np.b
         raise BenchError(
             f"--treat {step}: {len(rows)} training items of width {vectors.shape[1]} have at most {most} components."
         )
+    scale = scale_of(rows)
+    vectors, rows = vectors / scale, rows / scale
     mean, _ = moments(rows)
     centred = (rows - mean).astype(np.float32)
     covariance = np.zeros((vectors.shape[1],) * 2)
@@ -114,7 +111,9 @@ def _components(vectors: NDArray[np.float32], step: Treatment, fit: NDArray[np.b
     values, axes = np.linalg.eigh(covariance / max(len(rows) - 1, 1))
     axes = axes[:, ::-1][:, : step.k]
     axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), np.arange(step.k)] < 0, -1.0, 1.0)
-    if step.name == "whiten":
+    if step.name == "pca":
+        axes = axes * float(scale)
+    else:
         values = values[::-1][: step.k]
         # A direction without variance contains only rounding errors: set it to zero instead of amplifying them.
         axes = axes / np.where(values > values[0] * 1e-10, np.sqrt(np.maximum(values, 1e-300)), np.inf)

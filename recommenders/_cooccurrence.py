@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.protocols import Interactions
+from bench.protocols import Interactions, RunContext
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +37,7 @@ class InteractionMatrix:
             When training has no pairs; the message names `model`.
 
         """
+        self._model = model
         if not len(train):
             raise BenchError(f"{model} learns from interactions only, and training has no pairs. Change --split.")
         listeners = np.bincount(train.item, minlength=train.n_items)
@@ -83,16 +85,28 @@ class InteractionMatrix:
         """Return X's rows (B, H) of `users` as a sparse tensor."""
         return sparse_matrix(*self.cells(users), (len(users), len(self)), device=device)
 
-    def cooccurrences(self, device: str) -> Iterator[tuple[slice, torch.Tensor]]:
-        """Yield dense blocks (b, H) of X^T X: how many users played both tracks. Exact below 2**24 users."""
+    def cooccurrences(self, run: RunContext) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Yield dense blocks (b, H) of X^T X: how many users played both tracks. Exact below 2**24 users.
+
+        Raises
+        ------
+        BenchError
+            At the deadline of `run`: a part of the counts is no model.
+
+        """
         import torch
 
-        place = torch.device(device)
+        place = torch.device(run.device)
         matrix = sparse_matrix(self.user, self.item, (self.n_users, len(self)), device=place)
         order = np.argsort(self.item, kind="stable")
         users, items = self.user[order], self.item[order]
         step = max(1, CELLS // len(self))
         for start in range(0, len(self), step):
+            if start and run.deadline is not None and time.monotonic() > run.deadline:
+                raise BenchError(
+                    f"{self._model}: --max-time is over after {start} of {len(self)} tracks, and a part of them is no "
+                    "model. Grant more time, or take elsa, which keeps its best state."
+                )
             block = slice(start, min(start + step, len(self)))
             part = slice(*np.searchsorted(items, [block.start, block.stop]))
             shape = (block.stop - block.start, self.n_users)

@@ -46,7 +46,8 @@ class ShallowSettings:
     users : frozen or trainable
     bound : largest length of a delta, as a share of the length of its vector
     dim : width of the learned vectors where the table has none (``--extractor none``)
-    lr, batch : rate of Adam, and pairs a step (0: a 64th of the pairs, between 256 and 10,000)
+    lr, batch : rate of Adam, and pairs a step (0: a 64th of the pairs, between 256 and 10,000). The published lane also
+        takes another batch, for logs of another size, and its records say so
     epochs, every : most epochs, and epochs between validations
     patience : validations without a better value (published: hinge loss, else NDCG) after which training
         stops; none: never
@@ -86,7 +87,7 @@ class ShallowSettings:
             object.__setattr__(self, "reading", "text")
         for name, value in lane.items():
             given = getattr(self, name)
-            if published and given not in (None, value):
+            if published and given not in (None, value) and name != "batch":
                 raise ValueError(f"{name}={given}: the published lane, reading={self.reading}, has {name}={value}")
             if given is None:
                 object.__setattr__(self, name, value)
@@ -98,6 +99,13 @@ class ShallowSettings:
             raise ValueError("hidden, batch, pool and plateau must not be negative")
         if not 0 < self.factor < 1 or not self.bound > 0:
             raise ValueError(f"factor must lie in (0, 1) and bound above 0, got {self.factor} and {self.bound}")
+
+    @property
+    def departure(self) -> str:
+        """What differs from the paper in the published lane; empty: nothing."""
+        if self.lane != "published" or self.batch == _PAPER["batch"]:
+            return ""
+        return f"batch={self.batch} departs from the published batch={_PAPER['batch']}"
 
     def chosen_batch(self, pairs: int) -> int:
         """Return the pairs a step for this number of training pairs."""

@@ -32,7 +32,7 @@ class BERT4RecSettings(SequentialSettings):
     projection : auto is none when published (the model is as wide as the vectors), else linear
     items : published by `reading`, else frozen
     normalize : published no, else yes where there are vectors
-    patience, plateau : published 16 and 5 (of the masked loss), else 20 and never (of the NDCG)
+    patience, patience_steps, plateau : published 16, 0 and 5 (of the masked loss), else 20, 500 and never (of the NDCG)
     """
 
     lane: Lane = "corrected"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,12 +13,15 @@ from numpy.typing import NDArray
 from bench import memory
 from bench.errors import BenchError
 from bench.protocols import Estimate, Interactions, Items, Recommender, RunContext, Shape, Validator
+from bench.text import duration
 
 if TYPE_CHECKING:
     import torch
 
 COPIES = 2
 """H x H float32 matrices in memory at once: the Gram matrix, which is inverted in place, and LAPACK's copy."""
+TRIED = 1024
+"""Tracks of the inversion that is timed to estimate that of all; larger ones are no slower per operation."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class EASE(Recommender):
         Raises
         ------
         BenchError
-            When there are no pairs, or more tracks than memory allows.
+            When there are no pairs, more tracks than memory allows, or at the deadline, until the inversion begins.
 
         """
         import torch
@@ -67,11 +72,10 @@ class EASE(Recommender):
         size = len(self._matrix)
         self._check(size, run.device)
         weights = torch.empty((size, size), device=run.device)
-        for block, counts in self._matrix.cooccurrences(run.device):
+        for block, counts in self._matrix.cooccurrences(run):
             weights[block] = counts
         weights.diagonal().add_(self.settings.l2)
-        torch.linalg.cholesky(weights, out=weights)
-        torch.cholesky_inverse(weights, out=weights)
+        _invert(weights)
         weights /= -weights.diagonal().clone()
         weights.diagonal().zero_()
         self._weights = weights
@@ -90,10 +94,18 @@ class EASE(Recommender):
         Raises
         ------
         BenchError
-            When there are more tracks than memory allows.
+            When there are more tracks than memory allows, or the inversion takes longer than the time granted.
 
         """
         note = self._check(shape.hot, shape.device)
+        if note or shape.seconds is not None:
+            seconds = 2.0 * shape.hot**3 / _operations_per_second(shape.device)
+            if shape.seconds is not None and seconds > shape.seconds:
+                raise BenchError(
+                    f"ease: inverting {shape.hot} tracks takes about {duration(seconds)} on {shape.device} and cannot "
+                    f"be interrupted; --max-time grants {duration(shape.seconds)}. Grant more, or use elsa."
+                )
+            note = note and f"{note}, about {duration(seconds)} on {shape.device}"
         return Estimate(COPIES * 4 * shape.hot**2, [note] if note else [])
 
     def _check(self, size: int, device: str) -> str:
@@ -110,3 +122,27 @@ class EASE(Recommender):
                 "or itemknn; or a machine with more memory."
             )
         return f"{need} and {2.0 * size**3:.1e} operations" if one > 0.1 else ""
+
+
+def _invert(matrix: torch.Tensor) -> None:
+    """Invert a positive definite matrix (H, H) in place, in 2 H^3 operations."""
+    import torch
+
+    torch.linalg.cholesky(matrix, out=matrix)
+    torch.cholesky_inverse(matrix, out=matrix)
+
+
+@lru_cache
+def _operations_per_second(device: str) -> float:
+    """Time the inversion of a small matrix, the second time: the first one also loads libraries."""
+    import torch
+
+    spent = 0.0
+    for _ in range(2):
+        matrix = torch.full((TRIED, TRIED), 1.0, device=device)
+        matrix.diagonal().add_(TRIED)
+        started = time.monotonic()
+        _invert(matrix)
+        float(matrix[0, 0])  # waits for a GPU
+        spent = time.monotonic() - started
+    return 2.0 * TRIED**3 / max(spent, 1e-9)

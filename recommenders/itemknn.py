@@ -53,7 +53,7 @@ class ItemKNN(Recommender):
         Raises
         ------
         BenchError
-            When there are no pairs.
+            When there are no pairs, or at the deadline.
 
         """
         import torch
@@ -66,7 +66,7 @@ class ItemKNN(Recommender):
         root = torch.tensor(self._matrix.listeners, dtype=torch.float64, device=run.device).sqrt().float()
         count = min(self.settings.neighbours, size)
         targets, sources, values = [], [], []
-        for block, similarity in self._matrix.cooccurrences(run.device):
+        for block, similarity in self._matrix.cooccurrences(run):
             rows = torch.arange(block.start, block.stop, device=run.device)
             similarity /= root[block, None] * root + self.settings.shrink
             similarity[rows - block.start, rows] = 0.0

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
+from bench.norms import l2, scale_of
 from bench.protocols import Interactions, Items, Lane, Recommender, RunContext, Validator
 
 BLOCK = 4096
@@ -50,6 +51,7 @@ class KNN(Recommender):
     Settings = KNNSettings
     SPACE = "profile=mean|mean_normalized|max,weight=none|count,half_life=none|30|90|365"
     name = "knn"
+    version = "2"
     settings: KNNSettings
 
     def fit(self, train: Interactions, items: Items, *, valid: Validator, run: RunContext) -> None:
@@ -63,9 +65,9 @@ class KNN(Recommender):
         """
         if not items.vectors.shape[1]:
             raise BenchError("knn needs item vectors: give an --extractor other than none.")
-        self._unit = _normalized(items.vectors)
+        self._unit = l2(items.vectors)
         self._profile = self.settings.profile or ("mean" if self.settings.lane == "published" else "mean_normalized")
-        self._source = items.vectors if self._profile == "mean" else self._unit
+        self._source = items.vectors / scale_of(items.vectors) if self._profile == "mean" else self._unit
         self.update_history(train)
 
     def update_history(self, known: Interactions) -> None:
@@ -73,11 +75,11 @@ class KNN(Recommender):
         self._train, self._indptr = known, known.indptr
         self._weights = self._weigh(known)
         if self._profile != "max":
-            self._users = _normalized(self._means(self._source))
+            self._users = l2(self._means(self._source))
 
     def score(self, users: NDArray[np.int32], items: Items | None = None) -> NDArray[np.float32]:
         """Return cosines (B, n_items); `items` replaces the candidates, not the profiles."""
-        unit = self._unit if items is None else _normalized(items.vectors)
+        unit = self._unit if items is None else l2(items.vectors)
         if self._profile != "max":
             return self._users[users] @ unit.T
         out = np.full((len(users), len(unit)), -np.inf, np.float32)
@@ -116,9 +118,3 @@ class KNN(Recommender):
                 out[user:end][filled] /= np.maximum(total, np.finfo(np.float32).tiny)[:, None]
             user = end
         return out
-
-
-def _normalized(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return rows scaled to length 1; a zero row stays zero."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True).astype(np.float32)
-    return np.asarray(vectors / np.where(norms > 0, norms, np.float32(1.0)), dtype=np.float32)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
+from bench.norms import scale_of
 from bench.protocols import Estimate, Interactions, Items, Recommender, RunContext, Shape, Validator
 from bench.training.loop import History, Schedule, fit
 
@@ -45,13 +46,18 @@ class Shallow(Recommender):
     settings: ShallowSettings
     history: History
 
+    def __init__(self, settings: ShallowSettings) -> None:
+        super().__init__(settings)
+        self.warnings = [self.settings.departure] if self.settings.departure else []
+
     def fit(self, train: Interactions, items: Items, *, valid: Validator, run: RunContext) -> None:
         """Train on the pairs whose track has a vector.
 
         Raises
         ------
         BenchError
-            When no such pair is left, or fewer than two users or tracks to draw negatives from.
+            When no such pair is left, fewer than two users or tracks to draw negatives from, or vectors too large or
+            too small for float32.
 
         """
         import torch
@@ -61,6 +67,11 @@ class Shallow(Recommender):
         from ._shallow_net import ShallowNet, means, random_table
 
         own = self.settings
+        if scale_of(items.vectors) != 1:
+            raise BenchError(
+                f"shallow trains on vectors as they are, and the largest value is {np.abs(items.vectors).max():.3g}: "
+                "their products leave float32. Add --treat l2 or --treat standardize."
+            )
         torch.manual_seed(run.seed)
         self._table = items.vectors
         self._learned = not items.vectors.shape[1]

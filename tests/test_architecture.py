@@ -9,7 +9,19 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    {"errors", "files", "formats", "protocols", "text", "__init__", "weights", "memory", "terminal", "machine"},
+    {
+        "errors",
+        "files",
+        "formats",
+        "protocols",
+        "text",
+        "__init__",
+        "weights",
+        "memory",
+        "norms",
+        "terminal",
+        "machine",
+    },
     {
         "specs",
         "audio",

@@ -3,6 +3,7 @@ import pytest
 
 from bench import treatments
 from bench.errors import BenchError
+from bench.norms import l2
 
 
 @pytest.fixture
@@ -69,3 +70,20 @@ def test_bad_treatments_are_named(text, said):
 def test_more_components_than_items_can_give(table):
     with pytest.raises(BenchError, match="at most 12 components"):
         treated("pca:13", table)
+
+
+@pytest.mark.parametrize("factor", [2.0**63, 2.0**-63])  # about 1e19: squares leave float32
+@pytest.mark.parametrize("text", ["l2", "standardize", "pca:3", "whiten:3", "random_projection:5", "l2+pca:2"])
+def test_a_factor_on_all_vectors_changes_no_direction(table, text, factor):
+    vectors, fit = table
+    steps = treatments.parse(text)
+    expected = treatments.apply(vectors, steps, fit=fit, seed=0)
+    found = treatments.apply(vectors * np.float32(factor), steps, fit=fit, seed=0)
+    if text in ("pca:3", "random_projection:5"):
+        found = found / np.float32(factor)
+    assert np.allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
+def test_l2_of_rows_of_unlike_size():
+    rows = np.array([[3e30, 4e30], [3e-30, 4e-30], [3, 4], [0, 0]], np.float32)
+    assert np.allclose(l2(rows), [[0.6, 0.8]] * 3 + [[0, 0]])

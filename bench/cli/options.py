@@ -24,7 +24,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--listens", metavar="FILE", help="a listening log: CSV, TSV or Parquet (.bz2, .gz)")
     group.add_argument("--columns", metavar="user=U,item=I,time=T", help="names of the log's columns")
     group.add_argument("--audio", metavar="DIR|LIST", help="audio folder, or a list with track_id and path")
-    group.add_argument("--meta", metavar="FILE", help="artist, album, title, tags, genre by track_id")
+    group.add_argument("--meta", metavar="FILE", help="artist, album, title, tags, genre, part by track_id")
 
 
 def data_of(args: argparse.Namespace) -> Data:

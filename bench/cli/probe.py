@@ -4,6 +4,7 @@
   bench probe --extractor musicnn,mfcc --task catalog-genre --probe linear,mlp --seeds 3
   bench probe --extractor musicnn --layers all --task catalog-tags
   bench probe --extractor mfcc --task magnatagatune,gtzan --root /music/mir
+  bench probe --extractor precomputed:path=v.npy --task catalog-genre --meta labels.csv
 
 --root is the folder of the task's data; for several tasks, it contains one folder per task, with its name.
 With --data it is the data set's folder. Tasks named catalog-... use the tracks of the data set.

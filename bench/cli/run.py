@@ -23,7 +23,7 @@ SPLIT = (
     "global_temporal[:cut=DATE,start=DATE,end=DATE,...], recsys2024, journal2026, cold_random[:fold=N,folds=N,...], "
     "leave_last_out (default: the data's)"
 )
-REFIT = "after early stopping, train again on training and validation for the same number of epochs (separate rows)"
+REFIT = "after early stopping, train again on training and validation for as many epochs; shown beside the rows without"
 TRUST = "with --from: use the programs and files that the record names; they are listed first"
 MAX_TIME = "time limit of each training, which keeps its best state; the same command with more time continues it"
 
@@ -97,11 +97,14 @@ def _repeat(args: argparse.Namespace) -> int:
         return 0
     numbers = sum(len(values) for values in found.old.metrics.values())
     if not found.differences:
-        say(f"The numbers match: all {numbers} metrics of {args.record} are the same to the last digit.")
-        return 0
+        if not found.changed:
+            say(f"The numbers match: all {numbers} metrics of {args.record} are the same to the last digit.")
+            return 0
+        say(f"This does not repeat {args.record}: {', '.join(found.changed)}. All {numbers} metrics are the same.")
+        return 2
     say(f"{len(found.differences)} of {numbers} metrics differ from {args.record}:")
     for line in found.differences[:20]:
         say(f"  {line}")
-    for line in found.reasons or ["nothing recorded has changed"]:
+    for line in [*found.changed, *found.reasons] or ["nothing recorded has changed"]:
         say(f"  possible reason: {line}")
     return 2

@@ -18,6 +18,7 @@ from bench.entries import Component, ExtractorEntry, table_sources
 from bench.errors import BenchError
 from bench.extract import open_set
 from bench.items.matching import AS_WRITTEN, Matched, match
+from bench.norms import l2
 from bench.protocols import TableSource
 from bench.text import counted
 
@@ -128,7 +129,7 @@ class Tables:
         if len(parts) == 1:
             return parts[0]
         present = np.logical_and.reduce([there for _, there in parts])
-        return np.concatenate([treatments.l2(vectors) for vectors, _ in parts], axis=1), present
+        return np.concatenate([l2(vectors) for vectors, _ in parts], axis=1), present
 
     def raw(self, component: Component, ids: Sequence[str]) -> Raw:
         """Read one extractor's vectors (N, D) as they are, in the order of `ids`."""

@@ -25,11 +25,12 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "tags": ("tags", "tag"),
     "genre": ("genre", "genres"),
     "key": ("key", "musical_key"),
+    "part": ("part",),
 }
 
 
 def read_meta(path: Path) -> pl.DataFrame:
-    """Read metadata: track_id (str) and any of artist, album, title, description, tags, genre, key.
+    """Read metadata: track_id (str) and any of artist, album, title, description, tags, genre, key, part.
 
     The file is CSV, TSV or Parquet, compressed or not. All columns are str (null if unknown), except `tags`, a
     list of str, separated by commas in a text file. Columns are found by name, including common alternatives

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.metrics.metric import Metric, table
+from bench.norms import squarable
 
 _BLOCK = 32 << 20
 """Bytes of vectors gathered at a time."""
@@ -125,6 +126,7 @@ def ild(topk: NDArray[np.int32], reference: NDArray[np.float32], present: NDArra
         known = block >= 0 if present is None else (block >= 0) & present[block]
         vectors = reference[np.where(known, block, 0)].astype(np.float32, copy=False)
         vectors[~known] = 0
+        vectors = squarable(vectors)
         norm = np.sqrt(np.einsum("ukd,ukd->uk", vectors, vectors))
         if not np.isfinite(norm).all():
             bad = int(block[~np.isfinite(norm)][0])
@@ -241,6 +243,7 @@ BEYOND = table(
         "ILD",
         "mean cosine distance between the tracks of a list, in the named fixed space",
         range=(0.0, 2.0),
+        version="2",
         function=lambda lists: {name: ild(lists.topk, space) for name, space in lists.references.items()},
     ),
 )

@@ -9,12 +9,12 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.norms import l2
 from bench.probes.data import PARTS, Part, ProbeData
 from bench.probes.features import Features
 from bench.probes.objective import Objective
 from bench.probes.search import SearchResult, predict
 from bench.protocols import RunContext
-from bench.treatments import l2
 
 KS = (1, 3, 5, 10, 20, 50, 100, 200)
 _BLOCK = 1 << 24
@@ -25,7 +25,7 @@ _BLOCK = 1 << 24
 class KNN:
     """Nearest neighbours, by cosine or euclidean distance. By default, validation chooses k."""
 
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     k: int | None = None
     metric: Literal["cosine", "euclidean"] = "cosine"

@@ -54,7 +54,10 @@ class Dataset(Plugin, ABC):
         return None
 
     def meta(self, root: Path) -> pl.DataFrame | None:
-        """track_id and any of artist, album, title, description, tags, genre, key; None: nothing is known."""
+        """track_id and any of artist, album, title, description, tags, genre, key, part; None: nothing is known.
+
+        `part` (train, valid, test) fixes the parts of tasks about these tracks.
+        """
         return None
 
     def labels(self, root: Path, task: str) -> pl.DataFrame | None:

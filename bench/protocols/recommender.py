@@ -136,6 +136,8 @@ class Shape:
     lengths: NDArray[np.int64]
     """Training tracks (users,) of each listener, or plays where the split keeps all."""
     device: str = "cpu"
+    seconds: float | None = None
+    """What ``--max-time`` grants the fit; None: no limit."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,8 @@ class Recommender(Plugin, ABC):
     """Whether the seed changes nothing: it is then run at one seed only."""
     validates: bool = False
     """Whether training stops early on `valid`: a split without validation is then refused."""
+    warnings: Sequence[str] = ()
+    """What a reader of its numbers must know of its settings; the plan and the record say it."""
     SPACE: ClassVar[str] = ""
     """Where ``bench tune`` searches when it is not told, such as ``lr=1e-4..1e-1(log),layers=1|2|3``."""
 

@@ -64,6 +64,8 @@ class Task(Plugin, ABC):
     """Whose recordings it tests on: an extractor trained on them is refused. Empty: the dataset's."""
     license: str = ""
     source: str = ""
+    annotated: bool = False
+    """Whether its annotations come with the package: without extractors of audio it needs no folder."""
     layout: str = ""
     """What the folder must hold, for ``bench ls tasks``."""
 

@@ -141,7 +141,7 @@ class Note:
 
 @dataclass
 class Board:
-    """Everything measured on one split with one list of k."""
+    """Everything measured on one split with one main k."""
 
     data: str
     builtin: bool

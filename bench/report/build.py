@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -19,10 +20,13 @@ from bench.report.significance import complete
 from bench.text import one_line
 
 Found = tuple[Path, Record]
+_FOLDERS = re.compile(r"(=\(?)/[^=,()]*/")
+"""The folders of an absolute path in a spec."""
+Means = Mapping[str, Mapping[str, float]]
 
 
 def boards(records: Iterable[tuple[Path, Record | BenchError]], problems: list[str] | None = None) -> list[Board]:
-    """Return one board per (data, split, list of k), each with a block per lane; probes are left to `probed`.
+    """Return one board per (data, split, main k), each with a block per lane; probes are left to `probed`.
 
     Parameters
     ----------
@@ -34,12 +38,12 @@ def boards(records: Iterable[tuple[Path, Record | BenchError]], problems: list[s
 
     """
     problems = [] if problems is None else problems
-    groups: dict[tuple[str, str, tuple[int, ...]], list[Found]] = {}
+    groups: dict[tuple[str, str, int | None], list[Found]] = {}
     for path, record in records:
         if isinstance(record, BenchError):
             problems.append(one_line(record))
         elif not record.is_probe:
-            key = (record.data.name, record.split.fingerprint, record.k)
+            key = (record.data.name, record.split.fingerprint, record.k[0] if record.k else None)
             groups.setdefault(key, []).append((path, record))
     made = [_board(found, problems) for found in groups.values()]
     return sorted(made, key=lambda b: (b.data, b.split, b.fingerprint, b.k))
@@ -55,7 +59,7 @@ def _board(found: list[Found], problems: list[str]) -> Board:
         builtin=any(record.data.builtin for _, record in found),
         split=one_line(first.split.name),
         fingerprint=first.split.fingerprint,
-        k=first.k,
+        k=_cutoffs([record.k for _, record in found]),
         blocks=blocks,
     )
     if board.ranked_by:
@@ -67,6 +71,13 @@ def _board(found: list[Found], problems: list[str]) -> Board:
         complete(block, problems)
     board.notes = notes(board)
     return board
+
+
+def _cutoffs(lists: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """Return all cut-offs of records with one main k: as typed where all are alike, else the main one, then sorted."""
+    if len(set(lists)) == 1:
+        return lists[0]
+    return (lists[0][0], *sorted({k for each in lists for k in each} - {lists[0][0]}))
 
 
 def _or_least(mean: float | None) -> float:
@@ -93,16 +104,23 @@ def _identity(record: Record) -> str:
 
 
 def _unique(same: list[Found], problems: list[str]) -> list[Found]:
-    """One record per seed; a second one is named and left out."""
+    """One record per seed: that with most cut-offs; a second one is named and left out, unless it says no more."""
     kept: dict[int, Found] = {}
-    for path, record in same:
+    for path, record in sorted(same, key=lambda found: (found[1].seed, -len(found[1].k))):
         if record.seed not in kept:
             kept[record.seed] = (path, record)
             continue
         other, shown = kept[record.seed]
+        if len(record.k) < len(shown.k) and _within(record.metrics, shown.metrics):
+            continue
         how = "repeats" if shown.inputs_sha256 == record.inputs_sha256 else "is the same cell, with other inputs, as"
         problems.append(one_line(f"{path} {how} {other}; only the latter is shown."))
     return list(kept.values())
+
+
+def _within(some: Means, more: Means) -> bool:
+    """Whether `more` holds every value of `some`."""
+    return all(more.get(where, {}).get(name) == value for where in some for name, value in some[where].items())
 
 
 def _row(identity: str, records: list[Found]) -> Row:
@@ -142,13 +160,14 @@ def _means(each: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[str, dict[
 
 
 def _label(rows: list[Row]) -> None:
-    """Name rows by spec and treatment, and by as much more as tells them apart."""
+    """Name rows by spec and treatment, and by as much more as tells them apart; of paths the last part suffices."""
     for row in rows:
         assert row.first
-        treat = row.first.extractor.view.treat
-        spec = row.first.extractor.spec
-        row.extractor = one_line(f"{spec} ({treat})" if treat and treat != "none" else spec)
+        row.extractor = _named(row.first, _FOLDERS.sub(r"\1", row.first.extractor.spec))
         row.model = one_line(row.first.recommender.spec + (" (refit)" if row.first.recommender.refit else ""))
+    for row in _alike(rows):
+        assert row.first
+        row.extractor = _named(row.first, row.first.extractor.spec)
     for row in _alike(rows):
         assert row.first
         layers = [layer for layer in row.first.extractor.view.layers if layer]
@@ -158,10 +177,19 @@ def _label(rows: list[Row]) -> None:
         row.model += f" #{row.identity[:4]}"
 
 
+def _named(record: Record, spec: str) -> str:
+    treat = record.extractor.view.treat
+    return one_line(f"{spec} ({treat})" if treat and treat != "none" else spec)
+
+
 def _alike(rows: list[Row]) -> list[Row]:
     """Rows whose names are those of another row."""
     names = [(row.extractor, row.model) for row in rows]
     return [row for row, name in zip(rows, names, strict=True) if names.count(name) > 1]
+
+
+def _breadth(row: Row, where: str) -> tuple[int, int]:
+    return (row.first.candidates.get(where, 0) if row.first else 0), len(row.chance[where])
 
 
 def _chance(rows: list[Row]) -> Row:
@@ -169,7 +197,7 @@ def _chance(rows: list[Row]) -> Row:
     chance: dict[str, dict[str, float]] = {}
     for where in SETS:
         if having := [row for row in rows if row.chance.get(where)]:
-            fullest = max(having, key=lambda row: row.first.candidates.get(where, 0) if row.first else 0)
+            fullest = max(having, key=lambda row: _breadth(row, where))
             chance[where] = fullest.chance[where]
     values = {w: {m: Value(mean) for m, mean in means.items()} for w, means in chance.items()}
     return Row("chance", NONE, [], values, chance, {})

@@ -186,8 +186,8 @@ def _tables(board: Board) -> list[Note]:
     if partly := {name: share for name, share in reversed(shares) if share < 1}:
         listed = ", ".join(f"{name} {percent(share)}" for name, share in sorted(partly.items()))
         text = (
-            f"Coverage below 100 %: {listed} of the tracks have a vector. The others are no candidates "
-            "there, so such a row has candidates and chance levels of its own."
+            f"Coverage below 100 %: {listed} of the tracks have a vector. The others are never "
+            "recommended there and count as missed; candidates and chance levels are those of all tracks."
         )
         found.append(Note(text, True))
     bound = {row.extractor: row.license for row in real if row.first and row.first.extractor.non_commercial}
@@ -208,8 +208,8 @@ def _tables(board: Board) -> list[Note]:
 def _chance_differs(board: Board) -> str:
     for where in SETS:
         for block in board.blocks:
-            levels = [tuple(sorted(row.chance[where].items())) for row in block.all if row.chance.get(where)]
-            if len(set(levels)) > 1:
+            levels = [row.chance[where] for row in block.all if row.chance.get(where)]
+            if any(level[name] != one[name] for one in levels[:1] for level in levels for name in one if name in level):
                 return (
                     " It differs between rows with different candidates: the table shows that of the row with "
                     "most candidates, the CSV each row's own."

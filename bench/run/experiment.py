@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -141,10 +142,14 @@ class Experiment(ABC, Generic[CellT]):
     def do(self) -> Finished:
         """Fill the store, compute and record; finished cells stay when a later one fails."""
         out = Finished(failed_tracks=self.fill())
-        for cell in self.cells:
-            known = self.existing(cell)
-            out.computed += known is None
-            out.records.append(known or self.measure(cell))
+        known = [self.existing(cell) for cell in self.cells]
+        todo, started = known.count(None), time.monotonic()
+        for cell, found in zip(self.cells, known, strict=True):
+            if found is None:
+                if todo > 1:
+                    self.ui.log(plan.progress(out.computed, todo, time.monotonic() - started))
+                out.computed += 1
+            out.records.append(found or self.measure(cell))
         return out
 
     def measure(self, cell: CellT) -> tuple[Path, Record]:
@@ -161,9 +166,10 @@ class Experiment(ABC, Generic[CellT]):
 
     def existing(self, cell: CellT) -> tuple[Path, Record] | None:
         """Find the record of a cell whose inputs are what they are now; None where it must be computed."""
-        if self.environment.again:
-            return None
-        draft = self.draft(cell)
+        return None if self.environment.again else self.stored(self.draft(cell))
+
+    def stored(self, draft: Record) -> tuple[Path, Record] | None:
+        """Read the record that the results hold of the inputs of `draft`; None where there is no valid one."""
         path = self.environment.results / draft.path
         if not path.exists() or not records.rows_path(path, draft.kind).exists():
             return None

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from bench.errors import BenchError
 from bench.protocols import Estimate
-from bench.text import size
+from bench.text import duration, size
 
 
 class Planned(Protocol):
@@ -57,6 +57,12 @@ def cells(todo: Sequence[Planned], done: Sequence[Planned]) -> list[str]:
     if done:
         lines.append(f"unchanged: {len(done)} of {len(done) + len(todo)} cells")
     return lines
+
+
+def progress(done: int, todo: int, seconds: float) -> str:
+    """Return the line before the next cell: its number, and the time left if the others take as long as the mean."""
+    left = f", about {duration(seconds / done * (todo - done))} left" if done else ""
+    return f"cell {done + 1} of {todo}{left}"
 
 
 def memory(n_items: int, width: int) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from bench import records
 from bench.errors import BenchError
@@ -26,8 +27,10 @@ class Comparison:
     old: Record
     new: Record
     differences: Sequence[str]
+    changed: list[str]
+    """Data, split or vectors that are not what they were: then equal numbers confirm nothing."""
     reasons: list[str]
-    """Inputs that are not what they were: the first place to look."""
+    """Whatever else is not what it was: where to look when numbers differ."""
 
 
 def repeat(
@@ -67,15 +70,28 @@ def repeat(
         if dry_run:
             return None
         new = experiment.do().records[0][1]
-    return Comparison(old, new, records.differences(old.metrics, new.metrics), _reasons(old, new))
+    return Comparison(old, new, records.differences(old.metrics, new.metrics), _changed(old, new), _reasons(old, new))
+
+
+def _changed(old: Record, new: Record) -> list[str]:
+    pairs = (
+        ("the data", _values(old.data.fingerprint), _values(new.data.fingerprint)),
+        ("the split", old.split.fingerprint, new.split.fingerprint),
+        ("the item table", old.extractor.table_sha256, new.extractor.table_sha256),
+    )
+    return [f"{what} changed" for what, left, right in pairs if left != right]
+
+
+def _values(fingerprint: Any) -> list[str]:
+    """Return hashes and settings of a fingerprint, sorted, without the names of files: a copy is the same data."""
+    if isinstance(fingerprint, Mapping):
+        return sorted(value for each in fingerprint.values() for value in _values(each))
+    return [repr(fingerprint)]
 
 
 def _reasons(old: Record, new: Record) -> list[str]:
     out = []
     for what, left, right in (
-        ("the data", old.data.fingerprint, new.data.fingerprint),
-        ("the split", old.split.fingerprint, new.split.fingerprint),
-        ("the item table", old.extractor.table_sha256, new.extractor.table_sha256),
         ("the extractor's settings", old.extractor.settings, new.extractor.settings),
         ("the recommender's settings", old.recommender.settings, new.recommender.settings),
     ):

@@ -4,7 +4,8 @@ These tasks use the music of the recommendation data. Together with the tasks on
 the effect of another task from the effect of other music.
 
 Conventions: 70 / 15 / 15 % of the tracks are for training, validation and test. All tracks of an artist are in the
-same part; a track whose artist is unknown is a group by itself. A label needs at least `least` training tracks, one
+same part; a track whose artist is unknown is a group by itself. A column part of the metadata (train, valid, test)
+fixes the parts instead. A label needs at least `least` training tracks, one
 validation track and one test track. Tags: the `top` most frequent ones; a track with other tags only stays, with
 no positive label. Genres: the first one named for a track; every genre is split separately; tracks of
 rarer genres are left out. Keys: 24, major and minor.
@@ -22,10 +23,12 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.metrics.key_score import NAMES
-from bench.protocols import Dataset, TaskData
+from bench.protocols import PARTS, Dataset, TaskData
 from bench.tasks import artist_split, key_names
 from bench.tasks.base import KEY_CONVENTION, LabelTask, left_out
 
+_PARTS = {"training": "train", "validation": "valid", "val": "valid", "dev": "valid", "testing": "test"}
+"""Other names of the parts."""
 _COLUMNS = {"catalog-genre": "genre", "catalog-tags": "tags", "catalog-key": "key"}
 
 
@@ -87,15 +90,27 @@ class CatalogueTask(LabelTask):
         found = found.unique("track_id", keep="first").drop_nulls("label").sort("track_id")
         if not found.height:
             raise BenchError(f"{self.name}: no track of {dataset.name} has a {column}.")
-        if meta is not None and "artist" in meta.columns:
-            artists = meta.select("track_id", "artist").unique("track_id", keep="first")
-            found = found.join(artists, on="track_id", how="left", maintain_order="left")
-        else:
+        known = [] if meta is None else [name for name in ("artist", "part") if name in meta.columns]
+        if meta is not None and known:
+            about = meta.select("track_id", *known).unique("track_id", keep="first")
+            found = found.join(about, on="track_id", how="left", maintain_order="left")
+        if "artist" not in known:
             found = found.with_columns(artist=pl.lit(None, dtype=pl.String))
         return found, every - found.height
 
     def split(self, found: pl.DataFrame, strata: str | None = None) -> pl.DataFrame:
-        """Add the columns part and group; with `strata`, split each value of that column separately."""
+        """Add the columns part and group; with `strata`, split each value of that column separately.
+
+        Parts that the metadata fix stay as they are.
+
+        Raises
+        ------
+        BenchError
+            When a part that the metadata give is none of train, valid and test.
+
+        """
+        if "part" in found.columns:
+            return self._fixed(found)
         part, group = artist_split.by_artist(
             found["track_id"].to_list(),
             found["artist"].to_list(),
@@ -104,6 +119,17 @@ class CatalogueTask(LabelTask):
             strata=found[strata].to_list() if strata else None,
         )
         return found.with_columns(part=pl.Series(part, dtype=pl.String), group=pl.Series(group, dtype=pl.String))
+
+    def _fixed(self, found: pl.DataFrame) -> pl.DataFrame:
+        part = found["part"].str.strip_chars().str.to_lowercase().replace(_PARTS)
+        if (wrong := ~part.is_in(PARTS).fill_null(False)).any():
+            first = found.filter(wrong).row(0, named=True)
+            raise BenchError(
+                f"{self.name}: the track {first['track_id']!r} has the part {first['part'] or ''!r}; expected train, "
+                "valid or test. Rename a column part that says something else."
+            )
+        group = pl.coalesce("artist", "track_id")
+        return found.with_columns(part=part, group=group)
 
     def data(self, items: pl.DataFrame, truth: NDArray[Any], names: list[str], counts: dict[str, int]) -> TaskData:
         """Return the `TaskData` of `items` (n rows), with a note for each non-zero count and for unknown artists."""

@@ -40,6 +40,7 @@ class GTZAN(FolderTask):
     source = "Tzanetakis and Cook, 2002; split: Kereliuk, Sturm and Larsen, 2015"
     layout = "genres/<genre>/<genre>.000NN.wav or .au (or genres_original/, or the genre folders themselves)"
     files = ("genres|genres_original|Data/genres_original|blues",)
+    annotated = True
     expected: ClassVar[dict[str, int]] = {"train": 443, "valid": 197, "test": 290}
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
@@ -75,6 +76,7 @@ class GTZANFolds(FolderTask):
     source = "Tzanetakis and Cook, 2002"
     layout = GTZAN.layout
     files = GTZAN.files
+    annotated = True
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
         """Assign the 100 clips of each genre to folds."""
@@ -86,8 +88,8 @@ class GTZANFolds(FolderTask):
 
 
 def _data(root: Path, stems: list[str], split: dict[str, list[Any]], expected: dict[str, int]) -> TaskData:
-    folder = next((root / name for name in FOLDERS.split("|") if (root / name / "blues").is_dir()), None)
-    if folder is None:
+    folder = next((root / name for name in FOLDERS.split("|") if (root / name / "blues").is_dir()), root)
+    if folder == root and root.is_dir() and not (root / "blues").is_dir():
         raise BenchError(f"{root} has no folder blues with clips (looked in {FOLDERS.replace('|', ', ')}).")
     items = pl.DataFrame({"track_id": [stem.rpartition("/")[2] for stem in stems]} | split).with_columns(
         path=pl.Series(annotation_files.audio_paths(folder, stems, ENDINGS), dtype=pl.String),

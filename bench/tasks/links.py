@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.metrics.classification import ranked
+from bench.norms import l2
 from bench.protocols import Dataset, Task, TaskData
 from bench.tasks.co_listen import Graph, GraphSettings, co_listen
 
@@ -53,6 +54,7 @@ class Links(Task):
 
     Settings: ClassVar[type[Any]] = LinkSettings
     name = "links"
+    version = "2"
     kind = "links"
     of = "data"
     primary = "average_precision"
@@ -131,9 +133,7 @@ class Links(Task):
 
     def _set(self, pairs: NDArray[np.int64], vectors: NDArray[np.float32]) -> tuple[float, float]:
         nodes = np.unique(pairs)
-        unit = vectors[nodes]
-        norm = np.linalg.norm(unit, axis=1, keepdims=True)
-        unit /= np.where(norm > 0, norm, 1)
+        unit = l2(vectors[nodes])
         linked = np.zeros((len(nodes), len(nodes)), np.bool_)
         linked[tuple(np.searchsorted(nodes, np.sort(pairs, axis=1)).T)] = True
         above = np.triu_indices(len(nodes), 1)

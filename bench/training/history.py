@@ -28,6 +28,8 @@ class History:
     best_epoch: int = -1
     waited: int = 0
     """Number of validations since the best one."""
+    waited_steps: int = 0
+    """Number of optimizer steps since the best validation."""
     stopped: str = ""
     """epochs | patience | deadline"""
 
@@ -43,7 +45,7 @@ class History:
         if score <= self.best:
             self.waited += 1
             return False
-        self.best, self.best_epoch, self.waited = score, epoch, 0
+        self.best, self.best_epoch, self.waited, self.waited_steps = score, epoch, 0, 0
         return True
 
 

@@ -30,6 +30,7 @@ class Schedule:
 
     epochs : maximum number of epochs
     patience : stop after this many validations without a better value; None: no early stopping
+    patience_steps : and only after this many optimizer steps without a better value
     clip : largest gradient norm; None: unlimited
     amp : use bfloat16 autocast on a GPU; the CPU always uses float32
     every : number of epochs between validations
@@ -37,6 +38,7 @@ class Schedule:
 
     epochs: int = 100
     patience: int | None = 10
+    patience_steps: int = 0
     clip: float | None = None
     amp: bool = True
     every: int = 1
@@ -45,6 +47,12 @@ class Schedule:
         """Raise an error for values below 1."""
         if self.epochs < 1 or self.every < 1 or (self.patience is not None and self.patience < 1):
             raise ValueError("epochs, every and patience must be positive")
+
+    def exhausted(self, history: History) -> bool:
+        """Whether `history` has waited long enough for a better validation value."""
+        if self.patience is None:
+            return False
+        return history.waited >= self.patience and history.waited_steps >= self.patience_steps
 
 
 def fit(
@@ -118,6 +126,7 @@ def fit(
             if not math.isfinite(mean):
                 raise BenchError(f"training: the loss of epoch {epoch + 1} is {mean}. Lower the learning rate.")
             due = run.replay is None and ((epoch + 1) % schedule.every == 0 or epoch + 1 == epochs)
+            history.waited_steps += steps
             score = _validate(model, valid, epoch) if due and not incomplete else None
             history.append(mean, score, rate)
             if score is not None:
@@ -125,7 +134,7 @@ def fit(
                     best = state_of(model)
                 if after_valid:
                     after_valid(score)
-                if schedule.patience is not None and history.waited >= schedule.patience:
+                if schedule.exhausted(history):
                     history.stopped = "patience"
             if not incomplete:
                 store.save(model, optimizer, asdict(history), best)

@@ -25,12 +25,16 @@ if TYPE_CHECKING:
     from .encoder import SequenceNetwork, Style
     from .settings import Projection
 
+STEPS = 500
+"""Least steps without a better NDCG before training stops: with few users an epoch is a handful of steps."""
+
 
 class SequentialRecommender(Recommender):
     """A model of sequences over an item table; subclasses make its batches."""
 
     deterministic = False
     validates = True
+    version = "2"
     needs = frozenset({"items"})
     settings: SequentialSettings
     vocabulary: Vocabulary
@@ -149,7 +153,9 @@ class SequentialRecommender(Recommender):
             loss=self.loss,
             valid=validate,
             run=run,
-            schedule=Schedule(settings.epochs, patience or None, amp=settings.bf16, every=settings.every),
+            schedule=Schedule(
+                settings.epochs, patience or None, self._patience_steps, amp=settings.bf16, every=settings.every
+            ),
             after_valid=None if plateau is None else lambda value: plateau.step(value, optimizer),
         )
         self._candidates = None
@@ -157,6 +163,12 @@ class SequentialRecommender(Recommender):
     def update_history(self, known: Interactions) -> None:
         """Predict what follows the last tracks of `known`; those that are not in the vocabulary are left out."""
         self.histories = Histories.of(known, self.vocabulary.token)
+
+    @property
+    def _patience_steps(self) -> int:
+        """Steps without a better value before training may stop: a default of the corrected lane's patience."""
+        default = 0 if self._published or self.settings.patience is not None else STEPS
+        return default if self.settings.patience_steps is None else self.settings.patience_steps
 
     def loss(self, batch: SequenceBatch) -> torch.Tensor:
         """Return the mean loss of a batch over its picked rows; zero when there are none."""

@@ -27,6 +27,8 @@ class SequentialSettings:
         same numbers); over `negatives` drawn ones (sampled); or gBCE with `calibration` t
     batch, rate, epochs : users a step, rate of Adam, most epochs
     patience : validations without a better NDCG after which training stops, 20 by default; 0: never
+    patience_steps : training steps without a better NDCG that must also pass before training stops; 500 by default,
+        because an epoch of few users has few steps; 0 where `patience` is given
     plateau : validations without a better NDCG after which the rate falls to a tenth; 0, the default: never
     every : epochs between validations
     bf16 : logits in bfloat16 (chunked only), and on a GPU the encoder as well: faster, not exact
@@ -49,6 +51,7 @@ class SequentialSettings:
     rate: float = 1e-3
     epochs: int = 200
     patience: int | None = None
+    patience_steps: int | None = None
     plateau: int | None = None
     every: int = 1
     bf16: bool = False
@@ -58,8 +61,8 @@ class SequentialSettings:
         for name in ("width", "layers", "heads", "ffn", "max_len", "negatives", "batch", "epochs", "every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if min(self.patience or 0, self.plateau or 0) < 0:
-            raise ValueError(f"patience and plateau must not be negative, got {self.patience} and {self.plateau}")
+        if min(self.patience or 0, self.patience_steps or 0, self.plateau or 0) < 0:
+            raise ValueError("patience, patience_steps and plateau must not be negative")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), got {self.dropout}")
         if not (self.rate > 0 and self.bound > 0):

@@ -62,6 +62,15 @@ def test_ild_is_the_mean_over_pairs():
     assert ild(topk, reference).values == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize("factor", [2.0**63, 2.0**-63])  # about 1e19: squares leave float32
+def test_ild_is_a_distance_of_directions(factor):
+    rng = np.random.default_rng(0)
+    reference = rng.standard_normal((20, 7)).astype(np.float32)
+    topk = np.stack([rng.permutation(20)[:5] for _ in range(9)]).astype(np.int32)
+    found = ild(topk, reference * np.float32(factor)).values
+    assert found == pytest.approx(ild(topk, reference).values, abs=1e-6)
+
+
 def test_ild_is_the_same_in_any_blocks(monkeypatch):
     rng = np.random.default_rng(0)
     reference = rng.standard_normal((20, 7)).astype(np.float32)

@@ -1,12 +1,16 @@
 """The collaborative baselines against their formulas written out, and against planted truth."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
 
 from bench.errors import BenchError
+from bench.protocols import Shape
+from bench.registry import create
 from bench_recommenders import _cooccurrence as cooccurrence
-from bench_recommenders import elsa
+from bench_recommenders import ease, elsa
 
 from .conftest import PlantedWorld, fit, interactions, scores
 
@@ -47,6 +51,28 @@ def test_ease_refuses_what_does_not_fit_and_says_what_would(train):
     wide = interactions(np.zeros(300_000), np.arange(300_000), 1, 300_000)
     with pytest.raises(BenchError, match=r"300000 tracks.* 720 GB.*cpu"):
         fit("ease", wide)
+
+
+def test_ease_estimates_its_time_and_refuses_what_takes_longer_than_granted(monkeypatch):
+    monkeypatch.setattr(ease, "_operations_per_second", lambda device: 2e9)
+    sizes = {"users": 10, "items": 6_000, "hot": 6_000, "pairs": 100, "width": 0, "lengths": np.full(10, 10)}
+    model = create("recommenders", "ease:memory=10")
+    (note,) = model.plan(Shape(**sizes)).notes  # 6000 ** 3 / 1e9 = 216 s
+    assert "about 4 min on cpu" in note
+    assert model.plan(Shape(**sizes, seconds=217.0)).notes == [note]
+    with pytest.raises(BenchError, match=r"about 4 min on cpu.*3 min"):
+        model.plan(Shape(**sizes, seconds=200.0))
+
+
+def test_the_speed_of_inverting_is_measured():
+    assert 1e7 < ease._operations_per_second("cpu") < 1e15
+
+
+@pytest.mark.parametrize("spec", ["ease", "itemknn"])
+def test_a_deadline_ends_the_counting_of_pairs(train, spec, monkeypatch):
+    monkeypatch.setattr(cooccurrence, "CELLS", 100)
+    with pytest.raises(BenchError, match=r"--max-time.* 36 tracks"):
+        fit(spec, train, deadline=time.monotonic())
 
 
 @pytest.mark.parametrize("neighbours", [5, 100])

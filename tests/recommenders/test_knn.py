@@ -166,3 +166,13 @@ def test_shuffled_rows_are_chance(found, which):
     """The proof that rows of the table and items of the log belong together."""
     straight, level = found["aligned"][which], found["chance"][which]
     assert abs(found["shuffled"][which] - level) < 0.15 * (straight - level)
+
+
+@pytest.mark.parametrize("factor", [2.0**63, 2.0**-63])  # about 1e19: squares leave float32
+@pytest.mark.parametrize("profile", ["mean", "mean_normalized", "max"])
+def test_a_factor_on_all_vectors_changes_no_score(profile, factor):
+    train, x = history(LENGTHS, 40), vectors(40, 6)
+    users = np.arange(train.n_users, dtype=np.int32)
+    expected = fit(f"knn:profile={profile}", train, item_table(x)).score(users)
+    found = fit(f"knn:profile={profile}", train, item_table(x * np.float32(factor))).score(users)
+    np.testing.assert_allclose(found, expected, atol=3e-6)

@@ -36,6 +36,7 @@ from bench.registry import create
         ("recbole:SASRec,patience=-1", "patience -1"),
         ("recbole:SASRec,vectors=thawed", "vectors=thawed frozen"),
         ("recbole:SASRec,width=0", "width 0"),
+        ("sasrec:patience_steps=-1", "patience_steps"),
         ("sasrec:calibration=2", "calibration 2"),
         ("sasrec:dropout=1", "dropout 1"),
         ("shallow:batch=-1", "batch"),
@@ -50,3 +51,17 @@ def test_settings_out_of_range_are_refused(spec, words):
         create("recommenders", spec)
     said = str(raised.value.__cause__ or raised.value)  # the cause does not repeat the spec
     assert [word for word in words.split() if word not in said] == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "steps"),
+    [
+        ("bert4rec", 500),
+        ("sasrec", 500),
+        ("bert4rec:patience=5", 0),
+        ("bert4rec:patience=5,patience_steps=70", 70),
+        ("bert4rec:lane=published", 0),
+    ],
+)
+def test_patience_in_steps(spec, steps):
+    assert create("recommenders", spec)._patience_steps == steps

@@ -312,3 +312,19 @@ def test_planted_truth_comes_out_in_order_hot_and_cold():
 @pytest.mark.parametrize("spec", ["shallow", "shallow:lane=published", "shallow:lane=published,reading=code"])
 def test_planted_truth_comes_out_in_order_for_every_reading(spec):
     in_order(spec, PlantedWorld(500, 1000, 16, seed=1, plays=60_000))
+
+
+def test_vectors_whose_squares_leave_float32_are_refused():
+    rng = np.random.default_rng(0)
+    train, x = interactions([0, 0, 1, 2], [0, 1, 2, 3], 3, 6), rng.standard_normal((6, 4)) * 1e19
+    with pytest.raises(BenchError, match="--treat"):
+        fit("shallow:epochs=1", train, item_table(x))
+
+
+def test_another_batch_in_the_published_lane_is_allowed_and_named():
+    own = create("recommenders", "shallow:lane=published,batch=512")
+    assert own.settings.chosen_batch(10**6) == 512
+    assert [("512" in text, "10000" in text) for text in own.warnings] == [(True, True)]
+    for spec in ("shallow:lane=published", "shallow:lane=published,batch=10000", "shallow:batch=512"):
+        assert not create("recommenders", spec).warnings
+    assert own.settings.lr == create("recommenders", "shallow:lane=published").settings.lr

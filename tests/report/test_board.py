@@ -90,6 +90,50 @@ def test_other_data_split_or_k_is_another_board(results):
     assert "not for leaderboards" not in every(found[3])
 
 
+def test_more_cutoffs_of_the_same_main_k_share_a_board(results):
+    results.add("a", k=(10,))
+    results.add("b", k=(10, 50, 5))
+    results.add("c", k=(10, 5))
+    board = only(results)
+    assert board.k == (10, 5, 50)
+    assert {row.extractor: row.mean("hot", "ndcg@5") is None for row in board.rows} == {
+        "a": True,
+        "b": False,
+        "c": False,
+    }
+    assert board.blocks[0].chance.mean("hot", "ndcg@50") == 0.01
+    assert "It differs between rows" not in every(board)
+    assert "hot" not in board.blocks[0].undecided
+
+
+def test_the_same_cell_with_fewer_cutoffs_is_no_second_row(results):
+    kept = results.add("a", k=(10, 5))
+    path, record = results.read()[0]
+    fewer = {w: {m: v for m, v in values.items() if m.endswith("@10")} for w, values in record.metrics.items()}
+    twin = replace(record, k=(10,), metrics=fewer)
+    problems = []
+    (board,) = boards([(path.with_name("other.json"), twin), (kept, record)], problems)
+    assert [row.records for row in board.rows] == [[(kept, record)]]
+    assert board.rows[0].mean("hot", "ndcg@5") == record.metrics["hot"]["ndcg@5"]
+    assert problems == []
+    fewer["hot"]["ndcg@10"] += 0.01  # other inputs: that is told
+    boards([(path.with_name("other.json"), twin), (kept, record)], problems)
+    assert len(problems) == 1
+
+
+def test_paths_in_names_are_shown_in_full_only_where_they_tell_rows_apart(results):
+    for text in ("/a/v.npy,id=x", "(/a+b/w.npy)", "/a/x.npy", "/b/x.npy"):
+        results.add(f"precomputed:path={text}", table={"settings": {"path": text}})
+    results.add("shuffled:of=(precomputed:path=/a/v.npy)+mfcc")
+    assert {label for label, _ in names(only(results).rows)} == {
+        "precomputed:path=v.npy,id=x",
+        "precomputed:path=(w.npy)",
+        "precomputed:path=/a/x.npy",
+        "precomputed:path=/b/x.npy",
+        "shuffled:of=(precomputed:path=v.npy)+mfcc",
+    }
+
+
 def test_views_and_settings_are_rows_of_their_own(results):
     results.add("mert")
     results.add("mert", table={"view": {"layers": ["7"], "treat": ""}})
@@ -364,7 +408,8 @@ def test_warnings_contamination_and_coverage_become_notes(results):
     assert text.count("twins in the catalogue") == 1
     assert "Warning (a × knn, b × knn): twins" in text
     assert "Warning (a × knn): other" in text
-    assert "b 99.9 % of the tracks" in text
+    assert "b 99.9 % of the tracks have a vector. The others are never recommended there and count as missed" in text
+    assert "of its own" not in text
     assert "trained on music4all-onion itself: b (Music4All)" in text
     assert "Declared training data: b: MSD, Music4All" in every(only(results))
 

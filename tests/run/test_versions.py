@@ -52,15 +52,15 @@ def todo(bench, words):
 )
 def test_a_raised_plugin_recomputes_its_own_cells(bench, ran, monkeypatch, kind, name, cells):
     run, _ = ran
-    monkeypatch.setattr(get(kind, name), "version", "2")
+    monkeypatch.setattr(get(kind, name), "version", "99")
     assert todo(bench, run) == sorted(cells)
 
 
 def test_a_raised_split_recomputes_its_cells(bench, ran, monkeypatch):
     run, probe = ran
-    monkeypatch.setattr(LeaveLastOut, "version", "2")
+    monkeypatch.setattr(LeaveLastOut, "version", "99")
     assert todo(bench, run) == []
-    monkeypatch.setattr(GlobalTemporal, "version", "2")
+    monkeypatch.setattr(GlobalTemporal, "version", "99")
     assert todo(bench, run) == sorted(ALL)
     assert todo(bench, probe) == []
 
@@ -77,9 +77,9 @@ def test_a_raised_metric_recomputes_what_is_measured_by_it(bench, ran, monkeypat
 def test_a_raised_task_or_probe_recomputes_its_cells(bench, ran, monkeypatch):
     run, probe = ran
     with monkeypatch.context() as patched:
-        patched.setattr(get("tasks", "gtzan"), "version", "2")
+        patched.setattr(get("tasks", "gtzan"), "version", "99")
         assert todo(bench, probe) == ["gtzan: mfcc x knn"]
-    monkeypatch.setattr(PROBES["knn"][0], "version", "2")
+    monkeypatch.setattr(PROBES["knn"][0], "version", "other")
     assert len(todo(bench, probe)) == 2
     assert todo(bench, run) == []
 
@@ -92,8 +92,8 @@ def test_the_version_of_the_package_recomputes_nothing(bench, ran, monkeypatch):
 def test_everything_that_makes_numbers_has_a_version():
     for kind in ("extractors", "recommenders", "tasks", "datasets"):
         for name in names(kind):
-            assert get(kind, name).version == "1"
-    assert all(cls.version == "1" for cls, _ in PROBES.values())
+            assert get(kind, name).version.isdigit()
+    assert all(cls.version.isdigit() for cls, _ in PROBES.values())
     assert {cls.version for cls in (GlobalTemporal, ColdRandom, LeaveLastOut)} == {"1"}
     assert all(find(f"{name}@5").version for name in METRICS)
     assert bench.treatments.VERSION

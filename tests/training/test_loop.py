@@ -15,7 +15,9 @@ from bench.training.loop import Schedule, fit
 from bench.training.tensorboard import NAME
 
 
-def train(folder=None, *, epochs=6, patience=None, scores=None, stop_after=None, seed=0, rates=None, **granted):
+def train(
+    folder=None, *, epochs=6, patience=None, steps=0, scores=None, stop_after=None, seed=0, rates=None, **granted
+):
     """Least squares on a line; `scores` replaces the validation value by a script, `rates` the rate after it."""
     torch.manual_seed(seed)
     model = torch.nn.Linear(4, 1)
@@ -48,7 +50,7 @@ def train(folder=None, *, epochs=6, patience=None, scores=None, stop_after=None,
         loss=loss,
         valid=valid,
         run=run,
-        schedule=Schedule(epochs, patience),
+        schedule=Schedule(epochs, patience, steps),
         after_valid=lower,
     )
     return model.weight.detach().numpy().copy(), history, seen
@@ -66,6 +68,16 @@ def test_patience_stops_and_restores_the_best_epoch():
     assert history.best_epoch == 1
     assert len(seen) == 4
     assert np.array_equal(weights, train(epochs=2)[0])
+
+
+def test_patience_also_waits_for_steps(tmp_path):
+    """An epoch has 4 steps: 5 epochs are 20 steps after the best, the second."""
+    asked = {"epochs": 20, "patience": 2, "scores": [0.1, 0.5] + [0.0] * 18}
+    assert [len(train(steps=steps, **asked)[2]) for steps in (0, 8, 9, 20, 21)] == [4, 4, 5, 7, 8]
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, steps=20, stop_after=4, **asked)
+    _, history, _ = train(tmp_path, steps=20, **(asked | {"scores": [0.0] * 20}))
+    assert (len(history.loss), history.stopped) == (7, "patience")  # the steps before the interruption count
 
 
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path):

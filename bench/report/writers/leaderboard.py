@@ -102,7 +102,8 @@ def write(
 
 
 def _on(board: Board, record: Record) -> bool:
-    return (one_line(record.data.name), record.split.fingerprint, record.k) == (board.data, board.fingerprint, board.k)
+    of = one_line(record.data.name), record.split.fingerprint, record.k[:1]
+    return of == (board.data, board.fingerprint, board.k[:1])
 
 
 def _how(board: Board) -> str:

@@ -57,7 +57,9 @@ class ProbeExperiment(Experiment[ProbeCell]):
 
     def read(self) -> None:
         """Read the tasks' annotations, hash their audio, and look what the store lacks."""
-        self.tasks = open_tasks(self.request, self.resolved.tasks, self.environment, self.ui.log)
+        self.tasks = open_tasks(
+            self.request, self.resolved.tasks, self.environment, self.ui.log, needs_audio=self.needs_audio
+        )
         self.audio = self._audio()
         self.extraction = ExtractionPlan(self.needs_weights(), self.audio, self.environment)
         self.cells = self._cells()

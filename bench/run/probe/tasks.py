@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -15,11 +16,12 @@ from numpy.typing import NDArray
 from bench.entries import TaskEntry
 from bench.errors import BenchError
 from bench.files.atomic import digest
+from bench.listening.label_dataset import LabelDataset
 from bench.metrics import versions
 from bench.protocols import PARTS, Dataset, Task, TaskData
 from bench.records import TaskInfo
-from bench.run.inputs import Opened, match, open_data
-from bench.run.options import Environment
+from bench.run.inputs import Opened, catalog_of, match, open_data
+from bench.run.options import Data, Environment
 from bench.run.probe.request import ProbeRequest
 from bench.text import counted
 
@@ -144,7 +146,12 @@ class LoadedTask:
 
 
 def open_tasks(
-    request: ProbeRequest, entries: Sequence[TaskEntry], environment: Environment, log: Callable[[str], None]
+    request: ProbeRequest,
+    entries: Sequence[TaskEntry],
+    environment: Environment,
+    log: Callable[[str], None],
+    *,
+    needs_audio: bool = True,
 ) -> list[LoadedTask]:
     """Open the tasks asked for; of ``all``, those whose data is there, with a line for each of the others.
 
@@ -164,10 +171,12 @@ def open_tasks(
             continue
         try:
             if task.of == "data":
-                opened = opened or open_data(request.data, environment)
+                opened = opened or _open_data(request.data, environment)
                 loaded = _of_data(entry, opened)
             else:
-                root = task.prepare(_folder(request, task))
+                folder = _folder(request, task)
+                at_hand = task.annotated and not needs_audio and folder is None
+                root = Path(os.devnull) if at_hand else task.prepare(folder)
                 data = task.read(root)
                 loaded = LoadedTask(entry, data, None, list(data.notes))
             _check_read(loaded)
@@ -182,6 +191,15 @@ def open_tasks(
     if not out:
         raise BenchError("there is no task to do: see the lines above, and `bench ls tasks`.")
     return out
+
+
+def _open_data(data: Data, environment: Environment) -> Opened:
+    """Open a dataset or log; or, where there is none, the labels of ``--meta`` with the audio of ``--audio``."""
+    if not data.meta or data.listens or data.data:
+        return open_data(data, environment)
+    dataset, notes = LabelDataset(Path(data.meta).expanduser()), list[str]()
+    root = dataset.prepare(None, environment.cache)
+    return Opened(dataset, root, catalog_of(data.audio, notes) if data.audio else None, False, notes)
 
 
 def _folder(request: ProbeRequest, task: Task) -> Path | None:

@@ -20,7 +20,9 @@ Table = Callable[[ExtractorEntry, int], ItemTable]
 """Extractor entry and seed -> its item table."""
 
 
-def estimates(split: Split, todo: Sequence[Cell], device: str, table: Table) -> list[str]:
+def estimates(
+    split: Split, todo: Sequence[Cell], device: str, table: Table, max_time: float | None = None
+) -> list[str]:
     """Return a line for each model that says what its training takes.
 
     Raises
@@ -38,7 +40,7 @@ def estimates(split: Split, todo: Sequence[Cell], device: str, table: Table) -> 
         if width is None:  # known when the table is made: checked then
             continue
         try:
-            found = check(cell.model.plugin, split, width, device)
+            found = check(cell.model.plugin, split, width, device, max_time)
         except BenchError as error:
             raise BenchError(f"{cell.extractor} x {cell.model}: {error}") from error
         if found is not None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -15,7 +17,7 @@ from bench.items.item_table import ItemTable, Tables, joins
 from bench.protocols import Extractor
 from bench.records import Record
 from bench.run import plan
-from bench.run.experiment import Experiment
+from bench.run.experiment import Experiment, Finished
 from bench.run.extraction_plan import ExtractionPlan
 from bench.run.extraction_task import Audio
 from bench.run.inputs import Inputs, open_inputs
@@ -45,6 +47,7 @@ class RecommendExperiment(Experiment[Cell]):
     def __init__(self, request: RecommendRequest, environment: Environment, ui: Ui):
         super().__init__(environment, ui)
         self.request = request
+        self._noted: set[str] = set()
         self._tables: dict[tuple[ExtractorEntry, int], ItemTable] = {}
 
     def check(self) -> None:
@@ -85,11 +88,16 @@ class RecommendExperiment(Experiment[Cell]):
             f"{len(split.users)} listeners, {int(split.hot.sum())} hot and {int((~split.hot).sum())} cold tracks, "
             f"{len(split.train)} training pairs, fingerprint {split.fingerprint[:8]}"
         )
+        yield f"parts: {_parts(split.counts)}"
         usual = self.inputs.opened.dataset.default_k
         if not self.request.k and self.k != [usual]:
             yield f"note: k = {self.k[0]}, not the usual {usual}: the catalogue is small; --k chooses another one"
         for note in [*self.inputs.notes, *self.inputs.leaks.warnings, *long_lists(split, self.k)]:
             yield f"note: {note}"
+        for model in self.resolved.models:
+            yield from (f"note: {model}: {text}" for text in model.plugin.warnings)
+        for pair in self.resolved.left_out:
+            yield f"left out: {pair}"
 
     def forecast(self, todo: Sequence[Cell]) -> Iterable[str]:
         """Return device and memory; raise BenchError for a training that cannot be."""
@@ -97,7 +105,7 @@ class RecommendExperiment(Experiment[Cell]):
         widest = max([sum(task.set.layers.values()) for task in self.extraction], default=128)
         yield plan.memory(len(self.split.items), widest)
         yield from joins(dict.fromkeys(cell.extractor for cell in todo), self.split.items, "track")
-        yield from estimates(self.split, todo, self.device, self.table)
+        yield from estimates(self.split, todo, self.device, self.table, self.environment.max_time)
 
     # -- records ------------------------------------------------------------------------------------------
 
@@ -119,12 +127,28 @@ class RecommendExperiment(Experiment[Cell]):
             return True
         return wanted is not None and training.max_time_s is not None and wanted <= training.max_time_s
 
+    def do(self) -> Finished:
+        """Compute and record; with ``--refit`` also return the stored records of the same cells without it."""
+        out = super().do()
+        if self.request.refit:
+            once = replace(self.request, refit=False)
+            blanks = [(cell, blank(once, self.inputs, self.k, cell)) for cell in self.cells]
+            drafts = [replace(record, inputs_sha256=self.inputs_hash(cell, record)) for cell, record in blanks]
+            found = [known for draft in drafts if (known := self.stored(draft))]
+            if lacking := len(drafts) - len(found):
+                self.ui.log(
+                    f"note: {lacking} of {len(drafts)} rows without --refit are not in {self.environment.results}: "
+                    "the same command without --refit adds them to the table"
+                )
+            out.records += found
+        return out
+
     def compute(self, cell: Cell, record: Record) -> tuple[Path, Record]:
         """Fit, rank, measure and record one cell."""
         table = self.table(cell.extractor, cell.seed)
         problems = self._table_warnings(cell, table)
         for problem in [] if cell.control else problems:
-            self.ui.log(f"note: {cell.extractor}: {problem}")
+            self._note(f"{cell.extractor}: {problem}")
         log_dir = self.environment.log_dir
         found = measure(
             cell.model.fresh(),
@@ -154,6 +178,12 @@ class RecommendExperiment(Experiment[Cell]):
             tables = Tables(self.environment.cache, self.audio.row_of, seed)
             self._tables[entry, seed] = tables.build(entry, self.split.items, hot=self.split.hot, meta=self.inputs.meta)
         return self._tables[entry, seed]
+
+    def _note(self, text: str) -> None:
+        """Print a note once, however many cells it concerns."""
+        if text not in self._noted:
+            self._noted.add(text)
+            self.ui.log(f"note: {text}")
 
     def _table_warnings(self, cell: Cell, table: ItemTable) -> list[str]:
         """Say what is wrong with a table, if anything."""
@@ -210,3 +240,16 @@ class RecommendExperiment(Experiment[Cell]):
                 f"--k {max(self.k)}: split {self.split.settings.describe()} has only {counted(hot, 'hot track')} to "
                 f"choose from. {advice}"
             )
+
+
+def _parts(counts: Mapping[str, Any]) -> str:
+    """Return the sizes of the parts of a split for the plan."""
+
+    def sizes(numbers: Mapping[str, int]) -> str:
+        return f"{numbers['pairs']} pairs of {numbers['users']} listeners and {numbers['items']} tracks"
+
+    held = [
+        f"{name} {', '.join(f'{which} {sizes(part[which])}' for which in ('hot', 'cold') if part[which]['pairs']) or 0}"
+        for name, part in (("validation", counts["valid"]), ("test", counts["test"]))
+    ]
+    return "; ".join([f"training {sizes(counts['train'])}", *held])

@@ -60,7 +60,7 @@ def trained(
         For what `check` refuses.
 
     """
-    check(model, split, table.vectors.shape[1], run.device)
+    check(model, split, table.vectors.shape[1], run.device, max_time)
     fresh = copy.copy(model)  # before anything is learned
     started = time.monotonic()
     granted = replace(run, deadline=_deadline(max_time), trained={})
@@ -94,7 +94,7 @@ def trained(
     return Fitted(model, known, training, validation, spent, warnings)
 
 
-def check(model: Recommender, split: Split, width: int, device: str) -> Estimate | None:
+def check(model: Recommender, split: Split, width: int, device: str, max_time: float | None = None) -> Estimate | None:
     """Return what a model reckons to need for item vectors of `width`; None when it does not say.
 
     Raises
@@ -117,6 +117,7 @@ def check(model: Recommender, split: Split, width: int, device: str) -> Estimate
             width=width,
             lengths=np.bincount(owner, minlength=train.n_users),
             device=device,
+            seconds=max_time,
         )
     )
     if found is None:

@@ -26,6 +26,7 @@ def blank(request: RecommendRequest, inputs: Inputs, k: Sequence[int], cell: Cel
     warnings = [*inputs.leaks.warnings, *long_lists(split, k)]
     if known := [name for name in cell.extractor.trained_on if same_catalogue(name, inputs.name)]:
         warnings.append(f"{extractor.name} was trained on {', '.join(known)}: it knows the tracks of {inputs.name}")
+    warnings += cell.model.plugin.warnings
     return Record(
         kind="run",
         asked=request.of_cell(cell).as_json(),
@@ -85,7 +86,7 @@ def finished(
         cost=replace(cost, fit_s=found.fit_s, score_s=found.score_s),
         environment=environment,
         # That popularity has the same score for many users is known; of a model it is worth a warning.
-        warnings=(*record.warnings, *(() if record.control else found.warnings), *warnings),
+        warnings=tuple(dict.fromkeys([*record.warnings, *(() if record.control else found.warnings), *warnings])),
     )
 
 
@@ -120,7 +121,7 @@ def extractor_inputs(extractor: ExtractorInfo) -> dict[str, Any]:
     return {
         "extractor": [extractor.name, extractor.versions, extractor.settings, extractor.fingerprint, extractor.lane],
         "extractor origin": extractor.origin,
-        "view": [view, treatments.VERSION if extractor.view.treat else ""],
+        "view": [view, treatments.VERSION if extractor.view.treat or len(extractor.view.layers) > 1 else ""],
     }
 
 

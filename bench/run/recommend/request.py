@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from bench.entries import CONTROL_MODELS, NONE, ExtractorEntry, RecommenderEntry
 from bench.errors import BenchError
-from bench.resolver import Resolver
+from bench.resolver import Resolver, absolute
 from bench.run.options import Request
 from bench.specs import parse_sum
 
@@ -29,7 +29,12 @@ class RecommendRequest(Request):
     def of_cell(self, cell: Cell) -> RecommendRequest:
         """Return the request that repeats one cell, without its controls."""
         return replace(
-            self, extractors=(cell.extractor.text,), models=(cell.model.text,), seeds=(cell.seed,), controls=False
+            self,
+            extractors=(cell.extractor.text,),
+            models=(cell.model.text,),
+            seeds=(cell.seed,),
+            reference=self.reference and absolute("extractors", self.reference),
+            controls=False,
         )
 
 
@@ -56,6 +61,7 @@ class Resolved:
     """A request as typed entries.
 
     reference : the space in which the diversity of lists is measured, or None
+    left_out : pairs of extractor and model that cannot be computed, with the reason
     """
 
     resolver: Resolver
@@ -63,6 +69,7 @@ class Resolved:
     models: list[RecommenderEntry]
     reference: ExtractorEntry | None
     cells: list[Cell]
+    left_out: list[str]
 
 
 def resolve(request: RecommendRequest) -> Resolved:
@@ -82,11 +89,15 @@ def resolve(request: RecommendRequest) -> Resolved:
     models = list(dict.fromkeys(resolver.recommender(text) for text in request.models))
     extractors = resolver.extractors(request.extractors)
     reference = _reference(request, resolver)
-    for extractor in extractors:
-        for model in models:
-            if extractor.empty and "vectors" in model.plugin.needs:
-                raise BenchError(f"{model.plugin.name} needs item vectors: give an --extractor other than none.")
-    return Resolved(resolver, extractors, models, reference, _cells(request, resolver, extractors, models))
+    refused = [model for model in models if "vectors" in model.plugin.needs]
+    if refused and all(extractor.empty for extractor in extractors):
+        raise BenchError(f"{refused[0].plugin.name} needs item vectors: give an --extractor other than none.")
+    left_out = [
+        f"{extractor} x {model}: {model.plugin.name} needs item vectors"
+        for extractor in extractors
+        for model in (refused if extractor.empty else [])
+    ]
+    return Resolved(resolver, extractors, models, reference, _cells(request, resolver, extractors, models), left_out)
 
 
 def _reference(request: RecommendRequest, resolver: Resolver) -> ExtractorEntry | None:
@@ -114,7 +125,8 @@ def _cells(
 
     for model in models:
         for extractor in extractors if model.takes_items else [none]:
-            add(extractor, model)
+            if not (extractor.empty and "vectors" in model.plugin.needs):
+                add(extractor, model)
     if request.controls:
         for model in (model for model in models if model.takes_items):
             for extractor in extractors:

@@ -234,7 +234,10 @@ def test_a_loop_that_validates_on_what_it_trains_is_refused(split):
 def test_refitted_rows_stand_apart(bench, words, tmp_path):
     model = ["--model", "itemknn"]
     assert bench("run", *model, *words).computed == ["none x itemknn"]
-    assert bench("run", *model, *words, "--refit").computed == ["none x itemknn"]
+    first = bench("run", *model, *words, "--refit")
+    assert first.computed == ["none x itemknn"]
+    rows = [line.split()[:3] for line in first.out.splitlines() if line.startswith("none ")]
+    assert sorted(["(refit)" in row for row in rows]) == [False, True]  # both stand in the table
     assert bench("run", *model, *words, "--refit").computed == []
     paths = sorted((tmp_path / "results").rglob("seed0.json"))
     assert len({path.parent for path in paths}) == 2
