@@ -24,7 +24,7 @@ class InteractionMatrix:
 
     `columns` (H,) are the item indexes of the tracks played in training, ascending, and `listeners` (H,) the
     number of users of each. `user` and `item` (P,) are the rows and columns of the pairs, sorted by both;
-    `order` (P,) are their positions among the training pairs.
+    `order` (P,) are their positions among the given ones.
     """
 
     def __init__(self, train: Interactions, model: str):
@@ -41,12 +41,19 @@ class InteractionMatrix:
         listeners = np.bincount(train.item, minlength=train.n_items)
         self.columns = np.flatnonzero(listeners)
         self.listeners = listeners[self.columns]
-        column_of = np.cumsum(listeners > 0) - 1
-        items = column_of[train.item]
-        self.order = np.argsort(train.user * np.int64(len(self.columns)) + items)
-        self.user, self.item = train.user.astype(np.int64), items[self.order]
-        self.indptr = train.indptr
         self.n_users, self.n_items = train.n_users, train.n_items
+        self.update(train)
+
+    def update(self, known: Interactions) -> None:
+        """Make X of the pairs of `known`, for the same users; pairs of tracks without a column are left out."""
+        column_of = np.full(self.n_items, -1)
+        column_of[self.columns] = np.arange(len(self.columns))
+        items = column_of[known.item]
+        there = items >= 0
+        self.user, items = known.user[there].astype(np.int64), items[there]
+        self.order = np.argsort(self.user * len(self.columns) + items)
+        self.item = items[self.order]
+        self.indptr = np.searchsorted(self.user, np.arange(self.n_users + 1))
 
     def __len__(self) -> int:
         """Return the number of played tracks H."""

@@ -76,6 +76,10 @@ class EASE(Recommender):
         weights.diagonal().zero_()
         self._weights = weights
 
+    def update_history(self, known: Interactions) -> None:
+        """Sum over the tracks of `known` that training has."""
+        self._matrix.update(known)
+
     def score(self, users: NDArray[np.int32], items: Items | None = None) -> torch.Tensor:
         """Return the sums (B, n_items) of the rows of B that belong to each user's tracks."""
         return self._matrix.to_catalog(self._matrix.sum_rows(users, self._weights))

@@ -98,6 +98,10 @@ class ELSA(FactorModel):
         notes = [f"{left} of {shape.users} listeners have fewer than 2 tracks: not trained on"] if left else []
         return Estimate(4 * (6 * shape.hot * self.settings.factors + 2 * dense), notes)
 
+    def update_history(self, known: Interactions) -> None:
+        """Sum over the tracks of `known` that training has."""
+        self._matrix.update(known)
+
     def score(self, users: NDArray[np.int32], items: Items | None = None) -> torch.Tensor:
         """Return x A A^T - x (B, n_items)."""
         import torch

@@ -80,6 +80,10 @@ class ItemKNN(Recommender):
         row, column = source[order].cpu().numpy(), target[order].cpu().numpy()
         self._similarity = sparse_matrix(row, column, (size, size), device=self._device, values=value[order])
 
+    def update_history(self, known: Interactions) -> None:
+        """Sum over the tracks of `known` that training has."""
+        self._matrix.update(known)
+
     def score(self, users: NDArray[np.int32], items: Items | None = None) -> torch.Tensor:
         """Return sums of similarities (B, n_items)."""
         from ._cooccurrence import sparse_product

@@ -63,13 +63,17 @@ class KNN(Recommender):
         """
         if not items.vectors.shape[1]:
             raise BenchError("knn needs item vectors: give an --extractor other than none.")
-        self._train, self._indptr = train, train.indptr
-        self._weights = self._weigh(train)
         self._unit = _normalized(items.vectors)
         self._profile = self.settings.profile or ("mean" if self.settings.lane == "published" else "mean_normalized")
+        self._source = items.vectors if self._profile == "mean" else self._unit
+        self.update_history(train)
+
+    def update_history(self, known: Interactions) -> None:
+        """Compute the profile of every user from the tracks of `known`."""
+        self._train, self._indptr = known, known.indptr
+        self._weights = self._weigh(known)
         if self._profile != "max":
-            source = items.vectors if self._profile == "mean" else self._unit
-            self._users = _normalized(self._means(source))
+            self._users = _normalized(self._means(self._source))
 
     def score(self, users: NDArray[np.int32], items: Items | None = None) -> NDArray[np.float32]:
         """Return cosines (B, n_items); `items` replaces the candidates, not the profiles."""

@@ -179,6 +179,14 @@ class Recommender(Plugin, ABC):
     def score(self, users: NDArray[np.int32], items: Items | None = None) -> NDArray[np.float32] | torch.Tensor:
         """Return (B, n_items) scores, higher is better; `items` replaces the table, row by row."""
 
+    def update_history(self, known: Interactions) -> None:
+        """Let `score` read `known` as the users' histories, in place of the training pairs; learn nothing.
+
+        The harness calls it after `fit` where validation pairs are known when the test is ranked; `known` then
+        holds training and validation pairs. The default does nothing: it is for models that score without
+        reading a history, such as those that have learned a vector of each user.
+        """
+
     def plan(self, shape: Shape) -> Estimate | None:
         """Reckon what `fit` will take, before any work; None (the default): unknown.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
@@ -130,8 +130,17 @@ class Split:
 
     @cached_property
     def before_test(self) -> Interactions:
-        """Training and validation pairs together, sorted by user, first play and item."""
-        return self._interactions(self._part != _number("test"))
+        """Training and validation pairs together, sorted by user, first play and item.
+
+        Where `plays` are there, they are followed by the first plays of validation pairs.
+        """
+        known = self._interactions(self._part != _number("test"))
+        return known if self.plays is None else replace(known, plays=self._with_first_plays(self.plays))
+
+    @property
+    def known_at_test(self) -> Interactions:
+        """What is known of the users when the test is ranked: training, and validation where the settings say so."""
+        return self.before_test if self.settings.validation_is_known else self.train
 
     def history(self) -> History:
         """Return the training items of every user, ascending; rankings leave them out."""
@@ -163,6 +172,13 @@ class Split:
         user, item = (codes[rows] for codes in self._codes)
         first, last, count = (self.pairs[name].to_numpy()[rows] for name in ("first", "last", "count"))
         return Interactions(user, item, first, last, count, len(self.users), len(self.items), plays)
+
+    def _with_first_plays(self, plays: Plays) -> Plays:
+        held = self.held_out
+        columns = ((plays.user, held.user), (plays.item, held.item), (plays.time, held.first))
+        user, item, time = (np.concatenate(pair) for pair in columns)
+        order = np.lexsort((item, time, user))
+        return Plays(user[order], item[order], time[order])
 
     @cached_property
     def _history(self) -> History:

@@ -43,7 +43,11 @@ class GlobalTemporal:
 
     ``valid="users"`` (Tamm & Aljanaki, RecSys 2024): a share `valid_share` of the users of the test period
     are validation users, the others test users; a share `cold_valid` of the cold items belongs to validation.
-    ``valid="period"``: the last `valid_days` days before `cut` are used for validation instead of training.
+    ``valid="period"``: the last `valid_days` days before `cut` are used for validation instead of training. When
+    the test is ranked, a user's validation pairs are known: models read them as the end of the history, and they
+    are not recommended. They were played before the cut, so a system in use at the cut knows them; and a pair is
+    tested only if its first play is after the cut, so each of them would be a certain miss. No model has trained
+    on them, except with ``--refit``. With ``valid="users"``, test users have no validation pairs.
 
     ``novelty="window"``, as published: only plays in [start, end) decide which play of a pair is the first.
     ``"all_history"``: pairs played before `start` are not tested.
@@ -56,9 +60,6 @@ class GlobalTemporal:
     """
 
     kind: ClassVar[str] = "global_temporal"
-    version: ClassVar[str] = "1"
-    """Raised when the pairs of a part, or what is known of them, can change."""
-
     cut: str | None = None
     start: str | None = None
     end: str | None = None
@@ -71,6 +72,16 @@ class GlobalTemporal:
     cold: Cold = "keep"
     cold_users: ColdUsers = "halved"
     sequence: Sequences = "first_plays"
+
+    @property
+    def version(self) -> str:
+        """Raised when the pairs of a part, or what is known of them, can change."""
+        return "2" if self.valid == "period" else "1"
+
+    @property
+    def validation_is_known(self) -> bool:
+        """Whether a listener's validation pairs are part of the history when the test is ranked."""
+        return self.valid == "period"
 
     def __post_init__(self) -> None:
         """Raise an error for invalid values."""

@@ -23,6 +23,8 @@ class Untimed:
     kind: ClassVar[str]
     version: ClassVar[str]
     """Raised when the pairs of a part, or what is known of them, can change."""
+    validation_is_known: ClassVar[bool] = False
+    """Whether a listener's validation pairs are part of the history when the test is ranked."""
 
     start: str | None = None
     end: str | None = None
@@ -124,7 +126,11 @@ class LeaveLastOut(Untimed):
 
     Pairs are ordered by first play, then item id; users with fewer than three pairs have training pairs only.
     ``valid="none"``: the track before the last is a training pair, too, as in the final fit of some published
-    code; early stopping is then impossible. Rankings leave out training tracks, but not the validation track.
+    code; early stopping is then impossible.
+
+    When the test is ranked, the validation track is known, as in SASRec (Kang & McAuley, ICDM 2018), BERT4Rec
+    (Sun et al., CIKM 2019) and RecBole: models read it as the last track of the history, and it is not
+    recommended. No model has trained on it, except with ``--refit``.
 
     The split leaks the future: what others played after a user's last track is used to train the model that
     must predict it. Use it only to compare code with published results of sequence models (such as BERT4Rec
@@ -132,7 +138,8 @@ class LeaveLastOut(Untimed):
     """
 
     kind: ClassVar[str] = "leave_last_out"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
+    validation_is_known: ClassVar[bool] = True
 
     valid: Last = "pair"
 

@@ -109,6 +109,15 @@ class RecommenderContract:
         else:
             assert not np.array_equal(a, c), "deterministic is False, but seeds 0 and 1 give the same scores"
 
+    def test_a_history_can_be_replaced(self) -> None:
+        """After `update_history` with the training pairs the scores are as before; tracks unknown to it do no harm."""
+        model = self._fitted()
+        before = self._scores(model, self._all[:8])
+        model.update_history(self._split.before_test)
+        self._scores(model, self._all[:8])
+        model.update_history(self._train())
+        self._same(before, self._scores(model, self._all[:8]), "scores before and after update_history")
+
     def test_needs_are_complete(self) -> None:
         """Without `vectors` in `needs`, a model fits without them; without `items`, they do not change the scores."""
         needs = self.make().needs

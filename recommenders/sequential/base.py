@@ -154,6 +154,10 @@ class SequentialRecommender(Recommender):
         )
         self._candidates = None
 
+    def update_history(self, known: Interactions) -> None:
+        """Predict what follows the last tracks of `known`; those that are not in the vocabulary are left out."""
+        self.histories = Histories.of(known, self.vocabulary.token)
+
     def loss(self, batch: SequenceBatch) -> torch.Tensor:
         """Return the mean loss of a batch over its picked rows; zero when there are none."""
         import torch

@@ -179,6 +179,18 @@ def test_everybody_with_three_tracks_has_one_of_each():
     assert last["part"].unique().to_list() == ["test"]
 
 
+def test_the_validation_track_is_known_when_the_last_one_is_ranked():
+    split = make(log(HISTORY), LeaveLastOut())
+    known, train = split.known_at_test, split.train
+    pairs = [(split.users[u], split.items[i]) for u, i in zip(known.user, known.item, strict=True)]
+    assert pairs == [("a", "x"), ("a", "y"), ("b", "y"), ("b", "x"), ("b", "v"), ("c", "x"), ("c", "y")]
+    assert len(train) == 5
+    bare = make(log(HISTORY), LeaveLastOut(valid="none"))
+    assert len(bare.known_at_test) == len(bare.train)
+    other = make(crowd(), ColdRandom())
+    assert other.known_at_test is other.train
+
+
 def test_too_short_a_log_is_refused():
     with pytest.raises(BenchError, match=r"no test pairs are left \(leave_last_out"):
         make(log(HISTORY[-2:]), LeaveLastOut())

@@ -67,7 +67,7 @@ def trained(
     model.fit(split.train, table, valid=valid, run=granted)
     spent = time.monotonic() - started
     validation = valid.means(model, ks)
-    ended, again, known = _ended(granted), None, split.train
+    ended, again, known = _ended(granted), None, split.known_at_test
     warnings = _cut(ended, "training")
     if refit:
         known = split.before_test
@@ -88,6 +88,8 @@ def trained(
         spent += time.monotonic() - started
         again = _ended(second)
         warnings += _cut(again, "training anew on training and validation")
+    elif known is not split.train:
+        model.update_history(known)
     training = None if ended is None else Training(**vars(ended), max_time_s=max_time, refit=again)
     return Fitted(model, known, training, validation, spent, warnings)
 
