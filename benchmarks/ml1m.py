@@ -23,6 +23,7 @@ import numpy as np
 import polars as pl
 
 from bench.cli import main as bench
+from bench.specs import Spec, parse
 
 BLOB = "9ab8e3edb8742f8d8cc4911e3dee25e82a6fcc24"
 MODELS = {
@@ -38,14 +39,15 @@ def main() -> None:
     parser.add_argument("--file", type=Path, required=True)
     parser.add_argument("--folder", type=Path, required=True, help="log, cache, checkpoints and results")
     parser.add_argument("--model", choices=tuple(MODELS), default="bert4rec")
-    parser.add_argument("--set", default="", help="more settings, key=value,...")
+    parser.add_argument("--set", default="", help="other settings, key=value,...")
     parser.add_argument("more", nargs="*", help="options of bench run, behind --")
     arguments = parser.parse_args()
     log = arguments.folder / "ml-1m.csv"
     log.parent.mkdir(parents=True, exist_ok=True)
     plays(arguments.file).write_csv(log)
     words = ["--listens", log, "--split", "leave_last_out", "--k", "10", "--extractor", "none", "--reference", "none"]
-    words += ["--model", ",".join(filter(None, [MODELS[arguments.model], arguments.set])), "--no-controls"]
+    own, more = parse(MODELS[arguments.model]), parse(":".join(filter(None, [arguments.model, arguments.set])))
+    words += ["--model", str(Spec(own.name, {**own.settings, **more.settings})), "--no-controls"]
     words += ["--cache", arguments.folder / "cache", "--results", arguments.folder / "results", *arguments.more]
     sys.exit(bench(["run", *map(str, words)]))
 

@@ -64,12 +64,17 @@ def write(
         frame["timestamp:float"] = rows.time
     (folder / NAME).mkdir()
     pl.DataFrame(frame).write_csv(folder / NAME / f"{NAME}.train.inter", separator="\t")
-    np.save(folder / "user.npy", rows.user)
-    np.save(folder / "item.npy", rows.item)
+    write_rows(folder, rows)
     if vectors is not None:
         np.save(folder / "vectors.npy", vectors)
         np.save(folder / "present.npy", present)
     (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
+
+
+def write_rows(folder: Path, rows: TrainingRows) -> None:
+    """Write the rows as arrays: a sequential model reads them as histories when it scores."""
+    np.save(folder / "user.npy", rows.user)
+    np.save(folder / "item.npy", rows.item)
 
 
 def parameters(text: str, model: str, known: Mapping[str, str], width_key: str) -> dict[str, Any]:

@@ -153,7 +153,8 @@ class RecBole(Recommender):
             self._process.end()
         name = f"recbole:{self.settings.model}"
         vectors = self._vectors(items)
-        rows = files.training_rows(train, None if vectors is None else items.present, sequential=self._sequential)
+        self._present = None if vectors is None else items.present
+        rows = files.training_rows(train, self._present, sequential=self._sequential)
         self._check_rows(name, rows)
         self._n_items = train.n_items
         request = self._request(train, vectors, run)
@@ -258,6 +259,13 @@ class RecBole(Recommender):
                 run.trained.update(epochs=len(history.loss), best_epoch=history.best_epoch + 1, stopped=history.stopped)
                 sha256: str | None = answer["sha256"]
                 return sha256
+
+    def update_history(self, known: Interactions) -> None:
+        """Let a sequential model predict what follows `known`; of a general one, what it learned of users stays."""
+        if self._sequential:
+            rows = files.training_rows(known, self._present, sequential=True)
+            files.write_rows(self._process.folder, rows)
+            self._process.send("read_histories")
 
     # -- scores ----------------------------------------------------------------------------------------
 

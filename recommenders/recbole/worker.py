@@ -131,12 +131,15 @@ class Worker:
         self.link.send("fitted", stopped=stopped, sha256=self.model.vectors_sha256())
 
     def serve(self) -> float:
-        """Answer requests for scores until the harness says how validation went; return that value."""
+        """Answer requests until the harness says how validation went; return that value."""
         step = max(1, min(512, CELLS // self.request["n_items"]))
         while True:
             message, body = self.link.receive()
             if message["do"] == "continue":
                 return float(message["value"])
+            if message["do"] == "read_histories":
+                self.model.read_histories()
+                continue
             users = np.frombuffer(body, np.int32)
             other = np.load(message["other"], mmap_mode="r") if message["other"] else None
             with self.model.widened(other):

@@ -285,6 +285,21 @@ def test_vectors_belong_to_their_tracks(world, spec):
         assert values["aligned"] > 1.3 * values["shuffled"], (which, values)
 
 
+@real
+@pytest.mark.parametrize(("name", "reads"), [("SASRec", True), ("BPR", False)])
+def test_a_sequential_model_reads_a_new_history(world, name, reads):
+    model = fitted(world, f"recbole:{name},{SMALL}")
+    split, users = world[1], np.arange(40, dtype=np.int32)
+    before = model.score(users)
+    train = split.train
+    last = np.diff(train.user, append=-1) != 0  # what comes after it is another listener's
+    shorter = {name: getattr(train, name)[~last].copy() for name in ("user", "item", "first", "last", "count")}
+    model.update_history(replace(train, **shorter))
+    assert np.array_equal(before, model.score(users)) != reads
+    model.update_history(train)
+    assert np.array_equal(before, model.score(users))
+
+
 EQUAL = """
 import json, sys
 import numpy as np, torch
