@@ -8,7 +8,7 @@ are ranked together.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,7 +37,8 @@ class Ranking:
 
     topk: dict[str, NDArray[np.int32]]
     """Item indices (U, k) for each candidate set, best first, filled with -1 if there are fewer candidates."""
-    warnings: list[str] = field(default_factory=list)
+    constant: dict[str, NDArray[np.bool_]]
+    """Users (U,) whose candidates all have the same score, for each set: their lists are empty or in random order."""
 
 
 def rank(
@@ -98,8 +99,10 @@ def rank(
     if len(users) and not 0 <= users.min() <= users.max() < len(indptr) - 1:
         raise BenchError(f"users to rank must lie in 0..{len(indptr) - 2}, the rows of the history")
     block = block or max(1, memory // (4 * n_items))
-    out = Ranking({s.name: np.full((len(users), k), -1, np.int32) for s in sets})
-    constant = dict.fromkeys(out.topk, 0)
+    out = Ranking(
+        {s.name: np.full((len(users), k), -1, np.int32) for s in sets},
+        {s.name: np.zeros(len(users), np.bool_) for s in sets},
+    )
 
     for start in range(0, len(users), block):
         batch = users[start : start + block]
@@ -121,15 +124,8 @@ def rank(
                         "for zero vectors divided by their norm, or a training that diverged."
                     ) from None
                 out.topk[each.name][start + a : start + b] = top
-                constant[each.name] += same
+                out.constant[each.name][start + a : start + b] = same
         del scores  # frees the block before the next one is computed
-
-    if any(constant.values()):
-        counts = ", ".join(f"{n} of {len(users)} users ({name})" for name, n in constant.items() if n)
-        out.warnings.append(
-            f"{who} scored all candidates equally for {counts}: "
-            "their lists are empty or in random tie order, and say nothing about the model"
-        )
     return out
 
 

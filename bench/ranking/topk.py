@@ -60,8 +60,8 @@ class Selector:
 
     def top(
         self, scores: NDArray[np.float32], owner: NDArray[np.int64], seen: NDArray[np.int32], k: int
-    ) -> tuple[NDArray[np.int32], int]:
-        """Return lists (B, k) for scores (B, N), and the number of rows whose candidates all have equal scores.
+    ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+        """Return lists (B, k) for scores (B, N), and which rows' (B,) candidates all have equal scores.
 
         ``(owner, seen)`` are pairs of row and item to leave out. Raises NotFiniteError for NaN or +inf.
         """
@@ -87,8 +87,10 @@ class Selector:
         top[row[listed], place[listed]] = self.items[column[listed]]
         last = np.full(rows, -np.inf, np.float32)
         last[row[listed]] = value[listed]  # of each row, the last value remains
-        flat = np.flatnonzero(last == best)
-        return top, self._constant(scores, owner, seen, flat) if len(flat) else 0
+        flat = last == best
+        if flat.any():
+            flat[flat] = self._constant(scores, owner, seen, np.flatnonzero(flat))
+        return top, flat
 
     def _near(
         self, x: NDArray[np.float32], peak: NDArray[np.float32], k: int
@@ -168,14 +170,14 @@ class Selector:
         owner: NDArray[np.int64],
         seen: NDArray[np.int32],
         rows: NDArray[np.intp],
-    ) -> int:
-        """Return how many of `rows` have two or more candidates, all with the same score (or all -inf)."""
+    ) -> NDArray[np.bool_]:
+        """Return which of `rows` have two or more candidates, all with the same score (or all -inf)."""
         owner, column = self._left_out(owner, seen)
         starts, ends = np.searchsorted(owner, rows), np.searchsorted(owner, rows, side="right")
-        constant = 0
-        for row, start, end in zip(rows, starts, ends, strict=True):
+        constant = np.zeros(len(rows), np.bool_)
+        for at, (row, start, end) in enumerate(zip(rows, starts, ends, strict=True)):
             candidate = np.ones(self.width, np.bool_)
             candidate[self.masked] = candidate[column[start:end]] = False
             x = self._candidates(scores[row : row + 1])[0, candidate]
-            constant += len(x) > 1 and bool((x == x[0]).all())
+            constant[at] = len(x) > 1 and bool((x == x[0]).all())
         return constant

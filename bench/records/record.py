@@ -43,6 +43,8 @@ class Record:
     asked : the request that repeats this cell: ``bench run --from RECORD``
     inputs_sha256 : hash of everything the numbers depend on; equal hash, nothing to recompute
     k : cut-offs, the main one first
+    unranked : candidate sets on which the model gave all candidates of every user one score, so that any metric would
+        be that of a random order: they have users and chance levels, and no metrics
     rows : the file of per-user values, or of a probe's answers; None when there is none (or in version 1)
     content_sha256 : hash of all other fields; None in version 1
     """
@@ -70,6 +72,7 @@ class Record:
     warnings: Annotated[tuple[Prose, ...], Length(most=10_000)] = field(default_factory=tuple)
     schema_version: Annotated[int, Range(1, SCHEMA_VERSION)] = field(default_factory=lambda: SCHEMA_VERSION)
     rows: RowsFile | None = None
+    unranked: Annotated[tuple[Place, ...], Length(most=3)] = ()
     content_sha256: Sha256 | None = None
 
     @property

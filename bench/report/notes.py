@@ -32,7 +32,7 @@ def notes(board: Board) -> list[Note]:
     found.append(Note(_sizes(board), True))
     found += _intervals(board)
     found += [Note(text, True) for block in board.blocks for text in _controls(board, block)]
-    found += [Note(text, True) for text in _marked(board)]
+    found += [Note(text, True) for text in [*_unranked(board), *_marked(board)]]
     found += _tables(board)
     found.append(
         Note(
@@ -153,6 +153,17 @@ def _controls(board: Board, block: Block) -> list[str]:
         ]
         if above:
             found.append(f"On {where} {heading(metric)} ({block.lane}) no row beats the control {_listed(above)}.")
+    return found
+
+
+def _unranked(board: Board) -> list[str]:
+    """Which rows have no figures on a candidate set because they rank nothing there."""
+    found = []
+    for where in SETS:
+        rows = [row for row in board.rows if any(where in record.unranked for _, record in row.records)]
+        if rows:
+            names = _listed([f"{row.extractor} × {row.model}" for row in rows], most=10)
+            found.append(f"No figures on {where} for {names}: one score for all candidates is no ranking, but chance.")
     return found
 
 

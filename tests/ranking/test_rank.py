@@ -255,23 +255,25 @@ def test_not_finite_scores_of_items_that_are_no_candidates_do_not_matter():
     ranked(scores, 4, candidates=sets(40, cold=np.arange(40) > 36))
 
 
-def test_constant_scores_warn_once_with_their_number():
+def test_users_with_one_score_for_all_candidates_are_told():
     scores = np.random.default_rng(0).random((6, 3000)).astype(np.float32)
     scores[1, :2990] = 0.5
     scores[4, 1:] = -3  # what is left after masking is constant
     scores[5, 2990:] = -np.inf
     candidates = sets(3000, hot=np.arange(3000) < 2990, cold=np.arange(3000) >= 2990)
     got = ranked(scores, 5, seen=[[], [], [], [], [0], []], candidates=candidates, who="cf")
-    assert len(got.warnings) == 1
-    assert "cf scored all candidates equally for 2 of 6 users (hot), 2 of 6 users (cold)" in got.warnings[0]
+    assert {name: np.flatnonzero(same).tolist() for name, same in got.constant.items()} == {
+        "hot": [1, 4],
+        "cold": [4, 5],
+    }
 
 
 def test_popular_ties_at_the_top_are_not_constant():
     scores = np.zeros((3, 3000), np.float32)
     scores[:, 5] = -1
     scores[1, 7] = 1
-    assert ranked(scores, 5).warnings == []
-    assert ranked(np.zeros((1, 1), np.float32), 1).warnings == []
+    for few in (ranked(scores, 5), ranked(np.zeros((1, 1), np.float32), 1)):
+        assert not any(same.any() for same in few.constant.values())
 
 
 def test_bad_arguments_are_refused():

@@ -309,6 +309,18 @@ def test_a_control_that_is_not_beaten_is_named(results):
     assert "On cold NDCG@10" in text
 
 
+def test_a_control_that_ranks_nothing_is_no_strong_control(results):
+    results.add(level=0.1)
+    results.add("none", "popularity", level=0.05, control=True, sets=("hot",), unranked=["cold"])
+    board = only(results)
+    text = brief(board)
+    assert "No figures on cold for none × popularity" in text
+    assert "no row beats" not in text
+    (control,) = board.blocks[0].controls
+    assert control.mean("cold", "ndcg@10") is None
+    assert board.sets == ["hot", "cold"]
+
+
 def test_a_set_that_some_rows_lack_is_absent_there(results):
     results.add("clap", level=0.3)
     results.add("mfcc", level=0.2, sets=("hot",))

@@ -19,9 +19,11 @@ from bench.metrics import Lists, PerUser, chance, evaluate_beyond
 from bench.protocols import Interactions, Recommender, RunContext
 from bench.records import Training
 from bench.run.recommend.fit import trained
-from bench.run.recommend.top_lists import SETS, evaluated, lists
+from bench.run.recommend.top_lists import SETS, cutoffs, evaluated, lists
 from bench.run.recommend.validation import Validation
-from bench.splits.make import Split
+from bench.splits.make import Split, Which
+
+REMEDY = "Take a smaller --k, or vectors of more tracks."
 
 
 @dataclass
@@ -32,6 +34,8 @@ class Measured:
     intervals: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
     chance: dict[str, dict[str, float]] = field(default_factory=dict)
     beyond: dict[str, dict[str, float]] = field(default_factory=dict)
+    unranked: list[Which] = field(default_factory=list)
+    """Sets on which the model gave all candidates of every user one score: they have no metrics."""
     users: dict[str, int] = field(default_factory=dict)
     candidates: dict[str, int] = field(default_factory=dict)
     validation: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -59,12 +63,14 @@ def measure(
 ) -> Measured:
     """Fit `model` and evaluate it on the test part, hot, cold and mixed where the split has them.
 
+    A cut-off that lists all candidates of a set is left out there, and so is mixed where no cut-off is left for cold.
+
     `max_time` (s) ends every training; see `bench.run.fitting.trained` for `refit`.
 
     Raises
     ------
     BenchError
-        When the model wrote into its item table, or gave NaN.
+        When the model wrote into its item table, or gave NaN, or no cut-off is below the number of candidates.
 
     """
     out = Measured()
@@ -84,18 +90,35 @@ def measure(
             f"{model.name} changed its item table (sha256 {before[:12]} before, {table.now_sha256()[:12]} after). "
             "Item tables are frozen: copy what must be trained."
         )
-    out.warnings += found.warnings
     listeners = np.bincount(split.train.item, minlength=split.train.n_items)
     artists = _codes(table.meta.get("artist"))
     references = {reference[0]: reference[1].vectors} if reference else {}
     for name, each in evaluated(found, split, "test", ks).items():
-        users, truth, mask, values = each.users, each.truth, each.candidates, each.values
+        users, truth, mask = each.users, each.truth, each.candidates
+        there = int((mask if present is None else mask & present).sum())
+        kept = cutoffs(ks, there)
+        if len(kept) < len(cutoffs(ks, int(mask.sum()))):  # of those that the split leaves
+            out.warnings.append(
+                f"only {there} of {int(mask.sum())} {name} candidates have a vector: too few for some k"
+            )
+        if not kept or (name == "mixed" and "cold" not in out.users):
+            continue
+        values = {metric: value for metric, value in each.values.items() if _cutoff(metric) in kept}
+        # That of a ranking that knows all items.
+        out.chance[name] = chance(_free(fitted.known, users, mask), truth.sizes, kept)
+        out.users[name], out.candidates[name] = len(users), int(mask.sum())
+        equal = int(found.equal(name).sum())
+        if equal == len(users):
+            out.unranked.append(name)
+            continue
+        if equal:
+            out.warnings.append(
+                f"{model.name} scored all candidates equally for {equal} of {len(users)} users ({name}): "
+                "their lists are empty or in random tie order, and say nothing about the model"
+            )
         out.metrics[name] = {metric: float(value.mean()) for metric, value in values.items()}
         spans = stats.mean_intervals(values, seed=seed)
         out.intervals[name] = {metric: (float(span.low), float(span.high)) for metric, span in spans.items()}
-        # That of a ranking that knows all items.
-        out.chance[name] = chance(_free(fitted.known, users, mask), truth.sizes, ks)
-        out.users[name], out.candidates[name] = len(users), int(mask.sum())
         about = Lists(
             topk=each.topk,
             candidates=mask,
@@ -106,7 +129,7 @@ def measure(
             references=references,
         )
         out.beyond[name] = {}
-        for metric, value in evaluate_beyond(about, ks).items():
+        for metric, value in evaluate_beyond(about, kept).items():
             mean = value.mean if isinstance(value, PerUser) else value
             if mean is not None:
                 out.beyond[name][metric] = float(mean)
@@ -117,7 +140,13 @@ def measure(
             "relevant": truth.sizes.astype(np.int32),
         }
         out.per_user.append(pl.DataFrame({**columns, **values}))
+    if not out.users:
+        raise BenchError(f"{model.name}: no k of {', '.join(map(str, ks))} is below the number of candidates. {REMEDY}")
     return out
+
+
+def _cutoff(metric: str) -> int:
+    return int(metric.rpartition("@")[2])
 
 
 def _free(known: Interactions, users: NDArray[np.int32], mask: NDArray[np.bool_]) -> NDArray[np.int64]:

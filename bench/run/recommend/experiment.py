@@ -25,6 +25,7 @@ from bench.run.recommend.estimates import estimates
 from bench.run.recommend.evaluate import measure
 from bench.run.recommend.record import blank, finished, inputs_hash
 from bench.run.recommend.request import Cell, RecommendRequest, Resolved, resolve
+from bench.run.recommend.top_lists import default_cutoff, long_lists
 from bench.splits.leaks import near_duplicates
 from bench.splits.make import Split
 
@@ -59,7 +60,8 @@ class RecommendExperiment(Experiment[Cell]):
         self.inputs = open_inputs(self.request.data, self.request.split, self.environment, self.ui.log)
         if self.request.refit and self.split.plays is not None:
             raise BenchError("--refit knows validation pairs, not plays, and this split says sequence=all_plays.")
-        self.k = list(self.request.k) or [self.inputs.opened.dataset.default_k]
+        usual = self.inputs.opened.dataset.default_k
+        self.k = list(self.request.k) or [default_cutoff(usual, int(self.split.hot.sum()))]
         self.reference = self._reference()
         entries = [cell.extractor for cell in self.cells] + ([self.reference] if self.reference else [])
         plugins = audio_extractors(entries)
@@ -82,7 +84,10 @@ class RecommendExperiment(Experiment[Cell]):
             f"{len(split.users)} listeners, {int(split.hot.sum())} hot and {int((~split.hot).sum())} cold tracks, "
             f"{len(split.train)} training pairs, fingerprint {split.fingerprint[:8]}"
         )
-        for note in [*self.inputs.notes, *self.inputs.leaks.warnings]:
+        usual = self.inputs.opened.dataset.default_k
+        if not self.request.k and self.k != [usual]:
+            yield f"note: k = {self.k[0]}, not the usual {usual}: the catalogue is small; --k chooses another one"
+        for note in [*self.inputs.notes, *self.inputs.leaks.warnings, *long_lists(split, self.k)]:
             yield f"note: {note}"
 
     def forecast(self, todo: Sequence[Cell]) -> Iterable[str]:
@@ -136,7 +141,7 @@ class RecommendExperiment(Experiment[Cell]):
         )
         cost, machine = self.cost(cell.extractor), records.environment(self.device)
         record = finished(record, found, table, cost, machine, problems)
-        per_user = pl.concat(found.per_user) if found.per_user else None
+        per_user = pl.concat(found.per_user, how="diagonal") if found.per_user else None
         path, record = records.write(record, self.environment.results, per_user)
         if not record.cut_short:  # with more time, the same training goes on
             shutil.rmtree(self.checkpoints(record), ignore_errors=True)

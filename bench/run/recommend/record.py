@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from bench import metrics, treatments
+from bench import metrics, ranking, treatments
 from bench.datasets.contamination import same_catalogue
 from bench.entries import ExtractorEntry, RecommenderEntry
 from bench.files.atomic import digest
@@ -16,13 +16,14 @@ from bench.records import Cost, DataInfo, Environment, ExtractorInfo, Recommende
 from bench.run.inputs import Inputs
 from bench.run.recommend.evaluate import Measured
 from bench.run.recommend.request import Cell, RecommendRequest
+from bench.run.recommend.top_lists import long_lists
 
 
 def blank(request: RecommendRequest, inputs: Inputs, k: Sequence[int], cell: Cell) -> Record:
     """Return the record of a cell without numbers."""
     dataset, split = inputs.opened.dataset, inputs.split
     extractor, recommender = about_extractor(cell.extractor), _recommender(request, cell.model)
-    warnings = list(inputs.leaks.warnings)
+    warnings = [*inputs.leaks.warnings, *long_lists(split, k)]
     if known := [name for name in cell.extractor.trained_on if same_catalogue(name, inputs.name)]:
         warnings.append(f"{extractor.name} was trained on {', '.join(known)}: it knows the tracks of {inputs.name}")
     return Record(
@@ -80,9 +81,10 @@ def finished(
         candidates=found.candidates,
         validation=found.validation,
         beyond=found.beyond,
+        unranked=tuple(found.unranked),
         cost=replace(cost, fit_s=found.fit_s, score_s=found.score_s),
         environment=environment,
-        # That popularity says nothing of cold tracks is known; of a model it is worth a warning.
+        # That popularity has the same score for many users is known; of a model it is worth a warning.
         warnings=(*record.warnings, *(() if record.control else found.warnings), *warnings),
     )
 
@@ -99,6 +101,7 @@ def inputs_hash(record: Record, inputs: Inputs, reference: str | None, vectors: 
             "data": record.data.version,
             "split": [record.split.fingerprint, record.split.version],
             "metrics": metrics.versions(metrics.RECOMMENDATION),
+            "ranking": ranking.VERSION,
             **extractor_inputs(record.extractor),
             "recommender": [model.name, model.version, model.settings, model.lane, model.origin],
             **({"refit": True} if model.refit else {}),

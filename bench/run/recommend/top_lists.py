@@ -12,6 +12,7 @@ from bench.metrics import Truth, evaluate
 from bench.protocols import Interactions, Recommender
 from bench.ranking.rank import Candidates, rank
 from bench.splits.make import Part, Split, Which
+from bench.text import counted
 
 SETS: tuple[Which, ...] = ("hot", "cold", "mixed")
 
@@ -23,7 +24,16 @@ class Found:
     topk: Mapping[str, NDArray[np.int32]]
     truths: Mapping[Which, tuple[NDArray[np.int32], Truth]]
     everybody: NDArray[np.int32]
-    warnings: list[str]
+    constant: Mapping[str, NDArray[np.bool_]]
+    """Which of everybody (U,) had one score for all candidates of a set."""
+
+    def equal(self, name: Which) -> NDArray[np.bool_]:
+        """Which of the users who have something to find in a set had one score for all its candidates."""
+        return self.constant[name][np.searchsorted(self.everybody, self.truths[name][0])]
+
+    def unranked(self, name: Which) -> bool:
+        """Whether every user had: figures on that set would be those of one random order."""
+        return bool(self.equal(name).all())
 
 
 @dataclass(frozen=True)
@@ -54,12 +64,13 @@ def lists(
     truths: dict[Which, tuple[NDArray[np.int32], Truth]] = {}
     for name in sets:
         users, indptr, item = split.truth(part, name)
-        if len(users):
+        there = split.candidates(part, name) & (True if present is None else present)
+        if len(users) and (name != "cold" or there.any()):
             truths[name] = (users, Truth(indptr, item))
     if "cold" not in truths:
         truths.pop("mixed", None)  # without cold items it would be hot under another name
     if not truths:
-        return Found({}, {}, np.empty(0, np.int32), [])
+        return Found({}, {}, np.empty(0, np.int32), {})
     everybody = np.unique(np.concatenate([users for users, _ in truths.values()])).astype(np.int32)
     ranked = rank(
         model.score,
@@ -72,14 +83,43 @@ def lists(
         who=model.name,
         labels=split.users,
     )
-    return Found(ranked.topk, truths, everybody, ranked.warnings)
+    return Found(ranked.topk, truths, everybody, ranked.constant)
 
 
-def evaluated(found: Found, split: Split, part: Part, ks: Sequence[int]) -> dict[str, Evaluated]:
+def evaluated(found: Found, split: Split, part: Part, ks: Sequence[int]) -> dict[Which, Evaluated]:
     """Return candidate set -> what its users got."""
-    out = {}
+    out: dict[Which, Evaluated] = {}
     for name, (users, truth) in found.truths.items():
         topk = found.topk[name][np.searchsorted(found.everybody, users)]
         values = evaluate(topk, truth, ks)
-        out[str(name)] = Evaluated(users, truth, topk, split.candidates(part, name), values)
+        out[name] = Evaluated(users, truth, topk, split.candidates(part, name), values)
+    return out
+
+
+def cutoffs(ks: Sequence[int], candidates: int) -> list[int]:
+    """Return the cut-offs at which a list does not hold every candidate: beyond, any order finds everything."""
+    return [k for k in ks if k < candidates]
+
+
+def default_cutoff(usual: int, hot: int) -> int:
+    """Return the usual cut-off, or the next smaller of 20, 10 and 5, that is at most a fifth of the hot tracks.
+
+    Longer lists of a small catalogue hold much of what a listener plays in any order.
+    """
+    return next((k for k in (usual, 20, 10, 5) if k <= min(usual, hot // 5)), max(1, min(usual, hot // 5)))
+
+
+def long_lists(split: Split, ks: Sequence[int]) -> list[str]:
+    """Say where lists of the test are so long that their order hardly matters."""
+    out = []
+    hot, cold = (int(split.candidates("test", which).sum()) for which in ("hot", "cold"))
+    if 2 * max(ks) > hot:
+        out.append(
+            f"k = {max(ks)}: a list holds more than half of the {hot} hot tracks, so that hit rate and recall are "
+            "near 1 in any order; take a smaller --k"
+        )
+    if cold and len(kept := cutoffs(ks, cold)) < len(ks):
+        which = "cold and mixed are not measured" if not kept else "cold is not measured there"
+        named = ", ".join(str(k) for k in ks if k not in kept)
+        out.append(f"k = {named}: a list would hold all of {counted(cold, 'cold candidate')}, so {which}")
     return out

@@ -48,4 +48,5 @@ class Validation:
         return {
             name: {metric: float(value.mean()) for metric, value in each.values.items()}
             for name, each in evaluated(found, self._split, "valid", ks).items()
+            if not found.unranked(name)
         }

@@ -75,7 +75,11 @@ def test_the_values_of_users_are_beside_the_record_and_agree_with_it(base):
     for path in base.results.rglob("seed*.json"):
         content = json.loads(path.read_text())
         users = pl.read_parquet(bench.records.users_path(path))
-        assert set(content["metrics"]) == {"hot", "cold", "mixed"}
+        unranked = ["cold"] if content["recommender"]["name"] == "popularity" else []
+        assert content.get("unranked", []) == unranked
+        assert set(content["metrics"]) == {"hot", "cold", "mixed"} - set(unranked)
+        assert set(content["chance"]) == set(content["users"]) == {"hot", "cold", "mixed"}
+        assert "cold" not in unranked or not len(users.filter(candidates="cold"))
         for where, means in content["metrics"].items():
             part = users.filter(candidates=where)
             assert len(part) == content["users"][where] > 10
