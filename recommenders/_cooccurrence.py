@@ -102,7 +102,7 @@ class InteractionMatrix:
     def to_catalog(self, scores: torch.Tensor) -> torch.Tensor:
         """Put scores (B, H) in the columns of the whole catalogue (B, N); tracks not played in training get -inf.
 
-        These models cannot recommend such tracks: their lists of cold tracks are empty and count as misses.
+        These models cannot recommend such tracks: their lists of cold tracks are empty, and have no figures.
         With a score of 0 the order among ties would draw tracks at random.
         """
         if len(self) == self.n_items:

@@ -13,6 +13,8 @@ from bench.errors import BenchError
 from bench.files.atomic import digest
 from bench.files.hash_index import HashIndex
 from bench.listening import parquet_cache
+from bench.listening.places import places
+from bench.listening.text_table import open_table
 from bench.protocols import Dataset
 
 PACKED = ("", ".bz2", ".gz", ".xz", ".zst")
@@ -94,6 +96,11 @@ class LogDataset(FolderDataset):
     def listens(self, root: Path) -> pl.LazyFrame:
         """Return user, item (str), time (datetime, UTC), in the order of the file."""
         return parquet_cache.scan(self.convert(root))
+
+    def places(self, root: Path, first: int, last: int) -> list[str]:
+        """Return the lines of some plays from second `first` to `last`."""
+        log = self.log(root)
+        return places(open_table(log.path, log.names), log.columns, first, last)
 
     def convert(self, root: Path) -> Path:
         """Convert the log, unless that has been done before, and return the folder of the converted log."""

@@ -17,12 +17,14 @@ NAMES = ("userid", "timestamp", "artid", "artname", "traid", "traname")
 class LastFM1K(LogDataset):
     """19.2 million plays by 992 listeners; an item is a MusicBrainz recording. No audio.
 
-    Plays of tracks without a MusicBrainz id are left out and counted.
+    Plays of tracks without a MusicBrainz id are left out and counted. According to its description the data ends
+    on 2009-05-05, and so does the default split: a few plays have later dates, some of them years later.
     """
 
     name: str = "lastfm-1k"
     license: str = "non-commercial use with attribution to Last.fm; redistribution is not granted"
     source: str = "Celma, Music Recommendation and Discovery, 2010; Last.fm dataset 1K users"
+    default_split: str = "global_temporal:end=2009-05-06"
     layout: str = "userid-timestamp-artid-artname-traid-traname.tsv (no header line; plain or compressed)"
     names: ClassVar[list[str]] = packed("userid-timestamp-artid-artname-traid-traname.tsv")
 

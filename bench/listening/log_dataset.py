@@ -15,6 +15,7 @@ from bench.files.hash_index import HashIndex
 from bench.listening import parquet_cache, times
 from bench.listening.columns import choose, parse_columns
 from bench.listening.metadata import read_meta
+from bench.listening.places import places
 from bench.listening.plays import EARLIEST, LATEST, REMEDY, as_plays, no_id, report
 from bench.listening.text_table import Damage, Table, open_table
 from bench.protocols import Dataset
@@ -137,6 +138,11 @@ class FileDataset(Dataset):
         if parquet_cache.convert(log, folder)["last"] < "1971":
             self.counts()  # raises an error for dates without separators
         return parquet_cache.scan(folder)
+
+    def places(self, root: Path, first: int, last: int) -> list[str]:
+        """Return the lines (Parquet: rows) of some plays from second `first` to `last`."""
+        table = open_table(self.path)
+        return places(table, choose(self.path, list(table.schema), self.columns), first, last)
 
     def counts(self) -> dict[str, Any]:
         """Return the result of `check`; only the first call reads the file."""

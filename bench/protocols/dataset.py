@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -60,6 +60,10 @@ class Dataset(Plugin, ABC):
     def labels(self, root: Path, task: str) -> pl.DataFrame | None:
         """track_id and the labels of an MIR task, or None when this set has none."""
         return None
+
+    def places(self, root: Path, first: int, last: int) -> Sequence[str]:
+        """Return where some plays from second `first` to `last` stand, "FILE, line N"; empty: that is not known."""
+        return ()
 
     def notes(self, root: Path) -> list[str]:
         """Return what was left out of the log and what the folder lacks; called after `listens` was read."""

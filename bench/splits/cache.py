@@ -60,7 +60,7 @@ def key(dataset: Dataset, fingerprint: Mapping[str, Any], settings: SplitSetting
     """
     return digest(
         {
-            "format": 3,
+            "format": 4,
             "data": fingerprint,
             "dataset": dataset.version,
             "split": settings.canonical(),
@@ -107,7 +107,7 @@ def read_or_make(
         items = listens.select(pl.col("item").unique()).collect().to_series().drop_nulls().sort()
         heard = known(items)
         unknown = items.filter(~items.is_in(heard.implode())).head(EXAMPLES).to_list()
-    made = make(listens, settings, known_items=heard)
+    made = make(listens, settings, known_items=heard, places=lambda first, last: dataset.places(root, first, last))
     sound = leaks.assert_sound(made, meta(made.items))
     path = write(made, folder)
     write_text(pointer, canonical_json({"split": path.name, "unknown": unknown}))

@@ -23,6 +23,9 @@ __all__ = ["Leaks", "NearDuplicates", "assert_sound", "check", "near_duplicates"
 SHOWN = 5
 """Offending rows in a message."""
 
+LISTENERS = 20
+"""Fewer test users than this are worth a warning: hardly any difference will be significant."""
+
 FEW = 100
 """Fewer cold test pairs than this are worth a warning: confidence intervals will be wide."""
 
@@ -158,7 +161,10 @@ def _shown(pairs: pl.DataFrame, rows: Mask) -> str:
 
 def _warnings(split: Split) -> list[str]:
     """Properties of a split that are allowed but worth a warning."""
-    pairs, found = split.pairs, list(split.settings.caveats())
+    pairs, found = split.pairs, [*split.counts.get("outlying", ()), *split.settings.caveats()]
+    tested = pairs.filter(pl.col("part") == "test")["user"].n_unique()
+    if tested < LISTENERS:
+        found.append(f"only {counted(tested, 'listener')} in test: hardly any difference between rows can be told")
     parts = dict(pairs.group_by("part").len().iter_rows())
     if not parts.get("valid"):
         found.append("no validation pairs: early stopping has nothing to look at")

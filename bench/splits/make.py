@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from bench.errors import BenchError
 from bench.listening.times import iso
 from bench.splits.assign import TEST, TRAIN, VALID, Mask, assign_parts, draw_validation
+from bench.splits.outlying import Places, placed
 from bench.splits.pairs import LogSummary, Pairs, collapse, summarize
 from bench.splits.settings import SPLITS, SplitSettings
 from bench.splits.split import PARTS, SCHEMA, Coded, History, Part, Split, Truth, Which, fingerprint
@@ -27,6 +29,7 @@ def make(
     settings: SplitSettings | None = None,
     *,
     known_items: Iterable[str] | None = None,
+    places: Places | None = None,
 ) -> Split:
     """Split a log (user, item, time) as `settings` describe: `GlobalTemporal`, `ColdRandom` or `LeaveLastOut`.
 
@@ -37,7 +40,11 @@ def make(
     items are cold if nobody played them before the cut; items first played during validation are not tested.
 
     `known_items` (those with audio) restricts the catalogue; plays of other items are left out. Rows may be in
-    any order. The log is streamed three times; memory grows with the number of pairs, not of plays.
+    any order. The log is streamed three times, or once more if there are weeks between users' first or last
+    plays; memory grows with the number of pairs, not of plays.
+
+    Plays that are years away from all others change the span of a log, and a cut that is not given. They are
+    kept, and ``counts["outlying"]`` describes them; `places` tells where in their file they are.
 
     Raises
     ------
@@ -48,13 +55,19 @@ def make(
     """
     settings = GlobalTemporal() if settings is None else settings
     log = summarize(listens, settings)
-    settings = settings.resolve(log.first, log.last)
+    if places is not None:
+        log = replace(log, outlying=tuple(placed(one, places) for one in log.outlying))
+    far = _outlying(log, settings)
+    try:
+        settings = settings.resolve(log.first, log.last)
+    except BenchError as error:
+        raise BenchError(" ".join([str(error), *(f"{text}." for text in far)])) from None
     bounds = settings.bounds()
     pairs = collapse(listens, log, bounds, look_back=getattr(settings, "novelty", "") == "all_history")
     unknown = ~_known(log.items, known_items)[pairs.item]
     rest = _take(pairs, ~unknown)
     part, cold, used, removed = _assign(rest, log, settings, bounds)
-    _check_not_empty(part[used], settings, bounds, removed)
+    _check_not_empty(part[used], settings, bounds, removed, far)
     left_out = {
         "plays": {
             "before_start": log.before,
@@ -66,7 +79,7 @@ def make(
     }
     selected = _select(rest, part, cold, used)
     del pairs, rest, part, cold, used, unknown  # free memory before sorting
-    counts = _counts(selected, log) | {"left_out": left_out}
+    counts = _counts(selected, log) | {"left_out": left_out} | ({"outlying": far} if far else {})
     frame, coded = _frame(selected, log)
     return Split.of(frame, settings, counts, fingerprint(frame, settings, coded), coded)
 
@@ -126,20 +139,40 @@ def _take(pairs: Pairs, rows: Mask) -> Pairs:
     return pairs if rows.all() else Pairs(*(getattr(pairs, name)[rows] for name in Pairs.__annotations__))
 
 
-def _check_not_empty(parts: NDArray[np.int8], settings: SplitSettings, bounds: Bounds, removed: dict[str, int]) -> None:
+def _outlying(log: LogSummary, settings: SplitSettings) -> list[str]:
+    """Return a sentence for each end of the log with outlying plays, and how they change a cut that is not given."""
+    found = [str(one) for one in log.outlying]
+    if not found or not isinstance(settings, GlobalTemporal) or settings.cut is not None:
+        return found
+    first = next((one.next for one in log.outlying if one.early), log.first)
+    last = next((one.next for one in log.outlying if not one.early), log.last)
+    try:
+        cuts = [settings.resolve(*span).cut for span in ((log.first, log.last), (first, last))]
+    except BenchError:
+        return found
+    moved = "" if cuts[0] == cuts[1] else f"; they move the cut from {cuts[1]} to {cuts[0]}"
+    return [*found[:-1], found[-1] + moved]
+
+
+def _check_not_empty(
+    parts: NDArray[np.int8], settings: SplitSettings, bounds: Bounds, removed: dict[str, int], far: Sequence[str]
+) -> None:
     """Raise an error if there are no training pairs or no test pairs."""
     dates = f"start {settings.start}, cut {iso(bounds.cut)}, end {settings.end}"
     advice = "Choose an earlier cut or a later end."
     if not isinstance(settings, GlobalTemporal):
         dates, advice = f"{settings.kind} {settings.describe()}", "Choose other settings, or a longer log."
+    blamed = "".join(f" {text}." for text in far)
     if not (parts == TRAIN).any():
         raise BenchError(
             f"split: no training pairs: no play between {settings.start} and {iso(bounds.trained)} ({dates}). "
-            "Choose other dates, or check the known items."
+            f"Choose other dates, or check the known items.{blamed}"
         )
     if not (parts == TEST).any():
         reasons = ", ".join(f"{reason}: {number}" for reason, number in removed.items() if number) or "none"
-        raise BenchError(f"split: no test pairs are left ({dates}). Held-out pairs left out: {reasons}. {advice}")
+        raise BenchError(
+            f"split: no test pairs are left ({dates}). Held-out pairs left out: {reasons}. {advice}{blamed}"
+        )
 
 
 def _select(pairs: Pairs, part: NDArray[np.int8], cold: Mask, used: Mask) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.listening.text_table import Damage
+from bench.splits.outlying import Outlying, may_have, outlying
 from bench.splits.settings import SplitSettings
 from bench.splits.temporal import Bounds, seconds
 
@@ -34,6 +35,8 @@ class LogSummary:
     last: int
     before: int
     after: int
+    outlying: tuple[Outlying, ...] = ()
+    """Plays in the window that are years away from all others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +92,11 @@ def summarize(listens: pl.LazyFrame, settings: SplitSettings) -> LogSummary:
     if not row["plays"]:
         raise BenchError("the listening log has no plays.")
     items = _collect(log.select("item").unique())
-    return LogSummary(users["user"].sort(), items["item"].sort(), **row)
+    far: list[Outlying] = []
+    within = row["plays"] - row["before"] - row["after"]
+    if may_have(users["first"].to_numpy(), users["last"].to_numpy(), within):
+        far = outlying(log.filter((time >= start) & (time < end)), within)
+    return LogSummary(users["user"].sort(), items["item"].sort(), **row, outlying=tuple(far))
 
 
 def collapse(listens: pl.LazyFrame, log: LogSummary, bounds: Bounds, *, look_back: bool) -> Pairs:

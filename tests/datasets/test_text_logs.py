@@ -15,6 +15,7 @@ from bench.errors import BenchError
 from bench.files import hash_index
 from bench.listening import parquet_cache, text_blocks
 from bench.protocols import Dataset
+from bench.splits.cache import asked
 
 ONION = """\
 user_id\ttrack_id\ttimestamp
@@ -249,6 +250,24 @@ def test_lastfm(tmp_path, monkeypatch):
         ]
         assert data.notes(root) == [f"{LASTFM_NAME}: left out 1 plays without the id of an item"]
         assert data.catalog(root) is None
+
+
+def test_lastfm_ends_where_its_description_says(tmp_path):
+    """A clock of 2013 neither moves the cut nor is tested, and is found in the file, blank ids and all."""
+    days = [f"user_{user:06}\t2009-0{month}-{day:02}T12:00:00Z\tm\tn\tt{(user + 3 * month + day) % 9}\ta"
+            for user in range(3) for month in (1, 2, 3, 4) for day in range(1, 29)]  # fmt: skip
+    odd = "user_000001\t2013-09-29T18:32:04Z\tm\tn\tt0\ta"
+    nameless = "user_000001\t2013-09-29T18:32:04Z\t\tn\t\ta"
+    put(tmp_path / LASTFM_NAME, "\n".join([nameless, *days[:5], odd, *days[5:]]) + "\n")
+    data = LastFM1K()
+    root = data.prepare(tmp_path, tmp_path / "cache")
+    name, settings = asked(data.default_split)
+    assert (name, settings.end) == ("global_temporal", "2009-05-06")
+    resolved = settings.resolve(1_230_811_200, 1_380_479_524)  # of January 2009, of September 2013
+    assert resolved.cut == "2009-04-24T00:00:00Z"
+    assert data.places(root, 1_380_000_000, 1_390_000_000) == [
+        f"{tmp_path / LASTFM_NAME}, line {line}" for line in (1, 7)
+    ]
 
 
 def test_lastfm_without_its_columns(tmp_path):

@@ -165,7 +165,7 @@ def test_exported_vectors_read_back_give_the_same_numbers(bench, run, words, bas
         ({"--split": "global_temporal:cut=yesterday"}, "cut='yesterday' is not a date; write 2020-02-20"),
         ({"--split": "global_temporal:cutt=2020-02-20"}, "has no setting 'cutt'. Did you mean 'cut'"),
         ({"--split": "global_temporal:cut=2031-01-01"}, "2031-01-01"),
-        ({"--k": "43"}, "--k 43: there are only 43 hot tracks to choose from. Take a smaller k"),
+        ({"--k": "43"}, "has only 43 hot tracks to choose from. Take a smaller k"),
         ({"--k": "0"}, "'0' is not a positive whole number"),
         ({"--columns": "user=a"}, "no column 'a' for user; the header is 'user', 'item', 'time'"),
         ({"--columns": "usr=a"}, "usr"),

@@ -28,6 +28,7 @@ from bench.run.recommend.request import Cell, RecommendRequest, Resolved, resolv
 from bench.run.recommend.top_lists import default_cutoff, long_lists
 from bench.splits.leaks import near_duplicates
 from bench.splits.make import Split
+from bench.text import counted
 
 DUPLICATES_UP_TO = 60_000**2 * 256
 """Products (items squared times width) that the search for near-duplicate vectors may cost: seconds."""
@@ -203,4 +204,9 @@ class RecommendExperiment(Experiment[Cell]):
         """Refuse a k that every list would satisfy."""
         hot = int(self.split.hot.sum())
         if max(self.k) >= hot:
-            raise BenchError(f"--k {max(self.k)}: there are only {hot} hot tracks to choose from. Take a smaller k.")
+            far = " ".join(f"{text}." for text in self.split.counts.get("outlying", ()))
+            advice = far or "Take a smaller k, or a split with more training plays."
+            raise BenchError(
+                f"--k {max(self.k)}: split {self.split.settings.describe()} has only {counted(hot, 'hot track')} to "
+                f"choose from. {advice}"
+            )
