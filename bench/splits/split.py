@@ -175,8 +175,8 @@ class Split:
 
     def _with_first_plays(self, plays: Plays) -> Plays:
         held = self.held_out
-        columns = ((plays.user, held.user), (plays.item, held.item), (plays.time, held.first))
-        user, item, time = (np.concatenate(pair) for pair in columns)
+        user, item = np.concatenate([plays.user, held.user]), np.concatenate([plays.item, held.item])
+        time = np.concatenate([plays.time, held.first])
         order = np.lexsort((item, time, user))
         return Plays(user[order], item[order], time[order])
 
