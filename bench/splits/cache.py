@@ -60,7 +60,7 @@ def key(dataset: Dataset, fingerprint: Mapping[str, Any], settings: SplitSetting
     """
     return digest(
         {
-            "format": 3,
+            "format": 4,
             "data": fingerprint,
             "dataset": dataset.version,
             "split": settings.canonical(),

@@ -111,20 +111,16 @@ class RecBoleModel:
         self.network = get_model(name)(config, self.dataset).to(config["device"])
         self.item_number = inverse(self.items, self.request["n_items"])
         self.user_number = inverse(self.users, self.request["n_users"])
-        self.histories: Histories = self._histories(self.user, self.item)
+        self.read_histories()
         self.column = self.item_number
         """The column of each item (N,) in RecBole's scores; 0, the column of its padding: no score."""
         return get_trainer(config["MODEL_TYPE"], name)
 
-    def _histories(self, user: NDArray[np.int32], item: NDArray[np.int32]) -> Histories:
-        """Return the rows of users as RecBole's numbers; items that RecBole does not know are left out."""
-        number = self.item_number[item]
-        user = user[number > 0]
-        return np.searchsorted(user, np.arange(self.request["n_users"] + 1)), number[number > 0]
-
     def read_histories(self) -> None:
-        """Let sequential models read the rows that stand in ``user.npy`` and ``item.npy`` by now."""
-        self.histories = self._histories(np.load("user.npy"), np.load("item.npy"))
+        """Let sequential models read the rows that are in ``user.npy`` and ``item.npy`` now, less unknown items."""
+        user, number = np.load("user.npy"), self.item_number[np.load("item.npy")]
+        indptr = np.searchsorted(user[number > 0], np.arange(self.request["n_users"] + 1))
+        self.histories: Histories = indptr, number[number > 0]
 
     def _check_rows(self) -> None:
         """Compare the rows that RecBole trains on with those it was given, in order."""
@@ -229,7 +225,8 @@ class RecBoleModel:
         for name, value in vars(network).items():
             if isinstance(value, torch.Tensor) and value.is_sparse and value.shape == (nodes, nodes):
                 graph = value.coalesce()
-                changed[name], shape = value, (nodes + size - before,) * 2
+                shape = (nodes + size - before,) * 2
+                changed[name] = value
                 wide[name] = torch.sparse_coo_tensor(graph.indices(), graph.values(), shape)
         try:
             with torch.no_grad():
