@@ -94,6 +94,6 @@ def test_everything_that_makes_numbers_has_a_version():
         for name in names(kind):
             assert get(kind, name).version.isdigit()
     assert all(cls.version.isdigit() for cls, _ in PROBES.values())
-    assert {cls.version for cls in (GlobalTemporal, ColdRandom, LeaveLastOut)} == {"1"}
+    assert all(cls().version.isdigit() for cls in (GlobalTemporal, ColdRandom, LeaveLastOut))
     assert all(find(f"{name}@5").version for name in METRICS)
     assert bench.treatments.VERSION

@@ -27,7 +27,7 @@ from bench.run.recommend.estimates import estimates
 from bench.run.recommend.evaluate import measure
 from bench.run.recommend.record import blank, finished, inputs_hash
 from bench.run.recommend.request import Cell, RecommendRequest, Resolved, resolve
-from bench.run.recommend.top_lists import default_cutoff, long_lists
+from bench.run.recommend.top_lists import SETS, cutoffs, default_cutoff, long_lists
 from bench.splits.leaks import near_duplicates
 from bench.splits.make import Split
 from bench.text import counted
@@ -239,6 +239,13 @@ class RecommendExperiment(Experiment[Cell]):
             raise BenchError(
                 f"--k {max(self.k)}: split {self.split.settings.describe()} has only {counted(hot, 'hot track')} to "
                 f"choose from. {advice}"
+            )
+        tested = [which for which in SETS[:2] if len(self.split.truth("test", which).users)]  # mixed goes with cold
+        sizes = {which: int(self.split.candidates("test", which).sum()) for which in tested}
+        if not any(cutoffs(self.k, size) for size in sizes.values()):
+            raise BenchError(
+                f"--k {','.join(map(str, self.k))}: a list would hold all candidates "
+                f"({', '.join(f'{which}: {size}' for which, size in sizes.items())}). Take a smaller k."
             )
 
 
