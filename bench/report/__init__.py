@@ -1,7 +1,6 @@
-"""Records to tables and figures: on the terminal, in Markdown, HTML, CSV, LaTeX, SVG and PNG.
+"""Turn records into tables and figures: on the terminal, in Markdown, HTML, CSV, LaTeX, SVG and PNG.
 
-A report reads records and the files of single users beside them, and nothing else; what others published
-is a record too.
+A report reads only records and their per-user files. Published results of others are records too.
 """
 
 from bench.report.board import Block, Board, Row, Value

@@ -1,4 +1,4 @@
-"""What a report is made of: boards, blocks, rows and values, all plain data."""
+"""The data of a report: boards, blocks, rows and values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.records import Cost, Environment, Record
 from bench.report.format import RANKED_BY, SETS
 
 LANES = ("corrected", "published", "mixed")
-"""In the order of the blocks."""
+"""Lanes, in the order of the blocks."""
 
 
 @dataclass(frozen=True)
@@ -24,29 +24,29 @@ class Value:
     low: float | None = None
     high: float | None = None
     best: bool = False
-    """One of several rows that cannot be told from the best of their block."""
+    """Whether the row is not significantly worse than the best row of its block."""
     differ: int | None = None
-    """Users whose value is not that of the best row, where the two were compared."""
+    """Number of users whose value differs from the best row's; None where the two were not compared."""
 
 
 @dataclass
 class Row:
-    """One extractor setting with one recommender setting in one lane: its seeds taken together."""
+    """One extractor setting with one recommender setting in one lane, over all seeds."""
 
     extractor: str
     model: str
     records: list[tuple[Path, Record]]
-    """Sorted by seed; empty for the row of chance levels."""
+    """Records sorted by seed; empty for the row of chance levels."""
     values: dict[str, dict[str, Value]]
-    """Candidate set -> ``ndcg@10`` -> value; a metric that some seed lacks is absent."""
+    """Candidate set -> metric (``ndcg@10``) -> value; only metrics that all seeds have."""
     chance: dict[str, dict[str, float]]
     beyond: dict[str, dict[str, float]]
     identity: str = ""
-    """Hash of everything that makes this row another one; seeds the resampling of its seeds."""
+    """Hash of everything that distinguishes this row from others; random seed for resampling its seeds."""
     draws: dict[str, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
-    """Candidate set -> metric -> means (resamples,) when users (and seeds) are drawn anew, where known."""
+    """Candidate set -> metric -> bootstrap means (resamples,) over users (and seeds), where known."""
     spanned: bool = False
-    """Several seeds without usable per-user files: intervals are the span of the seeds' own."""
+    """Whether the intervals span those of the seeds, because per-user files are missing or unusable."""
 
     @property
     def first(self) -> Record | None:
@@ -55,17 +55,17 @@ class Row:
 
     @property
     def control(self) -> bool:
-        """Whether the row knows nothing of the music, on purpose."""
+        """Whether the row is a control, which does not use the music."""
         return self.first is not None and self.first.control
 
     @property
     def imported(self) -> bool:
-        """Whether the figures were published by somebody, and not computed here."""
+        """Whether the values come from a publication and were not computed here."""
         return self.first is not None and self.first.kind == "imported"
 
     @property
     def once(self) -> bool:
-        """Whether a model whose training is random was trained a single time."""
+        """Whether a model with random training was trained with one seed only."""
         first = self.first
         return (
             first is not None
@@ -76,7 +76,7 @@ class Row:
 
     @property
     def width(self) -> int | None:
-        """Numbers in a track's vector."""
+        """Dimension of a track's vector."""
         return self.first.extractor.width if self.first else None
 
     @property
@@ -91,7 +91,7 @@ class Row:
 
     @property
     def trained_on(self) -> list[str]:
-        """What the extractor declares to have been trained on."""
+        """Datasets that the extractor declares as its training data."""
         return list(self.first.extractor.trained_on or ()) if self.first else []
 
     def cost(self, of: Callable[[Cost], float | None]) -> float | None:
@@ -112,18 +112,18 @@ class Row:
 
 @dataclass
 class Block:
-    """The rows of one lane, best first, controls apart."""
+    """The rows of one lane, best first, with the controls separate."""
 
     lane: str
     rows: list[Row]
     controls: list[Row]
     chance: Row
     undecided: dict[str, str] = field(default_factory=dict)
-    """Candidate set -> why nothing is bold there."""
+    """Candidate set -> why no value is bold there."""
     untested: list[Row] = field(default_factory=list)
-    """Rows that were compared with no other on some candidate set, for want of usable per-user values."""
+    """Rows not compared with others on some candidate set, because they have no usable per-user values."""
     elsewhere: list[Row] = field(default_factory=list)
-    """Rows that were compared with no other on some candidate set, as they were measured on other users."""
+    """Rows not compared with others on some candidate set, because their users differ."""
 
     @property
     def all(self) -> list[Row]:
@@ -133,7 +133,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Note:
-    """A sentence below a table; `brief` ones stand below the console's table too."""
+    """A sentence below a table; the console shows only the `brief` ones."""
 
     text: str
     brief: bool = False
@@ -158,12 +158,12 @@ class Board:
 
     @property
     def sets(self) -> list[str]:
-        """Candidate sets that any row has."""
+        """Candidate sets for which at least one row has values."""
         return [name for name in SETS if any(row.values.get(name) for row in self.rows)]
 
     @property
     def ranked_by(self) -> tuple[str, str] | None:
-        """Candidate set and metric that order the rows: the first set there is, at the first k."""
+        """Candidate set and metric by which rows are sorted: the first set available, at the first k."""
         return (self.sets[0], f"{RANKED_BY}@{self.k[0]}") if self.sets else None
 
     @property
@@ -172,7 +172,7 @@ class Board:
         return f"{self.data}, split {self.split} ({self.fingerprint[:8]}), k = {', '.join(map(str, self.k))}"
 
     def metrics(self, names: Sequence[str], ks: Sequence[int] | None = None) -> list[str]:
-        """Return those of ``name@k`` that any row has, k by k."""
+        """Return the metrics ``name@k`` that at least one row has, grouped by k."""
         have = {metric for row in self.rows for values in row.values.values() for metric in values}
         asked = [f"{name}@{k}" for k in ks or self.k for name in names]
         return [metric for metric in asked if metric in have]

@@ -1,4 +1,4 @@
-"""Records to boards: which cells stand together, in which row, in which order."""
+"""Build boards from records: group cells into rows and blocks, and sort them."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from bench.text import one_line
 
 Found = tuple[Path, Record]
 _FOLDERS = re.compile(r"(=\(?)/[^=,()]*/")
-"""The folders of an absolute path in a spec."""
+"""Matches the folders of an absolute path in a spec."""
 Means = Mapping[str, Mapping[str, float]]
 
 
 def boards(records: Iterable[tuple[Path, Record | BenchError]], problems: list[str] | None = None) -> list[Board]:
-    """Return one board per (data, split, main k), each with a block per lane; probes are left to `probed`.
+    """Return one board per (data, split, main k), each with a block per lane; `probed` handles probes.
 
     Parameters
     ----------
     records
-        As `bench.records.read_all` yields them; per-user files are looked for beside the paths.
+        Paths and records from `bench.records.read_all`; per-user files are read from beside the paths.
     problems
-        Takes a line for everything that could not be used: unreadable records, the same
-        cell twice, per-user files that do not fit. Nothing of that kind is an error.
+        Receives a line for everything that cannot be used, such as unreadable records, duplicate
+        cells and per-user files that do not match. None of these raises an error.
 
     """
     problems = [] if problems is None else problems
@@ -74,7 +74,7 @@ def _board(found: list[Found], problems: list[str]) -> Board:
 
 
 def _cutoffs(lists: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """Return all cut-offs of records with one main k: as typed where all are alike, else the main one, then sorted."""
+    """Return all cut-offs of records with one main k: in given order if all agree, else the main one, then sorted."""
     if len(set(lists)) == 1:
         return lists[0]
     return (lists[0][0], *sorted({k for each in lists for k in each} - {lists[0][0]}))
@@ -95,7 +95,7 @@ def _block(lane: str, found: list[Found], problems: list[str]) -> Block:
 
 
 def _identity(record: Record) -> str:
-    """Hash of what makes a row: specs, lanes, view, and settings, whose defaults change with versions."""
+    """Hash what identifies a row: specs, lanes, view, and settings, whose defaults can change between versions."""
     sides = [
         {"name": side.name, "spec": side.spec, "lane": side.lane, "view": view, "settings": side.settings}
         for side, view in ((record.extractor, encode(record.extractor.view)), (record.recommender, None))
@@ -104,7 +104,7 @@ def _identity(record: Record) -> str:
 
 
 def _unique(same: list[Found], problems: list[str]) -> list[Found]:
-    """One record per seed: that with most cut-offs; a second one is named and left out, unless it says no more."""
+    """Keep one record per seed, the one with most cut-offs; report a dropped one if its values are not all in it."""
     kept: dict[int, Found] = {}
     for path, record in sorted(same, key=lambda found: (found[1].seed, -len(found[1].k))):
         if record.seed not in kept:
@@ -119,7 +119,7 @@ def _unique(same: list[Found], problems: list[str]) -> list[Found]:
 
 
 def _within(some: Means, more: Means) -> bool:
-    """Whether `more` holds every value of `some`."""
+    """Return whether `more` contains every value of `some`."""
     return all(more.get(where, {}).get(name) == value for where in some for name, value in some[where].items())
 
 
@@ -131,7 +131,7 @@ def _row(identity: str, records: list[Found]) -> Row:
             bounds = [span(r, where, metric) for _, r in records]
             known = [b for b in bounds if b is not None]
             if len(known) == len(bounds):
-                # With several seeds this is the span; per-user files give better (`complete`).
+                # With several seeds this is only the span; `complete` computes better intervals from per-user files.
                 values[where][metric] = Value(mean, min(b[0] for b in known), max(b[1] for b in known))
             else:
                 values[where][metric] = Value(mean)
@@ -147,7 +147,7 @@ def _row(identity: str, records: list[Found]) -> Row:
 
 
 def _means(each: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[str, dict[str, float]]:
-    """Mean over seeds of what every seed has."""
+    """Average over seeds the metrics that all seeds have."""
     return {
         where: {
             metric: fmean(one[where][metric] for one in each)
@@ -160,7 +160,7 @@ def _means(each: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[str, dict[
 
 
 def _label(rows: list[Row]) -> None:
-    """Name rows by spec and treatment, and by as much more as tells them apart; of paths the last part suffices."""
+    """Name rows by spec and treatment, without the folders of paths; add details until all names differ."""
     for row in rows:
         assert row.first
         row.extractor = _named(row.first, _FOLDERS.sub(r"\1", row.first.extractor.spec))
@@ -183,7 +183,7 @@ def _named(record: Record, spec: str) -> str:
 
 
 def _alike(rows: list[Row]) -> list[Row]:
-    """Rows whose names are those of another row."""
+    """Return the rows that share their name with another row."""
     names = [(row.extractor, row.model) for row in rows]
     return [row for row, name in zip(rows, names, strict=True) if names.count(name) > 1]
 
@@ -193,7 +193,7 @@ def _breadth(row: Row, where: str) -> tuple[int, int]:
 
 
 def _chance(rows: list[Row]) -> Row:
-    """The row of chance levels: per set, those of the row with most candidates (the fullest table)."""
+    """Return the row of chance levels, taken for each candidate set from the row with most candidates."""
     chance: dict[str, dict[str, float]] = {}
     for where in SETS:
         if having := [row for row in rows if row.chance.get(where)]:

@@ -25,7 +25,7 @@ LANE_NOTES = {
 
 @dataclass(frozen=True)
 class Column:
-    """A column: a heading, the candidate set it stands below, and how to read a row."""
+    """A column: its heading, its candidate set, and a function that reads its cell from a row."""
 
     heading: str
     cell: Callable[[Row], Cell]
@@ -37,14 +37,14 @@ Style = Callable[[Value], str]
 
 
 def grid(name: str, title: str, columns: Sequence[Column], sections: Sequence[tuple[str, Sequence[Row]]]) -> Grid:
-    """Return the finished table of some rows."""
+    """Return the table of the given columns and rows."""
     heads = [Head(column.heading, column.group, column.right) for column in columns]
     filled = [Section(text, [[column.cell(row) for column in columns] for row in rows]) for text, rows in sections]
     return Grid(name, title, heads, filled)
 
 
 def sections(block: Block, *, chance: bool = True) -> list[tuple[str, Sequence[Row]]]:
-    """Return a block's rows in the order of every table: what is compared, the controls, chance."""
+    """Return a block's rows in table order: compared rows, controls, chance levels."""
     found: list[tuple[str, Sequence[Row]]] = [("", block.rows), ("Controls", block.controls)]
     return [*found, ("Chance", [block.chance])] if chance else found
 
@@ -82,7 +82,7 @@ def metric_column(where: str, metric: str, style: Style) -> Column:
 
 
 def names(block: Block) -> list[Column]:
-    """Return the columns that say what a row is; lanes only where they differ."""
+    """Return the columns that identify a row; the lane only where it differs."""
     found = [
         Column("Extractor", lambda row: Cell(row.extractor), right=False),
         Column("Model", lambda row: Cell(row.model), right=False),
@@ -98,7 +98,7 @@ def main_grid(board: Board, block: Block, metrics: Sequence[str]) -> Grid:
 
 
 def lanes_grid(board: Board) -> Grid | None:
-    """Return the lanes side by side in the metric that orders the rows; None where there is a single lane."""
+    """Return a table that compares the lanes by the main metric; None with a single lane."""
     if len(board.blocks) < 2 or not board.ranked_by:
         return None
     metric = board.ranked_by[1]
@@ -124,7 +124,7 @@ def lanes_grid(board: Board) -> Grid | None:
 
 
 def detail_grids(board: Board, block: Block, metrics: Sequence[str]) -> list[Grid]:
-    """Return the tables behind the main one: every k with intervals, beyond accuracy, time and memory."""
+    """Return the detailed tables: every k with intervals, beyond accuracy, time and memory."""
     found = [
         grid(where, f"{where.capitalize()}, every k, with intervals", columns, sections(block))
         for where in board.sets
@@ -143,7 +143,7 @@ def detail_grids(board: Board, block: Block, metrics: Sequence[str]) -> list[Gri
 
 
 def main(board: Board, block: Block, metrics: Sequence[str]) -> list[Column]:
-    """Return the columns of the main table: every candidate set at the first k, then what it costs."""
+    """Return the columns of the main table: every candidate set at the first k, then costs."""
     found = names(block)
     for where in board.sets:
         for metric in board.metrics(metrics, board.k[:1]):
@@ -161,7 +161,7 @@ def main(board: Board, block: Block, metrics: Sequence[str]) -> list[Column]:
 
 
 def _trained_on(board: Board) -> Callable[[Row], Cell]:
-    """Read what an extractor declares; ``!`` behind the recordings that it is measured on."""
+    """Return a reader of an extractor's training data; ``!`` marks recordings on which it is evaluated."""
 
     def cell(row: Row) -> Cell:
         named = [f"{name} !" if same_catalogue(name, board.data) else name for name in sorted(row.trained_on)]
@@ -176,7 +176,7 @@ def detail(board: Board, block: Block, where: str, metrics: Sequence[str]) -> li
 
 
 def beyond(block: Block, where: str, k: int) -> list[Column]:
-    """Return the columns beyond accuracy of one candidate set at one k; none where there are no values."""
+    """Return the beyond-accuracy columns of one candidate set at one k; none without values."""
     suffix = f"@{k}"
     have = dict.fromkeys(m for row in block.all for m in row.beyond.get(where, {}) if m.endswith(suffix))
 

@@ -1,4 +1,4 @@
-"""How names and numbers are spelt in every table."""
+"""Format names and numbers for all tables."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from bench.errors import BenchError, did_you_mean
 from bench.metrics import METRICS, find
 
 SETS = ("hot", "cold", "mixed")
-"""Candidate sets, in the order of the columns."""
+"""Candidate sets in table order."""
 
 MAIN = ("hitrate", "recall", "ndcg")
-"""Metrics of the main tables; the others stand there on request, and always in the CSV."""
+"""Metrics shown in the main tables by default; the CSV always has all metrics."""
 
 RANKED_BY = "ndcg"
-"""The metric that orders rows and carries the interval in the main tables."""
+"""The metric by which rows are sorted, and which has an interval in the main tables."""
 
 NONE = "–"
-"""An absent value."""
+"""Shown for a missing value."""
 
 SET_GLOSSARY = {
     "hot": "tracks that were heard in training compete with each other",
@@ -27,7 +27,7 @@ SET_GLOSSARY = {
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """Return `value` with so many decimals, or a dash when it is absent or not finite."""
+    """Return `value` with `digits` decimals, or a dash when it is missing or not finite."""
     if value is None or not math.isfinite(value):
         return NONE
     text = f"{value:.{digits}f}"
@@ -35,7 +35,7 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def short(value: float | None, digits: int = 4) -> str:
-    """Return as `number`, without a leading zero (``.1234``)."""
+    """Format like `number`, without the leading zero (``.1234``)."""
     return number(value, digits).removeprefix("0")
 
 
@@ -47,7 +47,7 @@ def bounds(mean: float, low: float | None, high: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """Return a share as per cent with one decimal, rounded down: less than all never reads 100.0 %."""
+    """Return a share in per cent with one decimal, rounded down so that only 1 becomes 100.0 %."""
     if share is None or not math.isfinite(share):
         return NONE
     return f"{math.floor(share * 1000 + 1e-9) / 10:.1f} %"
@@ -60,7 +60,7 @@ def heading(metric: str) -> str:
 
 
 def glossary(metric: str) -> str | None:
-    """Return one line that says what a metric is; None for one from elsewhere."""
+    """Return a one-line description of a metric; None for a plugin's metric."""
     known = find(metric)
     return known.glossary if known else None
 
@@ -81,12 +81,12 @@ def parts(metric: str) -> tuple[str, int]:
 
 
 def checked(metrics: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the metrics asked for.
+    """Return the requested metrics unchanged if all of them are known.
 
     Raises
     ------
     BenchError
-        For a metric that does not exist.
+        For an unknown metric.
 
     """
     for name in metrics:

@@ -1,4 +1,4 @@
-"""A finished table, whatever it says: what every writer (Markdown, CSV, LaTeX, console, HTML) can set."""
+"""A finished table that every writer (Markdown, CSV, LaTeX, console, HTML) can render."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Cell:
-    """One place of a table."""
+    """One cell of a table."""
 
     text: str
     bold: bool = False
     value: float | None = None
-    """The number behind the text, with every digit: for the CSV."""
+    """The number in full precision, for the CSV."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """What stands above a column: a heading, and the group that it shares with its neighbours."""
+    """The heading of a column, and the group that it shares with its neighbours."""
 
     heading: str
     group: str = ""
@@ -27,7 +27,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Section:
-    """Rows under one title, which may be empty; a section without rows is not set."""
+    """Rows under one title, which may be empty; writers skip a section without rows."""
 
     title: str
     rows: Sequence[Sequence[Cell]]
@@ -35,7 +35,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table with its title and the sentences below it.
+    """A table with its title and the notes below it.
 
     `name` becomes part of file names and labels: small letters, digits and hyphens.
     """
@@ -54,7 +54,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Chapter:
-    """Tables that belong together, with what must be read before and after them."""
+    """Tables that belong together, with the text before and after them."""
 
     name: str
     title: str

@@ -1,4 +1,4 @@
-"""Records of MIR tasks: one row an extractor setting, one column a task, probe and metric, lane by lane."""
+"""Tables of MIR tasks for each lane: a row per extractor setting, a column per task, probe and metric."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ Found = tuple[Path, Record]
 
 
 def embedding(extractor: ExtractorInfo) -> str:
-    """Hash of what makes an embedding the same in a recommender's record and in a probe's: all but its treatment."""
+    """Hash an embedding without its treatment, so that records of recommenders and probes can be matched."""
     return digest([extractor.name, extractor.lane, extractor.settings, extractor.view.layers])
 
 
 @dataclass(frozen=True, order=True)
 class Asked:
-    """A column: which task, by which probe and treatment of the vectors, and the metric that leads the task."""
+    """A column: a task, a probe, a treatment of the vectors, and the task's primary metric."""
 
     task: str
     metric: str
     probe: str
     treat: str = ""
     split: str = ""
-    """Fingerprint of the task's parts: other parts are other questions."""
+    """Fingerprint of the task's parts; results on different parts stand in different columns."""
     edition: str = ""
-    """Tells columns apart that are alike but for their parts."""
+    """Distinguishes columns that differ only in their parts."""
 
     @property
     def title(self) -> str:
@@ -46,14 +46,14 @@ class Asked:
 
 @dataclass
 class Answer:
-    """What an extractor reached in a column: means over seeds."""
+    """An extractor's scores in a column: means over seeds."""
 
     mean: float
     low: float | None = None
     high: float | None = None
     seeds: list[float] = field(default_factory=list)
     also: dict[str, float] = field(default_factory=dict)
-    """The task's other metrics; of single labels, none."""
+    """The task's other metrics, without those of single labels."""
 
 
 @dataclass
@@ -70,7 +70,7 @@ class Embedding:
 
 @dataclass
 class Probed:
-    """Everything that one lane's probes answered."""
+    """All probe results of one lane."""
 
     lane: str
     columns: list[Asked]
@@ -79,10 +79,10 @@ class Probed:
     warnings: list[str]
     builtin: bool
     conventions: list[str] = field(default_factory=list)
-    """``task: what a reader of its numbers must know``, a line each."""
+    """Lines ``task: convention`` that explain how to read a task's numbers."""
 
     def find(self, extractor: str, task: str, metric: str) -> list[float]:
-        """Return the values of an extractor's settings on a task (its edition is ignored: ``gtzan:...``)."""
+        """Return the values of all settings of an extractor on a task, ignoring its edition (``gtzan:...``)."""
         found = []
         for row in self.rows.values():
             for asked, answer in row.answers.items():
@@ -93,7 +93,7 @@ class Probed:
 
 
 def probed(records: Iterable[tuple[Path, Record | BenchError]]) -> list[Probed]:
-    """Return one `Probed` per lane; what is no record, or one of a recommender, is left out."""
+    """Return one `Probed` per lane; errors and records of recommenders are skipped."""
     lanes: dict[str, list[Found]] = {}
     for path, record in records:
         if isinstance(record, Record) and record.is_probe:
@@ -131,13 +131,13 @@ def _lane(lane: str, records: Sequence[Record]) -> Probed:
 
 
 def _task(record: Record) -> TaskInfo:
-    """What a record says of its task."""
+    """Return a record's description of its task."""
     name = record.data.name
     return record.data.task or TaskInfo(name, name, next(iter(record.metrics[PROBED]), ""))
 
 
 def _editions(rows: Iterable[Embedding], chance: dict[Asked, float]) -> list[Asked]:
-    """Return the columns in order; where two differ in their parts alone, both get a mark that says so."""
+    """Return the columns in order; columns that differ only in their parts get a mark."""
     rows = list(rows)
     columns = sorted({asked for row in rows for asked in row.answers})
     titles = [(asked.title, asked.metric) for asked in columns]
@@ -195,7 +195,7 @@ def _tell_apart(rows: Sequence[Embedding]) -> None:
 
 
 def chapters(lanes: Sequence[Probed]) -> list[Chapter]:
-    """Return the tables of the MIR tasks, a chapter a lane."""
+    """Return the tables of the MIR tasks, one chapter per lane."""
     return [_chapter(lane) for lane in lanes if lane.columns]
 
 

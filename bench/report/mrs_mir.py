@@ -1,4 +1,4 @@
-"""Recommendation against MIR: one row an embedding, and how alike the two sides order the embeddings."""
+"""Compare recommendation with MIR: how similarly do both rank the embeddings?"""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from bench.report.mir import Probed, embedding
 from bench.stats import RankCorrelation, holm, rank_correlation
 
 NOTHING = "none"
-"""The extractor of models that are given no vectors."""
+"""Name of the extractor of models that use no vectors."""
 
 LEAST = 3
-"""Models below which nothing is correlated."""
+"""Minimum number of models for a correlation."""
 
 
 @dataclass
 class Axis:
-    """One column of either side."""
+    """One column: a recommendation result or an MIR result."""
 
     heading: str
     group: str
     values: dict[str, float] = field(default_factory=dict)
     """Key of a row -> value."""
     draws: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    """Key of a row -> its values when the users are drawn anew (resamples,)."""
+    """Key of a row -> its bootstrap means over users (resamples,)."""
     chance: float | None = None
 
     @property
     def name(self) -> str:
-        """Heading and group in one."""
+        """Heading and group in one text."""
         return f"{self.group} {self.heading}".strip()
 
 
@@ -49,13 +49,13 @@ class Model:
     key: str
     label: str
     name: str
-    """Of the extractor: its layers and settings are one model when ranks are compared."""
+    """Name of the extractor; rank comparisons average its layers and settings."""
     control: bool = False
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A recommendation column, an MIR column, and their relation."""
+    """A recommendation column, an MIR column, and their rank correlation."""
 
     mrs: Axis
     mir: Axis
@@ -64,24 +64,24 @@ class Pair:
     spearman: RankCorrelation
     kendall: RankCorrelation
     p_holm: float = 1.0
-    """p of Spearman's after Holm's correction over all pairs of the table."""
+    """p value of Spearman's coefficient after Holm's correction over all pairs of the table."""
 
     @property
     def rho(self) -> float:
-        """Spearman's coefficient; a pair without one is none."""
+        """Spearman's coefficient, which every pair has."""
         assert self.spearman.value is not None
         return self.spearman.value
 
     @property
     def p(self) -> float:
-        """Its two-sided p, by permutation."""
+        """Two-sided p value of the coefficient, from a permutation test."""
         assert self.spearman.p is not None
         return self.spearman.p
 
 
 @dataclass
 class Versus:
-    """Both sides of one lane on one split."""
+    """The comparison for one lane and one split."""
 
     name: str
     title: str
@@ -94,7 +94,7 @@ class Versus:
 
     @cached_property
     def pairs(self) -> list[Pair]:
-        """Every recommendation column with every MIR column that share three models or more, neither constant."""
+        """All pairs of a recommendation and an MIR column that share at least three models and are not constant."""
         found = []
         for mrs in self.mrs:
             for mir in self.mir:
@@ -107,7 +107,7 @@ class Versus:
         return [replace(pair, p_holm=p) for pair, p in zip(found, corrected.values(), strict=True)]
 
     def _common(self, mrs: Axis, mir: Axis) -> tuple[list[tuple[str, float, float]], NDArray[np.float64] | None]:
-        """Points of the models on both axes, controls aside: several settings of one are one point, their mean."""
+        """Return one point per model on both axes, without controls; settings of one model are averaged."""
         groups: dict[str, list[Model]] = {}
         for model in self.models:
             if not model.control and model.key in mrs.values and model.key in mir.values:
@@ -127,7 +127,7 @@ class Versus:
 
     @property
     def varied(self) -> list[str]:
-        """Names of models that stand with several settings or layers."""
+        """Names of models that have several settings or layers."""
         names = [model.name for model in self.models if not model.control]
         return sorted({name for name in names if names.count(name) > 1})
 
@@ -138,12 +138,11 @@ def versus(boards: Iterable[Board], probed: Sequence[Probed], metric: str = RANK
     Parameters
     ----------
     boards
-        Ours: their `metric` at the first k is the recommendation side, a column a recommender, treatment
-        and candidate set.
+        Their `metric` at the first k gives a column per recommender, treatment and candidate set.
     probed
-        Ours on MIR tasks.
+        Results on MIR tasks.
     metric
-        Of `bench.metrics`, without its k.
+        Name of a metric in `bench.metrics`, without its k.
 
     """
     by_lane = {each.lane: each for each in probed}
@@ -165,7 +164,7 @@ def _of_block(board: Board, block: Block, probed: Probed, metric: str) -> Versus
             continue
         key = embedding(row.first.extractor)
         name = row.first.extractor.name
-        # A model that learns its own vectors says nothing of an embedding.
+        # A model that learns its own vectors does not measure an embedding.
         models.setdefault(key, Model(key, row.first.extractor.spec, name, row.control or name == NOTHING))
         for where in board.sets:
             _place(row, key, where, metric, mrs)
@@ -183,7 +182,7 @@ def _of_block(board: Board, block: Block, probed: Probed, metric: str) -> Versus
         )
         for asked in probed.columns
     ]
-    # What was probed only (layers, mostly) stands in the MIR table; controls of either side stand here.
+    # Embeddings that were only probed (mostly layers) are in the MIR table; all controls are here.
     having = [
         model
         for model in models.values()
@@ -201,7 +200,7 @@ def _of_block(board: Board, block: Block, probed: Probed, metric: str) -> Versus
 
 
 def _place(row: Row, key: str, where: str, metric: str, axes: dict[tuple[str, str], Axis]) -> None:
-    """Put a row's value on the axis of its recommender, treatment and candidate set."""
+    """Add a row's value to the axis of its recommender, treatment and candidate set."""
     value = row.values.get(where, {}).get(metric)
     if value is None or row.first is None:
         return
@@ -216,7 +215,7 @@ def _place(row: Row, key: str, where: str, metric: str, axes: dict[tuple[str, st
 
 
 def of_paper(paper: Paper) -> list[Versus]:
-    """Return the comparison of a paper's own MIR table with each of its recommenders; none if it printed no MIR."""
+    """Compare a paper's MIR table with each of its recommenders; empty if the paper has no MIR table."""
     records = imported(paper)
     probes = [record for record in records if PROBED in record.metrics]
     if not probes:

@@ -1,4 +1,4 @@
-"""Recommendation against MIR as tables, and in words what so few models can and cannot say."""
+"""Tables and explanations of the comparison of recommendation with MIR."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ALPHA = 0.05
 
 
 def chapter(comparison: Versus) -> Chapter:
-    """Return both tables of a comparison: the values, and the correlations with what they can say."""
+    """Return both tables of a comparison, values and correlations, with an explanation."""
     return Chapter(
         name=f"versus-{comparison.name}",
         title=f"MRS against MIR: {comparison.title}",
@@ -86,7 +86,7 @@ def _relations_grid(comparison: Versus) -> list[Grid]:
 
 
 def _said(comparison: Versus) -> list[str]:
-    """In words: what these few points can and cannot say."""
+    """Explain what can and cannot be concluded from so few points."""
     pairs = comparison.pairs
     if not pairs:
         return [
@@ -132,7 +132,7 @@ def _said(comparison: Versus) -> list[str]:
 
 
 def _reach(n: int) -> str:
-    """What p so many models can reach at all."""
+    """Describe the smallest p value that is possible with `n` models."""
     limit = least_significant(n, "spearman", ALPHA)
     if limit is None:
         return f"With {n} models no order, not even the same one, has p below {ALPHA} (at best {smallest_p(n):.3f})."

@@ -1,4 +1,4 @@
-"""The sentences below a table, made from the records."""
+"""The notes below a table, made from the records."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.stats.paired import LEAST_DIFFERENT
 from bench.text import one_line
 
 ONCE, SPANNED, IMPORTED, UNTRAINED = "†", "‡", "§", "¶"
-"""Marks behind the number of seeds."""
+"""Marks after the number of seeds."""
 
 
 def marks(row: Row) -> str:
@@ -23,7 +23,7 @@ def marks(row: Row) -> str:
 
 
 def notes(board: Board) -> list[Note]:
-    """Return every note of a board; what changes the reading of a number is `brief`."""
+    """Return every note of a board; notes needed to interpret a number are `brief`."""
     found: list[Note] = []
     if board.builtin:
         found.append(
@@ -108,7 +108,7 @@ def _intervals(board: Board) -> list[Note]:
 
 
 def _differences(board: Board) -> list[str]:
-    """How many users tell rows from the best one, and which rows too few users tell from it."""
+    """Say on how many users rows differ from the best one, and for which rows these are too few for a test."""
     if not board.ranked_by:
         return []
     metric = board.ranked_by[1]
@@ -137,7 +137,7 @@ def _differences(board: Board) -> list[str]:
 
 
 def _controls(board: Board, block: Block) -> list[str]:
-    """What the controls say about the rows above them."""
+    """Compare the controls with the rows above them."""
     if block.rows and not block.controls:
         return [f"There is no control in the {block.lane} lane: nothing shows that content matters there."]
     if not board.ranked_by:
@@ -157,7 +157,7 @@ def _controls(board: Board, block: Block) -> list[str]:
 
 
 def _unranked(board: Board) -> list[str]:
-    """Which rows have no figures on a candidate set because they rank nothing there."""
+    """Name the rows without values on a candidate set because they score all its items equally."""
     found = []
     for where in SETS:
         rows = [row for row in board.rows if any(where in record.unranked for _, record in row.records)]
@@ -179,7 +179,7 @@ def _marked(board: Board) -> list[str]:
 
 
 def _tables(board: Board) -> list[Note]:
-    """Coverage and contamination of the extractors' tables."""
+    """Describe coverage and contamination of the extractors' tables."""
     found = []
     real = [row for block in board.blocks for row in block.rows]
     shares = sorted((row.extractor, row.coverage) for row in real if row.coverage is not None)
@@ -218,7 +218,7 @@ def _chance_differs(board: Board) -> str:
 
 
 def _machines(board: Board) -> list[Note]:
-    """Whether times can be compared, and whether one version of the code made all rows."""
+    """Say whether times are comparable, and whether all rows come from one version of the code."""
     found = []
     timed = [row for row in board.rows if row.cost(lambda cost: cost.extract_s_per_1000) is not None]
     where = sorted({where for row in timed for where in row.about(lambda e: f"{e.cpu}, {e.device}")})
@@ -236,7 +236,7 @@ def _machines(board: Board) -> list[Note]:
 
 
 def _warnings(board: Board) -> list[str]:
-    """Warnings of the records, each text once, with the rows it concerns."""
+    """Return each distinct warning of the records, with its rows."""
     rows_of: dict[str, dict[str, None]] = {}
     for row in board.rows:
         for _, record in row.records:

@@ -1,4 +1,4 @@
-"""Which of our rows belong beside which published ones."""
+"""Match our rows with published ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.text import one_line
 
 
 def beside(paper: Paper, boards: Sequence[Board]) -> Board | None:
-    """The board on the paper's split: one whose sizes match before one whose sizes do not."""
+    """Return a board on the paper's split, preferably one whose sizes match the printed sizes."""
 
     def unlike(board: Board) -> tuple[bool, int]:
         return (not matches(board).startswith("matches"), -len(board.rows))
@@ -24,13 +24,13 @@ def _foreign(board: Board) -> bool:
 
 
 def matches(board: Board) -> str:
-    """Return what the records say of their split's sizes against the printed ones."""
+    """Return how the sizes of the board's split compare with the printed ones."""
     first = next((row.first for row in board.rows if row.first), None)
     return one_line(first.split.published or "was not compared with the printed sizes") if first else ""
 
 
 def embedding_of(row: Row) -> str:
-    """Name of the extractor whose vectors a row is about; ``shuffled:NAME`` where their rows are shuffled."""
+    """Return the name of a row's extractor; ``shuffled:NAME`` if its vectors are shuffled."""
     if row.first is None:
         return ""
     name = row.first.extractor.name
@@ -41,5 +41,5 @@ def embedding_of(row: Row) -> str:
 
 
 def model_of(row: Row) -> str:
-    """Name of a row's recommender, without settings."""
+    """Return the name of a row's recommender, without settings."""
     return row.first.recommender.name if row.first else ""

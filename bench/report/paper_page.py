@@ -1,4 +1,4 @@
-"""A paper's tables in their own shape and precision, ours beside each printed number."""
+"""Tables of a paper in their printed layout and precision, with our number beside each printed one."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def chapter(paper: Paper, boards: Sequence[Board], probed: Sequence[Probed] = ()
     Parameters
     ----------
     paper
-        What was printed.
+        The published results.
     boards
-        Ours: of them the one on the paper's data and split is set beside, lane by lane. None need fit.
+        Our results; the board on the paper's data and split, if any, is shown beside the paper's, by lane.
     probed
-        Ours on MIR tasks, for the table that has them.
+        Our results on MIR tasks, for a table of MIR results.
 
     """
     board = beside(paper, boards)
@@ -58,7 +58,7 @@ def _told_beside(paper: Paper, board: Board | None) -> list[str]:
 
 @dataclass
 class _Writer:
-    """Builds a paper's tables, and numbers the footnotes in the order in which they are met."""
+    """Builds a paper's tables, and numbers the footnotes in order of appearance."""
 
     paper: Paper
     board: Board | None
@@ -69,17 +69,17 @@ class _Writer:
         self.used: dict[str, Footnote] = {}
 
     def grids(self, table: Table) -> list[Grid]:
-        """Return the tables that one printed table becomes."""
+        """Return the tables made from one printed table."""
         made = {"sizes": self._sizes, "split": self._split, "recommenders": self._recommenders, "mir": self._mir}
         return [made[table.kind](table)]
 
     def notes(self) -> list[str]:
-        """Return the footnotes, marked ones first; artefacts are called so."""
+        """Return the footnotes, those with marks first; artefacts are labelled."""
         found = [f"({mark}) {_told(note)}" for mark, note in zip(MARKS, self.used.values(), strict=False)]
         return found + [note.text for note in self.paper.footnotes if note.general]
 
     def _marked(self, extractor: str, **where: str) -> str:
-        """Marks of the footnotes that concern an extractor here; without one, of those that concern all of them."""
+        """Return the footnote marks for an extractor here; for an empty name, the marks that apply to all."""
         found = (note for note in self.paper.footnotes if note.concerns(extractor, **where))
         notes = [note for note in found if bool(note.extractor) == bool(extractor)]
         for note in notes:
@@ -147,7 +147,7 @@ class _Writer:
         return Grid(self._name(table), self._title(table) + of_all, heads, [*sections, *self._floor(table)])
 
     def _lines(self, table: Table, record: Record) -> list[list[Cell]]:
-        """One line for a printed row, or as many as there are variants of it among ours."""
+        """Return a line for a printed row, or one line per variant that our results have of it."""
         real = self.paper.extractors[record.extractor.spec]
         mark = self._marked(real, model=record.recommender.name, set=table.set)
         means, spans = record.metrics[table.set], record.intervals.get(table.set, {})
@@ -168,13 +168,13 @@ class _Writer:
         lines: list[list[Cell]] = []
         for names, by_lane in sorted(variants.items()) or [((NONE, ""), {})]:
             start = printed if not lines else [Cell("")] * len(printed)
-            # The section names the model: it is said again only where its settings are others.
+            # The section names the model: repeat it only where the settings differ.
             told = " × ".join(name for name in names if name and name != wanted[1])
             lines.append([*start, Cell(told), *self._values(table, by_lane)])
         return lines
 
     def _floor(self, table: Table) -> list[Section]:
-        """Our controls and chance levels, lane by lane: what any number must be read against."""
+        """Return our controls and chance levels by lane, as baselines for all numbers."""
         if not self._blocks:
             return []
         blank = [Cell("")] * len(table.metrics)
@@ -226,7 +226,7 @@ class _Writer:
                     cells.append(_one(self.probed[lane].find(name, task, which) if lane in self.probed else []))
                 cells.append(_one(self._recommended(lane, name, self.paper.models[model], table.set, metric)))
             rows.append(cells)
-        # A lane that was never measured on these tasks is no column of dashes.
+        # Skip a lane without results on these tasks instead of showing a column of dashes.
         blank = range(1 + len(columns), len(heads))
         empty = {heads[at].group for at in blank} - {
             heads[at].group for at in blank for r in rows if r[at].text != NONE
@@ -250,7 +250,7 @@ def _count(value: int | None) -> Cell:
 
 
 def _one(values: Sequence[float]) -> Cell:
-    """One value, or the range of several variants."""
+    """Return one value, or the range of several variants."""
     if not values:
         return Cell(NONE)
     low, high = min(values), max(values)

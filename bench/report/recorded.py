@@ -1,4 +1,4 @@
-"""The intervals that a record holds, less those that say nothing."""
+"""The meaningful intervals of a record."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from bench.stats import LEAST_USERS, Interval, wilson
 
 
 def span(record: Record, where: str, metric: str) -> Interval | None:
-    """Return a recorded interval, or None where there is none, or fewer than `LEAST_USERS` users (or test tracks).
+    """Return a recorded interval; None where it is missing or has fewer than `LEAST_USERS` users (or test tracks).
 
-    One without width says nothing either, as it comes from values that are all the same: where these are shares of
-    0 or 1, Wilson's interval takes its place.
+    An interval of zero width is dropped as well, because all its values are equal. For shares of 0 or 1, Wilson's
+    interval replaces it.
     """
     found = record.intervals.get(where, {}).get(metric)
     if found is None or record.kind == "imported":

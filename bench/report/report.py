@@ -1,4 +1,4 @@
-"""A folder of records to everything that a report shows."""
+"""Build everything that a report shows from a folder of records."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Report:
-    """Boards of recommendation, what was probed, both beside each other, and published numbers."""
+    """Recommendation boards, MIR results, their comparison, and published numbers."""
 
     boards: list[Board]
     probed: list[Probed]
@@ -47,11 +47,11 @@ def report(
     Parameters
     ----------
     records
-        As `bench.records.read_all` yields them; there may be none.
+        Paths and records from `bench.records.read_all`; may be empty.
     papers
-        Whose published numbers are shown in any case; those on a split of ours always are.
+        Papers to show even if none of our boards uses their split; papers that match a board are always shown.
     metric
-        Of recommendation, without its k: what is set against MIR.
+        Recommendation metric, without its k, to compare with MIR.
 
     """
     problems: list[str] = []

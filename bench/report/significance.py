@@ -1,4 +1,4 @@
-"""What needs the value of every user: intervals over seeds and users, and which rows are level."""
+"""Statistics of per-user values: intervals over seeds and users, and rows not significantly worse than the best."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from bench.text import one_line
 ALPHA = 0.05
 
 _MEMORY = 256 << 20
-"""Bytes of per-user values held at a time."""
+"""Maximum bytes of per-user values in memory at a time."""
 
 _LARGEST, _LONGEST = 1 << 30, 1000
-"""Bytes of the values of one candidate set that are read, and of the name of a user: far more than any log has."""
+"""Maximum bytes of one candidate set's values, and of a user's name; real logs are far below both."""
 
 
 @dataclass(frozen=True, eq=False)
 class Means:
-    """A row's resampled means by metric, (resamples,) each, and which users they are of, and how many."""
+    """A row's bootstrap means (resamples,) by metric, the hash of its users, and their number."""
 
     users: str
     n: int
@@ -39,12 +39,12 @@ class Means:
 
 
 def complete(block: Block, problems: list[str]) -> None:
-    """Replace the intervals of rows with several seeds, and mark the rows level with the best.
+    """Replace the intervals of rows with several seeds, and mark the rows that are level with the best.
 
-    Level with the best: the paired difference to the best row of the block (controls do not compete) has
-    p above 0.05, by Holm's correction over the rows that are compared with it, a family being a metric on a
-    candidate set. A row without usable per-user values, or on other users than most rows, is compared with none.
-    Of fewer than `LEAST_USERS` users there is neither an interval nor a mark.
+    A row is level with the best row of its block (controls excluded) if their paired difference has p above 0.05
+    after Holm's correction over the compared rows; each metric on each candidate set is a family. A row is not
+    compared if it has no usable per-user values, or if its users differ from those of most rows. With fewer than
+    `LEAST_USERS` users there are no intervals and no marks.
     """
     for where in SETS:
         rows = [row for row in block.all if row.values.get(where)]
@@ -76,7 +76,7 @@ def complete(block: Block, problems: list[str]) -> None:
 
 
 def _widen(row: Row, where: str, drawn: dict[str, NDArray[np.float64]]) -> None:
-    """Put intervals over seeds and users in the place of the span of the seeds' intervals."""
+    """Replace the span of the seeds' intervals by intervals over seeds and users."""
     values = row.values[where]
     row.spanned |= any(metric not in drawn and values[metric].low is not None for metric in values)
     for metric, means in drawn.items():
@@ -90,7 +90,7 @@ def _count(some: list[Row], rows: list[Row]) -> str:
 
 
 def _mark(rows: list[Row], where: str, means: dict[int, Means]) -> None:
-    """Mark the rows level with the best in each metric, and count the users that tell a row from it."""
+    """Mark the rows level with the best in each metric, and count the users on which a row differs from it."""
     having = {
         metric: [row for row in rows if metric in row.values[where] and metric in means[id(row)].of]
         for metric in dict.fromkeys(metric for row in rows for metric in row.values[where])
@@ -104,7 +104,7 @@ def _mark(rows: list[Row], where: str, means: dict[int, Means]) -> None:
     for row in {id(row): row for row in best.values()}.values():
         tops |= {metric: found for metric, found in _by_metric(row, where).items() if best.get(metric) is row}
     p: dict[str, dict[str, float]] = {metric: {} for metric in tops}
-    # Read again, row by row: a block's values of all users may be more than memory holds.
+    # Read again, row by row: the per-user values of a whole block may not fit into memory.
     for at, row in enumerate(rows):
         for metric, values in _by_metric(row, where).items():
             if metric in tops and best[metric] is not row and row in having[metric]:
@@ -124,7 +124,7 @@ def _by_metric(row: Row, where: str) -> dict[str, NDArray[np.float64]]:
 
 
 def _resampled(rows: Sequence[Row], where: str, problems: list[str]) -> list[tuple[int, Means]]:
-    """Resample every row that has per-user values; few rows at a time, with the same draws of users."""
+    """Resample every row that has per-user values, a few rows at a time, with the same draws of users."""
     done: list[tuple[int, Means]] = []
     waiting: dict[str, list[tuple[Row, list[str], NDArray[np.float64]]]] = {}
 
@@ -164,7 +164,7 @@ def per_user(row: Row, where: str, problems: list[str]) -> tuple[str, list[str],
 
 
 def _read(path: Path, record: Record, where: str, metrics: list[str], problems: list[str]) -> pl.DataFrame | None:
-    """Read one candidate set of a per-user file, sorted by user; None when it is absent or does not fit."""
+    """Read one candidate set of a per-user file, sorted by user; None when it is missing or does not match."""
     file = users_path(path)
     if not os.path.lexists(file):
         return None
@@ -181,7 +181,7 @@ def _read(path: Path, record: Record, where: str, metrics: list[str], problems: 
         why = _unfit(frame, record, where)
     if frame is None or why is not None:
         said = one_line(f"{file} is left out: {why}.")
-        problems += [] if said in problems else [said]  # every candidate set asks
+        problems += [] if said in problems else [said]  # called once per candidate set
         return None
     return frame
 
@@ -196,7 +196,7 @@ def _chosen(file: Path, where: str, metrics: list[str]) -> pl.DataFrame:
 
 
 def _unfit(frame: pl.DataFrame, record: Record, where: str) -> str | None:
-    """Say why rows are not those of a record's users; None where they are."""
+    """Return why the rows do not match a record's users; None if they match."""
     users, have = frame["user"], frame.columns[1:]
     if len(frame) != record.users.get(where):
         return f"it has {len(frame):,} {where} users, its record {record.users.get(where, 0):,}"
