@@ -17,17 +17,17 @@ __all__ = ["Plot", "absent", "draw"]
 
 
 def absent() -> str | None:
-    """Return why there can be no figures, and what brings them; None where there can."""
+    """Return why figures cannot be drawn and what to install; None if they can."""
     if importlib.util.find_spec("matplotlib"):
         return None
     return "no figures: matplotlib is not installed. pip install 'music-embedding-bench[report]'"
 
 
 def draw(boards: Sequence[Board], comparisons: Sequence[Versus] = (), probed: Sequence[Probed] = ()) -> list[Plot]:
-    """Return every figure that the records have points for.
+    """Return every figure for which the records have enough data.
 
-    Recommendation against MIR with lines between the ranks; metric at k; spread over seeds; layer by layer;
-    cost against quality.
+    The figures show recommendation against MIR, metrics by k, spread over seeds, MIR results by layer, and quality
+    against cost.
     """
     from bench.report.plots import cost, curves, layers, seeds, versus
 

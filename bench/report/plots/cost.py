@@ -1,4 +1,4 @@
-"""What quality costs: the best row of each embedding against the seconds that its vectors took."""
+"""Quality against cost: the best row of each embedding against its extraction time."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 def seconds_per_1000(row: Row) -> float | None:
-    """Return what it takes to embed 1,000 tracks."""
+    """Return the seconds needed to embed 1,000 tracks."""
     return row.cost(lambda cost: cost.extract_s_per_1000)
 
 
 def draw(board: Board, block: Block) -> Plot | None:
-    """Return quality over cost, a point an embedding; None for fewer than two that were timed."""
+    """Plot quality against cost, one point per embedding; None if fewer than two were timed."""
     if not board.ranked_by:
         return None
     where, metric = board.ranked_by
     best: dict[str, Row] = {}
-    for row in block.rows:  # the best first
+    for row in block.rows:  # best row first
         if seconds_per_1000(row) and row.mean(where, metric) is not None:
             best.setdefault(row.extractor, row)
     if len(best) < 2:

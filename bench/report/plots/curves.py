@@ -1,4 +1,4 @@
-"""A metric at every k, a line a row; controls and chance stand in soft ink."""
+"""A metric by k, one line per row; controls and chance are grey."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST = 7
-"""Best rows that are drawn; the tables have them all."""
+"""Maximum number of rows drawn, best first; the tables have all rows."""
 
 CONTROLS = 3
 
 
 def draw(board: Board, block: Block) -> Plot | None:
-    """Return the metric that orders the rows at every k, a panel a candidate set; None for a single k."""
+    """Plot the main metric by k, one panel per candidate set; None for a single k."""
     if len(board.k) < 2 or not block.all:
         return None
     rows, controls = block.rows[:MOST], block.controls[:CONTROLS]

@@ -1,4 +1,4 @@
-"""Names beside what they name: at the ends of lines and at points, none over another."""
+"""Place labels beside points and at the ends of lines so that they do not overlap."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SMALL = 6.5
-"""Points: the size of labels at lines and points."""
+"""Font size of labels in points."""
 
 _LINE: dict[str, Any] = {"arrowstyle": "-", "color": SOFT, "lw": 0.5, "shrinkA": 0, "shrinkB": 2}
-"""Between a label and what it names."""
+"""Style of the line between a label and its point."""
 
 _REACHES = (5, 11, 18, 27, 38)
-"""Points between a label and what it names, the nearest first."""
+"""Possible distances in points between a label and its point, nearest first."""
 
 _PLACES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
-"""Directions in which a label may stand, the most wanted first."""
+"""Possible directions (x, y) from a point to its label, preferred ones first."""
 
 
 def short(label: str, most: int = 22) -> str:
-    """Return a label that fits beside a point."""
+    """Shorten a label to at most `most` characters."""
     return label if len(label) <= most else f"{label[: most - 1]}…"
 
 
 def plain(label: str) -> str:
-    """Return a label that matplotlib writes as it is, dollars included, which would start a formula."""
+    """Escape dollar signs, which matplotlib would read as the start of a formula."""
     return one_line(label).replace("$", r"\$")
 
 
 def both(extractor: str, model: str, most: int) -> str:
-    """Return ``extractor × model`` in so many characters: the longer name is cut first, so that both can be told."""
+    """Return ``extractor × model`` in at most `most` characters, and shorten the longer name first."""
     room = most - 3
     cut = max(room // 2, room - len(model))
     return f"{short(extractor, cut)} × {short(model, room - min(len(extractor), cut))}"
 
 
 def spread_out(places: Sequence[float], gap: float) -> list[float]:
-    """Return places as near the given ones as a least distance `gap` allows, in the same order."""
+    """Move places as little as possible until they are at least `gap` apart; keep their order."""
     order = sorted(range(len(places)), key=lambda i: places[i])
     groups: list[list[int]] = []
     centre: list[float] = []
@@ -63,7 +63,7 @@ def spread_out(places: Sequence[float], gap: float) -> list[float]:
 
 
 def label_ends(figure: Figure, panels: Sequence[tuple[Axes, float, Sequence[tuple[float, str]]]]) -> None:
-    """Write labels right of each panel (axes, x, ends) beside the ends (y, text) of its lines, none over another."""
+    """Label the line ends (y, text) to the right of each panel (axes, x, ends), without overlaps."""
     longest = max((len(text) for _, _, ends in panels for _, text in ends), default=0)
     room = longest * _SMALL * 0.62 / 72 / figure.get_figwidth() + 0.03
     figure.set_layout_engine("constrained", rect=(0, 0, 1 - min(room, 0.6), 1))
@@ -87,7 +87,7 @@ def label_ends(figure: Figure, panels: Sequence[tuple[Axes, float, Sequence[tupl
 
 
 def label_points(figure: Figure, panels: Sequence[tuple[Axes, Sequence[tuple[float, float, str]]]]) -> None:
-    """Write a label beside each point (x, y, text) of each panel, where it covers least; far ones with a line."""
+    """Label each point (x, y, text) of each panel where it covers least; draw a line to distant labels."""
     figure.draw_without_rendering()
     for axes, points in panels:
         _label_panel(axes, points)
@@ -121,7 +121,7 @@ def _label_panel(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None
             written.set_position(place)
         else:
             written.remove()
-            # From the side that faces the point: from the middle, it would run through the labels between.
+            # Start at the side that faces the point: from the middle, the line could cross other labels.
             near = (min(max((px - best[0]) / box.width, 0), 1), min(max((py - best[1]) / box.height, 0), 1))
             line = _LINE | {"relpos": near}
             far = axes.annotate(
@@ -131,7 +131,7 @@ def _label_panel(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None
 
 
 def _beside(x: float, y: float, width: float, height: float, dx: float, dy: float) -> Sequence[float]:
-    """The box of a label that stands (dx, dy) from a point: left of it, right of it, or centred."""
+    """Return the box of a label at (dx, dy) from a point, aligned by the signs of dx and dy."""
     left = x + dx - (width if dx < 0 else width / 2 if dx == 0 else 0)
     low = y + dy - (height if dy < 0 else height / 2 if dy == 0 else 0)
     return (left, low, left + width, low + height)

@@ -1,4 +1,4 @@
-"""What each layer of an extractor knows: a line an extractor, a panel a task."""
+"""MIR results by layer: one line per extractor, one panel per task."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Line = list[tuple[str, float]]
-"""(layer, value), from the first layer to the last."""
+"""(layer, value) pairs, from the first layer to the last."""
 
 
 def draw(probed: Probed) -> Plot | None:
-    """Return the primary metric by layer; None where no extractor was probed on two layers."""
+    """Plot the primary metric by layer; None if no extractor was probed on two layers."""
     tasks = {asked: lines for asked in probed.columns if (lines := _lines(probed, asked))}
     if not tasks:
         return None
@@ -33,7 +33,7 @@ def draw(probed: Probed) -> Plot | None:
 
 
 def _lines(probed: Probed, asked: Asked) -> dict[str, Line]:
-    """Extractor (and settings other than the layer) -> its layers; those with two or more."""
+    """Return the line of each extractor setting that has at least two layers."""
     found: dict[str, list[Embedding]] = {}
     for row in probed.rows.values():
         if asked in row.answers and len(row.layers) == 1 and not row.control:
@@ -47,7 +47,7 @@ def _lines(probed: Probed, asked: Asked) -> dict[str, Line]:
 
 
 def _depth(row: Embedding) -> list[tuple[int, int | str]]:
-    """Order of layers: numbers in a name count as numbers."""
+    """Return the sort key of a row's layer; numbers in its name sort as numbers."""
     pieces = re.split(r"(\d+)", str(row.layers[0]))
     return [(0, int(piece)) if piece.isdigit() else (1, piece) for piece in pieces if piece]
 

@@ -1,4 +1,4 @@
-"""A finished figure, and how all of them look: for one column of a page, safe for the colour-blind."""
+"""A finished figure and the common style: one column wide, with colours safe for colour-blind readers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMN = 3.5
-"""Inches: a column of a two-column page."""
+"""Width in inches of a column on a two-column page."""
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Okabe & Ito's, less black and yellow, which vanish on one of the two pages. Shapes differ as well."""
+"""Okabe and Ito's colours without black and yellow, which are invisible on dark or light pages."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 INK, SOFT, LINE, PAGE = "#1b1f24", "#57606a", "#c9d0d8", "#ffffff"
@@ -47,7 +47,7 @@ _STYLE: dict[str, Any] = {
     "xtick.labelsize": 7,
     "ytick.labelsize": 7,
     "savefig.facecolor": PAGE,
-    # Shapes for letters: the labels were placed for these very widths. The salt makes equal figures equal files.
+    # Text as paths keeps the widths used to place labels. A fixed salt makes equal figures equal files.
     "svg.fonttype": "path",
     "svg.hashsalt": "bench",
 }
@@ -58,22 +58,22 @@ class Plot:
     """A figure in its file formats."""
 
     name: str
-    """Of its files, without ending."""
+    """File name without extension."""
     title: str
     alt: str
-    """What it shows, for those who cannot see it."""
+    """Alternative text that describes the figure."""
     svg: str
-    """In dark ink, or light ink where the reader prefers a dark page."""
+    """SVG text that adapts its colours to light and dark mode."""
     png: bytes
     width: float = COLUMN
-    """Inches."""
+    """Width in inches."""
 
 
 def render(name: str, title: str, alt: str, build: Callable[[], Figure]) -> Plot:
-    """Build a figure in the common style, and set it as SVG and PNG (200 dpi)."""
+    """Build a figure in the common style, and render it as SVG and PNG (200 dpi)."""
     import matplotlib as mpl
 
-    with mpl.rc_context(cast("Any", _STYLE)):  # its keys are typed as literals
+    with mpl.rc_context(cast("Any", _STYLE)):  # matplotlib types its keys as literals
         figure = build()
         svg, png = io.StringIO(), io.BytesIO()
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
@@ -82,7 +82,7 @@ def render(name: str, title: str, alt: str, build: Callable[[], Figure]) -> Plot
 
 
 def _both_inks(svg: str) -> str:
-    """Give an SVG light ink on a dark page where the reader prefers that: the colours stand in its style attributes."""
+    """Add a style sheet to an SVG that replaces the colours in its style attributes in dark mode."""
     rules = "".join(
         f'[style*="{what}: {light}"]{{{what}:{dark}!important}}' for light, dark in _DARK.items() for what in _PAINT
     )
@@ -91,7 +91,7 @@ def _both_inks(svg: str) -> str:
 
 
 def panels(count: int, columns: int, height: float, *, width: float = COLUMN) -> tuple[Figure, list[Axes]]:
-    """Return a figure with so many panels, each `height` and a row of them `width` inches."""
+    """Return a figure with `count` panels; each is `height` inches high, and a row is `width` inches wide."""
     from matplotlib.figure import Figure
 
     rows = -(-count // columns)
@@ -103,5 +103,5 @@ def panels(count: int, columns: int, height: float, *, width: float = COLUMN) ->
 
 
 def look(index: int) -> dict[str, Any]:
-    """Return colour and shape of the series with this number: no two of the first 42 share both."""
+    """Return colour and marker of a series; no two of the first 42 series share both."""
     return {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}

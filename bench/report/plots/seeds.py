@@ -1,4 +1,4 @@
-"""How far trainings of one row lie apart: a dot a seed."""
+"""Spread over seeds: one dot per training run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST = 16
 
 
 def draw(board: Board, block: Block) -> Plot | None:
-    """Return the values of every seed, a line of dots a row; None where no row has two."""
+    """Plot the values of every seed, one line of dots per row; None if no row has two seeds."""
     if not board.ranked_by:
         return None
     where, metric = board.ranked_by

@@ -1,4 +1,4 @@
-"""Recommendation against MIR: a point a model, and below it lines between its two ranks."""
+"""Recommendation against MIR: scatter plots of the models, and below them lines between both ranks."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST = 4
-"""MIR columns in a figure; the tables have them all."""
+"""Maximum number of MIR columns in a figure; the tables have all columns."""
 
 PANEL = 2.3
-"""Inches a panel, where there are several."""
+"""Width in inches of each panel, if there are several."""
 
 
 def draw(comparison: Versus) -> list[Plot]:
-    """Return a figure per recommendation column: scatter above, ranks below, an MIR task a column."""
+    """Return a figure per recommendation column: scatter above, ranks below, one column per MIR task."""
     found = []
     for at, (_, group) in enumerate(groupby(comparison.pairs, key=lambda pair: id(pair.mrs))):
         pairs = list(group)[:MOST]
@@ -69,7 +69,7 @@ def _scatter(axes: Axes, pair: Pair, names: Sequence[str], *, first: bool) -> No
 
 
 def _axis(axis: Axis) -> str:
-    """Name a column in two lines, with its chance level: in the plot it would only squeeze the points."""
+    """Name a column on two lines with its chance level, which would compress the points if it were drawn."""
     lines = [plain(short(text, 32)) for text in (axis.group, axis.heading) if text]
     if axis.chance is not None:
         lines[-1] += f" (chance {axis.chance:.2g})"
@@ -77,10 +77,10 @@ def _axis(axis: Axis) -> str:
 
 
 def _ranks(axes: Axes, pair: Pair, names: Sequence[str]) -> None:
-    """Lines from a model's rank by MIR (left) to that by recommendation (right); best on top."""
+    """Draw lines from each model's MIR rank (left) to its recommendation rank (right), best on top."""
     values = np.array([[mrs, mir] for _, mrs, mir in pair.points])
     mrs, mir = ((column[None] > column[:, None]).sum(axis=1) + 1 for column in values.T)
-    # Equal values share a rank: each still gets a place of its own, so that no name covers another.
+    # Equal values share a rank but get separate places, so that names do not overlap.
     left, right = (_places(rank) for rank in (mir, mrs))
     for (name, _, _), a, b, ra, rb in zip(pair.points, left, right, mir, mrs, strict=True):
         style = look(names.index(name))

@@ -1,1 +1,1 @@
-"""Writers of a report, one module a format."""
+"""Writers of a report, one module per format."""

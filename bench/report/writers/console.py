@@ -19,14 +19,14 @@ from bench.terminal import text
 from bench.text import one_line
 
 WIDTH = 110
-"""Least width where nobody looks through a window: files, pipes, logs."""
+"""Minimum width of output that does not go to a terminal."""
 
 _ROOMY = {"Extractor": 40, "Model": 30, "Lanes": 22}
 _NARROW = {"Extractor": 24, "Model": 16, "Lanes": 11}
-"""Most characters of a name in a line; a longer one goes on below."""
+"""Maximum characters per line of a name; longer names wrap."""
 
 _EXPENDABLE = ("recall", "hitrate")
-"""Metrics that give way in a narrow terminal, from the last candidate set to the first."""
+"""Metrics that a narrow terminal omits first, from the last candidate set to the first."""
 
 
 def show(
@@ -37,10 +37,10 @@ def show(
     metrics: tuple[str, ...] = MAIN,
     chapters: Sequence[Chapter] = (),
 ) -> None:
-    """Print boards, then chapters: metrics at the first k, the interval on the metric that orders the rows.
+    """Print boards, then chapters: metrics at the first k, with an interval for the main metric.
 
-    Where room is short, names are folded, then columns give way: recall first, then hit rate, from the
-    last candidate set on. The files of `bench.report.write` have them all.
+    In a narrow terminal, names wrap first; then columns are omitted, recall before hit rate, from the last
+    candidate set to the first. The files of `bench.report.write` contain all columns.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def _chapter(console: Console, chapter: Chapter) -> None:
 
 
 def _folded(console: Console, grid: Grid) -> list[Grid]:
-    """Cut a table that is too wide into several below each other; the first column stands in each."""
+    """Split a table that is too wide into several; each repeats the first column."""
     chosen: list[list[int]] = [[0]]
     for column in range(1, len(grid.heads)):
         if len(chosen[-1]) > 1 and not _fits(
@@ -112,7 +112,7 @@ def _folded(console: Console, grid: Grid) -> list[Grid]:
 
 
 def _columns(grid: Grid, columns: Sequence[int]) -> Grid:
-    """Return some columns of a table, and the rows that say anything there."""
+    """Return some columns of a table, with only the rows that have values in them."""
     sections = []
     for section in grid.sections:
         rows = [[row[i] for i in columns] for row in section.rows]
@@ -121,7 +121,7 @@ def _columns(grid: Grid, columns: Sequence[int]) -> Grid:
 
 
 def _grid(grid: Grid, widest: int | None = None) -> Table:
-    """Set a finished table; a number is never cut, a name may be folded."""
+    """Render a finished table; names may wrap, numbers are never cut."""
     table = _empty(grid.heads, [None if head.right else widest for head in grid.heads])
     for section in grid.sections:
         if section.title and section.rows:
@@ -160,12 +160,12 @@ def _fits(console: Console, table: Table) -> bool:
 
 
 def _first_ranked(metrics: list[str]) -> list[str]:
-    """The metric that orders the rows first, the others as they come."""
+    """Move the main metric to the front, and keep the order of the others."""
     return sorted(metrics, key=lambda metric: not metric.startswith(f"{RANKED_BY}@"))
 
 
 def _giving_way(shown: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Columns in the order in which they may be dropped."""
+    """Return columns in the order in which they may be omitted."""
 
     def rank(column: tuple[str, str]) -> tuple[int, int]:
         name = column[1].partition("@")[0]
@@ -191,7 +191,7 @@ def _table(board: Board, block: Block, shown: Sequence[tuple[str, str]], widths:
 
 
 def _empty(heads: Sequence[Head | Column], widths: Sequence[int | None], *, whole: bool = False) -> Table:
-    """Return a table without rows; a group stands above the first of its columns. `whole`: no number's head wraps."""
+    """Return a table without rows, group names above their first column; `whole` keeps number headings on one line."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=0, collapse_padding=True, show_edge=False)
     grouped, previous = any(head.group for head in heads), ""
     for head, width in zip(heads, widths, strict=True):
@@ -208,10 +208,10 @@ def _empty(heads: Sequence[Head | Column], widths: Sequence[int | None], *, whol
 
 
 def _cells(row: Row, columns: Sequence[Column]) -> list[Text]:
-    """Cells as text that no markup can hide in; * follows what is level with the best."""
+    """Return a row's cells as plain text without markup; * marks values level with the best."""
     return [_cell(column.cell(row), " " if column.group else "") for column in columns]
 
 
 def _cell(cell: Cell, otherwise: str) -> Text:
-    """Return a cell's text with * where it is bold, and something `otherwise`."""
+    """Return a cell's text, followed by * if it is bold, else by `otherwise`."""
     return Text(one_line(cell.text) + ("*" if cell.bold else otherwise), style="bold" if cell.bold else "")

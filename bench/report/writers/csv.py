@@ -1,4 +1,4 @@
-"""CSV: a line per value of a board, or a finished table: for spreadsheets, notebooks, other people's plots."""
+"""CSV files for spreadsheets and notebooks: a line per value of a board, or a finished table."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _NUMBER = re.compile(r"[+-]?[\d,]*\.?\d+( %)?")
 
 
 def escape(text: str) -> str:
-    """Return text that a spreadsheet shows as it is: what it would compute as a formula starts with an apostrophe."""
+    """Put an apostrophe before text that a spreadsheet would evaluate as a formula."""
     said = one_line(text)
     return f"'{said}" if _FORMULA.match(said) and not _NUMBER.fullmatch(said) else said
 
 
 def table(board: Board) -> str:
-    """Return the values of every row, metrics beyond accuracy included; what is absent is empty."""
+    """Return the values of every row, including beyond-accuracy metrics; missing values are empty."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEADER)
@@ -44,7 +44,7 @@ def table(board: Board) -> str:
 
 
 def grid(table: Grid) -> str:
-    """Return a finished table as it stands, numbers with all their digits; the section is the first column."""
+    """Return a finished table with numbers in full precision; the first column is the section."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["section", *(escape(f"{head.group} {head.heading}") for head in table.heads)])

@@ -1,6 +1,6 @@
-"""The report as one page that stands by itself: no scripts, nothing from elsewhere, light and dark.
+"""The report as one self-contained HTML page without scripts, in light and dark mode.
 
-The pages are the templates in `templates`.
+The templates are in `templates`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _BREAKS = re.compile(r"(?<=[:,+/])")
 _LONG = 20
-"""Characters up to which a name stays on one line."""
+"""Maximum characters of a name that stays on one line."""
 
 
 def page(
@@ -39,7 +39,7 @@ def page(
     lead: Sequence[str] = (),
     links: Sequence[tuple[str, str]] = (),
 ) -> str:
-    """Return the whole page: contents, a part per board and chapter, figures, glossary, what was left out.
+    """Return the whole page: contents, boards, chapters, figures, glossary, and problems.
 
     `links` are (text, address) of files beside the page.
     """
@@ -64,7 +64,7 @@ def page(
 
 
 def render(template: str, **context: Any) -> str:
-    """Return a page made from a template; text in `context` is escaped, and made visible."""
+    """Render a template; text in `context` is escaped and its invisible characters are made visible."""
     return _environment().get_template(template).render(context)
 
 
@@ -92,17 +92,17 @@ def _environment() -> Environment:
 
 
 def _shown(value: Any) -> Any:
-    """Return text without control or formatting characters; what is markup already stays, as do numbers."""
+    """Make control and formatting characters of plain text visible; return markup and numbers unchanged."""
     return visible(value) if type(value) is str else value
 
 
 def _column_groups(grid: Grid) -> list[tuple[str, int]]:
-    """Return the name and the number of columns of each group of neighbours."""
+    """Return name and number of columns of each group of adjacent columns."""
     return [(group, len(list(heads))) for group, heads in groupby(grid.heads, key=lambda head: head.group)]
 
 
 def _column_classes(grid: Grid) -> list[str]:
-    """Return the CSS classes of each column; the first of a group, and the first after it, have a line before them."""
+    """Return the CSS classes of each column; ``first`` draws a line where a new group starts."""
     groups = [head.group for head in grid.heads]
     return [
         " ".join(["left"] * (not head.right) + ["first"] * (at > 1 and groups[at] != groups[at - 1]))
@@ -111,7 +111,7 @@ def _column_classes(grid: Grid) -> list[str]:
 
 
 def _breakable(text: str) -> str:
-    """Let a long name break where its parts meet."""
+    """Allow line breaks between the parts of a long name."""
     from markupsafe import Markup
 
     return Markup("<wbr>").join(_BREAKS.split(visible(text))) if len(text) > _LONG else text

@@ -27,7 +27,7 @@ _ESCAPES = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': "''",
-    # A row that starts with [ or * would be read as an argument of the \\ before it.
+    # LaTeX would read [ or * at the start of a row as an argument of the preceding \\.
     "[": "{[}",
     "]": "{]}",
     "*": "{*}",
@@ -43,7 +43,7 @@ _ESCAPES = {
     "¶": r"\P{}",
 }
 NARROW, WIDE, LONG = 62, 135, 45
-"""Characters that a column of a page and a whole page can hold (in small print), and lines."""
+"""Characters that fit into a page column and a page width in small print, and lines that fit on a page."""
 
 _MINUS = re.compile(r"(?<![\w-])-(?=\.?\d)")
 
@@ -53,12 +53,12 @@ _SPECIAL = re.compile("|".join(re.escape(character) for character in _ESCAPES))
 
 
 def escape(text: str) -> str:
-    """Return text that LaTeX sets as it is, in one line."""
+    """Escape text for LaTeX, on one line."""
     return _MINUS.sub("$-$", _SPECIAL.sub(lambda found: _ESCAPES[found[0]], one_line(text)))
 
 
 def document(board: Board, name: str, metrics: Sequence[str]) -> str:
-    """Return the tables of a board, to be read with ``input``; `name` makes their labels."""
+    """Return the tables of a board, for ``input``; `name` is the prefix of their labels."""
     notes = [note.text for note in board.notes]
     return _file(
         table
@@ -68,9 +68,9 @@ def document(board: Board, name: str, metrics: Sequence[str]) -> str:
 
 
 def tables(grids: Sequence[Grid], name: str, title: str, notes: Sequence[str]) -> str:
-    """Return some tables, to be read with ``input``.
+    """Return some tables, for ``input``.
 
-    `name` makes their labels, `title` starts their captions, and `notes` stand below the last.
+    `name` is the prefix of their labels, `title` starts their captions, and `notes` follow the last table.
     """
     return _file(
         table
@@ -80,7 +80,7 @@ def tables(grids: Sequence[Grid], name: str, title: str, notes: Sequence[str]) -
 
 
 def _set(grid: Grid, name: str, title: str, notes: Sequence[str], told: str = "") -> list[list[str]]:
-    """Return a table as one float or several, the notes below the last."""
+    """Return a table as one or more floats, with the notes below the last."""
     parts = pieces(grid, WIDE, LONG)
     return [
         table(part, f"{name}-{part.name}", f"{title}. {part.title}. {told}".strip(), notes if part is parts[-1] else ())
@@ -94,14 +94,14 @@ def _file(tables: Iterable[list[str]]) -> str:
 
 
 def table(grid: Grid, label: str, caption: str, notes: Sequence[str]) -> list[str]:
-    """Return the lines of one floating table; a wide one takes both columns of a page that has two."""
+    """Return the lines of one floating table; a wide one spans both columns of a two-column page."""
     kind = "table*" if sum(widths(grid)) > NARROW else "table"
     out = [
         rf"\begin{{{kind}}}",
         r"\centering\footnotesize\setlength{\tabcolsep}{4pt}",
         rf"\caption{{{escape(caption)}}}",
         rf"\label{{tab:{_LABEL.sub('-', label)}}}",
-        # Pages differ: shrink what does not fit, and nothing else.
+        # Page widths differ: shrink only tables that do not fit.
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{{''.join('r' if head.right else 'l' for head in grid.heads)}}}",
         r"\toprule",
@@ -118,14 +118,14 @@ def table(grid: Grid, label: str, caption: str, notes: Sequence[str]) -> list[st
 
 
 def _titled(section: Section, width: int) -> list[str]:
-    """The title of a section, unless it says no more than its rows do."""
+    """Return the title line of a section, unless its rows make it redundant."""
     if section.title in ("", "Controls", "Chance"):
         return []
     return [rf"\multicolumn{{{width}}}{{l}}{{\textit{{{escape(section.title)}}}}} \\"]
 
 
 def _groups(columns: Sequence[Head]) -> list[str]:
-    """The groups above their columns."""
+    """Return the line of group names above the column headings."""
     heads, rules, at = [], [], 1
     for group, members in groupby(columns, key=lambda head: head.group):
         width = len(list(members))

@@ -1,4 +1,4 @@
-"""A leaderboard as static pages: records that may be published, one table per data, split and lane."""
+"""A leaderboard of publishable records as static pages, with one table per data, split and lane."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from bench.text import one_line
 
 Found = tuple[Path, Record]
 SHOWN = 5
-"""Records that an error names, of those that may not stand there."""
+"""Maximum number of rejected records that an error names."""
 
 
 def publishable(records: Sequence[tuple[Path, Record | BenchError]], problems: list[str]) -> list[Found]:
-    """Return the records that may stand on a leaderboard; why the others may not goes to `problems`, a line each.
+    """Return the publishable records; append a line to `problems` for each of the others.
 
-    Built-in or incomplete data, random weights and mixed lanes may not (`Record.publishable`), nor figures
-    of others: those stand in reports beside ours, by the word published.
+    Records with built-in or incomplete data, random weights or mixed lanes are rejected (`Record.publishable`), and
+    so are results published by others, which reports show beside ours.
     """
     kept: list[Found] = []
     for path, record in records:
@@ -56,7 +56,7 @@ def write(
     folder: Path,
     metrics: tuple[str, ...] = MAIN,
 ) -> tuple[list[Path], list[str]]:
-    """Write ``index.html`` and, for each data and split, a page and a CSV; return their paths and what was left out.
+    """Write ``index.html`` and, for each data and split, a page and a CSV; return their paths and the problems.
 
     The same records give the same bytes.
 
@@ -115,7 +115,7 @@ def _how(board: Board) -> str:
 
 
 def _leaders(board: Board, rows: Sequence[Row]) -> list[str]:
-    """The rows level with the best of their lane in the metric that orders them; the best alone if undecided."""
+    """Describe the rows level with the best of their lane in the main metric; only the best one if undecided."""
     if not board.ranked_by or not rows:
         return ["no entry but controls"]
     where, metric = board.ranked_by

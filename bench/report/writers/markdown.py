@@ -17,10 +17,10 @@ from bench.report.grid import Cell, Chapter, Grid
 from bench.text import one_line
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&$]|(?<=\w):(?=//)|(?<=\bwww)\.)")
-"""What means something inside a line; addresses would become links."""
+"""Matches Markdown syntax within a line, and addresses that would become links."""
 
 _START = re.compile(r"^([#+=-]|\d+(?=[.)]))")
-"""What means something where a line starts: headings, lists, rules."""
+"""Matches Markdown syntax at the start of a line: headings, lists, rules."""
 
 
 def page(
@@ -67,17 +67,17 @@ def _notes(texts: Sequence[str]) -> list[str]:
 
 
 def escape(text: str) -> str:
-    """Return text that Markdown shows as it is, in one line, in table cells too."""
+    """Escape text for Markdown, on one line; also valid in table cells."""
     return _SPECIAL.sub(r"\\\1", one_line(text))
 
 
 def paragraph(text: str) -> str:
-    """Return text as `escape` does, for the start of a line or of a list's entry."""
+    """Escape text that starts a line or a list item."""
     return _START.sub(lambda found: f"\\{found[0]}" if found[0] in "#+=-" else f"{found[0]}\\", escape(text))
 
 
 def table(grid: Grid) -> list[str]:
-    """Return an aligned pipe table; each section with a title starts with a row that holds it."""
+    """Return an aligned pipe table; a section's title, if any, is its first row."""
     titles = [escape(f"{head.group} {head.heading}".strip()) for head in grid.heads]
     body: list[list[str]] = []
     for section in grid.sections:
@@ -117,7 +117,7 @@ def _board(board: Board, folder: Path, metrics: Sequence[str]) -> list[str]:
 
 
 def _repeat(board: Board, folder: Path) -> list[str]:
-    """One command per record, to be typed in the folder of the page."""
+    """Return the commands that repeat each record, to run in the folder of the page."""
     out = ["### Repeat", "", "In the folder of this page:", "", "```sh"]
     for block in board.blocks:
         for row in block.all:
@@ -127,7 +127,7 @@ def _repeat(board: Board, folder: Path) -> list[str]:
 
 
 def _quoted(path: str) -> str:
-    """Return a path as one word of a shell, in one line."""
+    """Quote a path as one shell word on one line."""
     if path.isprintable():
         return shlex.quote(path)
     safe = "".join(c if c.isalnum() or c in "/._-" else _bytes(c) for c in path)
@@ -139,7 +139,7 @@ def _bytes(character: str) -> str:
 
 
 def relative(path: Path, folder: Path) -> str:
-    """Return `path` as seen from `folder`, with forward slashes."""
+    """Return `path` relative to `folder`, with forward slashes."""
     try:
         return Path(os.path.relpath(path, folder)).as_posix()
     except ValueError:  # another drive
@@ -147,7 +147,7 @@ def relative(path: Path, folder: Path) -> str:
 
 
 def explained(boards: Sequence[Board], metrics: Sequence[str]) -> list[tuple[str, str]]:
-    """Return (word, meaning) of every metric and candidate set that some boards show."""
+    """Return (term, description) of every metric and candidate set in the boards."""
     shown = [m for name in metrics for board in boards for m in board.metrics([name])]
     beyond = {m for b in boards for row in b.rows for named in row.beyond.values() for m in named}
     known = {heading(parts(m)[0]): text for m in [*shown, *sorted(beyond, key=parts)] if (text := glossary(m))}

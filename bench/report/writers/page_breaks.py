@@ -1,6 +1,6 @@
-"""A table too wide or too long for a printed page, in pieces that are not.
+"""Split a table that is too wide or too long for a printed page.
 
-LaTeX's longtable breaks between rows only, and LaTeX has nothing for columns that do not fit.
+LaTeX's longtable breaks only between rows; LaTeX cannot break a table between columns.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from bench.report.grid import Grid, Section
 
 
 def widths(grid: Grid) -> list[int]:
-    """Return the characters that each column takes, with the space between columns."""
+    """Return the width of each column in characters, including the space between columns."""
     found = []
-    # A group's name has the width of all its columns: only its own share widens one.
+    # A group's name spans all its columns, so each column needs room only for its share of the name.
     shares = [len(head.group) / sum(h.group == head.group for h in grid.heads) for head in grid.heads]
     for at, head in enumerate(grid.heads):
         found.append(2 + max(len(head.heading), round(shares[at]), *(len(row[at].text) for row in grid.rows), 0))
@@ -23,10 +23,10 @@ def widths(grid: Grid) -> list[int]:
 
 
 def pieces(grid: Grid, characters: int, lines: int) -> list[Grid]:
-    """Return a table as tables of at most so many characters and lines, in reading order; as it is if it fits.
+    """Split a table into tables of at most `characters` width and `lines` rows; return it unchanged if it fits.
 
-    Groups of columns stay whole where they can; what names a row (columns to the left, up to the first of
-    numbers) and the titles of sections are said again in each piece.
+    Groups of columns stay together where possible. Each piece repeats the columns that name the row (those left
+    of the first numbers) and the titles of its sections.
     """
     found = [replace(wide, sections=part) for wide in _across(grid, characters) for part in _down(grid, wide, lines)]
     if len(found) == 1:
@@ -68,7 +68,7 @@ def _down(whole: Grid, grid: Grid, lines: int) -> list[list[Section]]:
     left = lines
     for section in grid.sections:
         rows = list(section.rows)
-        if len(rows) > left and len(rows) <= lines:  # whole in the next piece
+        if len(rows) > left and len(rows) <= lines:  # fits as a whole into the next piece
             parts.append([])
             left = lines
         while rows:

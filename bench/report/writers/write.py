@@ -1,4 +1,4 @@
-"""Where the files of a report stand and how they are named."""
+"""Write and name the files of a report."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ def write(
 ) -> list[Path]:
     """Write ``report.md``, ``report.html`` and, for each board and chapter, CSV and LaTeX; return their paths.
 
-    The same records in the same place give the same bytes: there are no dates.
+    Files contain no dates: the same records in the same place give identical bytes.
 
     Parameters
     ----------
     boards, problems
         From `bench.report.boards`.
     folder
-        Made if it does not exist. Paths of records in the page are relative to it.
+        Created if it does not exist. The pages give paths of records relative to it.
     formats
         Any of md, csv, tex, html.
     metrics
         Columns of the tables; the CSV has all metrics.
     chapters
-        Comparisons beside the boards: of recommendation with MIR, of ours with published numbers.
+        Further tables: comparisons of recommendation with MIR, and of our numbers with published ones.
     plots
         Written as SVG and PNG, and shown in the pages.
 
@@ -86,7 +86,7 @@ def write(
 
 
 def names(boards: Sequence[Board]) -> list[str]:
-    """Return one file name a board, short enough for any file system, different also where case does not count."""
+    """Return a file name for each board: short enough for any file system, and unique even if case is ignored."""
     found: list[str] = []
     for board in boards:
         cutoffs = "-".join(map(str, board.k))[:40]
