@@ -1,4 +1,4 @@
-"""Metrics of top-k lists and of MIR tasks; each module's table says how its metrics print, range and compare."""
+"""Metrics of top-k lists and of MIR tasks; each module's table gives headings, ranges and directions."""
 
 from collections.abc import Mapping
 
@@ -29,14 +29,14 @@ __all__ = [
 ]
 
 MIR: Mapping[str, Metric] = {**CLASSIFICATION, **KEYS}
-"""Metrics of MIR tasks by name."""
+"""Metrics of MIR tasks, by name."""
 
 
 def find(metric: str) -> Metric | None:
-    """Return what is known of a metric, with or without its k and label; None for a metric of a plugin.
+    """Return the description of a metric, named with or without its k and label; None for a plugin's metric.
 
     ``ndcg@10`` and ``ild:mfcc@10`` are metrics of lists, ``roc_auc`` and ``roc_auc:guitar`` of MIR tasks. A
-    bare name that both have, such as ``precision``, is the MIR task's.
+    bare name that both kinds share, such as ``precision``, refers to the MIR metric.
     """
     name, at, _ = metric.partition(":")[0].partition("@")
     lists: list[Mapping[str, Metric]] = [METRICS, BEYOND]
@@ -44,7 +44,7 @@ def find(metric: str) -> Metric | None:
 
 
 def range_of(metric: str) -> tuple[float, float]:
-    """Return the least and greatest possible value of ``ndcg@10`` or ``roc_auc:guitar``; infinite for unknown ones."""
+    """Return the range of values of a metric such as ``ndcg@10``; infinite for unknown metrics."""
     found = find(metric)
     return found.range if found else (-float("inf"), float("inf"))
 

@@ -1,8 +1,8 @@
 """Beyond accuracy: how popular, novel, varied and widely spread the recommended items are.
 
-Every function takes top-k lists (U, k) of item indexes and ignores -1 (no item). What cannot be
-computed for a user, such as the variety of a list with one item, is undefined: it is left out of the
-mean and counted, never scored.
+Every function takes top-k lists (U, k) of item indexes and ignores -1 (no item). A value that
+cannot be computed for a user, such as the diversity of a list with one item, is undefined: it is excluded
+from the mean and counted.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from bench.metrics.metric import Metric, table
 from bench.norms import squarable
 
 _BLOCK = 32 << 20
-"""Bytes of vectors gathered at a time."""
+"""Maximum bytes of vectors in memory at a time."""
 
 
 class Rows(Protocol):
-    """Compressed rows, such as `bench.protocols.Interactions`."""
+    """Compressed sparse rows, such as `bench.protocols.Interactions`."""
 
     @property
     def indptr(self) -> NDArray[np.int64]:
@@ -39,37 +39,37 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class PerUser:
-    """One value per user (U,); NaN where it is undefined, so that a careless mean cannot hide it."""
+    """One value per user (U,); NaN where undefined, so that a plain mean shows that values are missing."""
 
     values: NDArray[np.float64]
 
     @property
     def defined(self) -> NDArray[np.bool_]:
-        """Which users (U,) have a value."""
+        """Mask (U,) of users with a value."""
         return ~np.isnan(self.values)
 
     @property
     def undefined(self) -> int:
-        """How many users are left out."""
+        """Number of users without a value."""
         return int(np.isnan(self.values).sum())
 
     @property
     def mean(self) -> float | None:
-        """Mean over the users who have a value; None when nobody has."""
+        """Mean over users with a value; None if there are none."""
         kept = self.values[self.defined]
         return float(kept.mean()) if len(kept) else None
 
 
 def coverage(topk: NDArray[np.int32], candidates: NDArray[np.bool_]) -> float:
-    """Distinct recommended items over all candidates (N,)."""
+    """Return the share of the candidates (mask (N,) over items) that are recommended to at least one user."""
     return float((_counts(topk, candidates) > 0).mean())
 
 
 def gini(topk: NDArray[np.int32], candidates: NDArray[np.bool_]) -> float | None:
-    """Inequality of recommendation counts x over all candidates, those never recommended included.
+    """Return the Gini index of recommendation counts x over all candidates, including those never recommended.
 
     ``sum_i (2 i - n - 1) x_i / (n sum x)``, x ascending, i = 1..n: 0 when all are recommended equally
-    often, near 1 when one item takes everything. None when nothing is recommended.
+    often, near 1 when all recommendations are one item. None when nothing is recommended.
     """
     x = np.sort(_counts(topk, candidates)).astype(np.float64)
     if x[-1] == 0:
@@ -79,18 +79,18 @@ def gini(topk: NDArray[np.int32], candidates: NDArray[np.bool_]) -> float | None
 
 
 def arp(topk: NDArray[np.int32], listeners: NDArray[np.integer], n_users: int) -> PerUser:
-    """Mean popularity of the list, as a share of users.
+    """Return the mean popularity of each list, as a share of users.
 
-    `listeners` (N,) counts the training users of each item, `n_users` all training users.
+    `listeners` (N,) is the number of training users of each item, `n_users` that of all training users.
     """
     return _mean(topk, listeners / n_users)
 
 
 def lift(topk: NDArray[np.int32], listeners: NDArray[np.integer], profile: Rows, users: NDArray[np.integer]) -> PerUser:
-    """Popularity lift: mean popularity of the list over that of the user's own training items, minus 1.
+    """Return the popularity lift: mean popularity of the list divided by that of the user's training items, minus 1.
 
-    0: as mainstream as the user; 1: twice as popular. `users` (U,) names the row of `profile` of each
-    list. Undefined for users without training items.
+    0 means as popular as the user's items, 1 twice as popular. `users` (U,) gives each list's row of
+    `profile`. Undefined for users without training items.
     """
     indptr, users = profile.indptr, np.asarray(users)
     total = np.concatenate([[0], np.cumsum(listeners[profile.item], dtype=np.int64)])
@@ -101,21 +101,21 @@ def lift(topk: NDArray[np.int32], listeners: NDArray[np.integer], profile: Rows,
 
 
 def novelty(topk: NDArray[np.int32], listeners: NDArray[np.integer], n_users: int) -> PerUser:
-    """Mean surprise -log2 p in bits, p the share of users who know the item; 1 / (users + 1) if nobody."""
+    """Return the mean -log2 p in bits; p is the share of users who know the item, or 1 / (users + 1) without any."""
     share = np.where(listeners > 0, listeners / n_users, 1 / (n_users + 1))
     return _mean(topk, -np.log2(share))
 
 
 def ild(topk: NDArray[np.int32], reference: NDArray[np.float32], present: NDArray[np.bool_] | None = None) -> PerUser:
-    """Intra-list diversity: mean of 1 - cosine over all pairs of the list, in a fixed space (N, D).
+    """Return intra-list diversity: mean of 1 - cosine over all pairs of the list, in a fixed space (N, D).
 
-    The space must not be the one the model recommends by. Items that are not `present` (N,), or whose
+    Do not use the space by which the model recommends. Items that are not `present` (N,), or whose
     vector is zero, are left out; undefined for lists with fewer than two vectors.
 
     Raises
     ------
     BenchError
-        When a vector that is needed holds NaN or infinity.
+        When a used vector contains NaN or infinity.
 
     """
     users, k = topk.shape
@@ -137,16 +137,16 @@ def ild(topk: NDArray[np.int32], reference: NDArray[np.float32], present: NDArra
         # For unit vectors |sum v|^2 = n + 2 * (sum of cosines over pairs).
         pairs = n * (n - 1)
         cosine = np.einsum("ud,ud->u", centre, centre) - n
-        # Rounding may leave -1e-7 for a list of equal vectors.
+        # Rounding can give -1e-7 for a list of equal vectors.
         apart = np.maximum(pairs - cosine, 0)
         np.divide(apart, pairs, out=values[start : start + rows], where=pairs > 0)
     return PerUser(values)
 
 
 def artist_entropy(topk: NDArray[np.int32], artists: NDArray[np.integer]) -> PerUser:
-    """Shannon entropy, in bits, of the artists in the list: 0 for one artist, log2 k for k of them.
+    """Return the Shannon entropy in bits of the artists in each list: 0 for one artist, log2 k for k artists.
 
-    `artists` (N,) are codes from 0, -1 for unknown, which is left out.
+    `artists` (N,) are codes from 0; -1 means unknown and is excluded.
     """
     artist = np.where(topk >= 0, artists[topk], -1)
     rows, places = np.nonzero(artist >= 0)
@@ -157,41 +157,41 @@ def artist_entropy(topk: NDArray[np.int32], artists: NDArray[np.integer]) -> Per
     inner = np.bincount(owner, weights=times * np.log2(times), minlength=len(topk))
     with np.errstate(divide="ignore", invalid="ignore"):
         entropy = np.log2(n) - inner / n
-    # Rounding may leave -1e-16 for a single artist.
+    # Rounding can give -1e-16 for a single artist.
     return PerUser(np.where(n > 0, np.maximum(entropy, 0), np.nan))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Lists:
-    """Top-k lists of some users, and what their metrics are computed from."""
+    """Top-k lists of some users, and the data from which their metrics are computed."""
 
     topk: NDArray[np.int32]
-    """Item indexes (U, K), best first, -1 where there is none."""
+    """Item indexes (U, K), best first, -1 for no item."""
     candidates: NDArray[np.bool_]
-    """Which items (N,) could be recommended."""
+    """Mask (N,) of items that could be recommended."""
     listeners: NDArray[np.integer]
-    """Training users of each item (N,)."""
+    """Number of training users of each item (N,)."""
     profile: Rows
-    """Training items in rows, one row per training user."""
+    """Training items, one row per training user."""
     users: NDArray[np.integer]
-    """The row of `profile` of each list (U,)."""
+    """Row of `profile` for each list (U,)."""
     artists: NDArray[np.integer] | None = None
-    """Artist code of each item (N,), -1 unknown; None leaves the entropy out."""
+    """Artist code of each item (N,), -1 for unknown; None skips the artist entropy."""
     references: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
-    """Fixed spaces (N, D) by name, for `ild`."""
+    """Fixed embedding spaces (N, D) by name, for `ild`."""
 
     @property
     def n_users(self) -> int:
-        """All training users."""
+        """Number of training users."""
         return len(self.profile.indptr) - 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class BeyondMetric(Metric):
-    """A metric of lists alone; held-out items play no part."""
+    """A metric of the lists alone, without held-out items."""
 
     function: Callable[[Lists], Mapping[str, PerUser | float | None]]
-    """Lists -> label -> value. The label is empty except where there are several values, such as one a space."""
+    """Maps lists to values by label; the label is empty unless there are several values, such as one per space."""
 
 
 BEYOND = table(
@@ -247,11 +247,11 @@ BEYOND = table(
         function=lambda lists: {name: ild(lists.topk, space) for name, space in lists.references.items()},
     ),
 )
-"""All metrics of this module by name, in the order of records."""
+"""All metrics of this module by name, in record order."""
 
 
 def evaluate_beyond(lists: Lists, ks: Iterable[int]) -> dict[str, PerUser | float | None]:
-    """Return every metric of `BEYOND` at each k: ``gini@10`` is one number, ``ild:mfcc@10`` one per user.
+    """Return every metric of `BEYOND` at each k: ``gini@10`` is one number, ``ild:mfcc@10`` has one per user.
 
     Raises
     ------
@@ -271,7 +271,7 @@ def evaluate_beyond(lists: Lists, ks: Iterable[int]) -> dict[str, PerUser | floa
 
 
 def _counts(topk: NDArray[np.int32], candidates: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """How often each candidate is recommended (n_candidates,)."""
+    """Count how often each candidate is recommended (n_candidates,)."""
     if not candidates.any():
         raise ValueError("there are no candidates")
     counts: NDArray[np.int64] = np.bincount(topk[topk >= 0], minlength=len(candidates))[candidates]
@@ -279,7 +279,7 @@ def _counts(topk: NDArray[np.int32], candidates: NDArray[np.bool_]) -> NDArray[n
 
 
 def _mean(topk: NDArray[np.int32], value: NDArray[np.float64]) -> PerUser:
-    """Mean of a value per item (N,) over each list."""
+    """Average a value per item (N,) over each list."""
     known = topk >= 0
     n = known.sum(axis=1)
     total = np.where(known, value[topk], 0.0).sum(axis=1)

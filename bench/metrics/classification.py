@@ -1,9 +1,9 @@
-"""Scores of tags, classes and values: exact, every label at once, the same numbers as scikit-learn's.
+"""Exact metrics of tags, classes and values, for all labels at once, with the same results as scikit-learn.
 
-Every function returns a flat dict: macro values under their name (``roc_auc``), those of one label
-under ``roc_auc:NAME`` where names are given. What is undefined (a tag that no track or every track
-has, a class without a track, a value that never varies) is left out of the macro value and counted
-under ``undefined``; nothing is ever NaN.
+Every function returns a flat dict: macro averages under their name (``roc_auc``), values of single
+labels under ``roc_auc:NAME`` if names are given. Undefined labels (a tag that no track or every track
+has, a class without tracks, a constant value) are excluded from the macro average and counted under
+``undefined``; no value is NaN.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ CLASSIFICATION = table(
 """Metrics of tags, classes and values by name; `bench.metrics.key_score` adds those of keys."""
 
 _BLOCK = 1 << 21
-"""Scores sorted at a time: bounds the memory of the index arrays at about 100 MB."""
+"""Maximum scores sorted at a time, which limits the index arrays to about 100 MB."""
 
 
 def roc_auc(truth: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Return the area under the ROC curve of each label (L,), as `ranked` does, several times faster for float32.
+    """Return the area under the ROC curve of each label (L,) like `ranked`, but several times faster for float32.
 
-    A float32 is sorted as an integer with its label as the last bit: among equal scores the positives
-    then come last, or first with the bit reversed, and the mean of both areas counts a tie one half.
+    Each float32 is sorted as an integer with its label as the last bit: among equal scores the positives then
+    come last, or first with the bit inverted. The mean of both areas counts a tie as one half.
     """
     if scores.dtype != np.float32:
         return ranked(truth, scores)[0]
@@ -96,8 +96,8 @@ def ranked(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return ROC-AUC (L,) and average precision (L,) of each label, NaN where undefined.
 
-    Tied scores count one half in the ROC-AUC (midranks, as the trapezoidal curve) and enter the
-    precision-recall curve together.
+    Tied scores count one half in the ROC-AUC (midranks, equal to the trapezoidal rule) and form one point
+    of the precision-recall curve.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def ranked(
         hit = np.take_along_axis(np.ascontiguousarray(truth[:, cut].T), order, axis=1)
         step = row[:, 1:] != row[:, :-1]
         edge = np.ones((len(row), 1), np.bool_)
-        # First and last place of the group of equal scores that each place belongs to.
+        # First and last position of the group of equal scores at each position.
         start = np.maximum.accumulate(np.where(np.hstack([edge, step]), place, 0), axis=1)
         end = np.minimum.accumulate(np.where(np.hstack([step, edge]), place, n)[:, ::-1], axis=1)[:, ::-1]
         found = np.cumsum(hit, axis=1)
@@ -147,14 +147,14 @@ def ranked(
 def tag_scores(
     truth: NDArray[np.bool_], scores: NDArray[np.floating[Any]], names: Sequence[str] = ()
 ) -> dict[str, float]:
-    """Return macro ``roc_auc`` and ``average_precision``, and each tag's own where `names` (L,) are given.
+    """Return macro ``roc_auc`` and ``average_precision``, and those of each tag if `names` (L,) are given.
 
     Parameters
     ----------
     truth
         Which tracks have which tag (n, L).
     scores
-        Scores (n, L); any increasing scale.
+        Scores (n, L), higher is likelier; only their order matters.
 
     Raises
     ------
@@ -171,8 +171,8 @@ def class_scores(
 ) -> dict[str, float]:
     """Return ``accuracy`` and macro ``precision``, ``recall``, ``f1``, ``roc_auc`` (one class against the rest).
 
-    The predicted class is the one with the highest score, the first of equals. A class that occurs but
-    is never predicted has precision 0, as scikit-learn's ``zero_division=0``; one that does not occur is
+    The predicted class has the highest score; ties go to the first class. A class that occurs but is never
+    predicted has precision 0, like scikit-learn's ``zero_division=0``. A class that does not occur is
     undefined in all four.
 
     Parameters
@@ -182,7 +182,7 @@ def class_scores(
     scores
         Scores (n, C).
     names
-        Names of the classes (C,), for each class's own values.
+        Names of the classes (C,), to return the values of each class.
 
     Raises
     ------
@@ -201,7 +201,7 @@ def class_scores(
         "recall": there * right / np.maximum(actual, 1),
         "f1": there * 2 * right / np.maximum(actual + predicted, 1),
     }
-    if np.isfinite(auc).any():  # a single class in the truth has no rest
+    if np.isfinite(auc).any():  # undefined if the truth has only one class
         each["roc_auc"] = auc
     return {"accuracy": float(right.sum() / len(truth)), **_summary(each, names, "class")}
 
@@ -214,7 +214,7 @@ def confusion(
     Raises
     ------
     ValueError
-        For arrays of unlike length, none at all, or classes outside 0..C-1.
+        For arrays of different length, empty arrays, or classes outside 0..C-1.
 
     """
     if np.shape(truth) != np.shape(predicted) or np.ndim(truth) != 1 or not len(truth):
@@ -236,12 +236,12 @@ def value_scores(
     truth, prediction
         Values (n, V).
     names
-        Names of the values (V,), for each value's own r2.
+        Names of the values (V,), to return the r2 of each value.
 
     Raises
     ------
     ValueError
-        For shapes that differ, no tracks, values that are not finite, or truth that never varies.
+        For shapes that differ, no tracks, values that are not finite, or if all true values are constant.
 
     """
     truth, prediction = np.asarray(truth, np.float64), np.asarray(prediction, np.float64)

@@ -1,14 +1,14 @@
-"""Scores of musical keys: accuracy, and the weighted score that forgives near misses.
+"""Metrics of musical keys: accuracy, and a weighted score with partial points for related keys.
 
 A key is a number 0..23: 0-11 are C major, C# major, ... B major, 12-23 are C minor ... B minor.
 
-Two conventions differ in what a fifth is, and by several points, so each number names its own:
+Two conventions define a fifth differently, and their scores can differ by several points:
 
 ``mir_eval``
-    half a point for an estimate a perfect fifth *above* the reference (C major heard as G major), none
-    for a fifth below. MIREX since 2017, mir_eval >= 0.5, JukeMIR.
+    half a point for an estimate a perfect fifth *above* the reference (G major for C major), none for a
+    fifth below. Used by MIREX since 2017, mir_eval >= 0.5, and JukeMIR.
 ``either_fifth``
-    half a point for a fifth above or below, as older evaluations had it.
+    half a point for a fifth above or below. Used in older evaluations.
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ KEYS = table(
         kinds=("keys",),
     ),
 )
-"""Metrics of keys by name, beside those that classes have, too."""
+"""Metrics of keys by name, in addition to those of classes."""
 
 
 def relations(convention: Convention = "mir_eval") -> NDArray[np.int64]:
-    """Return (24, 24): the index in `RELATIONS` for a reference key (row) and an estimate (column).
+    """Return the index in `RELATIONS` (24, 24) of each pair of reference key (row) and estimate (column).
 
     Raises
     ------
@@ -78,7 +78,7 @@ def relations(convention: Convention = "mir_eval") -> NDArray[np.int64]:
     up = (tonic[None, :] - tonic[:, None]) % 12
     same = minor[None, :] == minor[:, None]
     fifth = (up == 7) | ((up == 5) & (convention == "either_fifth"))
-    # The relative minor lies 9 semitones above its major, the relative major 3 above its minor.
+    # The relative minor is 9 semitones above its major, the relative major 3 above its minor.
     relative = up == np.where(minor[:, None], 3, 9)
     return np.select([same & (up == 0), same & fifth, ~same & relative, ~same & (up == 0)], [0, 1, 2, 3], 4)
 
@@ -87,7 +87,7 @@ def key_points(
     truth: NDArray[np.integer[Any]], predicted: NDArray[np.integer[Any]], convention: Convention = "mir_eval"
 ) -> NDArray[np.float64]:
     """Return the weighted score of each track (n,): 1, .5, .3, .2 or 0."""
-    confusion(truth, predicted, 24)  # refuses what is not a key
+    confusion(truth, predicted, 24)  # raises for values that are not keys
     points: NDArray[np.float64] = _POINTS[relations(convention)[truth, predicted]]
     return points
 
@@ -95,23 +95,23 @@ def key_points(
 def key_scores(
     truth: NDArray[np.integer[Any]], predicted: NDArray[np.integer[Any]], convention: Convention = "mir_eval"
 ) -> dict[str, float]:
-    """Return ``weighted`` and ``accuracy`` over tracks, the same averaged over keys, and the share of each relation.
+    """Return ``weighted`` and ``accuracy`` over tracks, both averaged over keys, and the share of each relation.
 
-    ``accuracy_macro`` and ``weighted_macro`` average over the keys that occur, however rare; the others
-    are counted under ``undefined``. ``accuracy:C minor`` is that of one key; ``share:fifth`` tells which
-    errors are made.
+    ``accuracy_macro`` and ``weighted_macro`` average over all keys that occur; the others are counted under
+    ``undefined``. ``accuracy:C minor`` is the accuracy on one key, ``share:fifth`` the share of estimates
+    that are a fifth away.
 
     Parameters
     ----------
     truth, predicted
         Keys (n,), 0..23.
     convention
-        What counts as a fifth; see above.
+        Definition of a fifth; see the module's documentation.
 
     Raises
     ------
     ValueError
-        For other numbers than keys, arrays of unlike length, none at all, or an unknown convention.
+        For values that are not keys, arrays of different length, empty arrays, or an unknown convention.
 
     References
     ----------

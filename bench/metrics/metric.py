@@ -1,4 +1,4 @@
-"""What is known of a metric besides its formula: how to print, bound and version its values."""
+"""The description of a metric: heading, glossary entry, range, direction and version."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ class Metric:
     """One row of a table of metrics."""
 
     name: str
-    """As in records, without k and label: ``ndcg`` of ``ndcg@10``, ``roc_auc`` of ``roc_auc:guitar``."""
+    """Name in records, without k and label: ``ndcg`` for ``ndcg@10``, ``roc_auc`` for ``roc_auc:guitar``."""
     heading: str
-    """As in reports."""
+    """Heading in reports."""
     glossary: str
-    """One line that says what the value is."""
+    """One-line description of the value."""
     _: KW_ONLY
     range: tuple[float, float] = (0.0, 1.0)
     """Least and greatest possible value."""
     higher_is_better: bool | None = True
-    """None where neither direction is better by itself."""
+    """None if neither direction is better in general."""
     version: str = "1"
-    """Raise it when the numbers can change: records made with another version are computed again."""
+    """Increase it when values can change; records made with another version are recomputed."""
     kinds: tuple[str, ...] = (RECOMMENDATION,)
-    """`RECOMMENDATION`, or the kinds of MIR task (`bench.protocols.TaskKind`) that are scored by it."""
+    """`RECOMMENDATION`, or the kinds of MIR task (`bench.protocols.TaskKind`) that use the metric."""
 
     @property
     def values(self) -> str:
@@ -48,12 +48,12 @@ M = TypeVar("M", bound=Metric)
 
 
 def table(*rows: M) -> dict[str, M]:
-    """Return rows by name.
+    """Return metrics by name.
 
     Raises
     ------
     ValueError
-        When two rows share a name.
+        When two metrics share a name.
 
     """
     found: dict[str, M] = {}

@@ -1,4 +1,4 @@
-"""What a uniformly random ranking is expected to contain: exact, no simulation."""
+"""Exact expected values of a uniformly random ranking, without simulation."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from bench.metrics.truth import discounts
 
 @dataclass(frozen=True, eq=False)
 class RandomRanking:
-    """Expectations over all orders of each user's candidates, for the first k ranks in column k - 1.
+    """Expected values over all orders of each user's candidates; column k - 1 is for the first k ranks.
 
-    With N candidates, R of them relevant, in random order: an item at a given rank is relevant with
-    probability R / N, two given ranks both are with R (R - 1) / (N (N - 1)), and the first i ranks hold
-    no relevant item with C(N - R, i) / C(N, i) = prod_{j < i} (N - R - j) / (N - j).
+    Let R of N candidates in random order be relevant. The item at a given rank is relevant with
+    probability R / N, the items at two given ranks both are with R (R - 1) / (N (N - 1)), and none of the
+    first i items is with C(N - R, i) / C(N, i) = prod_{j < i} (N - R - j) / (N - j).
     """
 
     total: NDArray[np.float64]
-    """Candidates of each user (U, 1), the N above."""
+    """Number of candidates of each user (U, 1), N above."""
     relevant: NDArray[np.float64]
-    """Held-out items of each user (U,)."""
+    """Number of held-out items of each user (U,)."""
     found: NDArray[np.float64]
-    """Those that are candidates (U, 1), the R above."""
+    """Number of held-out items that are candidates (U, 1), R above."""
     length: int
-    """The greatest k."""
+    """The largest k."""
 
     @classmethod
     def of(
@@ -37,7 +37,7 @@ class RandomRanking:
         length: int,
         reachable: NDArray[np.integer] | None = None,
     ) -> RandomRanking:
-        """Check the numbers of each user, (U,) each; without `reachable`, every held-out item is a candidate.
+        """Create from counts per user, (U,) each; without `reachable`, every held-out item is a candidate.
 
         Raises
         ------
@@ -60,23 +60,23 @@ class RandomRanking:
 
     @cached_property
     def hit(self) -> NDArray[np.float64]:
-        """Probability of a hit at each rank (U, K); lists end with the last candidate."""
+        """Probability of a hit at each rank (U, K); 0 after the last candidate."""
         return np.where(self.rank <= self.total, self.found / np.maximum(self.total, 1), 0.0)
 
     @cached_property
     def count(self) -> NDArray[np.float64]:
-        """Hits in the first k (U, K)."""
+        """Expected number of hits in the first k (U, K)."""
         return np.cumsum(self.hit, axis=1)
 
     @cached_property
     def gain(self) -> NDArray[np.float64]:
-        """Sum over hits of 1 / log2(rank + 1) (U, K)."""
+        """Expected sum over hits of 1 / log2(rank + 1) (U, K)."""
         return np.cumsum(self.hit * discounts(self.length), axis=1)
 
     @cached_property
     def precisions(self) -> NDArray[np.float64]:
-        """Sum over hits of the precision at their rank (U, K)."""
-        # The number of hits before rank i, given a hit at i, is expected to be (i - 1) (R - 1) / (N - 1).
+        """Expected sum over hits of the precision at their rank (U, K)."""
+        # Given a hit at rank i, the expected number of hits before it is (i - 1) (R - 1) / (N - 1).
         others = np.maximum(self.found - 1, 0) / np.maximum(self.total - 1, 1)
         return np.cumsum(self.hit * (1 + (self.rank - 1) * others) / self.rank, axis=1)
 
@@ -89,6 +89,6 @@ class RandomRanking:
 
     @cached_property
     def reciprocal(self) -> NDArray[np.float64]:
-        """1 / rank of the first hit, 0 without one in the first k (U, K)."""
+        """Expected 1 / rank of the first hit, which counts 0 without a hit in the first k (U, K)."""
         before = np.concatenate([np.ones_like(self.total), self.miss[:, :-1]], axis=1)
         return np.cumsum((before - self.miss) / self.rank, axis=1)

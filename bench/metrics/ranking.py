@@ -19,15 +19,15 @@ from bench.metrics.truth import Ranked, Truth, hits, ideal
 
 @dataclass(frozen=True, kw_only=True)
 class RankingMetric(Metric):
-    """A metric with one value per user, and what a uniformly random ranking is expected to score."""
+    """A metric with one value per user, and its expected value for a uniformly random ranking."""
 
     function: Callable[[Ranked, int], NDArray[np.float64]]
-    """Hits and k -> values (U,)."""
+    """Computes the values (U,) from hits and k."""
     chance: Callable[[RandomRanking, int], NDArray[np.float64]]
-    """Numbers of candidates and held-out items, and k -> expected values (U,)."""
+    """Computes the expected values (U,) from the numbers of candidates and held-out items, and k."""
 
 
-# |T| is the number of a user's held-out items. Users without a hit score 0 in all of them.
+# |T| is the number of a user's held-out items. Users without a hit score 0 in all metrics.
 METRICS = table(
     RankingMetric(
         "hitrate",
@@ -36,14 +36,14 @@ METRICS = table(
         function=lambda ranked, k: (ranked.count(k) > 0).astype(np.float64),
         chance=lambda random, k: 1 - random.miss[:, k - 1],
     ),
-    RankingMetric(  # over |T|, not over min(k, |T|)
+    RankingMetric(  # divided by |T|, not by min(k, |T|)
         "recall",
         "Recall",
         "share of a user's held-out items found among the first k",
         function=lambda ranked, k: ranked.count(k) / ranked.sizes,
         chance=lambda random, k: random.count[:, k - 1] / random.relevant,
     ),
-    RankingMetric(  # the best possible list has min(k, |T|) hits at its head
+    RankingMetric(  # a perfect list starts with min(k, |T|) hits
         "ndcg",
         "NDCG",
         "hits discounted by 1 / log2(rank + 1), relative to the best possible list",
@@ -57,7 +57,7 @@ METRICS = table(
         function=lambda ranked, k: np.where(ranked.first <= k, 1.0 / ranked.first, 0.0),
         chance=lambda random, k: random.reciprocal[:, k - 1],
     ),
-    RankingMetric(  # over |T|: a perfect list scores below 1 when k is below |T|
+    RankingMetric(  # divided by |T|: a perfect list scores below 1 if k is below |T|
         "map",
         "MAP",
         "precision averaged over all held-out items, those not found counting 0",
@@ -71,7 +71,7 @@ METRICS = table(
         function=lambda ranked, k: ranked.summed(ranked.precisions, k) / np.minimum(ranked.sizes, k),
         chance=lambda random, k: random.precisions[:, k - 1] / np.minimum(random.relevant, k),
     ),
-    RankingMetric(  # over k, also when fewer than k items were returned
+    RankingMetric(  # divided by k, even if fewer than k items were returned
         "precision",
         "Precision",
         "share of the k places that hold a held-out item",
@@ -79,7 +79,7 @@ METRICS = table(
         chance=lambda random, k: random.count[:, k - 1] / k,
     ),
 )
-"""All metrics of this module by name, in the order of records."""
+"""All metrics of this module by name, in record order."""
 
 ALL: tuple[str, ...] = tuple(METRICS)
 
@@ -89,18 +89,18 @@ def evaluate(
 ) -> dict[str, NDArray[np.float64]]:
     """Return the metrics of every user, ``{"hitrate@10": (U,), ...}``; the mean over users is the score.
 
-    Users without a hit count 0. Users without held-out items must be left out beforehand.
+    Users without a hit score 0. Exclude users without held-out items beforehand.
 
     Parameters
     ----------
     topk
-        Item indexes (U, K), best first, no item twice in a list, -1 where there is none.
+        Item indexes (U, K), best first, without duplicates in a list, -1 for no item.
     truth
         Held-out items of the same users, in the same order.
     ks
-        Lengths at which to cut the lists, each in 1..K.
+        Cut-offs, each in 1..K.
     names
-        Metrics, from `METRICS`.
+        Names of metrics in `METRICS`.
 
     Raises
     ------
@@ -125,18 +125,18 @@ def chance(
     ks: Iterable[int],
     reachable: NDArray[np.integer] | None = None,
 ) -> dict[str, float]:
-    """Return the expectation of every metric under a uniformly random ranking, averaged over users.
+    """Return the expected value of every metric for a uniformly random ranking, averaged over users.
 
     Parameters
     ----------
     n_candidates
-        Candidates of each user (U,), history taken off.
+        Number of candidates of each user (U,), without the user's history.
     n_relevant
-        Held-out items of each user (U,), the |T| of the metrics, at least 1.
+        Number of held-out items of each user (U,), |T| in the metrics, at least 1.
     ks
-        List lengths, as for `evaluate`.
+        Cut-offs, as for `evaluate`.
     reachable
-        How many of the held-out items are candidates (U,); by default all of them.
+        Number of held-out items that are candidates (U,); by default all.
 
     Raises
     ------

@@ -9,27 +9,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 _MARKS = 16 << 20
-"""Bytes of the table that marks which items are relevant to a block of users."""
+"""Maximum bytes of the table of relevant items for a block of users."""
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
     """The held-out items of each user in compressed rows.
 
-    ``item[indptr[u]:indptr[u + 1]]`` are the items of the user in row u: ascending, none twice.
+    ``item[indptr[u]:indptr[u + 1]]`` are the items of the user in row u, ascending and without duplicates.
     """
 
     indptr: NDArray[np.int64]
     item: NDArray[np.int32]
 
     def __post_init__(self) -> None:
-        """Refuse pointers that do not fit the items."""
+        """Check that the pointers match the items."""
         if len(self.indptr) == 0 or self.indptr[0] != 0 or self.indptr[-1] != len(self.item):
             raise ValueError(f"indptr must run from 0 to the number of items, {len(self.item)}")
 
     @classmethod
     def of(cls, user_rows: NDArray[np.integer], items: NDArray[np.integer], n_users: int) -> Truth:
-        """Build from pairs (P,) in any order; pairs that occur twice count once."""
+        """Create from pairs (P,) in any order; duplicate pairs count once."""
         if len(user_rows) and not 0 <= user_rows.min() <= user_rows.max() < n_users:
             raise ValueError(f"user rows must lie in 0..{n_users - 1}")
         if len(items) and items.min() < 0:
@@ -46,14 +46,14 @@ class Truth:
 
 
 def hits(topk: NDArray[np.int32], truth: Truth) -> NDArray[np.bool_]:
-    """Return (U, K): is the item at this place of the list held out for this user?
+    """Return a mask (U, K) of the list positions whose item is held out for the user.
 
-    `topk` (U, K) holds item indexes, best first, no item twice in a list, -1 where there is none.
+    `topk` (U, K) has item indexes, best first, without duplicates in a list, -1 for no item.
 
     Raises
     ------
     ValueError
-        When the lists and the truth speak of different numbers of users.
+        When the lists and the truth have different numbers of users.
 
     """
     n_users = len(truth.indptr) - 1
@@ -62,7 +62,7 @@ def hits(topk: NDArray[np.int32], truth: Truth) -> NDArray[np.bool_]:
     found = np.zeros(topk.shape, np.bool_)
     if topk.size == 0:
         return found
-    # Column 0 stands for "no item" and is never marked.
+    # Column 0 means "no item" and is never marked.
     width = 2 + max(int(topk.max()), int(truth.item.max(initial=-1)))
     rows = min(n_users, max(1, _MARKS // width))
     marks = np.zeros(rows * width, np.bool_)
@@ -80,39 +80,39 @@ def hits(topk: NDArray[np.int32], truth: Truth) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, eq=False)
 class Ranked:
-    """Hits of every list, and what the metrics share. Hits are few: sums run over them, not over all places."""
+    """Hits of every list, and sums shared by metrics. Hits are rare, so sums run over hits, not over all positions."""
 
     hit: NDArray[np.bool_]
-    """(U, K)"""
+    """Mask (U, K) of hits."""
     sizes: NDArray[np.int64]
-    """(U,), the number of held-out items, all above 0."""
+    """Number of held-out items of each user (U,), all above 0."""
 
     @cached_property
     def hits(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Whose each hit is and its place from 0, (H,) each, list by list from the head."""
+        """User and position (from 0) of each hit, (H,) each, sorted by user and position."""
         user, place = np.divmod(np.flatnonzero(self.hit), self.hit.shape[1])
         return user, place
 
     @cached_property
     def gains(self) -> NDArray[np.float64]:
-        """Discount of each hit (H,)."""
+        """Rank discount of each hit (H,)."""
         return discounts(self.hit.shape[1])[self.hits[1]]
 
     @cached_property
     def precisions(self) -> NDArray[np.float64]:
-        """Precision at each hit (H,): its number in its list over its rank."""
+        """Precision at the rank of each hit (H,)."""
         user, place = self.hits
         begins = np.searchsorted(user, np.arange(len(self.hit)))
         found: NDArray[np.float64] = (np.arange(1, len(user) + 1) - begins[user]) / (place + 1)
         return found
 
     def count(self, k: int) -> NDArray[np.int64]:
-        """Return the hits in the first k (U,)."""
+        """Return the number of hits in the first k (U,)."""
         counts: NDArray[np.int64] = np.count_nonzero(self.hit[:, :k], axis=1)
         return counts
 
     def summed(self, values: NDArray[np.float64], k: int) -> NDArray[np.float64]:
-        """Return the sums (U,) of values (H,) of the hits in the first k."""
+        """Return the sum per user (U,) of the values (H,) of hits in the first k."""
         user, place = self.hits
         if k < self.hit.shape[1]:
             early = place < k
@@ -122,7 +122,7 @@ class Ranked:
 
     @cached_property
     def first(self) -> NDArray[np.float64]:
-        """Rank of the first hit (U,), infinite without one."""
+        """Rank of the first hit (U,), infinite without a hit."""
         return np.where(self.hit.any(axis=1), self.hit.argmax(axis=1) + 1.0, np.inf)
 
 
@@ -132,6 +132,6 @@ def discounts(k: int) -> NDArray[np.float64]:
 
 
 def ideal(sizes: NDArray[np.integer], k: int) -> NDArray[np.float64]:
-    """Return the discounted gain of a perfect list (U,): min(k, size) hits at its head."""
+    """Return the discounted gain of a perfect list (U,): min(k, size) hits at the top."""
     best: NDArray[np.float64] = np.cumsum(discounts(k))[np.minimum(sizes, k) - 1]
     return best

@@ -1,4 +1,4 @@
-"""How sure a number is: intervals over users and seeds, paired tests, families of tests, rank correlation."""
+"""Statistics: intervals over users and seeds, paired tests, corrections for many tests, rank correlation."""
 
 from bench.stats.bootstrap import (
     Difference,

@@ -1,6 +1,7 @@
 """Uncertainty over users: bootstrap intervals of means and of paired differences.
 
-`scipy.stats.bootstrap` draws other resamples, so recorded intervals would change, and cannot draw seeds beside users.
+`scipy.stats.bootstrap` draws other resamples, which would change recorded intervals, and cannot resample both seeds
+and users.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BLOCK = 1 << 20
-"""Drawn users at a time. Part of the definition: another value draws other numbers."""
+"""Number of users drawn at a time. Changing it changes the resamples and thus the results."""
 
 
 class Interval(NamedTuple):
@@ -45,10 +46,10 @@ def bootstrap(
     seed: int = 0,
     level: float = 0.95,
 ) -> Interval | dict[str, Interval]:
-    """Return the percentile interval of the mean when the users are drawn anew with replacement.
+    """Return the percentile bootstrap interval of the mean over users.
 
     Several metrics of the same users are resampled together: each resample draws users once, and all
-    means come from one product (resamples, U) @ (U, metrics), in blocks. The same seed, number of users
+    means are one matrix product (resamples, U) @ (U, metrics), in blocks. The same seed, number of users
     and resamples draw the same users for any set of metrics.
 
     Parameters
@@ -58,19 +59,19 @@ def bootstrap(
     resamples
         Number of bootstrap samples.
     seed
-        Of the resampling alone.
+        Random seed of the resampling.
     level
-        Share of the resampled means inside the interval.
+        Confidence level, the share of the resampled means inside the interval.
 
     Returns
     -------
     Interval or dict of Interval
-        As `values`: (low, high).
+        Bounds (low, high), in the same structure as `values`.
 
     Raises
     ------
     ValueError
-        For no users, arrays of unlike length, or values that are not finite.
+        For no users, arrays of different length, or values that are not finite.
 
     References
     ----------
@@ -103,14 +104,14 @@ def compare(
     seed: int = 0,
     level: float = 0.95,
 ) -> Difference:
-    """Return the mean of a - b over the same users (U,), with its user-bootstrap interval.
+    """Return the mean of a - b over the same users (U,), with its bootstrap interval over users.
 
-    Paired: a user who is easy for both models does not widen the interval.
+    The comparison is paired: variation among users that both models share does not widen the interval.
 
     Raises
     ------
     ValueError
-        When `a` and `b` differ in length, or as `bootstrap`.
+        When `a` and `b` differ in length, and as `bootstrap`.
 
     """
     if np.shape(a) != np.shape(b):
@@ -121,9 +122,9 @@ def compare(
 
 
 def resampled_means(table: NDArray[np.float64], *, resamples: int, seed: int) -> NDArray[np.float64]:
-    """Return the column means (resamples, M) of `table` (U, M) with its users drawn anew, in blocks.
+    """Return the bootstrap column means (resamples, M) of `table` (U, M), computed in blocks.
 
-    The draw depends on U, `resamples` and `seed` alone: the same people are drawn for every table.
+    The draw depends only on U, `resamples` and `seed`, so the same users are drawn for every table.
     """
     users = len(table)
     rows = max(1, _BLOCK // users)
@@ -139,14 +140,14 @@ def resampled_means(table: NDArray[np.float64], *, resamples: int, seed: int) ->
 
 
 def percentiles(means: NDArray[np.float64], level: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the bounds (M,) and (M,) that hold the central `level` of resampled means (resamples, M)."""
+    """Return the bounds, (M,) each, of the central share `level` of resampled means (resamples, M)."""
     tail = (1 - level) / 2
     low, high = np.quantile(means, [tail, 1 - tail], axis=0)
     return low, high
 
 
 def interval(means: NDArray[np.float64], level: float = 0.95) -> Interval:
-    """Return the bounds of one metric's resampled means (resamples,)."""
+    """Return the percentile interval of one metric's resampled means (resamples,)."""
     low, high = percentiles(means[:, None], level)
     return Interval(float(low[0]), float(high[0]))
 
@@ -154,20 +155,20 @@ def interval(means: NDArray[np.float64], level: float = 0.95) -> Interval:
 def two_level(
     tables: Sequence[NDArray[np.float64]], keys: Sequence[int], *, resamples: int = 2000, seed: int = 0
 ) -> list[NDArray[np.float64]]:
-    """Return the means (resamples, M) of each table (S, U, M) when its seeds and users are drawn anew.
+    """Return the means (resamples, M) of each table (S, U, M) when its seeds and users are resampled.
 
-    The same users are drawn for all seeds of all tables, for they are the same people: means of two
-    tables can be subtracted, which pairs them by user. Each table draws its seeds by itself. With one
-    seed each, the interval of a difference is that of `compare`, draw by draw.
+    All seeds of all tables share the draws of users, so that the means of two tables can be subtracted as
+    pairs. Each table draws its seeds independently. With one seed each, the interval of a difference is
+    identical to that of `compare`.
 
     Parameters
     ----------
     tables
-        Values by seed, user and metric, each for the same users in the same order.
+        Values by seed, user and metric, with the same users in the same order.
     keys
-        One number per table: makes its draw of seeds independent of the other tables.
+        One number per table, which makes its draw of seeds independent of the other tables.
     resamples, seed
-        Number of bootstrap samples, and the seed of the resampling alone.
+        Number of bootstrap samples, and random seed of the resampling.
 
     References
     ----------

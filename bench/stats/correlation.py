@@ -1,10 +1,10 @@
-"""Rank correlation of a handful of points: what two columns of a leaderboard have to do with each other.
+"""Rank correlation of few points, such as two columns of a leaderboard.
 
-With as few points as there are embeddings, the p value comes from permutations (all of them up to 9
-points), an interval from drawing the points anew, and `words` says what so few points cannot show.
+With so few points, the p value comes from permutations (all of them up to 9 points) and the interval from
+resampling points or users; `words` explains what can be concluded.
 
-Written with NumPy because a report computes it: `scipy.stats` takes 0.7 s to import, and its permutation test draws
-other permutations, so p values above 9 points would change.
+Written in NumPy because reports need it: `scipy.stats` takes 0.7 s to import, and its permutation test draws other
+permutations, which would change p values above 9 points.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from bench.stats.bootstrap import interval
 Coefficient = Literal["spearman", "kendall"]
 SYMBOL: dict[Coefficient, str] = {"spearman": "Spearman's rho", "kendall": "Kendall's tau"}
 EXACT = 9
-"""Most points of which all permutations are taken (9! = 362,880)."""
+"""Maximum number of points for which all permutations are used (9! = 362,880)."""
 _BLOCK = 1 << 21
-"""Entries of (permutations, n, n) arrays at a time."""
+"""Maximum entries of a (permutations, n, n) array."""
 
 
 @dataclass(frozen=True)
 class RankCorrelation:
-    """A coefficient over `n` points with its two-sided permutation p and an interval over points.
+    """A coefficient over `n` points with its two-sided permutation p value and a bootstrap interval.
 
     value : None when a column is constant or has fewer than two points
     p : share of permutations with a coefficient at least as far from 0; None with `value`
-    exact : all n! permutations were taken
+    exact : whether all n! permutations were used
     low, high : bootstrap interval over points or users; None when too few draws are defined
-    undefined : share of the bootstrap draws in which a column was constant, and which are left out
-    over : what was drawn anew for the interval
+    undefined : share of the bootstrap draws that were excluded because a column was constant
+    over : what was resampled for the interval
     """
 
     coefficient: Coefficient
@@ -63,28 +63,28 @@ def rank_correlation(
     seed: int = 0,
     level: float = 0.95,
 ) -> RankCorrelation:
-    """Correlate the order of two columns (n,): Spearman's rho on midranks, or Kendall's tau-b.
+    """Compute the rank correlation of two columns (n,): Spearman's rho with midranks, or Kendall's tau-b.
 
     Parameters
     ----------
     x, y
-        One value a point, the same points in the same order.
+        One value per point, in the same order.
     coefficient
         ``spearman`` or ``kendall``; ties are allowed in both.
     draws
-        The values x (R, n) when users are drawn anew (`resampled_means`): the interval then says how far
-        the listeners leave the order open. Without them points are drawn anew: how far these few do.
+        Bootstrap samples (R, n) of `x` over users (`resampled_means`): the interval then shows the uncertainty
+        due to the users. By default points are resampled, which shows the uncertainty due to few points.
     resamples
-        Drawn permutations above 9 points, and draws of points.
+        Number of permutations above 9 points, and of bootstrap samples of points.
     seed
-        Of the draws.
+        Random seed of the draws.
     level
-        Of the interval.
+        Confidence level of the interval.
 
     Raises
     ------
     ValueError
-        For columns of unlike length, values that are not finite, or an unknown coefficient.
+        For columns of different length, values that are not finite, or an unknown coefficient.
 
     References
     ----------
@@ -124,10 +124,10 @@ def rank_correlation(
 
 
 def correlations(x: NDArray[np.float64], y: NDArray[np.float64], coefficient: Coefficient) -> NDArray[np.float64]:
-    """Return the coefficient (R,) of each row of columns drawn anew, NaN where one is constant.
+    """Return the coefficient (R,) for each row of resampled columns, NaN where a column is constant.
 
-    With `x` the means (R, n) of n models when users are drawn anew (`resampled_means`), and `y` (n,) or
-    (R, n) their scores elsewhere, the rows spread as far as the users leave the correlation open.
+    If `x` (R, n) has bootstrap means of n models over users (`resampled_means`), and `y` (n,) or (R, n) other
+    scores of the models, the spread of the result shows the uncertainty due to the users.
     """
     x, y = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64))
     rows = max(1, _BLOCK // x.shape[1] ** 2)
@@ -137,7 +137,7 @@ def correlations(x: NDArray[np.float64], y: NDArray[np.float64], coefficient: Co
 
 
 def smallest_p(n: int) -> float:
-    """Return the smallest two-sided p that any order of n points without ties can reach: 2 / n!."""
+    """Return the smallest possible two-sided p of n points without ties, 2 / n!."""
     return min(1.0, 2 / math.factorial(n)) if n < 20 else 0.0
 
 
@@ -145,10 +145,10 @@ def smallest_p(n: int) -> float:
 def least_significant(n: int, coefficient: Coefficient, alpha: float = 0.05) -> float | None:
     """Return the smallest coefficient of n points without ties whose two-sided p is at most `alpha`, or None.
 
-    Up to 9 points from all permutations; above, from the normal approximation.
+    It comes from all permutations up to 9 points, and from the normal approximation above.
     """
     if n > EXACT:
-        # Variance of both coefficients when all orders are equally likely.
+        # Variance of the coefficient if all orders are equally likely.
         deviation = math.sqrt(1 / (n - 1) if coefficient == "spearman" else 2 * (2 * n + 5) / (9 * n * (n - 1)))
         return min(1.0, NormalDist().inv_cdf(1 - alpha / 2) * deviation)
     if n < 2:
@@ -162,10 +162,10 @@ def least_significant(n: int, coefficient: Coefficient, alpha: float = 0.05) -> 
 
 
 def words(result: RankCorrelation, *, comparisons: int = 1, alpha: float = 0.05) -> str:
-    """Return what a correlation of so few points shows, and what it cannot show, in plain sentences.
+    """Explain in plain sentences what can and cannot be concluded from a correlation of few points.
 
-    `comparisons` is the number of coefficients looked at together; the bounds are then those of the
-    first step of Holm's procedure (alpha / comparisons).
+    `comparisons` is the number of coefficients tested together; the limits are those of the first step of
+    Holm's procedure (alpha / comparisons).
     """
     name, n = SYMBOL[result.coefficient], result.n
     if result.value is None or result.p is None:
@@ -211,8 +211,8 @@ def _permutations(n: int) -> NDArray[np.int8]:
 def _coefficients(x: NDArray[np.float64], y: NDArray[np.float64], coefficient: Coefficient) -> NDArray[np.float64]:
     """Return the coefficient of each row of x and y (B, n), NaN where a column is constant.
 
-    The signs of all differences give both: their products sum to Kendall's numerator, and the sum of a
-    point's signs is its midrank, up to a constant and a factor.
+    Both follow from the signs of all pairwise differences: their products sum to Kendall's numerator, and the sum
+    of a point's signs is its midrank, up to a constant and a factor.
     """
     a, b = (np.sign(table[:, :, None] - table[:, None, :]) for table in (x, y))
     if coefficient == "spearman":
@@ -226,7 +226,7 @@ def _coefficients(x: NDArray[np.float64], y: NDArray[np.float64], coefficient: C
 def _reordered(
     x: NDArray[np.float64], y: NDArray[np.float64], order: NDArray[np.int64], coefficient: Coefficient
 ) -> NDArray[np.float64]:
-    """Return what `_coefficients` gives for x (n,) and each y[order] (B, n), without comparing all points anew."""
+    """Compute `_coefficients` of x (n,) and each y[order] (B, n) without comparing all points again."""
     a, b = np.sign(x[:, None] - x), np.sign(y[:, None] - y)
     if coefficient == "spearman":
         a, b = a.sum(axis=1), b.sum(axis=1)

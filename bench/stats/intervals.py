@@ -1,4 +1,4 @@
-"""Intervals of means that stay true where the bootstrap is not: few users, and shares near 0 or 1."""
+"""Intervals of means where the bootstrap is not reliable: few users, and shares near 0 or 1."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from bench.stats.bootstrap import Interval, bootstrap
 
 LEAST_USERS = 10
-"""Users below whom there is no interval and no test: percentile intervals are far too narrow there."""
+"""Minimum number of users for an interval or test; below it, percentile intervals are far too narrow."""
 
 EDGE = 5
-"""Users with a hit, or without one, below whose number the bootstrap of a share is too narrow."""
+"""Minimum number of users with a hit, and without one; below it, the bootstrap interval of a share is too narrow."""
 
 
 def wilson(share: float, n: int, *, level: float = 0.95) -> Interval:
-    """Return Wilson's score interval of a share of `n` users; unlike the bootstrap's it has a width at 0 and 1.
+    """Return Wilson's score interval of a share of `n` users; unlike the bootstrap interval, it has a width at 0 and 1.
 
     References
     ----------
@@ -34,23 +34,23 @@ def wilson(share: float, n: int, *, level: float = 0.95) -> Interval:
 
 
 def at_the_edge(share: float, n: int) -> bool:
-    """Return whether a share of `n` users is so near 0 or 1 that it takes `wilson`."""
+    """Return whether a share of `n` users is so near 0 or 1 that it needs `wilson`."""
     return min(share, 1 - share) * n < EDGE - 1e-9
 
 
 def mean_intervals(values: Mapping[str, NDArray[np.float64]], *, seed: int = 0) -> dict[str, Interval]:
     """Return the 95 % intervals of the means of some metrics over the same users (U,).
 
-    They are those of `bootstrap`, except for values that are all 0 or 1: of those, a mean near 0 or 1 has
-    Wilson's interval. A metric that is bounded by a hit rate of 0, as NDCG is, has it too. There is no
-    interval where there are fewer than `LEAST_USERS`, or where all users have the same value between 0 and 1.
+    They come from `bootstrap`, with one exception: a mean near 0 or 1 of values that are all 0 or 1 has Wilson's
+    interval, and so has a metric such as NDCG if all its values are 0. There is no interval with fewer than
+    `LEAST_USERS` users, or if all users have the same value between 0 and 1.
 
     Parameters
     ----------
     values
-        By metric, all in the same order of users.
+        Values by metric, all in the same order of users.
     seed
-        Of the resampling.
+        Random seed of the resampling.
 
     """
     n = min((len(column) for column in values.values()), default=0)

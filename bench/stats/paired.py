@@ -1,8 +1,8 @@
 """Tests of a difference between two models on the same users, and the correction for many such tests.
 
-`paired_test` is what reports use: at p 0.05 it tells at most 6 % of pairs of equally good models apart, with any number
-of users (`benchmarks/significance.py`). SciPy has neither Holm's correction nor a permutation test of sign patterns
-that is fast enough for every row of a report.
+`paired_test` is what reports use: at p 0.05 it finds a difference in at most 6 % of pairs of equally good models, for
+any number of users (`benchmarks/significance.py`). SciPy has neither Holm's correction nor a permutation test of sign
+patterns that is fast enough for every row of a report.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEAST_DIFFERENT = 6
-"""Users with a difference that a test needs: with 5, even the smallest two-sided p, 2 / 2^5, is above 0.05."""
+"""Minimum number of users with a difference: with 5, the smallest two-sided p, 2 / 2^5, is above 0.05."""
 
 MANY = 300
-"""Effective number of differences from which Student's t is used: below, values such as hits are too coarse for it."""
+"""Effective number of differences from which Student's t is used; with fewer, values such as hits are too coarse."""
 
 MOST = 20_000
-"""Differences above which Student's t is used in any case: flipping so many signs takes seconds."""
+"""Number of differences above which Student's t is always used, because flipping so many signs takes seconds."""
 
 _FIRST = 1000
-"""Sign patterns after which a p above 0.2 is good enough."""
+"""Number of sign patterns after which the test stops if p is above 0.2."""
 
 _BLOCK = 1 << 22
-"""Signs drawn at a time. Part of the definition: another value draws other numbers."""
+"""Number of signs drawn at a time. Changing it changes the draws and thus the results."""
 
 
 class TTest(NamedTuple):
@@ -40,7 +40,7 @@ class TTest(NamedTuple):
 
 
 class SignFlip(NamedTuple):
-    """A randomisation test: mean difference, two-sided p, users, sign patterns, and whether they are all there are.
+    """A randomisation test: mean difference, two-sided p, users, sign patterns, and whether these are all.
 
     different : users whose difference is not 0
     """
@@ -63,7 +63,7 @@ class PairedTest(NamedTuple):
 
     @property
     def undecided(self) -> bool:
-        """Whether so few users differ that no values of theirs could reach p 0.05."""
+        """Whether too few users differ for any values to reach p 0.05."""
         return self.different < LEAST_DIFFERENT
 
 
@@ -73,7 +73,7 @@ def paired_t(a: NDArray[np.float64], b: NDArray[np.float64]) -> TTest:
     Raises
     ------
     ValueError
-        For arrays of unlike shapes, fewer than two users, or values that are not finite.
+        For arrays of different shapes, fewer than two users, or values that are not finite.
 
     References
     ----------
@@ -83,7 +83,7 @@ def paired_t(a: NDArray[np.float64], b: NDArray[np.float64]) -> TTest:
     difference = _differences(a, b)
     n, mean = len(difference), float(difference.mean())
     error = float(difference.std(ddof=1)) / math.sqrt(n)
-    # A spread of rounding size is none.
+    # A standard error within rounding counts as 0.
     if error <= 1e-15 * abs(mean):
         return TTest(mean, math.copysign(math.inf, mean) if mean else 0.0, n - 1, 0.0 if mean else 1.0)
     # scipy.stats.ttest_rel gives the same, but takes 0.7 s to import; scipy.special takes 0.15 s.
@@ -96,10 +96,10 @@ def paired_t(a: NDArray[np.float64], b: NDArray[np.float64]) -> TTest:
 def sign_flip(a: NDArray[np.float64], b: NDArray[np.float64], *, resamples: int = 10_000, seed: int = 0) -> SignFlip:
     """Test a - b over the same users (U,) by flipping the sign of each user's difference at random.
 
-    Under the hypothesis that both models serve a user alike, either sign is as likely. p is the share of
-    sign patterns whose mean is at least as far from 0, the observed one counted among the draws. A user without
-    a difference has no sign; when the V others have no more patterns (2^V) than `resamples`, all are taken and
-    p is exact. Drawing ends after 1,000 patterns if p is above 0.2 by then: more could not make it significant.
+    Under the null hypothesis, both signs are equally likely. p is the share of sign patterns whose mean is at
+    least as far from 0 as the observed one, which counts as one of the draws. Users without a difference have no
+    sign; if the V others have at most `resamples` patterns (2^V), all are used and p is exact. Drawing stops after
+    1,000 patterns if p is above 0.2, because more could not make it significant.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def sign_flip(a: NDArray[np.float64], b: NDArray[np.float64], *, resamples: int 
     resamples
         Number of drawn sign patterns.
     seed
-        Of the signs.
+        Random seed of the signs.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def sign_flip(a: NDArray[np.float64], b: NDArray[np.float64], *, resamples: int 
     total = abs(float(given.sum())) * (1 - 1e-12)
     exact = v < 63 and 2**v <= resamples
     patterns = 2**v if exact else resamples
-    # The sum of eight signed differences is looked up by the byte of their signs.
+    # A byte of eight signs is the index of the sum of eight signed differences.
     eights = np.zeros(-(-v // 8) * 8)
     eights[:v] = given
     signs = 1.0 - 2.0 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")
@@ -151,21 +151,21 @@ def sign_flip(a: NDArray[np.float64], b: NDArray[np.float64], *, resamples: int 
 
 
 def paired_test(a: NDArray[np.float64], b: NDArray[np.float64], *, comparisons: int = 1, seed: int = 0) -> PairedTest:
-    """Test whether models a (S, U) and b (T, U) serve the same users equally well, each trained with some seeds.
+    """Test whether models a (S, U) and b (T, U), trained with S and T seeds, score the same users equally well.
 
-    Each user's difference of the means over seeds is tested by flipping signs (`sign_flip`), which is exact with
-    any number of users, or, where many users differ by like amounts, by Student's t. Where a side has several
-    seeds, a second test takes the users' and the seeds' spread together, and the larger p counts: a difference must
-    be one of all trainings, not of these.
+    The users' differences of means over seeds are tested by flipping signs (`sign_flip`), which is exact for any
+    number of users, or by Student's t if many users differ by similar amounts. If a model has several seeds, a
+    second test combines the variance over users and over seeds, and the larger p counts: the difference should
+    hold for any training seeds, not only for these.
 
     Parameters
     ----------
     a, b
-        Values by seed and user, the users in the same order; one seed says nothing of the spread over seeds.
+        Values by seed and user, in the same order of users; one seed gives no variance over seeds.
     comparisons
-        Tests that are corrected together: more signs are drawn, so that p can be small enough after correction.
+        Number of tests corrected together; with more tests, more signs are drawn to allow smaller p.
     seed
-        Of the signs.
+        Random seed of the signs.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def paired_test(a: NDArray[np.float64], b: NDArray[np.float64], *, comparisons: 
         raise ValueError(f"expected values by seed and user of the same users, got shapes {a.shape} and {b.shape}")
     x, y = a.mean(axis=0), b.mean(axis=0)
     difference = x - y
-    # Means over seeds of equal values differ by rounding.
+    # Means of equal values over seeds can differ by rounding.
     difference[np.abs(difference) <= 1e-12 * np.maximum(np.abs(x), np.abs(y))] = 0.0
     different = int(np.count_nonzero(difference))
     if not np.isfinite(difference).all():
@@ -202,7 +202,7 @@ def paired_test(a: NDArray[np.float64], b: NDArray[np.float64], *, comparisons: 
 
 
 def _seeds_and_users(difference: NDArray[np.float64], seeds: list[NDArray[np.float64]]) -> float:
-    """Return the two-sided p of a mean difference (U,) whose sides' means vary from seed to seed, (S,) each."""
+    """Return the two-sided p of the mean of `difference` (U,), with the means (S,) of each model by seed."""
     from scipy.special import stdtr
 
     parts = [(float(values.var(ddof=1)) / len(values), len(values) - 1) for values in (difference, *seeds)]
@@ -215,20 +215,20 @@ def _seeds_and_users(difference: NDArray[np.float64], seeds: list[NDArray[np.flo
 
 
 def holm(p: Mapping[str, float], families: Mapping[str, str] | None = None) -> dict[str, float]:
-    """Return p values adjusted within families, so that a family errs with probability alpha at most.
+    """Return p values adjusted so that each family has a false positive with probability at most alpha.
 
     Parameters
     ----------
     p
-        One p value a comparison.
+        One p value per comparison.
     families
-        The family of each comparison, declared before looking; None makes all of them one family.
+        The family of each comparison, declared in advance; None makes all of them one family.
 
     Raises
     ------
     ValueError
-        For a comparison without a declared family, a declared one without p (leaving it out would be
-        choosing after looking), or a p outside 0..1.
+        For a comparison without a declared family, a declared one without p (which would be selection after
+        seeing results), or a p outside 0..1.
 
     References
     ----------

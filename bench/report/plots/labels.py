@@ -31,7 +31,7 @@ def short(label: str, most: int = 22) -> str:
 
 
 def plain(label: str) -> str:
-    """Escape dollar signs, which matplotlib would read as the start of a formula."""
+    """Return a label on one line, with dollar signs escaped, which would start a formula in matplotlib."""
     return one_line(label).replace("$", r"\$")
 
 
