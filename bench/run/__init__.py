@@ -1,1 +1,1 @@
-"""From a request to records: plan, check everything, do, record. Nothing here computes a metric itself."""
+"""Run a request and write its records: check, plan, compute, record. Metrics are computed elsewhere."""

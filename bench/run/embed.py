@@ -1,4 +1,4 @@
-"""Vectors of a whole catalogue, without listening: what ``bench extract`` and ``bench export`` do."""
+"""``bench extract`` and ``bench export``: vectors of a whole catalogue, without listening data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FORMATS = (".npy", ".parquet", ".tsv")
 
 
 class Collection:
-    """A catalogue, or the `shard`-th (i, n) of n parts of it, and the extractors to run over it."""
+    """A catalogue and the extractors to run on it; with `shard` (i, n), only part i of n."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Collection:
             raise BenchError("there is no audio: give --audio DIR|LIST, or a dataset that brings some.")
         for note in notes:
             ui.log(f"note: {note}")
-        if shard is not None:  # before hashing: each machine reads its own files only
+        if shard is not None:  # before hashing, so that each machine reads only its own files
             part, parts = shard
             catalog = catalog.sort("track_id").gather_every(parts, part - 1)
             ui.log(f"part {part} of {parts}: {len(catalog)} tracks")
@@ -66,7 +66,7 @@ class Collection:
 
     @property
     def tracks(self) -> int:
-        """How many tracks the catalogue has."""
+        """Number of tracks in the catalogue."""
         return len(self.audio.rows)
 
     @cached_property
@@ -75,7 +75,7 @@ class Collection:
         return plan.device(self.environment.device)
 
     def plan(self) -> None:
-        """Print what is missing and what it will take."""
+        """Print which vectors are missing, and the resources needed to compute them."""
         lines = self.extraction.plan(self.device) if self.extraction.lacking else [f.settled() for f in self.extraction]
         for line in lines:
             self.ui.log(line)
@@ -87,11 +87,11 @@ class Collection:
         return out
 
     def fill(self) -> int:
-        """Compute what is missing; return the largest number of tracks that an extractor could not embed."""
+        """Compute missing vectors; return the largest number of tracks that an extractor could not embed."""
         return self.extraction.fill(lambda: self.device, self.ui)
 
     def summary(self) -> list[str]:
-        """Return a line for each extractor, and its failures by reason."""
+        """Return a line for each extractor, and its failures with reasons."""
         lines = []
         for part in self.extraction:
             failed = part.failures()
@@ -137,6 +137,6 @@ class Collection:
 
 
 def check_format(out: Path) -> None:
-    """Refuse an unknown suffix before any work."""
+    """Raise BenchError for an unknown file extension, before any work."""
     if out.suffix not in FORMATS:
         raise BenchError(f"--out {out}: give a name ending in {', '.join(FORMATS)}.")

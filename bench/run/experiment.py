@@ -1,4 +1,4 @@
-"""One experiment, whatever it measures: open, plan, fill the store, compute the cells without a record, record."""
+"""Base class of experiments: open, plan, fill the store, and compute the cells without a valid record."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from bench.run.progress import Ui
 
 
 class AnyCell(Protocol):
-    """One line of a comparison: what an experiment plans, computes and records."""
+    """One cell of a comparison, which an experiment plans, computes and records."""
 
     @property
     def extractor(self) -> ExtractorEntry:
-        """Whose vectors."""
+        """The extractor whose vectors are used."""
 
     @property
     def control(self) -> bool:
-        """Whether it stands in the table only to be compared with."""
+        """Whether the cell is a control."""
 
     @property
     def seed(self) -> int:
-        """Of everything that depends on chance."""
+        """Random seed of the cell."""
 
 
 CellT = TypeVar("CellT", bound=AnyCell)
@@ -46,7 +46,7 @@ CellT = TypeVar("CellT", bound=AnyCell)
 
 @dataclass
 class Finished:
-    """What a run leaves: its records, whether it computed any, and tracks without vectors."""
+    """The result of a run: records, number of computed cells, and number of tracks without vectors."""
 
     records: list[tuple[Path, Record]] = field(default_factory=list)
     computed: int = 0
@@ -54,10 +54,10 @@ class Finished:
 
 
 class Experiment(ABC, Generic[CellT]):
-    """A request at work. Making one is cheap; `open` reads the data, then `plan`, then `do`.
+    """Runs a request. Creating one is cheap; call `open` to read the data, then `plan`, then `do`.
 
-    Every step raises BenchError on bad input. A subclass says what its cells are, what a record says of one
-    before its numbers, and how one is computed.
+    Every step raises BenchError on bad input. A subclass defines its cells, their records before there are
+    numbers, and their computation.
     """
 
     cells: Sequence[CellT]
@@ -69,7 +69,7 @@ class Experiment(ABC, Generic[CellT]):
         self._drafts: dict[CellT, Record] = {}
 
     def open(self) -> Self:
-        """Check the request, bring weights, read the data, and look what the store lacks."""
+        """Check the request, get weights, read the data, and find missing vectors."""
         self.check()
         check_writable(self.environment.cache)
         check_writable(self.environment.results)
@@ -78,15 +78,15 @@ class Experiment(ABC, Generic[CellT]):
         self.read()
         return self
 
-    # -- what a kind of experiment says -------------------------------------------------------------------
+    # -- defined by subclasses ----------------------------------------------------------------------------
 
     @abstractmethod
     def check(self) -> None:
-        """Resolve the request, and refuse what cannot be, without reading any data."""
+        """Resolve and check the request without reading any data."""
 
     @abstractmethod
     def needs_weights(self) -> Iterable[Extractor]:
-        """Return the extractors whose weights must be there before anything that takes long."""
+        """Return the extractors whose weights must be available before long computations."""
 
     @abstractmethod
     def read(self) -> None:
@@ -94,10 +94,10 @@ class Experiment(ABC, Generic[CellT]):
 
     @abstractmethod
     def describe(self) -> Iterable[str]:
-        """Return the lines with which the plan begins: the data, and notes about it."""
+        """Return the first lines of the plan: the data, and notes about it."""
 
     def forecast(self, todo: Sequence[CellT]) -> Iterable[str]:
-        """Return what the plan says of the work on cells; raise BenchError where it cannot be done."""
+        """Return the lines of the plan about computing cells; raise BenchError if it is impossible."""
         return ()
 
     @abstractmethod
@@ -106,20 +106,20 @@ class Experiment(ABC, Generic[CellT]):
 
     @abstractmethod
     def inputs_hash(self, cell: CellT, record: Record) -> str:
-        """Hash everything the numbers of a cell depend on."""
+        """Hash everything on which the numbers of a cell depend."""
 
     @abstractmethod
     def compute(self, cell: CellT, record: Record) -> tuple[Path, Record]:
         """Compute a cell and write its record."""
 
     def valid(self, record: Record) -> bool:
-        """Whether a record of the same inputs still stands."""
+        """Whether a record of the same inputs is still valid."""
         return True
 
-    # -- the walk -----------------------------------------------------------------------------------------
+    # -- steps --------------------------------------------------------------------------------------------
 
     def plan(self) -> list[CellT]:
-        """Print what will be done, and return the cells that must be computed."""
+        """Print the plan, and return the cells that must be computed."""
         say = self.ui.log
         for line in self.describe():
             say(line)
@@ -134,13 +134,13 @@ class Experiment(ABC, Generic[CellT]):
         return todo
 
     def fill(self) -> int:
-        """Embed what is missing; return the largest number of tracks without a vector."""
+        """Compute missing vectors; return the largest number of tracks that an extractor could not embed."""
         if self.extraction.lacking:
-            self._drafts.clear()  # their hashes know the store as it was
+            self._drafts.clear()  # their hashes depend on the vectors in the store
         return self.extraction.fill(lambda: self.device, self.ui, examples=5)
 
     def do(self) -> Finished:
-        """Fill the store, compute and record; finished cells stay when a later one fails."""
+        """Fill the store, compute and record; finished cells are kept if a later one fails."""
         out = Finished(failed_tracks=self.fill())
         known = [self.existing(cell) for cell in self.cells]
         todo, started = known.count(None), time.monotonic()
@@ -165,11 +165,11 @@ class Experiment(ABC, Generic[CellT]):
         return self._drafts[cell]
 
     def existing(self, cell: CellT) -> tuple[Path, Record] | None:
-        """Find the record of a cell whose inputs are what they are now; None where it must be computed."""
+        """Return the record of a cell with unchanged inputs; None if the cell must be computed."""
         return None if self.environment.again else self.stored(self.draft(cell))
 
     def stored(self, draft: Record) -> tuple[Path, Record] | None:
-        """Read the record that the results hold of the inputs of `draft`; None where there is no valid one."""
+        """Return the stored record with the same inputs as `draft`; None if there is no valid one."""
         path = self.environment.results / draft.path
         if not path.exists() or not records.rows_path(path, draft.kind).exists():
             return None
@@ -182,32 +182,32 @@ class Experiment(ABC, Generic[CellT]):
         return (path, found) if same else None
 
     def _todo(self) -> list[CellT]:
-        """Return the cells without a record of the same inputs; unknown inputs mean work."""
+        """Return the cells without a record of the same inputs; all cells while vectors are missing."""
         if self.extraction.lacking:
             return list(self.cells)
         return [cell for cell in self.cells if self.existing(cell) is None]
 
-    # -- parts that the kinds share -----------------------------------------------------------------------
+    # -- shared by subclasses -----------------------------------------------------------------------------
 
     @cached_property
     def device(self) -> str:
-        """The device in use; finding out imports torch, so an unchanged run never asks."""
+        """The device in use; it is found only when needed, because this imports torch."""
         return plan.device(self.environment.device)
 
     def checkpoints(self, record: Record) -> Path:
-        """Where the checkpoints of a cell go: by inputs, so that a changed run starts anew."""
+        """Return the folder of a cell's checkpoints, named by its inputs so that a changed run starts again."""
         return self.environment.cache / "checkpoints" / record.inputs_sha256[:32]
 
     def tasks_of(self, *entries: ExtractorEntry) -> list[ExtractionTask]:
-        """Return the sets behind the vectors of entries."""
+        """Return the extraction tasks of entries."""
         return self.extraction.of([plugin for entry in entries for plugin in entry.audio])
 
     def sources(self, *entries: ExtractorEntry) -> list[Mapping[str, Any]]:
-        """Return what identifies the vectors of entries that need no audio."""
+        """Return data that identifies the vectors of entries that need no audio."""
         every = (one for entry in entries for one in table_sources(entry))
         return [{"version": one.plugin.version, "matching": VERSION, **one.fingerprint} for one in every]
 
     def cost(self, entry: ExtractorEntry) -> Cost:
-        """Return what embedding costs on this device where that was measured, and the process's peak memory so far."""
+        """Return the measured embedding cost on this device, if known, and the process's peak memory so far."""
         rates = [rate for task in self.tasks_of(entry) if (rate := task.set.rate(self.device)) is not None]
         return Cost(self.device, 1000 * sum(rates) if rates else None, peak_memory_bytes=memory.peak())

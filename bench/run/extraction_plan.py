@@ -1,4 +1,4 @@
-"""The sets of vectors that a command needs, each once: what they lack, and filling them."""
+"""Find and compute the missing vectors of all sets that a command needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.text import counted, duration, one_line, size
 
 
 class ExtractionPlan:
-    """One `ExtractionTask` for each set behind some extractors; two spellings of one setting share it."""
+    """One `ExtractionTask` per set of vectors; extractor specs with equal settings share it."""
 
     def __init__(self, plugins: Iterable[Extractor], audio: Audio, environment: Environment):
         self._parts: dict[str, ExtractionTask] = {}
@@ -25,7 +25,7 @@ class ExtractionPlan:
                 self._parts[sha256] = ExtractionTask(plugin, audio, environment)
 
     def __iter__(self) -> Iterator[ExtractionTask]:
-        """Go through the sets."""
+        """Iterate over the sets."""
         return iter(self._parts.values())
 
     def __len__(self) -> int:
@@ -34,7 +34,7 @@ class ExtractionPlan:
 
     @property
     def lacking(self) -> bool:
-        """Whether any set lacks vectors that this command wants."""
+        """Whether any set lacks vectors that this command needs."""
         return any(part.sources for part in self)
 
     def of(self, plugins: Iterable[Extractor]) -> list[ExtractionTask]:
@@ -43,13 +43,13 @@ class ExtractionPlan:
         return [part for sha256, part in self._parts.items() if sha256 in wanted]
 
     def renew(self) -> None:
-        """Look again what the sets hold."""
+        """Check again which vectors are missing."""
         self._parts = {key: replace(part) for key, part in self._parts.items()}
 
     def plan(self, device: str) -> list[str]:
         """Return a line for each set.
 
-        The rate is what this device did before, or what a few of the missing tracks took just now.
+        The speed was measured earlier on this device, or is measured now on a few missing tracks.
         """
         lines = []
         for part in self:
@@ -67,8 +67,8 @@ class ExtractionPlan:
     def fill(self, device: Callable[[], str], ui: Ui, *, examples: int = 0) -> int:
         """Compute what is missing; return the largest number of tracks that an extractor could not embed.
 
-        `device` is asked only when there is something to compute: finding one loads torch. With `examples`,
-        failures are counted in a line, and so many of them are named.
+        `device` is called only if vectors are missing, because it imports torch. With `examples`, a line gives the
+        number of failures and names at most that many of them.
         """
         worst = 0
         for part in self:

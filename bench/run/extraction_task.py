@@ -1,4 +1,4 @@
-"""From catalogue rows to a filled store: row keys, what is missing, filling it, what failed."""
+"""Fill the store for catalogue rows: row keys, missing vectors, extraction, failures."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from bench.registry import create
 from bench.run.options import Environment
 
 UNIT = 4096
-"""The most tracks in one unit of an engine's work."""
+"""Maximum number of tracks per work unit of an engine."""
 SHARES = 8
-"""Units for each worker of an engine that has several: so that a slow one holds nobody up."""
+"""Work units per worker of an engine with several workers, so that a slow one delays the others less."""
 TRIAL = 3
-"""Tracks that are timed when this device never ran this extractor."""
+"""Number of tracks to time if this extractor has not run on this device before."""
 
 
 @dataclass(frozen=True)
 class Audio:
-    """The tracks of one run: catalogue rows with the key of their audio.
+    """The tracks of one run: catalogue rows with audio keys.
 
     rows : track_id, path, offset, duration, row (hex key, null when unreadable), problem (why it is null)
     """
@@ -44,7 +44,7 @@ class Audio:
 
     @staticmethod
     def of(catalog: pl.DataFrame, cache: Path, progress: Callable[[int], None] | None = None) -> Audio:
-        """Hash the audio behind a catalogue (once: an index remembers size and time of change)."""
+        """Hash the audio of a catalogue; an index of sizes and modification times avoids hashing again."""
         index = HashIndex.below(cache)
         paths = catalog["path"].unique(maintain_order=True).to_list()
         known = dict(zip(paths, index.hashes(paths, progress=progress), strict=True))
@@ -59,21 +59,21 @@ class Audio:
 
     @cached_property
     def row_of(self) -> dict[str, str]:
-        """track_id -> row key."""
+        """Mapping from track_id to row key."""
         usable = self.rows.filter(pl.col("row").is_not_null())
         return dict(zip(usable["track_id"].to_list(), usable["row"].to_list(), strict=True))
 
 
 @dataclass
 class ExtractionTask:
-    """One extractor's share of a run: what its set lacks, and the means to fill it."""
+    """One extractor's part of a run: finds and computes the missing vectors of its set."""
 
     extractor: Any
     audio: Audio
     environment: Environment
 
     def __post_init__(self) -> None:
-        """Open the set and look what is missing."""
+        """Open the set and find missing vectors."""
         self.set = open_set(self.environment.cache, self.extractor)
         usable = self.audio.rows.filter(pl.col("row").is_not_null())
         lacking = self.set.missing(usable["row"].to_list(), retry_failed=self.environment.retry_failed)
@@ -87,7 +87,7 @@ class ExtractionTask:
         self._state: tuple[pl.DataFrame, Sequence[str], dict[str, Any]] | None = None
 
     def work(self, device: str) -> Extraction:
-        """Return the worker, made once, so that a trial's loaded model serves the real work."""
+        """Return the worker, created once so that the model loaded for timing is used again."""
         if self._work is None:
             self._work = Extraction(
                 self.extractor,
@@ -100,17 +100,17 @@ class ExtractionTask:
         return self._work
 
     def seconds_per_track(self, device: str) -> float:
-        """Return the measured rate of this device; measure it on a few of the missing tracks if need be."""
+        """Return the measured time per track in seconds; if unknown, measure it on a few missing tracks."""
         if (known := self.set.rate(device)) is not None:
             return known
         work = self.work(device)
         work.load()
         with tempfile.TemporaryDirectory(prefix="bench-trial-") as folder:
             real, work.cache = work.cache, Path(folder)
-            work.proven = True  # whether the model or these few tracks are to blame, the real work tells
+            work.proven = True  # failures on these few tracks do not show yet that the model is broken
             work.log = lambda _line: None
             try:
-                work(self.sources[:1])  # the first call also warms up
+                work(self.sources[:1])  # warm-up
                 started = time.monotonic()
                 work(self.sources[:TRIAL])
                 return (time.monotonic() - started) / len(self.sources[:TRIAL])
@@ -118,12 +118,12 @@ class ExtractionTask:
                 work.cache, work.proven = real, False
 
     def check_disk(self) -> int:
-        """Return the bytes the missing vectors will take.
+        """Return the bytes that the missing vectors need on disk.
 
         Raises
         ------
         BenchError
-            When the disk has not enough room for them.
+            When the disk does not have enough space.
 
         """
         need = len(self.sources) * self.set.bytes_per_track()
@@ -140,11 +140,11 @@ class ExtractionTask:
 
     @cached_property
     def engine(self) -> Engine:
-        """Where the work is done."""
+        """The engine that runs the extraction."""
         return create("engines", self.environment.engine)  # type: ignore[no-any-return]
 
     def fill(self, device: str, progress: Callable[[int, int], None] | None, log: Callable[[str], None]) -> None:
-        """Compute what is missing through the engine, unit by unit."""
+        """Compute the missing vectors on the engine, unit by unit."""
         work = self.work(device)
         work.log = log
         before = [0, 0]
@@ -156,7 +156,7 @@ class ExtractionTask:
         work.progress = tell
         size = UNIT
         if self.engine.workers > 1:
-            work.unload()  # the model of a trial would take memory from theirs
+            work.unload()  # the model loaded for timing would take memory from the workers
             size = min(UNIT, math.ceil(len(self.sources) / (SHARES * self.engine.workers)))
         units = (self.sources[i : i + size] for i in range(0, len(self.sources), size))
         for outcome in self.engine.map(work, units):
@@ -168,10 +168,10 @@ class ExtractionTask:
         self.sources = []
 
     def failures(self) -> pl.DataFrame:
-        """Return track_id, path, reason of every track of this run that has no vector, and write them down."""
+        """Return track_id, path and reason of every track without a vector, and write them to `failures_path`."""
         have = self.set.rows().select("row", "status", "reason")
         failed = have.filter(pl.col("status") == "failed").select("row", "reason")
-        # Files that vanished during this run are known to this run alone.
+        # The store does not record files that vanished during this run.
         now = pl.DataFrame(list(self._failed.items()), schema={"row": pl.String, "reason": pl.String}, orient="row")
         failed = pl.concat([failed, now.join(have, on="row", how="anti")])
         joined = self.audio.rows.join(failed, on="row", how="left", maintain_order="left")
@@ -181,23 +181,23 @@ class ExtractionTask:
             with whole(self.failures_path) as temporary:
                 out.write_csv(temporary)
         else:
-            with suppress(OSError):  # a list of an earlier run would mislead
+            with suppress(OSError):  # remove an outdated list of an earlier run
                 self.failures_path.unlink()
         return out
 
     def settled(self) -> str:
-        """Say that nothing is missing, and what is known to fail."""
+        """Describe a complete set: number of tracks with vectors, and known failures."""
         failed = len(self.failures())
         known = f", {failed} known to fail (--retry-failed tries again)" if failed else ""
         return f"{self.extractor.name}: {len(self.audio.rows) - failed} tracks are in the store{known}"
 
     @property
     def failures_path(self) -> Path:
-        """Where `failures` writes its list."""
+        """Path of the list that `failures` writes."""
         return self.set.folder / "failures.csv"
 
     def state(self, ids: Sequence[str]) -> dict[str, Any]:
-        """Identify the vectors that `ids` have: the set, the audio, and which rows are present."""
+        """Identify the vectors of `ids` by the set, the audio, and the rows present."""
         rows = self.set.rows()
         if self._state is not None and self._state[0] is rows and self._state[1] is ids:
             return self._state[2]

@@ -1,4 +1,4 @@
-"""What a run works on: tracks, listening, split and metadata, opened once and checked."""
+"""The inputs of a run: tracks, listening data, split and metadata, opened once and checked."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Opened:
     """A dataset and its catalogue.
 
     catalog : track_id, path, offset, duration; None without audio
-    own_ids : whether track ids of catalogue and log are the same by definition
+    own_ids : whether catalogue and log use the same track ids by definition
     """
 
     dataset: Dataset
@@ -54,7 +54,7 @@ class Inputs:
     notes: list[str]
     leaks: leaks.Leaks
     published: str | None = None
-    """Whether a published split has the sizes that were printed for it; None for other splits."""
+    """How the sizes of a published split compare with the printed ones; None for other splits."""
 
     @property
     def name(self) -> str:
@@ -68,7 +68,7 @@ def open_data(data: Data, environment: Environment) -> Opened:
     Raises
     ------
     BenchError
-        For a missing file or folder, an unknown name, or options that do not go together.
+        For a missing file or folder, an unknown name, or conflicting options.
 
     """
     if data.listens and data.data:
@@ -93,7 +93,7 @@ def open_data(data: Data, environment: Environment) -> Opened:
 
 
 def catalog_of(audio: str, notes: list[str]) -> pl.DataFrame:
-    """Read ``--audio DIR|LIST``; what was skipped is noted."""
+    """Read ``--audio DIR|LIST``, and append a note about skipped files."""
     found = audio_catalog.read(Path(audio).expanduser())
     if found.skipped:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(found.skipped.items()))
@@ -102,7 +102,7 @@ def catalog_of(audio: str, notes: list[str]) -> pl.DataFrame:
 
 
 def open_inputs(data: Data, split: str | None, environment: Environment, log: Callable[[str], None]) -> Inputs:
-    """Open the data, make or read the split, and stop on a leak."""
+    """Open the data, make or read the split, and raise BenchError for a leak."""
     opened = open_data(data, environment)
     dataset = opened.dataset
     name, settings = cache.asked(split or dataset.default_split)
@@ -152,12 +152,12 @@ def open_inputs(data: Data, split: str | None, environment: Environment, log: Ca
 def match(opened: Opened, items: pl.Series) -> tuple[pl.DataFrame, Matched]:
     """Match the items of a log with the catalogue, by track id or file name; see `bench.items.matching`.
 
-    Returns the matched rows, whose track_id is the log's id, in the order of `items`, and how they were matched.
+    Returns the matched rows in the order of `items`, with the log's ids as track_id, and a summary of the matching.
 
     Raises
     ------
     BenchError
-        When no track of the log is among the rows.
+        When no track of the log matches.
 
     """
     assert opened.catalog is not None
@@ -178,7 +178,7 @@ def match(opened: Opened, items: pl.Series) -> tuple[pl.DataFrame, Matched]:
 
 
 def _audio_key(opened: Opened) -> str | None:
-    """Hash everything that decides which tracks of a log have audio: ids, file names and the rules of matching."""
+    """Hash everything that determines which tracks of a log have audio: ids, file names and matching rules."""
     if opened.catalog is None:
         return None
     names = opened.catalog.select("track_id", last_part(opened.catalog["path"])).sort("track_id", "path")
@@ -186,14 +186,14 @@ def _audio_key(opened: Opened) -> str | None:
 
 
 def _aligned(opened: Opened, frame: pl.DataFrame, items: Sequence[str]) -> tuple[pl.DataFrame, Matched]:
-    """Return the metadata of `items` with the log's ids as track_id, and how they were matched."""
+    """Return the metadata of `items` with the log's ids as track_id, and a summary of the matching."""
     found = matched(items, {AS_WRITTEN: frame["track_id"]}, exact=not isinstance(opened.dataset, FileDataset))
     there = found.wanted.filter(pl.Series(found.found))
     return frame[found.rows[found.found]].with_columns(there.alias("track_id")), found
 
 
 def _meta(frame: pl.DataFrame | None, items: Sequence[str]) -> dict[str, list[Any]]:
-    """Align metadata with item rows; an unknown value is None."""
+    """Align metadata with items; unknown values are None."""
     if frame is None:
         return {}
     wanted = pl.DataFrame({"track_id": list(items)}, schema={"track_id": pl.String})

@@ -1,4 +1,4 @@
-"""What a user asks for, and where and how the work is done: what all commands that write records share."""
+"""Requests and environment options shared by all commands that write records."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.resolver import Resolver
 
 @dataclass(frozen=True)
 class Data:
-    """Which tracks and which listening.
+    """The tracks and listening data of a request.
 
     data : a dataset's name; or `listens` with optional `columns`, `audio` (folder or list) and `meta`
     """
@@ -29,7 +29,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Environment:
-    """Where and how the work is done: but for `max_time` nothing here changes the numbers beyond a tolerance."""
+    """Where and how the work is done; apart from `max_time`, results do not depend on it beyond a tolerance."""
 
     cache: Path
     results: Path = Path("results")
@@ -40,16 +40,16 @@ class Environment:
     retry_failed: bool = False
     again: bool = False
     max_time: float | None = None
-    """Seconds after which each training ends; what such a record says holds for this time alone."""
+    """Time limit of each training in seconds; results that hit it are valid only for this limit."""
     engine: str = "local"
-    """The spec of the engine that extraction runs on."""
+    """Spec of the engine that runs the extraction."""
     log_dir: Path | None = None
-    """Where training curves go; None: beside the checkpoints, which are removed with the record written."""
+    """Folder of training curves; None: beside the checkpoints, which are removed once the record is written."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """Everything that decides the numbers of an experiment, as typed, and small enough to stand in a record."""
+    """Everything that determines the numbers of an experiment, as typed; stored in the record."""
 
     data: Data
     extractors: tuple[str, ...]
@@ -59,17 +59,17 @@ class Request:
     controls: bool = True
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain values for the record."""
+        """Return plain JSON values for the record."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Read what `as_json` wrote.
+        """Create a request from the values of `as_json`.
 
         Raises
         ------
         BenchError
-            When a field is absent or unknown.
+            When a field is missing or unknown.
 
         """
         try:
@@ -79,7 +79,7 @@ class Request:
             raise BenchError(f"the record does not say what was asked ({error}); it cannot be repeated.") from error
 
     def resolver(self) -> Resolver:
-        """Return what makes the plugins of this request; refuse a lane or treatment that does not exist."""
+        """Return the resolver of this request's plugins; raise BenchError for an unknown lane or treatment."""
         if self.lane not in LANES:
             raise BenchError(f"--lane {self.lane} is not one of {', '.join(LANES)}.")
         return Resolver(self.lane, self.treat)

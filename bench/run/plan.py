@@ -1,4 +1,4 @@
-"""The plan that is printed before any work: what is missing, how long, how much memory and disk."""
+"""The plan printed before any work: missing parts, time, memory and disk space."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from bench.text import duration, size
 
 
 class Planned(Protocol):
-    """A cell as a plan sees it; its text names it."""
+    """A cell in a plan, which ``str`` turns into a name."""
 
     @property
     def control(self) -> bool:
-        """Whether it stands in the table only to be compared with."""
+        """Whether the cell is a control."""
 
 
 SCORES = 256 * 2**20
@@ -28,7 +28,7 @@ def device(wanted: str) -> str:
     Raises
     ------
     BenchError
-        When torch knows no such device, or a GPU is asked for that is not there.
+        When torch does not know the device, or the requested GPU does not exist.
 
     """
     import torch
@@ -48,7 +48,7 @@ def device(wanted: str) -> str:
 
 
 def cells(todo: Sequence[Planned], done: Sequence[Planned]) -> list[str]:
-    """Return the lines that name the cells to compute."""
+    """Return lines that name the cells to compute and count the unchanged ones."""
     lines = []
     for control in (False, True):
         names = [str(cell) for cell in todo if cell.control is control]
@@ -60,18 +60,18 @@ def cells(todo: Sequence[Planned], done: Sequence[Planned]) -> list[str]:
 
 
 def progress(done: int, todo: int, seconds: float) -> str:
-    """Return the line before the next cell: its number, and the time left if the others take as long as the mean."""
+    """Return the progress line of the next cell: its number, and the remaining time at the mean speed so far."""
     left = f", about {duration(seconds / done * (todo - done))} left" if done else ""
     return f"cell {done + 1} of {todo}{left}"
 
 
 def memory(n_items: int, width: int) -> str:
-    """Return the peak this process should stay under, models' own weights apart."""
-    tables = 4 * 4 * n_items * width  # the table, its normalised copy, and twice that while treating
+    """Return a line with the expected peak memory of this process, without the models' own weights."""
+    tables = 4 * 4 * n_items * width  # the table, its normalised copy, and twice that during treatments
     return f"memory: about {size(450 * 2**20 + SCORES + AHEAD + tables)}, beside the models' own weights"
 
 
 def training(model: str, width: int, found: Estimate) -> str:
-    """Return the line that says what a model's training takes, and what it will do about it."""
+    """Return a line with the memory that a model's training needs, and the model's notes about it."""
     vectors = f"vectors of width {width}" if width else "vectors of its own"
     return "; ".join([f"training: {model} on {vectors}, about {size(found.bytes)} at the peak", *found.notes])

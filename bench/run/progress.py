@@ -1,4 +1,4 @@
-"""How long commands speak."""
+"""Progress output of long commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass
 class Ui:
-    """How a run speaks: lines, and a progress bar a step."""
+    """Output of a run: log lines, and a progress bar for each step."""
 
     log: Callable[[str], None] = note
     bar: Callable[[str, int], AbstractContextManager[Progress]] = lambda _title, _total: nullcontext(

@@ -1,4 +1,4 @@
-"""``bench run --from RECORD``: do it again, and say whether the numbers are the same."""
+"""``bench run --from RECORD``: repeat a record and compare the numbers."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class Comparison:
     new: Record
     differences: Sequence[str]
     changed: list[str]
-    """Data, split or vectors that are not what they were: then equal numbers confirm nothing."""
+    """Changes of data, split or vectors; with any of them, equal numbers do not confirm the record."""
     reasons: list[str]
-    """Whatever else is not what it was: where to look when numbers differ."""
+    """Other changes that can explain different numbers."""
 
 
 def repeat(
     path: Path, environment: Environment, ui: Ui, *, data: Data, trust: bool = False, dry_run: bool = False
 ) -> Comparison | None:
-    """Compute a record anew in a scratch folder (stored vectors are used) and compare every metric exactly.
+    """Recompute a record in a temporary folder, using stored vectors, and compare every metric exactly.
 
-    The old record is not touched. `data` holds the options that were typed: they replace those of the record. With
-    `dry_run` the plan is printed and None returned.
+    The old record is not changed. The data options in `data` replace those of the record. With `dry_run`, print the
+    plan and return None.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def _changed(old: Record, new: Record) -> list[str]:
 
 
 def _values(fingerprint: Any) -> list[str]:
-    """Return hashes and settings of a fingerprint, sorted, without the names of files: a copy is the same data."""
+    """Return the sorted hashes and settings of a fingerprint, without file names: a copy is the same data."""
     if isinstance(fingerprint, Mapping):
         return sorted(value for each in fingerprint.values() for value in _values(each))
     return [repr(fingerprint)]

@@ -1,4 +1,4 @@
-"""Which programs and files a record names: a stranger's record must not choose what runs or is read here."""
+"""Find programs and files that a record names: an untrusted record must not choose what is run or read."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ RequestT = TypeVar("RequestT", bound=Request)
 
 
 def named(request: Request) -> list[str]:
-    """Return a line for each program or file that a request names, those behind controls included.
+    """Return a line for each program or file that a request names, including those of controls.
 
-    A plugin declares such settings with ``field(metadata=FILE)`` or ``PROGRAM`` of `bench.protocols`. Nothing is
-    read and no plugin is made: making one may already start a program.
+    A plugin declares such settings with ``field(metadata=FILE)`` or ``PROGRAM`` of `bench.protocols`. This reads no
+    file and creates no plugin, because creating one may already start a program.
 
     Raises
     ------
@@ -45,18 +45,18 @@ def named(request: Request) -> list[str]:
 
 
 def with_data(request: RequestT, data: Data) -> RequestT:
-    """Return the request with the data options that were typed in place of the record's."""
+    """Return the request with its data options replaced by the given ones."""
     return _data(request, {name: value for name, value in asdict(data).items() if value is not None})
 
 
 def without_data(request: RequestT, data: Data) -> RequestT:
-    """Return the request less the data options that were typed: what is left comes from the record."""
+    """Return the request without the given data options, so that the remaining ones come from the record."""
     return _data(request, {name: None for name, value in asdict(data).items() if value is not None})
 
 
 def _data(request: RequestT, changes: dict[str, str | None]) -> RequestT:
     if isinstance(request, ProbeRequest) and request.root is not None and "root" in changes:
-        request = replace(request, root=changes.pop("root"))  # of the tasks' data, not of the dataset
+        request = replace(request, root=changes.pop("root"))  # the root of the tasks' data, not of the dataset
     return replace(request, data=replace(request.data, **changes))
 
 

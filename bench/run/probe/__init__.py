@@ -1,1 +1,1 @@
-"""MIR tasks: fit probes on frozen vectors and score their answers."""
+"""MIR tasks: fit probes on frozen vectors and evaluate their predictions."""

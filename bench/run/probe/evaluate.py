@@ -1,4 +1,4 @@
-"""One cell of a task: fit a probe on vectors, answer the test, score it beside what needs no hearing."""
+"""Compute one cell of a task: fit a probe on vectors, and evaluate it on the test set beside a constant baseline."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from bench.run.probe.intervals import interval
 
 @dataclass
 class Scored:
-    """What a cell gives.
+    """Results of a cell.
 
-    answers : a row a test item (or track): track_id, truth, prediction
+    answers : a row per test item (or track) with track_id, truth and prediction
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class Scored:
 
 
 def rounds(data: TaskData) -> list[NDArray[np.str_]]:
-    """Return the part of each item (N,), once, or once for each fold."""
+    """Return one array with the part of each item (N,), or one array per fold."""
     if "part" in data.items.columns:
         return [data.items["part"].to_numpy().astype(str)]
     fold = data.items["fold"].to_numpy()
@@ -64,15 +64,15 @@ def score(
     seed: int,
     run: RunContext,
 ) -> Scored:
-    """Fit a probe on the training items' vectors (N, D), or (N, layers, D), and answer the test.
+    """Fit a probe on the vectors (N, D) or (N, layers, D) of training items, and evaluate it on the test items.
 
-    Treatments are fitted on the training items that are used. Of several rounds (folds) the answers are
-    put together, so that each item has one, and the means over rounds stand for validation and cost.
+    Treatments are fitted on the training items used. With several folds, predictions are pooled, so that each
+    item has one, and validation and cost are means over folds.
 
     Raises
     ------
     BenchError
-        A part has no item with a vector.
+        When a part has no item with a vector.
 
     """
     started = time.monotonic()
@@ -118,9 +118,9 @@ def score(
 def linked(
     task: Task, data: TaskData, vectors: NDArray[np.float32], present: NDArray[np.bool_], *, treat: str, seed: int
 ) -> Scored:
-    """Let vectors (N, D) answer by themselves which items belong together; pairs of absent ones are not asked.
+    """Evaluate by the similarity of vectors (N, D) which items are linked, without pairs of missing vectors.
 
-    Nothing is learnt, so a treatment is fitted on all items: they have no truth of their own.
+    There is no training, so treatments are fitted on all items with vectors.
     """
     started = time.monotonic()
     use = present[data.truth[:, 0]] & present[data.truth[:, 1]]
@@ -129,7 +129,7 @@ def linked(
     seen = treated(vectors, treat, present, seed)
     truth = data.truth[use]
     out = Scored(metrics=task.evaluate(truth, seen), tested=len(truth))
-    # Equal scores for all: precision is the share of pairs that are joined.
+    # With equal scores for all pairs, precision is the share of linked pairs.
     out.chance = task.evaluate(truth, np.ones((len(vectors), 1), np.float32))
     out.answers = pl.DataFrame({"track_id": data.items["track_id"], "has_vector": present})
     out.seconds = time.monotonic() - started
@@ -139,7 +139,7 @@ def linked(
 
 
 def treated(vectors: NDArray[np.float32], treat: str, fit: NDArray[np.bool_], seed: int) -> NDArray[np.float32]:
-    """Apply treatments to vectors (N, D), or to each layer of vectors (N, layers, D) by itself."""
+    """Apply treatments to vectors (N, D), or separately to each layer of vectors (N, layers, D)."""
     steps = treatments.parse(treat)
     if not steps:
         return vectors
@@ -152,15 +152,15 @@ def treated(vectors: NDArray[np.float32], treat: str, fit: NDArray[np.bool_], se
 def fewer(
     task: Task, data: TaskData, use: Mapping[Part, NDArray[np.int64]], fraction: float, seed: int
 ) -> NDArray[np.int64]:
-    """Return the training rows that a share of them leaves: of every class, whole tracks; the same for all vectors."""
-    # The vectors are the row numbers themselves: what stays says which.
+    """Return a subset of the training rows: stratified by class, whole tracks, and the same for all vectors."""
+    # Use row numbers as vectors, so that the subset shows which rows were kept.
     numbered = np.arange(len(data.truth), dtype=np.float32)[:, None]
     return subsample(_asked(task, data, numbered, use), fraction, seed=seed).x["train"][:, 0].astype(np.int64)
 
 
 @dataclass(frozen=True)
 class _Answers:
-    """Rows of the items (n,) that stand for what was asked, and the answers (n, ...)."""
+    """Rows (n,) of the predicted items, and the predictions (n, ...)."""
 
     rows: NDArray[np.int64]
     prediction: NDArray[Any]
@@ -169,7 +169,7 @@ class _Answers:
 def _asked(
     task: Task, data: TaskData, vectors: NDArray[np.float32], use: Mapping[Part, NDArray[np.int64]]
 ) -> ProbeData:
-    """Put a round into the shape that probes take."""
+    """Convert the data of a round into the form that probes use."""
     tracks = data.items["track"].to_numpy() if "track" in data.items.columns else None
     return ProbeData(
         kind=task.kind,  # type: ignore[arg-type]  # links are never probed
@@ -181,7 +181,7 @@ def _asked(
 
 
 def _together(data: TaskData, rows: NDArray[np.int64], prediction: NDArray[Any]) -> _Answers:
-    """Match answers with items: one an item, or one a track, sorted by name, of which the first clip stands."""
+    """Match predictions with items, or with tracks in sorted order, each represented by its first clip."""
     if "track" in data.items.columns:
         rows = rows[np.unique(_tracks(data)[rows], return_index=True)[1]]
     if len(prediction) != len(rows):
@@ -198,13 +198,13 @@ def _groups(data: TaskData) -> NDArray[np.int64]:
 
 
 def _codes(data: TaskData, columns: tuple[str, ...]) -> NDArray[np.int64]:
-    """Number the items (N,) by the first of the columns that is there; each by itself without."""
+    """Return codes (N,) of the items' values in the first of the columns that exists; else a code per item."""
     name = next((column for column in columns if column in data.items.columns), "track_id")
     return data.items[name].rank("dense").cast(pl.Int64).to_numpy()
 
 
 def _constant(task: Task, train: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return the best answers (n, ...) of somebody who hears nothing and knows the training truth."""
+    """Return constant predictions (n, ...) that are best for the training labels: the baseline without audio."""
     row: NDArray[np.float64]
     if task.kind == "tags":
         row = np.zeros(shape[1])
@@ -218,7 +218,7 @@ def _constant(task: Task, train: NDArray[Any], shape: tuple[int, ...]) -> NDArra
 
 
 def _table(data: TaskData, rows: NDArray[np.int64], truth: NDArray[Any], prediction: NDArray[Any]) -> pl.DataFrame:
-    """Return track_id, truth and prediction (lists where there are several), a row an answer."""
+    """Return track_id, truth and prediction (lists for several values), a row per prediction."""
     name = "track" if "track" in data.items.columns else "track_id"
     flat = prediction.astype(np.float32)
     return pl.DataFrame(

@@ -1,4 +1,4 @@
-"""``bench probe``: what frozen vectors tell of tags, genres, keys and emotion, one record a cell."""
+"""``bench probe``: predict tags, genres, keys and emotion from frozen vectors, one record per cell."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from bench.run.progress import Ui
 from bench.text import counted
 
 COSINE = ProbeEntry("cosine", "cosine", NoSettings())
-"""What stands in a probe's place where vectors answer by themselves."""
+"""Placeholder for the probe of tasks that compare vectors directly."""
 
 
 class ProbeExperiment(Experiment[ProbeCell]):
@@ -44,7 +44,7 @@ class ProbeExperiment(Experiment[ProbeCell]):
         super().__init__(environment, ui)
         self.request = request
         self._allowed: dict[ProbeCell, list[str]] = {}
-        """What is known to leak, and allowed."""
+        """Known leaks of each cell that were allowed."""
 
     def check(self) -> None:
         """Resolve the request."""
@@ -52,11 +52,11 @@ class ProbeExperiment(Experiment[ProbeCell]):
         self.needs_audio = bool(self.needs_weights())
 
     def needs_weights(self) -> list[Extractor]:
-        """Return every extractor that listens to audio."""
+        """Return every extractor that reads audio."""
         return audio_extractors(self.resolved.extractors)
 
     def read(self) -> None:
-        """Read the tasks' annotations, hash their audio, and look what the store lacks."""
+        """Read the tasks' annotations, hash their audio, and find missing vectors."""
         self.tasks = open_tasks(
             self.request, self.resolved.tasks, self.environment, self.ui.log, needs_audio=self.needs_audio
         )
@@ -85,14 +85,14 @@ class ProbeExperiment(Experiment[ProbeCell]):
         return blank(self.request, self._task(cell), cell, self._allowed.get(cell, []))
 
     def inputs_hash(self, cell: ProbeCell, record: Record) -> str:
-        """Hash everything the numbers of a cell depend on."""
+        """Hash everything on which the numbers of a cell depend."""
         task = self._task(cell)
         vectors = {part.set.sha256: self._state(part, task) for part in self.tasks_of(cell.extractor)}
         vectors["heard"] = digest(task.heard(needs_audio=self.needs_audio).tolist())
         return inputs_hash(record, [vectors, self.sources(cell.extractor)])
 
     def compute(self, cell: ProbeCell, record: Record) -> tuple[Path, Record]:
-        """Fit, answer, score and record one cell."""
+        """Fit, predict, evaluate and record one cell."""
         task = self._task(cell)
         vectors, present = self._vectors(cell)
         folder = self.checkpoints(record)
@@ -117,7 +117,7 @@ class ProbeExperiment(Experiment[ProbeCell]):
         return written
 
     def _vectors(self, cell: ProbeCell) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Return the vectors (N, D) of a task's items, zero where there is none, and which have one (N,)."""
+        """Return the vectors (N, D) of a task's items, zero where missing, and a mask (N,) of items with a vector."""
         task = self._task(cell)
         if cell.extractor.empty:
             vectors: NDArray[np.float32] = task.task.ceiling(task.data, seed=cell.seed)
@@ -132,13 +132,13 @@ class ProbeExperiment(Experiment[ProbeCell]):
                 raise BenchError(f"--probe {cell.probe}: the layers of {cell.extractor} have unlike widths ({widths}).")
             vectors = np.stack([layer for layer, _ in found], axis=1)
             present = np.logical_and.reduce([there for _, there in found])
-        # Controls need no audio, and are asked no more than those that do.
+        # Controls need no audio, but are evaluated only on items that have audio for the other extractors.
         present = present & task.heard(needs_audio=self.needs_audio)
         absent = ~present.reshape(-1, *[1] * (vectors.ndim - 1))
         return np.where(absent, np.float32(0.0), vectors).astype(np.float32), present
 
     def _state(self, part: ExtractionTask, task: LoadedTask) -> str:
-        """Hash which audio of the task's items has a vector in a set."""
+        """Hash the items of a task whose audio has a vector in a set."""
         rows = part.set.rows()
         have = rows.filter(pl.col("status") != "failed")["row"]
         wanted = pl.DataFrame({"id": task.ids, "row": task.rows}, schema={"id": pl.String, "row": pl.String})
@@ -150,7 +150,7 @@ class ProbeExperiment(Experiment[ProbeCell]):
         return next(task for task in self.tasks if task.entry is cell.task)
 
     def _audio(self) -> Audio:
-        """Hash the audio of all tasks together: what two of them ask about is embedded once."""
+        """Hash the audio of all tasks together, so that shared recordings are embedded once."""
         files = [task.data.items.select("track_id", *FILES).drop_nulls("path") for task in self.tasks]
         every = pl.concat(files).unique(FILES, keep="first", maintain_order=True)
         twice = pl.col("track_id").is_duplicated()
@@ -173,14 +173,14 @@ class ProbeExperiment(Experiment[ProbeCell]):
         return audio
 
     def _refuse(self, task: LoadedTask, reason: str) -> None:
-        """Stop on a task that is task for by name; of ``all``, leave it out and say so."""
+        """Raise BenchError for a task requested by name; with ``all``, log the reason and skip the task."""
         if not self.request.lenient:
             raise BenchError(reason)
         self.ui.log(f"left out: {reason}")
         self.tasks.remove(task)
 
     def _cells(self) -> list[ProbeCell]:
-        """Return the cells of all tasks; what is known to leak is refused, or noted where it is allowed."""
+        """Return the cells of all tasks; known leaks are rejected, or noted if they are allowed."""
         out: list[ProbeCell] = []
         refused: list[str] = []
         allow = self.request.allow_leaks
@@ -204,7 +204,7 @@ class ProbeExperiment(Experiment[ProbeCell]):
         return out
 
     def _cells_of(self, task: LoadedTask) -> list[ProbeCell]:
-        """Return the cells of one task, the asked ones first; vectors answer for themselves what is linked."""
+        """Return the cells of one task, requested ones first; tasks of linked items compare vectors directly."""
         probes = [COSINE] if task.task.kind == "links" else self.resolved.probes
         cells = [
             ProbeCell(task.entry, extractor, probe, seed)

@@ -1,4 +1,4 @@
-"""Uncertainty of a task's metrics: they are no means over items, so the test is drawn and scored anew."""
+"""Bootstrap intervals of a task's metrics, which are not means over items: resample and rescore the test set."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from bench.stats.intervals import at_the_edge
 
 LEAST, RESAMPLES = 100, 1000
 WORK = 5e7
-"""Scores that are looked at for one interval: of a large test fewer resamples are drawn, `LEAST` at least."""
+"""Maximum scores evaluated for one interval; large test sets get fewer resamples, but at least `LEAST`."""
 
 
 def interval(
     task: Task, truth: NDArray[Any], prediction: NDArray[Any], groups: NDArray[np.int64], seed: int
 ) -> dict[str, tuple[float, float]]:
-    """Return 95 % percentile intervals of the macro metrics when groups of test items are drawn anew.
+    """Return 95 % percentile bootstrap intervals of the macro metrics over groups of test items.
 
-    A metric that some draws leave undefined (a tag nobody has) is averaged over the draws that have it. An accuracy
-    near 0 or 1 has Wilson's interval, with a group as one item. Fewer than `LEAST_USERS` groups have no interval.
+    A metric that is undefined in some resamples (a tag without tracks) uses only the others. An accuracy near 0
+    or 1 gets Wilson's interval, with each group as one item. Fewer than `LEAST_USERS` groups give no interval.
 
     References
     ----------
@@ -46,7 +46,7 @@ def interval(
         rows = order[np.repeat(starts[chosen], lengths) + within]
         try:
             found = task.evaluate(truth[rows], prediction[rows], ())
-        except (BenchError, ValueError):  # one class or no tag alone was drawn: nothing is defined
+        except (BenchError, ValueError):  # no metric is defined, such as for a single class
             continue
         for name, value in found.items():
             if name != "undefined" and ":" not in name:

@@ -1,4 +1,4 @@
-"""What must not be measured: training that knows the test, by artist, by audio, or by the extractor's own training."""
+"""Find leaks from training into test data: by artist, by audio, or through the extractor's training data."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bench.protocols import PARTS
 from bench.run.probe.tasks import LoadedTask
 
 SHOWN = 3
-"""Examples in a message."""
+"""Maximum number of examples in a message."""
 
 
 def contaminated(extractor: ExtractorEntry, task: LoadedTask) -> str | None:
-    """Say that the extractor was trained on recordings of the task's collection, if it says so itself."""
+    """Describe the contamination if the extractor declares training on the task's collection; else None."""
     known = [name for name in extractor.trained_on if same_catalogue(name, task.collection)]
     if not known:
         return None
@@ -24,10 +24,10 @@ def contaminated(extractor: ExtractorEntry, task: LoadedTask) -> str | None:
 
 
 def leaks(task: LoadedTask) -> tuple[list[str], list[str]]:
-    """Return what leaks from training into the held-out parts, and what does so by the task's own convention.
+    """Return leaks from training into the held-out parts, and those that follow the task's convention.
 
-    The first are artists whom the task keeps apart, and equal audio. Folds that are drawn track by track keep
-    nothing apart, so their equal audio is only told.
+    Leaks are artists (or other groups) that the task should separate, and identical audio. Folds drawn by track
+    separate nothing, so identical audio between folds is only reported.
     """
     items = task.data.items.with_columns(row=pl.Series(task.rows, dtype=pl.String))
     items = items.filter(~pl.Series(task.repeated or [False] * items.height))
@@ -45,9 +45,9 @@ def leaks(task: LoadedTask) -> tuple[list[str], list[str]]:
 
 
 def untangle(task: LoadedTask) -> list[str]:
-    """Leave out of a task of a dataset what is byte for byte in a later part, too; say how much that is.
+    """Exclude items of a dataset's task whose recording is also in a later part; return a note about them.
 
-    Parts that are made here can be mended; those that somebody published cannot, and `leaks` refuses them.
+    Only parts made by this package can be repaired this way; in published parts, `leaks` reports the items.
     """
     items = task.data.items
     if task.task.of != "data" or "part" not in items.columns:

@@ -1,4 +1,4 @@
-"""The record of a probed cell: before there are numbers, with them, and the hash of everything they depend on."""
+"""Records of probe cells, without and with numbers, and the hash of their inputs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bench.run.recommend.record import about_extractor, extractor_inputs
 
 
 def blank(request: ProbeRequest, task: LoadedTask, cell: ProbeCell, leaks: Sequence[str]) -> Record:
-    """Return the record of a cell without numbers; `leaks` are known and allowed."""
+    """Return the record of a cell without numbers; `leaks` describes known leaks that were allowed."""
     extractor = about_extractor(cell.extractor)
     official = task.data.expected
     lane = lane_of(task.task)
@@ -69,7 +69,7 @@ def finished(
     cost: Cost,
     environment: Environment,
 ) -> Record:
-    """Return a record with the numbers of its cell; `cost` says what embedding took."""
+    """Return a record with the numbers of its cell; `cost` is the cost of embedding."""
     used = {"train": found.trained, "test": found.tested}
     return replace(
         record,
@@ -94,10 +94,9 @@ def finished(
 
 
 def inputs_hash(record: Record, vectors: Any) -> str:
-    """Hash everything the numbers of a cell depend on; equal hash, nothing to recompute.
+    """Hash everything on which the numbers of a cell depend; with an equal hash, they need no recomputation.
 
-    `vectors` (plain JSON values) says which rows of the store the items have, and identifies the other
-    sources of vectors.
+    `vectors` (plain JSON values) identifies the items' rows in the store and the other sources of vectors.
     """
     assert record.data.task
     return digest(
@@ -114,7 +113,7 @@ def inputs_hash(record: Record, vectors: Any) -> str:
 
 
 def _printable(name: str) -> str:
-    """Return the name of a metric without control characters, which a label from somebody's file may hold."""
+    """Escape control characters in the name of a metric, which may come from a label in a user's file."""
     return "".join(character if character.isprintable() else " " for character in name)
 
 

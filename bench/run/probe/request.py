@@ -1,4 +1,4 @@
-"""What ``bench probe`` is asked for, resolved and checked before any work, and the cells that follow from it."""
+"""The request of ``bench probe`` and its cells, resolved and checked before any work."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from bench.run.options import Request
 
 ALL = "all"
 OWN = "own"
-"""Of all tasks those about the dataset's own tracks: what a recipe asks, whose root is the dataset's."""
+"""Selects the tasks about the dataset's own tracks, for recipes whose root is the dataset's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeRequest(Request):
-    """Everything that decides the numbers of a comparison on MIR tasks.
+    """Everything that determines the numbers of a comparison on MIR tasks.
 
-    tasks : specs, or ``all``: those whose data is there; ``own``: those of them about the dataset's own tracks
-    root : the folder of the tasks' data; or of several, each below it under the task's or collection's name
+    tasks : specs, ``all`` for those with available data, or ``own`` for those about the dataset's own tracks
+    root : the folder of the task's data, or a folder with a subfolder per task or collection
     probes : specs of probes
     layers : probe every layer of each extractor
     train_fraction : share of the training tracks that is used
-    allow_leaks : measure what is known to leak, with a warning in the record
+    allow_leaks : compute cells with known leaks, with a warning in the record
     """
 
     tasks: tuple[str, ...]
@@ -37,11 +37,11 @@ class ProbeRequest(Request):
 
     @property
     def lenient(self) -> bool:
-        """Whether a task whose data is not there is left out instead of refused."""
+        """Whether tasks without available data are skipped instead of raising an error."""
         return ALL in self.tasks or OWN in self.tasks
 
     def task_specs(self) -> list[str]:
-        """Return the tasks that are asked for, ``all`` spelled out."""
+        """Return the specs of the requested tasks, with ``all`` and ``own`` expanded."""
         if OWN in self.tasks and ALL not in self.tasks:
             return [name for name in names("tasks") if get("tasks", name).of == "data"]
         return list(dict.fromkeys(names("tasks") if ALL in self.tasks else self.tasks))
@@ -61,7 +61,7 @@ class ProbeRequest(Request):
 
 @dataclass(frozen=True)
 class ProbeCell:
-    """One line of a comparison on a task: an extractor, a probe and a seed."""
+    """One cell of a comparison on a task: an extractor, a probe and a seed."""
 
     task: TaskEntry
     extractor: ExtractorEntry
@@ -70,7 +70,7 @@ class ProbeCell:
 
     @property
     def control(self) -> bool:
-        """Whether it stands in the table only to be compared with."""
+        """Whether the cell is a control."""
         return self.extractor.control or self.extractor.empty
 
     def __str__(self) -> str:
@@ -80,7 +80,7 @@ class ProbeCell:
 
 @dataclass(frozen=True)
 class ResolvedProbes:
-    """A probe request as typed entries: the extractors asked for, their controls, probes and tasks."""
+    """A probe request as typed entries: requested extractors, their controls, probes and tasks."""
 
     resolver: Resolver
     asked: list[ExtractorEntry]
@@ -90,7 +90,7 @@ class ResolvedProbes:
 
     @property
     def extractors(self) -> list[ExtractorEntry]:
-        """Every row of a task's table, the asked ones first."""
+        """All extractors of a task's table, requested ones first."""
         return [*self.asked, *self.controls]
 
 
@@ -100,7 +100,7 @@ def resolve(request: ProbeRequest) -> ResolvedProbes:
     Raises
     ------
     BenchError
-        For an unknown name, setting, layer, lane or treatment, and for what does not go together.
+        For an unknown name, setting, layer, lane or treatment, and for conflicting options.
 
     """
     if not request.extractors or not request.tasks or not request.probes:
@@ -125,10 +125,10 @@ def resolve(request: ProbeRequest) -> ResolvedProbes:
 def _controls(
     request: ProbeRequest, resolver: Resolver, extractors: list[ExtractorEntry], asked: list[ExtractorEntry]
 ) -> list[ExtractorEntry]:
-    """Return random vectors and shuffled rows, which stand in every table.
+    """Return the controls of every table: random vectors and shuffled rows.
 
-    Of an extractor whose every layer is probed, the rows of the default layer are shuffled: where what a
-    row says is lost, layers differ in width alone.
+    If every layer of an extractor is probed, only its default layer is shuffled: shuffled layers differ only in
+    their width.
     """
     if not request.controls:
         return []

@@ -1,4 +1,4 @@
-"""Tasks opened: their data found and read, their audio counted, and what must not be measured refused."""
+"""Open MIR tasks: find, read and check their data, and count their audio."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ FILES = ("path", "offset", "duration")
 
 @dataclass(eq=False)
 class LoadedTask:
-    """One task, read.
+    """One task with its data.
 
     rows : row keys (hex) of the items' audio, None where there is none; set once the audio is hashed
-    repeated : which items are left out because a later part has the same recording; empty: none
-    incomplete : whether items are absent that the official parts, or the annotations, have
+    repeated : mask of items excluded because a later part has the same recording; empty for none
+    incomplete : whether items of the official parts or of the annotations are missing
     """
 
     entry: TaskEntry
@@ -47,7 +47,7 @@ class LoadedTask:
 
     @property
     def task(self) -> Task:
-        """The plugin."""
+        """The task's plugin."""
         return self.entry.plugin
 
     @property
@@ -57,17 +57,17 @@ class LoadedTask:
 
     @property
     def collection(self) -> str:
-        """Whose recordings are asked about."""
+        """The collection to which the recordings belong."""
         return self.task.collection or (self.dataset.name if self.dataset else self.task.name)
 
     @property
     def builtin(self) -> bool:
-        """Whether the project itself made the audio."""
+        """Whether the dataset is built in."""
         return bool(self.dataset and self.dataset.builtin)
 
     @property
     def ceiling(self) -> str | None:
-        """The name of an answer that knows the truth, if the task offers one that can be had."""
+        """Name of the upper-bound baseline that uses the truth, if the task has one."""
         return self.task.ceiling_name
 
     @cached_property
@@ -77,12 +77,12 @@ class LoadedTask:
 
     @cached_property
     def row_of(self) -> dict[str, str]:
-        """Track id -> row key of its audio."""
+        """Mapping from track id to row key of its audio."""
         return {one: row for one, row in zip(self.ids, self.rows, strict=True) if row is not None}
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of what is asked: items, parts and truth."""
+        """Hash of items, parts and truth."""
         items = self.data.items.drop(*FILES, strict=False)
         truth = np.ascontiguousarray(self.data.truth)
         return digest(
@@ -95,7 +95,7 @@ class LoadedTask:
 
     @cached_property
     def about(self) -> TaskInfo:
-        """Return what a record says of the task."""
+        """Description of the task for a record."""
         return TaskInfo(
             name=self.name,
             spec=self.entry.text,
@@ -110,7 +110,7 @@ class LoadedTask:
         )
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return the items (or tracks of clips) of each part or fold: annotated, with audio, and officially."""
+        """Return the number of items (or tracks of clips) per part or fold: annotated, with audio, and official."""
         items = self.data.items
         by = "part" if "part" in items.columns else "fold"
         there = items.with_columns(audio=pl.Series([row is not None for row in self.rows], dtype=pl.Boolean))
@@ -126,12 +126,12 @@ class LoadedTask:
         return out
 
     def heard(self, *, needs_audio: bool) -> NDArray[np.bool_]:
-        """Which items (N,) can be asked about: all, or those with audio; none twice."""
+        """Return a mask (N,) of items that can be used: all or those with audio, without repeated recordings."""
         there = np.array([row is not None or not needs_audio for row in self.rows], np.bool_)
         return there & ~np.array(self.repeated, np.bool_) if self.repeated else there
 
     def coverage(self, *, needs_audio: bool) -> list[str]:
-        """Say how much of the official material is there; what is complete needs no words."""
+        """Describe which share of the official items is available; empty if all are."""
         counts, lines = self.counts(), []
         for part, official in counts.get("official", {}).items():
             have = min(counts["items"].get(part, 0), counts["audio"].get(part, 0) if needs_audio else official)
@@ -153,12 +153,12 @@ def open_tasks(
     *,
     needs_audio: bool = True,
 ) -> list[LoadedTask]:
-    """Open the tasks asked for; of ``all``, those whose data is there, with a line for each of the others.
+    """Open the requested tasks; with ``all``, those with available data, and log a line for each of the others.
 
     Raises
     ------
     BenchError
-        Data of a task that is asked for by name is not there or not as it should be, or there is none.
+        When the data of a task requested by name is missing or invalid, or no task can be opened.
 
     """
     opened: Opened | None = None
@@ -185,7 +185,7 @@ def open_tasks(
             if not request.lenient:
                 raise
             log(f"left out: {error}")
-    if rootless:  # one line: what each folder must hold would bury the plan
+    if rootless:  # one line for all: the required contents of each folder would hide the plan
         count = counted(len(rootless), "task")
         log(f"left out: {count} without --root DIR (`bench ls tasks` says what it must hold): {', '.join(rootless)}")
     if not out:
@@ -194,7 +194,7 @@ def open_tasks(
 
 
 def _open_data(data: Data, environment: Environment) -> Opened:
-    """Open a dataset or log; or, where there is none, the labels of ``--meta`` with the audio of ``--audio``."""
+    """Open a dataset or log; without either, the labels of ``--meta`` with the audio of ``--audio``."""
     if not data.meta or data.listens or data.data:
         return open_data(data, environment)
     dataset, notes = LabelDataset(Path(data.meta).expanduser()), list[str]()
@@ -203,7 +203,7 @@ def _open_data(data: Data, environment: Environment) -> Opened:
 
 
 def _folder(request: ProbeRequest, task: Task) -> Path | None:
-    """Return the folder of a task's data: below the root under its name or its collection's, or the root itself."""
+    """Return the folder of a task's data: the root's subfolder named after the task or collection, or the root."""
     if request.root is None:
         return None
     root = Path(request.root).expanduser()
@@ -212,7 +212,7 @@ def _folder(request: ProbeRequest, task: Task) -> Path | None:
 
 
 def _of_data(entry: TaskEntry, opened: Opened) -> LoadedTask:
-    """Read a task of a dataset, and give its items the dataset's files."""
+    """Read a task of a dataset, and add the dataset's audio files to its items."""
     data = entry.plugin.read(opened.root, opened.dataset)
     notes = [*opened.notes, *data.notes]
     items = data.items
@@ -231,7 +231,7 @@ _TYPES = {"path": pl.String(), "offset": pl.Float64(), "duration": pl.Float64()}
 
 
 def _check_read(asked: LoadedTask) -> None:
-    """Refuse what no task may hand over: it is a fault of the task, not of the data."""
+    """Raise BenchError if the task plugin returned invalid data."""
     data, items = asked.data, asked.data.items
     if asked.task.kind != "links" and len(data.truth) != items.height:
         raise BenchError(f"{asked.name}: {len(data.truth)} rows of truth for {items.height} items.")

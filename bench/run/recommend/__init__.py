@@ -1,1 +1,1 @@
-"""Recommendation: fit a recommender on frozen item tables, rank, measure."""
+"""Recommendation: fit recommenders on frozen item tables, rank and evaluate."""

@@ -1,4 +1,4 @@
-"""What trainings will take, told before any of them begins: part of the plan."""
+"""Estimates of the resources of trainings, printed in the plan."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from bench.run.recommend.request import Cell
 from bench.splits.make import Split
 
 Table = Callable[[ExtractorEntry, int], ItemTable]
-"""Extractor entry and seed -> its item table."""
+"""Function from extractor entry and seed to the item table."""
 
 
 def estimates(
     split: Split, todo: Sequence[Cell], device: str, table: Table, max_time: float | None = None
 ) -> list[str]:
-    """Return a line for each model that says what its training takes.
+    """Return a line for each model with the resources of its training.
 
     Raises
     ------
     BenchError
-        Naming the first cell whose training cannot be; see `bench.run.recommend.fit.check`.
+        For the first cell whose training is impossible; see `bench.run.recommend.fit.check`.
 
     """
     lines: dict[str, None] = {}
     once: dict[Any, Cell] = {}
     for cell in todo:
-        once.setdefault((cell.extractor, cell.model), cell)  # a seed changes no size
+        once.setdefault((cell.extractor, cell.model), cell)  # sizes do not depend on the seed
     for cell in once.values():
         width = _width(cell, table)
-        if width is None:  # known when the table is made: checked then
+        if width is None:  # known only when the table is built, and checked then
             continue
         try:
             found = check(cell.model.plugin, split, width, device, max_time)
@@ -49,7 +49,7 @@ def estimates(
 
 
 def _width(cell: Cell, table: Table) -> int | None:
-    """Return the width of a cell's table: declared, or found by reading it where that needs no audio."""
+    """Return the width of a cell's table, as declared or as read from a source that needs no audio."""
     if chosen := [step.k for step in treatments.parse(cell.extractor.treat) if step.k is not None]:
         return chosen[-1]
     if not cell.extractor.audio:

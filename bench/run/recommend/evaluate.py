@@ -1,4 +1,4 @@
-"""One cell: fit a model on a frozen table, rank, measure, and prove that the table stayed frozen."""
+"""Compute one cell: fit a model on a frozen table, rank, evaluate, and check that the table did not change."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ REMEDY = "Take a smaller --k, or vectors of more tracks."
 
 @dataclass
 class Measured:
-    """What a cell gives: every mapping is keyed by candidate set, then by metric name."""
+    """Results of a cell; every mapping is keyed by candidate set, then by metric name."""
 
     metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     intervals: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
     chance: dict[str, dict[str, float]] = field(default_factory=dict)
     beyond: dict[str, dict[str, float]] = field(default_factory=dict)
     unranked: list[Which] = field(default_factory=list)
-    """Sets on which the model gave all candidates of every user one score: they have no metrics."""
+    """Candidate sets without metrics, because the model scored all candidates equally for every user."""
     users: dict[str, int] = field(default_factory=dict)
     candidates: dict[str, int] = field(default_factory=dict)
     validation: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -63,14 +63,14 @@ def measure(
 ) -> Measured:
     """Fit `model` and evaluate it on the test part, hot, cold and mixed where the split has them.
 
-    A cut-off that lists all candidates of a set is left out there, and so is mixed where no cut-off is left for cold.
+    A cut-off is skipped for a set if its lists would contain all candidates; mixed is skipped if cold has none left.
 
     `max_time` (s) ends every training; see `bench.run.fitting.trained` for `refit`.
 
     Raises
     ------
     BenchError
-        When the model wrote into its item table, or gave NaN, or no cut-off is below the number of candidates.
+        When the model changed its item table or returned NaN, or no cut-off is below the number of candidates.
 
     """
     out = Measured()
@@ -97,14 +97,14 @@ def measure(
         users, truth, mask = each.users, each.truth, each.candidates
         there = int((mask if present is None else mask & present).sum())
         kept = cutoffs(ks, there)
-        if len(kept) < len(cutoffs(ks, int(mask.sum()))):  # of those that the split leaves
+        if len(kept) < len(cutoffs(ks, int(mask.sum()))):  # missing vectors exclude further cut-offs
             out.warnings.append(
                 f"only {there} of {int(mask.sum())} {name} candidates have a vector: too few for some k"
             )
         if not kept or (name == "mixed" and "cold" not in out.users):
             continue
         values = {metric: value for metric, value in each.values.items() if _cutoff(metric) in kept}
-        # That of a ranking that knows all items.
+        # Chance level of a ranking of all items, with or without vectors.
         out.chance[name] = chance(_free(fitted.known, users, mask), truth.sizes, kept)
         out.users[name], out.candidates[name] = len(users), int(mask.sum())
         equal = int(found.equal(name).sum())
@@ -150,14 +150,14 @@ def _cutoff(metric: str) -> int:
 
 
 def _free(known: Interactions, users: NDArray[np.int32], mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """How many candidates (U,) each user has left once the history is masked."""
+    """Return the number of candidates of each user (U,) after removing the history."""
     taken = np.concatenate([[0], np.cumsum(mask[known.item])])
     indptr = known.indptr
     return np.asarray(int(mask.sum()) - (taken[indptr[users + 1]] - taken[indptr[users]]), dtype=np.int64)
 
 
 def _codes(names: Sequence[Any] | None) -> NDArray[np.int64] | None:
-    """Number the artists; -1 where unknown. None when no artist is known at all."""
+    """Return artist codes, -1 for unknown; None if no artist is known."""
     if names is None or all(name is None for name in names):
         return None
     series = pl.Series(names, dtype=pl.String)

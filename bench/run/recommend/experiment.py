@@ -1,4 +1,4 @@
-"""``bench run``: recommenders on frozen item tables, one record a cell."""
+"""``bench run``: recommenders on frozen item tables, one record per cell."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from bench.splits.make import Split
 from bench.text import counted
 
 DUPLICATES_UP_TO = 60_000**2 * 256
-"""Products (items squared times width) that the search for near-duplicate vectors may cost: seconds."""
+"""Maximum cost (items squared times width) of the search for near-duplicate vectors: a few seconds."""
 
 
 class RecommendExperiment(Experiment[Cell]):
@@ -56,11 +56,11 @@ class RecommendExperiment(Experiment[Cell]):
         self.cells = self.resolved.cells
 
     def needs_weights(self) -> list[Extractor]:
-        """Return the extractors asked for; the space for diversity needs none."""
+        """Return the requested extractors; the reference space for diversity needs no weights."""
         return audio_extractors(self.resolved.extractors)
 
     def read(self) -> None:
-        """Read log, split, metadata and catalogue, and look what the store lacks."""
+        """Read log, split, metadata and catalogue, and find missing vectors."""
         self.inputs = open_inputs(self.request.data, self.request.split, self.environment, self.ui.log)
         if self.request.refit and self.split.plays is not None:
             raise BenchError("--refit knows validation pairs, not plays, and this split says sequence=all_plays.")
@@ -75,7 +75,7 @@ class RecommendExperiment(Experiment[Cell]):
 
     @property
     def split(self) -> Split:
-        """Training, validation and test."""
+        """The split into training, validation and test."""
         return self.inputs.split
 
     # -- plan ---------------------------------------------------------------------------------------------
@@ -100,8 +100,8 @@ class RecommendExperiment(Experiment[Cell]):
             yield f"left out: {pair}"
 
     def forecast(self, todo: Sequence[Cell]) -> Iterable[str]:
-        """Return device and memory; raise BenchError for a training that cannot be."""
-        yield f"device: {self.device}"  # one that is not there stops here, not after hours
+        """Return lines about device and memory; raise BenchError for a training that is impossible."""
+        yield f"device: {self.device}"  # a missing device stops the run here, not after hours
         widest = max([sum(task.set.layers.values()) for task in self.extraction], default=128)
         yield plan.memory(len(self.split.items), widest)
         yield from joins(dict.fromkeys(cell.extractor for cell in todo), self.split.items, "track")
@@ -114,21 +114,21 @@ class RecommendExperiment(Experiment[Cell]):
         return blank(self.request, self.inputs, self.k, cell)
 
     def inputs_hash(self, cell: Cell, record: Record) -> str:
-        """Hash everything the numbers of a cell depend on."""
+        """Hash everything on which the numbers of a cell depend."""
         entries = [cell.extractor, *([self.reference] if self.reference else [])]
         vectors = {task.set.sha256: task.state(self.split.items) for task in self.tasks_of(*entries)}
         reference = self.reference.text if self.reference else None
         return inputs_hash(record, self.inputs, reference, [vectors, self.sources(*entries)])
 
     def valid(self, record: Record) -> bool:
-        """Whether nothing cut its training short that would leave it more time now."""
+        """Whether the record's training is complete, or would have no more time now."""
         wanted, training = self.environment.max_time, record.recommender.training
         if training is None or not training.cut_short:
             return True
         return wanted is not None and training.max_time_s is not None and wanted <= training.max_time_s
 
     def do(self) -> Finished:
-        """Compute and record; with ``--refit`` also return the stored records of the same cells without it."""
+        """Compute and record; with ``--refit``, also return the stored records of the cells without it."""
         out = super().do()
         if self.request.refit:
             once = replace(self.request, refit=False)
@@ -144,7 +144,7 @@ class RecommendExperiment(Experiment[Cell]):
         return out
 
     def compute(self, cell: Cell, record: Record) -> tuple[Path, Record]:
-        """Fit, rank, measure and record one cell."""
+        """Fit, rank, evaluate and record one cell."""
         table = self.table(cell.extractor, cell.seed)
         problems = self._table_warnings(cell, table)
         for problem in [] if cell.control else problems:
@@ -168,25 +168,25 @@ class RecommendExperiment(Experiment[Cell]):
         record = finished(record, found, table, cost, machine, problems)
         per_user = pl.concat(found.per_user, how="diagonal") if found.per_user else None
         path, record = records.write(record, self.environment.results, per_user)
-        if not record.cut_short:  # with more time, the same training goes on
+        if not record.cut_short:  # the training can continue with more time
             shutil.rmtree(self.checkpoints(record), ignore_errors=True)
         return path, record
 
     def table(self, entry: ExtractorEntry, seed: int) -> ItemTable:
-        """Build (once) the table of an extractor entry."""
+        """Return the table of an extractor entry, built once."""
         if (entry, seed) not in self._tables:
             tables = Tables(self.environment.cache, self.audio.row_of, seed)
             self._tables[entry, seed] = tables.build(entry, self.split.items, hot=self.split.hot, meta=self.inputs.meta)
         return self._tables[entry, seed]
 
     def _note(self, text: str) -> None:
-        """Print a note once, however many cells it concerns."""
+        """Print a note once, even if it concerns many cells."""
         if text not in self._noted:
             self._noted.add(text)
             self.ui.log(f"note: {text}")
 
     def _table_warnings(self, cell: Cell, table: ItemTable) -> list[str]:
-        """Say what is wrong with a table, if anything."""
+        """Return warnings about a table, if any."""
         out = []
         if table.coverage < 1:
             absent, lost = int((~table.present).sum()), int((~table.present)[self.inputs.split.train.item].sum())
@@ -196,7 +196,7 @@ class RecommendExperiment(Experiment[Cell]):
             )
         cost = len(table.ids) ** 2 * table.vectors.shape[1]
         if not cell.control and 0 < cost <= DUPLICATES_UP_TO:
-            # Uncentred embeddings all look alike: their common part is taken off first.
+            # Embeddings with a common mean are all similar: subtract it first.
             there = table.vectors[table.present]
             ids = [i for i, present in zip(table.ids, table.present.tolist(), strict=True) if present]
             found = near_duplicates(there - there.mean(axis=0), ids)
@@ -208,18 +208,18 @@ class RecommendExperiment(Experiment[Cell]):
     # -- parts --------------------------------------------------------------------------------------------
 
     def _reference(self) -> ExtractorEntry | None:
-        """Return the space for diversity; without audio only a table of vectors can be one."""
+        """Return the reference space for diversity; None if it needs audio and there is none."""
         entry = self.resolved.reference
         return None if entry is None or (entry.audio and self.inputs.catalog is None) else entry
 
     def _space(self, cell: Cell) -> tuple[str, ItemTable] | None:
-        """Return the table in which the variety of a cell's lists is measured: never the one it ranks by."""
+        """Return the reference space for diversity of a cell's lists; None if the cell itself ranks by it."""
         if self.reference is None or set(cell.extractor.names).intersection(self.reference.names):
             return None
         return "+".join(self.reference.names), self.table(self.reference, 0)
 
     def _audio(self, plugins: Sequence[Extractor]) -> Audio:
-        """Return the catalogue rows of the split's items, keyed; stop when audio is needed and absent."""
+        """Return the catalogue rows of the split's items with audio keys; raise BenchError if audio is lacking."""
         catalog = self.inputs.catalog
         if catalog is None:
             if plugins:
@@ -231,7 +231,7 @@ class RecommendExperiment(Experiment[Cell]):
         return Audio.of(catalog, self.environment.cache)
 
     def _check_k(self) -> None:
-        """Refuse a k that every list would satisfy."""
+        """Raise BenchError for a k at which every list would contain all candidates."""
         hot = int(self.split.hot.sum())
         if max(self.k) >= hot:
             far = " ".join(f"{text}." for text in self.split.counts.get("outlying", ()))
@@ -240,7 +240,7 @@ class RecommendExperiment(Experiment[Cell]):
                 f"--k {max(self.k)}: split {self.split.settings.describe()} has only {counted(hot, 'hot track')} to "
                 f"choose from. {advice}"
             )
-        tested = [which for which in SETS[:2] if len(self.split.truth("test", which).users)]  # mixed goes with cold
+        tested = [which for which in SETS[:2] if len(self.split.truth("test", which).users)]  # mixed depends on cold
         sizes = {which: int(self.split.candidates("test", which).sum()) for which in tested}
         if not any(cutoffs(self.k, size) for size in sizes.values()):
             raise BenchError(

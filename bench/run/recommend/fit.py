@@ -1,4 +1,4 @@
-"""Training a model: what is refused before it begins, the deadline, and training anew on all but the test."""
+"""Train a model: checks before training, time limit, and retraining on training and validation data."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from bench.splits.make import Split
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained model and how it came about.
+    """A trained model with information about its training.
 
-    known : what the model, and so a ranking, takes for a listener's history
+    known : the listeners' histories, for the model and for ranking
     training : how training ended, None for a model without epochs
-    validation : means of all metrics on the validation part, before any training on it
+    validation : means of all metrics on the validation part, before training on it
     """
 
     model: Recommender
@@ -48,20 +48,20 @@ def trained(
     max_time: float | None = None,
     refit: bool = False,
 ) -> Fitted:
-    """Fit `model`; with `refit` fit a fresh one on training and validation pairs for the epochs found.
+    """Fit `model`; with `refit`, then fit a new one on training and validation pairs for the best number of epochs.
 
-    The second fit repeats the rates of the first one's epochs up to the best, and sees no validation. A
-    model without epochs is simply fitted on more. Tracks first heard in validation are then hot to the
-    model; the candidates of the test stay what they are.
+    The second fit uses the learning rates of the first fit's epochs up to the best one, and no validation. A
+    model without epochs is fitted on both parts. The model then treats tracks first played in validation as
+    hot; the test candidates stay the same.
 
     Raises
     ------
     BenchError
-        For what `check` refuses.
+        When `check` raises it.
 
     """
     check(model, split, table.vectors.shape[1], run.device, max_time)
-    fresh = copy.copy(model)  # before anything is learned
+    fresh = copy.copy(model)  # before training
     started = time.monotonic()
     granted = replace(run, deadline=_deadline(max_time), trained={})
     model.fit(split.train, table, valid=valid, run=granted)
@@ -76,7 +76,7 @@ def trained(
         second = replace(
             run,
             deadline=_deadline(max_time),
-            # With more time the first fit may find another best epoch: checkpoints of other rates are not resumed.
+            # With more time, the best epoch of the first fit can change: do not resume checkpoints of other rates.
             folder=run.folder / f"refit-{digest(rates)[:16]}" if run.folder else None,
             curves=run.curves / "refit" if run.curves else None,
             replay=rates,
@@ -95,13 +95,13 @@ def trained(
 
 
 def check(model: Recommender, split: Split, width: int, device: str, max_time: float | None = None) -> Estimate | None:
-    """Return what a model reckons to need for item vectors of `width`; None when it does not say.
+    """Return a model's estimate of its resources for item vectors of `width`; None if it gives no estimate.
 
     Raises
     ------
     BenchError
-        When it stops early and the split has no validation, when its settings do not go with the shape, or
-        when it does not fit into the memory that is free on `device`.
+        When the model needs validation and the split has none, when its settings do not match the data's shape,
+        or when it needs more than the free memory of `device`.
 
     """
     if model.validates and (reason := absent(split, model.name)):
@@ -137,7 +137,7 @@ def _deadline(max_time: float | None) -> float | None:
 
 
 def _ended(run: RunContext) -> TrainingEnd | None:
-    """Return how a training ended; None for a model that does not train by epochs."""
+    """Return how a training ended; None for a model without epochs."""
     told = {one.name: run.trained[one.name] for one in fields(TrainingEnd) if one.name in run.trained}
     return TrainingEnd(**told) if told else None
 
@@ -149,7 +149,7 @@ def _cut(ended: TrainingEnd | None, what: str) -> list[str]:
 
 
 class _NoValidation:
-    """The validation of a second fit: its pairs are among those it trains on."""
+    """Validation of the second fit, which raises BenchError because its pairs are training data."""
 
     def __call__(self, model: Recommender) -> float:
         raise BenchError(
@@ -162,7 +162,7 @@ class _NoValidation:
 
 
 def _hotter(table: ItemTable, known: Interactions) -> ItemTable:
-    """Return the same vectors with all tracks of `known` marked as heard."""
+    """Return the table with all tracks of `known` marked as hot."""
     hot = np.zeros(known.n_items, np.bool_)
     hot[known.item] = True
     return replace(table, hot=hot)

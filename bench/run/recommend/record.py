@@ -1,4 +1,4 @@
-"""The record of a cell: before there are numbers, with them, and the hash of everything they depend on."""
+"""Records of recommendation cells, without and with numbers, and the hash of their inputs."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def finished(
     environment: Environment,
     warnings: Sequence[str] = (),
 ) -> Record:
-    """Return a record with the numbers of its cell; `cost` says what embedding took."""
+    """Return a record with the numbers of its cell; `cost` is the cost of embedding."""
     return replace(
         record,
         extractor=replace(
@@ -85,16 +85,15 @@ def finished(
         unranked=tuple(found.unranked),
         cost=replace(cost, fit_s=found.fit_s, score_s=found.score_s),
         environment=environment,
-        # That popularity has the same score for many users is known; of a model it is worth a warning.
+        # Equal scores are expected of controls such as popularity, but worth a warning for other models.
         warnings=tuple(dict.fromkeys([*record.warnings, *(() if record.control else found.warnings), *warnings])),
     )
 
 
 def inputs_hash(record: Record, inputs: Inputs, reference: str | None, vectors: Any) -> str:
-    """Hash everything the numbers of a cell depend on; equal hash, nothing to recompute.
+    """Hash everything on which the numbers of a cell depend; with an equal hash, they need no recomputation.
 
-    `vectors` (plain JSON values) says which rows of the store the items have, and identifies the other
-    sources of vectors.
+    `vectors` (plain JSON values) identifies the items' rows in the store and the other sources of vectors.
     """
     model = record.recommender
     return digest(
@@ -116,7 +115,7 @@ def inputs_hash(record: Record, inputs: Inputs, reference: str | None, vectors: 
 
 
 def extractor_inputs(extractor: ExtractorInfo) -> dict[str, Any]:
-    """Return what the numbers depend on of the vectors themselves."""
+    """Return the properties of the vectors on which the numbers depend."""
     view = asdict(extractor.view)
     return {
         "extractor": [extractor.name, extractor.versions, extractor.settings, extractor.fingerprint, extractor.lane],
@@ -126,7 +125,7 @@ def extractor_inputs(extractor: ExtractorInfo) -> dict[str, Any]:
 
 
 def about_extractor(entry: ExtractorEntry) -> ExtractorInfo:
-    """Return what a record says of the vectors of an entry before they are there."""
+    """Return a record's description of an entry's vectors, before they are computed."""
     plugins = [one.plugin for one in entry.components]
     return ExtractorInfo(
         name="+".join(entry.names),
@@ -141,7 +140,7 @@ def about_extractor(entry: ExtractorEntry) -> ExtractorInfo:
         license=" + ".join(dict.fromkeys(plugin.license for plugin in plugins if plugin.license)),
         trained_on=tuple(entry.trained_on),
         non_commercial=any(_non_commercial(plugin) for plugin in plugins),
-        # Untrained weights make a record for trials and speed; it stays off leaderboards.
+        # Records with untrained weights are for trials and speed tests, and excluded from leaderboards.
         untrained=any(plugin.untrained for plugin in plugins),
         origin=[one.origin for one in entry.components],
         versions=tuple(plugin.version for plugin in plugins),

@@ -1,4 +1,4 @@
-"""What ``bench run`` is asked for, resolved and checked before any work, and the cells that follow from it."""
+"""The request of ``bench run`` and its cells, resolved and checked before any work."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from bench.specs import parse_sum
 
 @dataclass(frozen=True, kw_only=True)
 class RecommendRequest(Request):
-    """Everything that decides the numbers of a comparison of recommenders.
+    """Everything that determines the numbers of a comparison of recommenders.
 
-    k : cut-offs, the first being the one that early stopping and tables look at; empty: the dataset's
-    reference : the extractor in whose space diversity within lists is measured; None: not measured
-    refit : train anew on training and validation pairs, for the epochs that validation found best
+    k : cut-offs, of which early stopping and tables use the first; empty for the dataset's default
+    reference : the extractor whose space is used to measure intra-list diversity; None to skip it
+    refit : train again on training and validation pairs, for the best number of epochs in validation
     """
 
     models: tuple[str, ...]
@@ -40,7 +40,7 @@ class RecommendRequest(Request):
 
 @dataclass(frozen=True)
 class Cell:
-    """One line of a comparison: an extractor (or none) and a recommender, at one seed."""
+    """One cell of a comparison: an extractor (or none), a recommender and a seed."""
 
     extractor: ExtractorEntry
     model: RecommenderEntry
@@ -48,7 +48,7 @@ class Cell:
 
     @property
     def control(self) -> bool:
-        """Whether it stands in the table only to be compared with."""
+        """Whether the cell is a control."""
         return self.extractor.control or self.model.control
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ class Cell:
 class Resolved:
     """A request as typed entries.
 
-    reference : the space in which the diversity of lists is measured, or None
+    reference : the extractor whose space is used to measure intra-list diversity, or None
     left_out : pairs of extractor and model that cannot be computed, with the reason
     """
 
@@ -78,7 +78,7 @@ def resolve(request: RecommendRequest) -> Resolved:
     Raises
     ------
     BenchError
-        For an unknown name, setting, layer, lane or treatment, and for what does not go together.
+        For an unknown name, setting, layer, lane or treatment, and for conflicting options.
 
     """
     if not request.extractors or not request.models:
@@ -101,7 +101,7 @@ def resolve(request: RecommendRequest) -> Resolved:
 
 
 def _reference(request: RecommendRequest, resolver: Resolver) -> ExtractorEntry | None:
-    """Resolve the yardstick of diversity: the same in every lane, corrected unless it names one."""
+    """Resolve the reference for diversity: the same in every lane, and corrected unless its spec names a lane."""
     if request.reference in (None, NONE):
         return None
     specs = [spec.with_default("lane", "corrected") for spec in parse_sum(str(request.reference))]
@@ -111,9 +111,9 @@ def _reference(request: RecommendRequest, resolver: Resolver) -> ExtractorEntry 
 def _cells(
     request: RecommendRequest, resolver: Resolver, extractors: list[ExtractorEntry], models: list[RecommenderEntry]
 ) -> list[Cell]:
-    """Return the cells of a request, the asked ones first, then their controls, each once.
+    """Return the cells of a request, requested ones first, then their controls, without duplicates.
 
-    A model that needs no item table runs once, with none. What no seed can change runs at one seed.
+    A model that needs no item table runs once, without a table. A deterministic cell runs with one seed.
     """
     found: dict[Cell, None] = {}
     none = resolver.extractor(NONE)

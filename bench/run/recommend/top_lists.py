@@ -1,4 +1,4 @@
-"""Top-k lists of a part of the split, and what each listener's list is worth."""
+"""Top-k lists of a part of the split, and their metrics for each listener."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ class Found:
     truths: Mapping[Which, tuple[NDArray[np.int32], Truth]]
     everybody: NDArray[np.int32]
     constant: Mapping[str, NDArray[np.bool_]]
-    """Which of everybody (U,) had one score for all candidates of a set."""
+    """Candidate set -> mask (U,) of the users in `everybody` with equal scores for all its candidates."""
 
     def equal(self, name: Which) -> NDArray[np.bool_]:
-        """Which of the users who have something to find in a set had one score for all its candidates."""
+        """Return a mask of the set's users with held-out items who have equal scores for all its candidates."""
         return self.constant[name][np.searchsorted(self.everybody, self.truths[name][0])]
 
     def unranked(self, name: Which) -> bool:
-        """Whether every user had: figures on that set would be those of one random order."""
+        """Whether all users have equal scores, so that metrics would only measure a random order."""
         return bool(self.equal(name).all())
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Users (U,) of one candidate set, what they should find, what they got, and the metrics of each."""
+    """Users (U,) of one candidate set, with their held-out items, top-k lists and metrics."""
 
     users: NDArray[np.int32]
     truth: Truth
@@ -57,9 +57,9 @@ def lists(
     seed: int,
     history: Interactions | None = None,
 ) -> Found:
-    """Rank everybody who has something to find in any of the sets, scoring each listener once.
+    """Rank for all users with held-out items in any of the sets, and score each user once.
 
-    `history` is what a listener knows already; None: the training pairs.
+    `history` has the pairs that users know already; by default the training pairs.
     """
     truths: dict[Which, tuple[NDArray[np.int32], Truth]] = {}
     for name in sets:
@@ -68,7 +68,7 @@ def lists(
         if len(users) and (name != "cold" or there.any()):
             truths[name] = (users, Truth(indptr, item))
     if "cold" not in truths:
-        truths.pop("mixed", None)  # without cold items it would be hot under another name
+        truths.pop("mixed", None)  # without cold items it would equal hot
     if not truths:
         return Found({}, {}, np.empty(0, np.int32), {})
     everybody = np.unique(np.concatenate([users for users, _ in truths.values()])).astype(np.int32)
@@ -87,7 +87,7 @@ def lists(
 
 
 def evaluated(found: Found, split: Split, part: Part, ks: Sequence[int]) -> dict[Which, Evaluated]:
-    """Return candidate set -> what its users got."""
+    """Return the lists and metrics of the users of each candidate set."""
     out: dict[Which, Evaluated] = {}
     for name, (users, truth) in found.truths.items():
         topk = found.topk[name][np.searchsorted(found.everybody, users)]
@@ -97,20 +97,20 @@ def evaluated(found: Found, split: Split, part: Part, ks: Sequence[int]) -> dict
 
 
 def cutoffs(ks: Sequence[int], candidates: int) -> list[int]:
-    """Return the cut-offs at which a list does not hold every candidate: beyond, any order finds everything."""
+    """Return the cut-offs below the number of candidates; at larger ones, any order finds everything."""
     return [k for k in ks if k < candidates]
 
 
 def default_cutoff(usual: int, hot: int) -> int:
     """Return the usual cut-off, or the next smaller of 20, 10 and 5, that is at most a fifth of the hot tracks.
 
-    Longer lists of a small catalogue hold much of what a listener plays in any order.
+    In a small catalogue, longer lists contain many relevant tracks in any order.
     """
     return next((k for k in (usual, 20, 10, 5) if k <= min(usual, hot // 5)), max(1, min(usual, hot // 5)))
 
 
 def long_lists(split: Split, ks: Sequence[int]) -> list[str]:
-    """Say where lists of the test are so long that their order hardly matters."""
+    """Return warnings about test lists that are so long that their order hardly matters."""
     out = []
     hot, cold = (int(split.candidates("test", which).sum()) for which in ("hot", "cold"))
     if 2 * max(ks) > hot:

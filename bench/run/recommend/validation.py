@@ -1,4 +1,4 @@
-"""What a model is told of the validation part: an NDCG, and in the published lane its pairs."""
+"""Validation data for models: an NDCG, and in the published lane the pairs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.splits.make import Split, Which
 
 
 def absent(split: Split, who: str) -> str | None:
-    """Say why `who`, a model that stops early, cannot: the split holds no validation pairs. None when it does."""
+    """Return an error message if the split has no validation pairs, which the model `who` needs; else None."""
     if len(split.held_out):
         return None
     return (
@@ -24,7 +24,7 @@ def absent(split: Split, who: str) -> str | None:
 
 
 class Validation:
-    """The one way in which a model sees validation: NDCG at the run's k, hot unless all of it is cold."""
+    """The only access of models to validation data: NDCG at the run's k, on hot items unless all are cold."""
 
     def __init__(self, split: Split, present: NDArray[np.bool_] | None, longest: int, k: int, seed: int):
         self._split, self._present, self._longest, self._k, self._seed = split, present, longest, k, seed
@@ -39,7 +39,7 @@ class Validation:
         return float(evaluated(found, self._split, "valid", (self._k,))[which].values[f"ndcg@{self._k}"].mean())
 
     def held_out(self) -> Interactions:
-        """Return the validation pairs, for the published stopping rules: no model of the corrected lane asks."""
+        """Return the validation pairs for published stopping rules; models of the corrected lane do not use them."""
         return self._split.held_out
 
     def means(self, model: Recommender, ks: Sequence[int]) -> dict[str, dict[str, float]]:

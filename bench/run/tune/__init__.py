@@ -1,1 +1,1 @@
-"""Hyperparameter search on validation alone."""
+"""Hyperparameter search on validation data."""

@@ -1,4 +1,4 @@
-"""The search behind ``bench tune``: settings tried on validation alone, the best one evaluated on test once."""
+"""The search of ``bench tune``: try settings on validation data, then evaluate the best one on the test set once."""
 
 from __future__ import annotations
 
@@ -23,21 +23,20 @@ from bench.specs import Spec
 from bench.text import counted
 
 USED_UP = 20
-"""Proposals known already, one after the other, that end a search of few possibilities."""
+"""Number of consecutive repeated proposals after which a search in a small space ends."""
 
 
 class Search:
-    """One search over the settings of the single model of an open experiment.
+    """A search over the settings of the single model of an open experiment.
 
-    The objective is the NDCG of validation at the run's first k. Test pairs are neither ranked nor read
-    before `finish`. Everything that decides a proposal is in the journal, so a killed search goes on as
-    if nothing had happened; a trial it was killed in goes on from its checkpoint.
+    The objective is validation NDCG at the run's first k. Test pairs are not used before `finish`. The journal
+    has everything that determines the proposals, so an interrupted search continues unchanged, and an
+    interrupted trial continues from its checkpoint.
 
     Raises
     ------
     BenchError
-        For a space that cannot be read or whose ends the model's settings refuse, and for a split
-        without validation.
+        For an invalid space, bounds that the model's settings reject, or a split without validation.
 
     """
 
@@ -61,17 +60,17 @@ class Search:
 
     @property
     def text(self) -> str:
-        """The space, as it could be typed."""
+        """The space in command-line syntax."""
         return ",".join(map(str, self.space))
 
     @property
     def best(self) -> Trial:
-        """The first of the trials with the highest value.
+        """The trial with the highest value, the first one of ties.
 
         Raises
         ------
         BenchError
-            When none succeeded.
+            When no trial succeeded.
 
         """
         succeeded = [trial for trial in self.trials if trial.value is not None]
@@ -85,9 +84,9 @@ class Search:
         return str(Spec(self.base.name, {**self.base.settings, **settings}))
 
     def go(self, trials: int | None, max_time: float | None) -> None:
-        """Try settings until there are so many trials, or for so many seconds, the last one cut short by them.
+        """Run trials until there are `trials` of them, or for `max_time` seconds, which also ends the last training.
 
-        A search that finds nothing new to try ends as well.
+        The search also ends if the sampler proposes only known settings.
         """
         say = self.experiment.ui.log
         say(f"space: {self.text}; sampler {self.sampler}, seed {self.seed}")
@@ -108,7 +107,7 @@ class Search:
             say(f"trial {number + 1}: {trial.error or f'{trial.value:.4f}'}, {trial.seconds:.0f} s")
 
     def finish(self) -> tuple[Path, Record]:
-        """Run the best settings, test and all, and keep the whole search in their record."""
+        """Run the best settings, evaluate them on the test set, and store the search in their record."""
         best = self.best
         model = self.experiment.resolved.resolver.recommender(self.spec(best.settings))
         cell = replace(self.cell, model=model)
@@ -126,11 +125,11 @@ class Search:
         return records.write(record, self.experiment.environment.results)
 
     def checkpoints(self, settings: Mapping[str, str]) -> Path:
-        """Return the folder for the checkpoints of a trial: its settings name it, since proposals may change."""
+        """Return the folder for a trial's checkpoints, named by settings, not by number: proposals can change."""
         return self.experiment.environment.cache / "checkpoints" / f"{self._id}-{digest(dict(settings))[:16]}"
 
     def _retry(self, end: float | None) -> None:
-        """Repeat earlier trials that failed or ran out of time: more memory, another package or more time may help."""
+        """Repeat trials that failed or reached the time limit: the environment or the limit may have changed."""
         for number, trial in enumerate(self.trials):
             if trial.same_as is not None or not (trial.error or trial.stopped == "deadline"):
                 continue
@@ -139,19 +138,19 @@ class Search:
             self.experiment.ui.log(f"trial {number + 1} again: {self.spec(trial.settings)}")
             again = self._try(number, trial.settings, end)
             less = again.stopped == "deadline" and trial.value is not None and (again.value or 0.0) <= trial.value
-            if again.value is None or less:  # this time it got no further
+            if again.value is None or less:  # no improvement
                 continue
             self._keep(again)
             for copy in [copy for copy in self.trials if copy.same_as == number]:
                 self._keep(_repeated(copy.number, again))
 
     def _keep(self, trial: Trial) -> None:
-        """Write a trial to the journal, in place of an earlier one with the same number."""
+        """Write a trial to the journal, where it replaces an earlier one with the same number."""
         self._journal.append(trial)
         self.trials[trial.number : trial.number + 1] = [trial]
 
     def _try(self, number: int, settings: dict[str, str], end: float | None) -> Trial:
-        """Train with `settings` and validate; whatever goes wrong is the trial's, not the search's."""
+        """Train with `settings` and validate; an error fails the trial, not the search."""
         experiment, started = self.experiment, time.monotonic()
         folder = self.checkpoints(settings)
         run = RunContext(self.seed, experiment.device, end, experiment.ui.log, folder)
@@ -159,7 +158,7 @@ class Search:
         error = ""
         try:
             value = self._value(settings, run)
-        except Exception as problem:  # a model may raise anything, and memory may run out
+        except Exception as problem:  # models can raise any exception, such as for lack of memory
             error = str(problem) if isinstance(problem, BenchError) else f"{type(problem).__name__}: {problem}"
             error = " ".join(error.split())
         shutil.rmtree(folder, ignore_errors=True)
@@ -178,19 +177,19 @@ class Search:
 
 
 def space_of(base: Spec, given: str | None, lane: Lane) -> tuple[Parameter, ...]:
-    """Return the space, less what the model's spec fixes already; its ends are tried on the settings.
+    """Return the search space without settings that the model's spec fixes, and check that settings accept its bounds.
 
-    Needs no data, so that a wrong space is refused before anything is read.
+    This needs no data, so that an invalid space is reported before any data is read.
 
     Raises
     ------
     BenchError
-        For a space that cannot be read, varies what `base` fixes, or is refused by the model's settings.
+        For an empty or invalid space, one that varies what `base` fixes, or one that the model's settings reject.
 
     """
     text = given if given is not None else get("recommenders", base.name).SPACE
     space = parse(text)
-    if given is None:  # of its own a model searches what neither spec nor lane fixes
+    if given is None:  # the model's default space, without what spec or lane fixes
         space = tuple(one for one in space if one.key not in base.settings and not _refused(base, one, lane))
     elif both := [one.key for one in space if one.key in base.settings]:
         raise BenchError(f"--space varies {', '.join(both)}, which --model {base} fixes: drop one.")
@@ -202,7 +201,7 @@ def space_of(base: Spec, given: str | None, lane: Lane) -> tuple[Parameter, ...]
 
 
 def _refused(base: Spec, one: Parameter, lane: Lane) -> BenchError | None:
-    """Return why the model's settings refuse an end of a range, or a choice."""
+    """Return the error of the model's settings for a bound of a range, or for a choice; None if all are valid."""
     for end in one.ends:
         try:
             create("recommenders", str(Spec(base.name, {**base.settings, one.key: end})), lane=lane)

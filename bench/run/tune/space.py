@@ -1,4 +1,4 @@
-"""Where ``bench tune`` searches: ``key=a|b|c`` and ``key=lo..hi``, the latter by ratio with ``(log)``."""
+"""Search spaces of ``bench tune``: ``key=a|b|c`` and ``key=lo..hi``, with ``(log)`` on a logarithmic scale."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from bench.errors import BenchError
 
 DIGITS = 4
-"""Significant digits of a drawn number: what is tried can be typed."""
+"""Significant digits of a drawn number, few enough to type it."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class Choice:
 
     @property
     def ends(self) -> tuple[str, ...]:
-        """Values that settings must accept for the search to make sense."""
+        """Values that the settings must accept: all choices."""
         return self.values
 
     def draw(self, random: np.random.Generator) -> str:
-        """Return one of the values, each equally likely."""
+        """Return one of the values with equal probability."""
         return self.values[int(random.integers(len(self.values)))]
 
     def __str__(self) -> str:
@@ -37,7 +37,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Range:
-    """A number from `low` to `high`, both included; whole when both ends are typed as whole numbers."""
+    """A number from `low` to `high`, both included; an integer if both bounds are typed as integers."""
 
     key: str
     low: float
@@ -47,11 +47,11 @@ class Range:
 
     @property
     def ends(self) -> tuple[str, ...]:
-        """Return both ends as typed."""
+        """Return both bounds as typed."""
         return self.typed(self.low), self.typed(self.high)
 
     def draw(self, random: np.random.Generator) -> str:
-        """Return a value, uniform or, with `log`, uniform in its logarithm."""
+        """Draw a value uniformly, on a logarithmic scale with `log`."""
         if self.whole and not self.log:
             return str(int(random.integers(int(self.low), int(self.high) + 1)))
         if self.log:
@@ -59,7 +59,7 @@ class Range:
         return self.typed(random.uniform(self.low, self.high))
 
     def typed(self, value: float) -> str:
-        """Return a number as the trial's spec has it, within the range."""
+        """Format a number for the trial's spec, clipped to the range."""
         if self.whole:
             return str(round(min(max(value, self.low), self.high)))
         return repr(min(max(float(f"{value:.{DIGITS}g}"), self.low), self.high))
@@ -79,7 +79,7 @@ def parse(text: str) -> tuple[Parameter, ...]:
     Raises
     ------
     BenchError
-        Naming the part that cannot be read.
+        For an invalid part, which the message names.
 
     """
     found = [_parameter(part.strip()) for part in text.split(",") if part.strip()]

@@ -1,4 +1,4 @@
-"""The trials of a search, kept as JSON lines, and what proposes the next one."""
+"""The trials of a search, stored as JSON lines, and the samplers that propose the next one."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ SAMPLERS: tuple[Sampler, ...] = ("tpe", "random")
 
 
 class Journal:
-    """The finished trials of one search, a line each: what a killed search goes on from."""
+    """The finished trials of one search, one per line, from which an interrupted search continues."""
 
     def __init__(self, path: Path):
         self._path = path
 
     def read(self) -> list[Trial]:
-        """Return the trials in order, of each the last line; incomplete lines are skipped."""
+        """Return the trials in order, each from its last line; incomplete lines are skipped."""
         trials: list[Trial] = []
         if not self._path.exists():
             return trials
@@ -41,23 +41,23 @@ class Journal:
         return trials
 
     def append(self, trial: Trial) -> None:
-        """Add a trial, on disk when this returns."""
+        """Append a trial and flush it to disk."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with open(self._path, "ab+") as file:
             if file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
-                file.write(b"\n")  # behind what a kill left of a line
+                file.write(b"\n")  # end a line that an interruption left incomplete
             file.write(json.dumps(asdict(trial), ensure_ascii=False, allow_nan=False).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
 
 
 def chosen_sampler(asked: Sampler | None) -> Sampler:
-    """Return the sampler asked for; TPE where Optuna is installed, else random search.
+    """Return the requested sampler; by default TPE if Optuna is installed, else random search.
 
     Raises
     ------
     BenchError
-        When TPE is asked for and Optuna is absent.
+        When TPE is requested and Optuna is not installed.
 
     """
     there = find_spec("optuna") is not None
@@ -67,7 +67,7 @@ def chosen_sampler(asked: Sampler | None) -> Sampler:
 
 
 def propose(space: Sequence[Parameter], trials: Sequence[Trial], sampler: Sampler, seed: int) -> dict[str, str]:
-    """Return the next settings: they depend on the seed and the trials before, not on interruptions."""
+    """Return the next settings, which depend on the seed and earlier trials, but not on interruptions."""
     if sampler == "random":
         random = np.random.default_rng([seed, len(trials)])
         return {one.key: one.draw(random) for one in space}
@@ -75,7 +75,7 @@ def propose(space: Sequence[Parameter], trials: Sequence[Trial], sampler: Sample
 
 
 def _tpe(space: Sequence[Parameter], trials: Sequence[Trial], seed: int) -> dict[str, str]:
-    """Ask Optuna's TPE (Bergstra et al. 2011), told of all trials before, with a generator of this trial's own."""
+    """Propose by Optuna's TPE (Bergstra et al. 2011) given all earlier trials, with a new generator for each trial."""
     import optuna
     from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
