@@ -1,8 +1,8 @@
-"""Result records: their types, reading, which trusts nothing, and writing.
+"""Types of result records, with validated reading and atomic writing.
 
-A record is one JSON file that reports read and nothing else, with the values of every user (of a probe:
-its answer on every test item) in a Parquet file beside it. Its schema is published as
-``bench/records/record.schema.json``; old versions are read, never edited.
+A record is a JSON file, with the values of every user (for a probe: its prediction for every test item) in
+a Parquet file beside it. Reports read only these files. The JSON schema is
+``bench/records/record.schema.json``; records of old versions can be read but are never changed.
 """
 
 from bench.records.environment import PACKAGES, environment

@@ -1,4 +1,4 @@
-"""What the parts of a record must be to one another: candidate sets, cut-offs, and metrics within their range."""
+"""Check that the parts of a record are consistent: candidate sets, cut-offs, and ranges of metrics."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from bench.records.limits import LARGEST_FLOAT, Range, shown
 from bench.records.record import PROBED, SETS, Record
 
 ROUNDING = 1e-9
-"""How far a mean may lie outside its metric's range."""
+"""Tolerance for a mean outside its metric's range."""
 
 
 def check(record: Record) -> None:
-    """Refuse a record whose parts contradict one another.
+    """Check that the parts of a record are consistent.
 
     Raises
     ------
     InvalidValueError
-        It says where.
+        For an inconsistent value, with its path.
 
     """
     if record.kind == "probe":
@@ -40,7 +40,7 @@ def check(record: Record) -> None:
         if not record.is_probe:
             _refuse(not _has_cutoff(metric), f"{shown(metric)} names no cut-off such as @10", *path)
         if why := _range(metric).wrong(value):
-            # A printed interval of a mean ± its error may pass the end of the range.
+            # A printed interval (mean ± error) may extend beyond the range.
             _refuse(record.kind != "imported" or path[0] != "intervals", why, *path, metric)
     for where, named in record.intervals.items():
         for metric, (low, high) in named.items():
@@ -61,8 +61,8 @@ def _values(record: Record) -> Iterator[tuple[tuple[str, str], str, float]]:
 
 @lru_cache(4096)
 def _range(metric: str) -> Range:
-    """Return what a metric may be, rounding included; anything, for one that is not known."""
-    from bench.metrics import range_of  # needs NumPy, which the types of a record do not
+    """Return the range of a metric, with a tolerance for rounding; unlimited for an unknown metric."""
+    from bench.metrics import range_of  # imports NumPy, which the types of a record do not need
 
     low, high = range_of(metric)
     return Range(max(low - ROUNDING, -LARGEST_FLOAT), min(high + ROUNDING, LARGEST_FLOAT))

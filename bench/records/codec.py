@@ -1,7 +1,7 @@
-"""Dataclasses from JSON values and back: types, `bench.records.limits`, and where in the value something is wrong.
+"""Convert between dataclasses and JSON values, check types and `bench.records.limits`, and report paths of errors.
 
-A field without default, or with a default factory, is always written; one with a plain default is left out
-where it holds it. None of a field marked `EmptyObject` is written as an empty object.
+A field without a default, or with a default factory, is always written. A field with a plain default is omitted
+if it has the default value. None in a field marked `EmptyObject` is written as an empty object.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def decode(cls: type[T], value: Any) -> T:
     Raises
     ------
     InvalidValueError
-        For a value of another type or outside its limits, an unknown, missing or repeated field.
+        For a value of a wrong type or outside its limits, and for an unknown, missing or repeated field.
 
     """
     return cast("T", decoder(cast("Any", cls))(value))
@@ -51,7 +51,7 @@ def encode(value: Any) -> Any:
 
 
 def hints(cls: type[Any]) -> dict[str, Any]:
-    """Return the types of a dataclass's fields, limits included."""
+    """Return the types of a dataclass's fields, including limits."""
     return get_type_hints(cls, include_extras=True)
 
 
@@ -66,7 +66,7 @@ def split_limits(hint: Any) -> tuple[Any, list[Any]]:
 
 
 def optional(hint: Any) -> Any:
-    """Return X of ``X | None``, None for another type."""
+    """Return X for ``X | None``, and None for other types."""
     if get_origin(hint) not in (Union, UnionType):
         return None
     (inner,) = [one for one in get_args(hint) if one is not NoneType]
@@ -75,7 +75,7 @@ def optional(hint: Any) -> Any:
 
 @cache
 def decoder(hint: Any) -> Decoder:
-    """Return the function that reads values of a type."""
+    """Return the function that decodes values of a type."""
     base, limits = split_limits(hint)
     if Free() in limits:
         return _free
@@ -157,7 +157,7 @@ def _list(inner: Decoder, length: Length) -> Decoder:
         out = []
         try:
             for each in value:
-                out.append(inner(each))  # noqa: PERF401  # its length says which entry is wrong
+                out.append(inner(each))  # noqa: PERF401  # its length gives the index of an invalid entry
         except InvalidValueError as error:
             raise error.inside(len(out)) from None
         return tuple(out)
@@ -267,5 +267,5 @@ def _free(value: Any, depth: int = 0) -> Any:
 
 @cache
 def _empty_objects(cls: type[Any]) -> frozenset[str]:
-    """Return the fields whose None is written as an empty object."""
+    """Return the fields in which None is written as an empty object."""
     return frozenset(name for name, hint in hints(cls).items() if EmptyObject() in split_limits(hint)[1])

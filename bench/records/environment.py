@@ -1,4 +1,4 @@
-"""Hardware, versions and revision that a record names, found without importing anything heavy."""
+"""Find the hardware, versions and revision for a record, without importing heavy packages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PACKAGES = ("music-embedding-bench", "numpy", "polars", "pyarrow", "soundfile", 
 
 
 def environment(device: str) -> Environment:
-    """Return hardware, versions and the code's revision, without importing anything heavy."""
+    """Return hardware, versions and the code's revision, without importing heavy packages."""
     return Environment(
         python=platform.python_version(),
         platform=platform.platform(),
@@ -47,7 +47,7 @@ def _cpu() -> str:
 
 
 def _revision() -> str | None:
-    """Git revision of the code, with ``+`` when it was changed since; None outside a checkout."""
+    """Return the Git revision of the code, with ``+`` for uncommitted changes; None outside a checkout."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None

@@ -1,4 +1,4 @@
-"""What is wrong with a JSON value, and where in it; objects in which a key stands twice."""
+"""Errors in JSON values with their paths, and objects with repeated keys."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from bench.records.limits import shown
 
 
 class InvalidValueError(ValueError):
-    """A value that does not fit; `at` leads to it from the outermost one."""
+    """An invalid value; `at` is the path to it from the outermost value."""
 
     def __init__(self, why: str, *at: str | int):
         super().__init__(why)
         self.why, self.at = why, list(at)
 
     def inside(self, key: str | int) -> InvalidValueError:
-        """Put the name of the value's place before its path."""
+        """Prepend a key or index to the path."""
         self.at.insert(0, key)
         return self
 
     @property
     def path(self) -> str:
-        """The path as it would be written in code: ``extractor.view.layers[0]``."""
+        """The path in Python syntax: ``extractor.view.layers[0]``."""
         out = ""
         for key in self.at:
             if isinstance(key, str) and key.isascii() and key.isidentifier() and len(key) <= 60:
@@ -31,12 +31,12 @@ class InvalidValueError(ValueError):
         return out
 
     def __str__(self) -> str:
-        """Return the path and what is wrong there."""
+        """Return the path and the reason."""
         return f"{self.path}: {self.why}" if self.at else self.why
 
 
 class Repeated(dict[str, Any]):
-    """A JSON object in which the key `twice` stands more than once."""
+    """A JSON object that contains the key `twice` more than once."""
 
     twice = ""
 

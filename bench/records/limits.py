@@ -1,4 +1,4 @@
-"""What a field of a record may hold, beside its type: lengths, ranges, the shape of names and hashes."""
+"""Limits for fields of a record, in addition to types: lengths, ranges, patterns of names and hashes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 
 LARGEST_FLOAT = sys.float_info.max
 DEEPEST = 24
-"""Levels of lists and objects inside one another in a free value."""
+"""Maximum nesting depth of lists and objects in a free value."""
 
 MOST = 100_000
-"""Entries of a list or an object."""
+"""Maximum number of entries in a list or an object."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Text:
     """A string of at most `longest` characters.
 
     pattern : a regular expression that the whole string matches
-    without : Unicode categories and single characters that may not occur
+    without : forbidden Unicode categories and single characters
     """
 
     longest: int = 100_000
@@ -28,7 +28,7 @@ class Text:
     without: tuple[str, ...] = ("Cs",)
 
     def wrong(self, text: str) -> str | None:
-        """Return what is wrong with a string, or None."""
+        """Return why a string is invalid; None if it is valid."""
         if len(text) > self.longest:
             return f"a text of {len(text):,} characters, more than {self.longest:,}"
         if text.isascii() and text.isprintable() and not any(one in text for one in self.without if len(one) == 1):
@@ -47,7 +47,7 @@ class Range:
     high: float = LARGEST_FLOAT
 
     def wrong(self, number: float) -> str | None:
-        """Return what is wrong with a number, NaN and integers beyond floats included, or None."""
+        """Return why a number is invalid, such as NaN or an integer too large for a float; None if it is valid."""
         if self.low <= number <= self.high:
             return None
         if number != number or not -LARGEST_FLOAT <= number <= LARGEST_FLOAT:
@@ -81,10 +81,10 @@ Name = Annotated[str, Text(200, r"(?!\.+$).+", _FOLDER)]
 """A name that becomes part of a path: one line, no control or formatting characters, no separators."""
 
 Label = Annotated[str, Text(4_000, None, _CONTROL)]
-"""One line of any text, such as a spec, which may hold a file's path."""
+"""One line of any text, such as a spec, which may contain a file's path."""
 
 Prose = Annotated[str, Text()]
-"""Text that only people read."""
+"""Text that no code parses."""
 
 Sha256 = Annotated[str, Text(64, r"[0-9a-f]{64}", ())]
 Count = Annotated[int, Range(0, 2**53)]
@@ -95,7 +95,7 @@ Lane = Literal["published", "corrected", "mixed"]
 
 
 def shown(value: object) -> str:
-    """Return a value as a short, printable piece of a message; of lists and objects the type alone."""
+    """Return a short, printable form of a value for a message; only the type of lists and objects."""
     if isinstance(value, dict | list | tuple):
         return "an object" if isinstance(value, dict) else "a list"
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 200:

@@ -1,6 +1,6 @@
 """The parts of a record, each a frozen dataclass: data, task, split, vectors, recommender or probe, cost, machine.
 
-A `version` is raised by whoever changes the plugin, split, probe or metric so that its numbers can change.
+Increase the `version` of a plugin, split, probe or metric with every change that can change its numbers.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ Labels = Annotated[tuple[Label, ...], Length(most=1_000)]
 
 @dataclass(frozen=True)
 class TaskInfo:
-    """The task of a probe. `primary` is the metric that tables are led by, `labels` how many labels there are.
+    """The task of a probe. `primary` is its main metric in tables, `labels` the number of labels.
 
-    metrics : version of each metric it is scored by
+    metrics : version of each metric of the task
     """
 
     name: Name
@@ -35,11 +35,11 @@ class TaskInfo:
 
 @dataclass(frozen=True)
 class DataInfo:
-    """The dataset, or what a task asks about.
+    """The dataset, or the data of a task.
 
     fingerprint : hashes of the files, or of the task's items
-    collection : of a probe: whose recordings are asked about
-    complete : of a probe: whether nothing of the official parts is absent
+    collection : for a probe, the collection to which the recordings belong
+    complete : for a probe, whether all items of the official parts are available
     """
 
     name: Name
@@ -54,7 +54,7 @@ class DataInfo:
 
 @dataclass(frozen=True)
 class SplitInfo:
-    """The split. `overlap`: shares of test pairs whose artist or title trains; `published`: what the sizes match."""
+    """The split. `overlap`: shares of test pairs with artist or title in training; `published`: whether sizes match."""
 
     name: Name
     settings: Json
@@ -65,7 +65,7 @@ class SplitInfo:
     version: Label | None = None
 
     def counted(self, *path: str) -> dict[str, int]:
-        """Return the numbers that stand below a path of `counts`, such as ``("test", "hot")``; empty without any."""
+        """Return the numbers below a path of `counts`, such as ``("test", "hot")``; empty if there are none."""
         found: Any = self.counts
         for key in path:
             found = found.get(key) if isinstance(found, Mapping) else None
@@ -82,11 +82,11 @@ class View:
 
 @dataclass(frozen=True)
 class ExtractorInfo:
-    """The item table. Of a sum ``A+B``, lists have an entry for each extractor, those in `settings` included.
+    """The item table. For a sum ``A+B``, lists (also `settings`) have an entry for each extractor.
 
     coverage : share of the items that have a vector
     non_commercial : whether a licence forbids commercial use of the weights
-    untrained : whether weights are random, for trials and speed
+    untrained : whether weights are random, for trials and speed tests
     """
 
     name: Name
@@ -124,7 +124,7 @@ class Training(TrainingEnd):
 
     @property
     def cut_short(self) -> bool:
-        """Whether --max-time ended it, or the second training, before it stopped by itself."""
+        """Whether --max-time ended the first or second training early."""
         return "deadline" in (self.stopped, self.refit and self.refit.stopped)
 
 
@@ -132,9 +132,9 @@ class Training(TrainingEnd):
 class Trial:
     """One setting that a search tried.
 
-    value : of the objective on validation; None when it failed
+    value : objective on validation data; None if the trial failed
     stopped : how training ended: epochs, patience or deadline; empty for a model without epochs
-    same_as : the earlier trial of the same settings, which was not computed twice
+    same_as : the earlier trial with the same settings, whose result was reused
     """
 
     number: Count
@@ -148,7 +148,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class SearchInfo:
-    """How ``bench tune`` found the settings; `base` is the spec it began with, `best` the number of a trial."""
+    """How ``bench tune`` found the settings; `base` is the initial spec, `best` the number of the best trial."""
 
     objective: Label
     base: Label
@@ -163,8 +163,8 @@ class SearchInfo:
 class RecommenderInfo:
     """The recommender, or the probe.
 
-    refit : trained again on training and validation pairs
-    chosen, searched : of a probe: the settings that validation chose, and all that were tried, with their values
+    refit : whether it was trained again on training and validation pairs
+    chosen, searched : for a probe, the settings chosen by validation, and all tried settings with their values
     """
 
     name: Name
@@ -195,7 +195,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Environment:
-    """Hardware, versions, the code's revision (with ``+`` when it was changed since) and the command line."""
+    """Hardware, versions, the code's revision (with ``+`` for uncommitted changes) and the command line."""
 
     python: Label
     platform: Label
@@ -209,7 +209,7 @@ class Environment:
 
 @dataclass(frozen=True)
 class RowsFile:
-    """The file beside a record: how many rows it has, and the hash of its bytes."""
+    """The file of rows beside a record: its number of rows, and the hash of its bytes."""
 
     count: Count
     sha256: Sha256

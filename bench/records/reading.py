@@ -1,4 +1,4 @@
-"""Reading records, of which none is trusted: whatever is wrong with one is said with its path, and hides no other."""
+"""Read untrusted records: every error names its file, and an invalid record does not affect others."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from bench.records.limits import shown
 from bench.records.record import SCHEMA_VERSION, Kind, Record
 
 LARGEST = 16 << 20
-"""Bytes of a record's file; a search of thousands of trials takes a few million."""
+"""Maximum bytes of a record's file; a search with thousands of trials takes a few million."""
 
 
 def read(path: Path) -> Record:
-    """Read one record, of this version or version 1.
+    """Read one record of the current version or version 1.
 
     Raises
     ------
     BenchError
-        When there is no such file, it is no record or one of a later version, a field holds what it cannot
-        hold, or the content is not what its hash was made of. It names the file, and the field.
+        When the file is missing, is not a record or has a later version, when a field is invalid, or when the
+        content does not match its hash. The message names the file and the field.
 
     """
     content = _load(path)
@@ -51,7 +51,7 @@ def read(path: Path) -> Record:
 
 
 def read_all(folder: Path) -> Iterator[tuple[Path, Record | BenchError]]:
-    """Yield every record below `folder`, sorted by path; an unreadable one as its error."""
+    """Yield every record below `folder`, sorted by path; for an unreadable one, yield the error."""
     if not folder.is_dir():
         raise BenchError(f"there is no results folder {folder}. Run `bench run` first, or name another folder.")
     for path in sorted(folder.rglob("*.json")):
@@ -64,7 +64,7 @@ def read_all(folder: Path) -> Iterator[tuple[Path, Record | BenchError]]:
 
 
 def _load(path: Path) -> Any:
-    """Return the JSON value of a regular file of bearable size."""
+    """Return the JSON value of a regular file of limited size."""
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):  # opening a named pipe would wait forever
@@ -78,12 +78,12 @@ def _load(path: Path) -> Any:
         raise BenchError(
             f"{path} is not a result record: lists or objects stand too deep inside one another."
         ) from error
-    except (OSError, ValueError) as error:  # bytes that are no UTF-8 and text that is no JSON are ValueErrors
+    except (OSError, ValueError) as error:  # invalid UTF-8 and invalid JSON raise ValueErrors
         raise BenchError(f"{path} is not a result record: {error}.") from error
 
 
 def _check_hash(record: Record, content: dict[str, Any]) -> None:
-    """Refuse content that was changed since it was hashed; version 1 has no hash."""
+    """Raise BenchError for content that does not match its hash; version 1 has no hash."""
     if record.schema_version == 1:
         if strange := {"rows", "content_sha256"} & set(content):
             raise InvalidValueError("is no field of version 1", min(strange))
@@ -95,7 +95,7 @@ def _check_hash(record: Record, content: dict[str, Any]) -> None:
 
 
 def content_sha256(content: dict[str, Any]) -> str:
-    """Return the hash of a record's JSON values but for the hash itself."""
+    """Return the hash of a record's JSON values, without the hash itself."""
     return digest({name: value for name, value in content.items() if name != "content_sha256"})
 
 

@@ -1,6 +1,6 @@
-"""What a record holds: what was asked, what went in, what came out, and what it cost.
+"""The contents of a record: request, inputs, results and cost.
 
-Every type is a frozen dataclass; `dataclasses.replace` makes a changed copy. ``record.schema.json`` is
+Every type is a frozen dataclass; `dataclasses.replace` returns a changed copy. ``record.schema.json`` is
 generated from the types.
 """
 
@@ -20,10 +20,10 @@ SCHEMA_VERSION = 2
 Kind = Literal["run", "probe", "imported"]
 
 SETS = ("hot", "cold", "mixed")
-"""Candidate sets of a run, in the order of the columns."""
+"""Candidate sets of a run, in table order."""
 
 PROBED = "test"
-"""Where the figures of an MIR task stand in place of a candidate set."""
+"""Key of the results of an MIR task, in place of a candidate set."""
 
 Place = Annotated[str, Text(5, "hot|cold|mixed|test", ())]
 ValidationPlace = Annotated[str, Text(5, "hot|cold|mixed|valid", ())]
@@ -37,15 +37,15 @@ class Record:
 
     `metrics`, `intervals` (95 %), `chance` and `beyond` are keyed by candidate set (hot, cold, mixed), then by
     metric name such as ``hitrate@10``; those of a probe by ``test``, then by names such as ``roc_auc`` and
-    ``roc_auc:guitar``. An undefined value is absent, never NaN. Of a probe, `recommender` describes the
-    probe, `data` the task, `users` counts test items, `candidates` labels, and `k` is empty.
+    ``roc_auc:guitar``. Undefined values are omitted, never NaN. For a probe, `recommender` describes the
+    probe and `data` the task, `users` counts test items and `candidates` labels, and `k` is empty.
 
     asked : the request that repeats this cell: ``bench run --from RECORD``
-    inputs_sha256 : hash of everything the numbers depend on; equal hash, nothing to recompute
+    inputs_sha256 : hash of everything on which the numbers depend; with an equal hash, they need no recomputation
     k : cut-offs, the main one first
-    unranked : candidate sets on which the model gave all candidates of every user one score, so that any metric would
-        be that of a random order: they have users and chance levels, and no metrics
-    rows : the file of per-user values, or of a probe's answers; None when there is none (or in version 1)
+    unranked : candidate sets on which the model scored all candidates equally for every user, so that metrics would
+        measure a random order: they have users and chance levels, but no metrics
+    rows : the file of per-user values, or of a probe's predictions; None without a file (or in version 1)
     content_sha256 : hash of all other fields; None in version 1
     """
 
@@ -77,7 +77,7 @@ class Record:
 
     @property
     def path(self) -> Path:
-        """Where the record belongs below the results folder."""
+        """Path of the record below the results folder."""
         view: dict[str, Any] = {
             "settings": self.extractor.settings,
             "lane": self.extractor.lane,
@@ -90,7 +90,7 @@ class Record:
         else:
             folder = Path(slug(self.data.name)) / f"{slug(self.split.name)}-{self.split.fingerprint[:8]}"
             model |= {"k": self.k}
-        if self.recommender.refit:  # another row, never to be mixed up with the one that saw less
+        if self.recommender.refit:  # a separate row from the model without refit
             model["refit"] = True
         return (
             folder
@@ -101,23 +101,23 @@ class Record:
 
     @property
     def publishable(self) -> bool:
-        """Whether it may stand on a leaderboard: real data, all of it, trained weights, one lane."""
+        """Whether a leaderboard may show the record: real and complete data, trained weights, one lane."""
         real = not self.data.builtin and self.data.complete is not False
         return real and not self.extractor.untrained and self.lane != "mixed"
 
     @property
     def is_probe(self) -> bool:
-        """Whether it holds figures of an MIR task, computed here or published."""
+        """Whether it has results of an MIR task, computed here or published."""
         return self.kind == "probe" or PROBED in self.metrics
 
     @property
     def cut_short(self) -> bool:
-        """Whether --max-time ended a training before it stopped by itself."""
+        """Whether --max-time ended a training early."""
         return self.recommender.training is not None and self.recommender.training.cut_short
 
 
 def differences(old: Mapping[str, Mapping[str, float]], new: Mapping[str, Mapping[str, float]]) -> Sequence[str]:
-    """Return a line for each metric that is not the same in both, absent ones included."""
+    """Return a line for each metric that differs or is missing on one side."""
     lines = []
     for where in sorted(set(old) | set(new)):
         left, right = old.get(where, {}), new.get(where, {})

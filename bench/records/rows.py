@@ -1,4 +1,4 @@
-"""The file of rows beside a record: whether it is the one that was written with it, before any row is read."""
+"""Check that the file of rows beside a record belongs to it, before any row is read."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bench.records.record import Record
 
 
 def trouble(file: Path, record: Record) -> str | None:
-    """Say why a file is not that of a record's rows; None where it is.
+    """Return why a file does not have a record's rows; None if it does.
 
-    The number of rows is compared first, from the footer alone, so that a foreign file of any size is refused
-    before it is read; then the hash. A record of version 1 names neither: its file must have a row for every
-    user of every candidate set.
+    The number of rows in the file's footer is compared first, so that a wrong file of any size is rejected without
+    reading it; then the hash. A record of version 1 has neither: its file must have a row for every user of every
+    candidate set.
     """
     try:
         status = os.stat(file)
@@ -39,9 +39,9 @@ def trouble(file: Path, record: Record) -> str | None:
 
 @lru_cache(4096)
 def _rows(file: Path, state: Stamp) -> int | str:
-    """Return the number of rows that a Parquet file's footer names, or why there is none.
+    """Return the number of rows in a Parquet file's footer, or an error message.
 
-    Asked once for all candidate sets, as long as the file's state is the same; so is its hash.
+    The result is cached for all candidate sets while the file is unchanged, and so is the hash.
     """
     import polars as pl
 

@@ -1,4 +1,4 @@
-"""The JSON schema of a record, made from its types. ``python -m bench.records.schema`` writes the file."""
+"""The JSON schema of a record, generated from its types. ``python -m bench.records.schema`` writes the file."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def schema() -> dict[str, Any]:
 
 
 def text() -> str:
-    """Return the text of the schema's file."""
+    """Return the text of the schema file."""
     return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Writing records: first the file of rows, then the record that holds its hash; each appears whole or not at all."""
+"""Write records atomically: first the file of rows, then the record with its hash."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def write(record: Record, folder: Path, rows: pl.DataFrame | None = None) -> tuple[Path, Record]:
-    """Write a record below `folder`, and before it the rows that belong to it, if they are given.
+    """Write a record below `folder`, after its rows, if any.
 
     Returns
     -------
@@ -31,8 +31,8 @@ def write(record: Record, folder: Path, rows: pl.DataFrame | None = None) -> tup
     Raises
     ------
     BenchError
-        For a value that a record cannot hold, such as NaN: nothing is written then. When the folder cannot be
-        written.
+        For a value that a record cannot contain, such as NaN; nothing is written in this case. Also when the
+        folder is not writable.
 
     """
     path = folder / record.path
@@ -57,10 +57,10 @@ def layout(record: Record) -> str:
 
 
 def users_path(record_path: Path) -> Path:
-    """Return the per-user file that belongs to a record's path."""
+    """Return the path of a record's per-user file."""
     return record_path.with_suffix(".users.parquet")
 
 
 def rows_path(record_path: Path, kind: str) -> Path:
-    """Return the file beside a record: the answers of a probe on every test item, else values of every user."""
+    """Return the path of a record's rows: a probe's predictions for every test item, else values of every user."""
     return record_path.with_suffix(".items.parquet") if kind == "probe" else users_path(record_path)
