@@ -1,4 +1,4 @@
-"""Typed entries: what a user names on the command line, with its plugins; `bench.resolver` makes them."""
+"""Typed entries of the command line with their plugins, created by `bench.resolver`."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from bench.specs import Spec
 CONTROL_EXTRACTORS = frozenset({"random", "gaussian", "shuffled"})
 CONTROL_MODELS = ("popularity", "random")
 NONE = "none"
-"""The extractor without vectors."""
+"""Name of the extractor without vectors."""
 
 
 @dataclass(frozen=True, eq=False)
 class Component:
-    """One extractor of an entry: what stands between two plus signs.
+    """One extractor of an entry, that is, one summand of ``A+B``.
 
-    layer : the layer that the spec names; None: the plugin's default
-    base : the entry whose vectors a table source reads (`TableSource.of`), or None
+    layer : the layer in the spec; None for the plugin's default
+    base : the entry whose vectors a table source uses (`TableSource.of`), or None
     """
 
     spec: Spec
@@ -43,12 +43,12 @@ class Component:
 
     @cached_property
     def fingerprint(self) -> dict[str, Any]:
-        """Everything that changes the plugin's vectors; hashed files are read once a run."""
+        """Everything that changes the plugin's vectors; files are hashed once per run."""
         return self.plugin.fingerprint()
 
     @property
     def layer_used(self) -> str:
-        """The layer whose vectors the item table takes; empty for a table source, which has none."""
+        """The layer whose vectors the item table uses; empty for a table source, which has no layers."""
         if isinstance(self.plugin, TableSource):
             return ""
         return self.layer or self.plugin.default_layer or next(reversed(list(self.plugin.layers)))
@@ -58,7 +58,7 @@ class Component:
 class ExtractorEntry:
     """One row of a comparison, ``A`` or ``A+B``: its extractors, and the treatment of its table.
 
-    `text` is the spec as typed. `treat` is empty where there are no vectors to treat.
+    `text` is the spec as typed. `treat` is empty for an entry without vectors.
     """
 
     text: str
@@ -82,32 +82,32 @@ class ExtractorEntry:
 
     @property
     def trained_on(self) -> list[str]:
-        """The catalogues that any of its models was trained on, sorted."""
+        """Sorted names of the catalogues on which its models were trained."""
         return sorted({name for one in self.components for name in one.plugin.trained_on})
 
     @property
     def empty(self) -> bool:
-        """Whether this is the table without vectors."""
+        """Whether the entry has no vectors."""
         return self.names == [NONE]
 
     @property
     def control(self) -> bool:
-        """Whether its vectors know nothing of the music: random, or in random order."""
+        """Whether it is a control, with random or shuffled vectors."""
         return self.names[0] in CONTROL_EXTRACTORS
 
     @property
     def informed(self) -> bool:
-        """Whether all its vectors describe the music: no part is a control, and there are some."""
+        """Whether it has vectors and all of them describe the music, without controls."""
         return not CONTROL_EXTRACTORS.union({NONE}).intersection(self.names)
 
     @property
     def random(self) -> bool:
-        """Whether a seed changes its table."""
+        """Whether its table depends on the seed."""
         return bool(CONTROL_EXTRACTORS.intersection(self.names)) or "random_projection" in self.treat
 
     @cached_property
     def behind(self) -> tuple[Component, ...]:
-        """Every extractor whose vectors it needs, those that controls imitate included; each plugin once."""
+        """Every extractor whose vectors it needs, including those behind controls; each plugin once."""
         found: dict[int, Component] = {}
         waiting = list(self.components)
         while waiting:
@@ -118,13 +118,13 @@ class ExtractorEntry:
 
     @property
     def audio(self) -> list[Extractor]:
-        """The extractors behind it that listen to audio."""
+        """The extractors behind it that read audio."""
         return [one.plugin for one in self.behind if isinstance(one.plugin, Extractor)]
 
 
 @dataclass(frozen=True, eq=False)
 class RecommenderEntry:
-    """A recommender as typed, with a plugin that has learnt nothing."""
+    """A recommender as typed, with an untrained plugin."""
 
     text: str
     spec: Spec
@@ -146,16 +146,16 @@ class RecommenderEntry:
 
     @property
     def takes_items(self) -> bool:
-        """Whether it is run once for every extractor."""
+        """Whether it runs once for every extractor."""
         return "items" in self.plugin.needs
 
     @property
     def control(self) -> bool:
-        """Whether it recommends without learning anybody's taste."""
+        """Whether it is a control, which does not learn user preferences."""
         return self.spec.name in CONTROL_MODELS
 
     def fresh(self) -> Recommender:
-        """Return a copy to fit."""
+        """Return a new copy for fitting."""
         return copy.deepcopy(self.plugin)
 
 
@@ -178,10 +178,10 @@ class TaskEntry:
 
 
 def audio_extractors(entries: Iterable[ExtractorEntry]) -> list[Extractor]:
-    """Return every extractor behind some entries that listens to audio, each once."""
+    """Return every extractor behind the entries that reads audio, each once."""
     return list({id(plugin): plugin for entry in entries for plugin in entry.audio}.values())
 
 
 def table_sources(entry: ExtractorEntry) -> Iterator[Component]:
-    """Go through the components behind an entry whose vectors need no audio."""
+    """Iterate over the components behind an entry whose vectors need no audio."""
     return (one for one in entry.behind if isinstance(one.plugin, TableSource))

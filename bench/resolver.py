@@ -1,7 +1,7 @@
-"""From specs to typed entries: every plugin of a request is made once.
+"""Resolve specs into typed entries, and create every plugin of a request once.
 
-A request keeps the texts that a record repeats. Everything below it works with the entries that are made here: no
-spec is parsed again, and no plugin is made twice for one setting.
+A request stores the specs as text, for the record. All other code uses the entries created here, so that no spec is
+parsed again and no plugin is created twice with the same settings.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from bench.specs import Spec, parse, parse_sum
 
 
 class Resolver:
-    """Turns the specs of one request into entries, and makes every plugin once.
+    """Turns the specs of one request into entries, and creates every plugin once.
 
     Parameters
     ----------
-    lane : of plugins whose spec names none
-    treat : of the tables of extractor entries, such as ``l2+pca:128``
+    lane : lane of plugins whose spec does not name one
+    treat : treatment of the tables of extractor entries, such as ``l2+pca:128``
 
     """
 
     def __init__(self, lane: Lane = "corrected", treat: str = ""):
-        treatments.parse(treat)  # a wrong one is refused here
+        treatments.parse(treat)  # raises for an invalid treatment
         self.lane, self.treat = lane, treat
         self._plugins: dict[tuple[Kind, str, str], Any] = {}
         self._extractors: dict[tuple[str, str], ExtractorEntry] = {}
@@ -43,7 +43,7 @@ class Resolver:
         Raises
         ------
         BenchError
-            For an unknown name, setting or lane, and for a layer that the extractor lacks.
+            For an unknown name, setting or lane, and for a layer that the extractor does not have.
 
         """
         text = absolute("extractors", text)
@@ -57,7 +57,7 @@ class Resolver:
         return self._extractors[text, treat]
 
     def extractors(self, texts: Iterable[str]) -> list[ExtractorEntry]:
-        """Resolve several, each once."""
+        """Resolve several specs, without duplicates."""
         return list(dict.fromkeys(self.extractor(text) for text in texts))
 
     def recommender(self, text: str) -> RecommenderEntry:
@@ -77,9 +77,9 @@ class Resolver:
         return self._tasks[text]
 
     def layers(self, entry: ExtractorEntry) -> list[ExtractorEntry]:
-        """Return an entry for each layer of an extractor, or of the one whose rows a control shuffles.
+        """Return an entry for each layer of an extractor, or of the extractor behind a control.
 
-        An entry that names its layer, joins tables or has one layer stays as it is.
+        An entry that names its layer, joins tables or has one layer is returned unchanged.
         """
         first = entry.components[0]
         if len(entry.components) > 1 or first.layer is not None:
@@ -109,7 +109,7 @@ class Resolver:
         return Component(spec, plugin, layer, None)
 
     def _plugin(self, kind: Kind, spec: Spec) -> Any:
-        """Make the plugin of a spec, or return the one of the same name, settings and lane."""
+        """Create the plugin of a spec, or return the existing one with the same name, settings and lane."""
         lane = spec.settings.get("lane", self.lane)
         settings = dict(sorted(spec.without("lane").settings.items()))
         key = (kind, str(Spec(spec.name, settings)), lane)
@@ -119,10 +119,10 @@ class Resolver:
 
 
 def absolute(kind: Kind, text: str) -> str:
-    """Return a spec (or sum) whose files are named from the root, so that it means the same from every folder.
+    """Return a spec (or sum) with absolute file paths, so that it means the same in every folder.
 
     A plugin declares such settings with ``field(metadata=FILE)`` or ``PROGRAM``. A program named without a folder is
-    looked for in the search path, and stays as it is.
+    found through the search path, and stays unchanged.
     """
     specs = parse_sum(text) if kind == "extractors" else [parse(text)]
     found = [_absolute(kind, spec) for spec in specs]
@@ -134,12 +134,12 @@ def _absolute(kind: Kind, spec: Spec) -> Spec:
     settings = dict(spec.settings)
     for key, value in spec.settings.items():
         if names.get(key) == "file" or (names.get(key) == "program" and os.sep in value):
-            settings[key] = os.path.abspath(os.path.expanduser(value))  # links stay: a file's ids lie beside the link
+            settings[key] = os.path.abspath(os.path.expanduser(value))  # keep links: ids are beside the link
         elif key == "of" and kind == "extractors":
             settings[key] = absolute(kind, value)
     return Spec(spec.name, settings)
 
 
 def resolve(text: str, lane: Lane = "corrected", treat: str = "") -> ExtractorEntry:
-    """Resolve one extractor entry by itself."""
+    """Resolve a single extractor entry."""
     return Resolver(lane, treat).extractor(text)
