@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,15 +92,20 @@ def moments(rows: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.
     return rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
 
 
+def check_sizes(steps: Sequence[Treatment], items: int, width: int) -> None:
+    """Raise BenchError when a step asks for more components than training items of a width have."""
+    for step in steps:
+        most = min(width, max(items - 1, 0))
+        if step.name in ("pca", "whiten") and step.k is not None and step.k > most:
+            raise BenchError(f"--treat {step}: {items} training items of width {width} have at most {most} components.")
+        width = step.k or width
+
+
 def _components(vectors: NDArray[np.float32], step: Treatment, fit: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Project onto the leading eigenvectors of the training items' covariance matrix, with fixed signs."""
     rows = vectors[fit]
-    most = min(vectors.shape[1], max(len(rows) - 1, 0))
     assert step.k
-    if step.k > most:
-        raise BenchError(
-            f"--treat {step}: {len(rows)} training items of width {vectors.shape[1]} have at most {most} components."
-        )
+    check_sizes([step], len(rows), vectors.shape[1])
     scale = scale_of(rows)
     vectors, rows = vectors / scale, rows / scale
     mean, _ = moments(rows)

@@ -102,11 +102,12 @@ def run(args: argparse.Namespace) -> int:
     path, record = search.finish()
     _show(search)
     from bench.report import boards, show
+    from bench.run.trust import named
     from bench.terminal import say
 
     show(boards([(path, record)]))
     say(f"Searched on validation alone; the test was evaluated once, and the record holds every trial: {path}")
-    say(f"The same again:    bench run --from {shlex.quote(str(path))}")
+    say(f"The same again:    bench run --from {shlex.quote(str(path))}{' --trust' if named(request) else ''}")
     say(f"Beside controls:   {_command(record.recommender.spec, args)}")
     return 0
 

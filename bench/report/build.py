@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -13,15 +12,13 @@ from bench.files.atomic import digest
 from bench.records import Record
 from bench.records.codec import encode
 from bench.report.board import LANES, Block, Board, Row, Value
-from bench.report.format import NONE, SETS
+from bench.report.format import NONE, SETS, without_folders
 from bench.report.notes import notes
 from bench.report.recorded import span
 from bench.report.significance import complete
 from bench.text import one_line
 
 Found = tuple[Path, Record]
-_FOLDERS = re.compile(r"(=\(?)/[^=,()]*/")
-"""Matches the folders of an absolute path in a spec."""
 Means = Mapping[str, Mapping[str, float]]
 
 
@@ -163,7 +160,7 @@ def _label(rows: list[Row]) -> None:
     """Name rows by spec and treatment, without the folders of paths; add details until all names differ."""
     for row in rows:
         assert row.first
-        row.extractor = _named(row.first, _FOLDERS.sub(r"\1", row.first.extractor.spec))
+        row.extractor = _named(row.first, without_folders(row.first.extractor.spec))
         row.model = one_line(row.first.recommender.spec + (" (refit)" if row.first.recommender.refit else ""))
     for row in _alike(rows):
         assert row.first

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from bench.errors import BenchError, did_you_mean
 from bench.metrics import METRICS, find
@@ -24,6 +25,14 @@ SET_GLOSSARY = {
     "cold": "tracks that nobody heard in training compete with each other",
     "mixed": "hot and cold tracks compete in one list",
 }
+
+_FOLDERS = re.compile(r"(=\(?)/[^=,()]*/")
+"""Matches the folders of an absolute path in a spec."""
+
+
+def without_folders(spec: str) -> str:
+    """Return a spec whose files are named without their folders: tables are for others to read."""
+    return _FOLDERS.sub(r"\1", spec)
 
 
 def number(value: float | None, digits: int = 4) -> str:

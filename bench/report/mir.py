@@ -11,12 +11,16 @@ from bench.errors import BenchError
 from bench.files.atomic import digest
 from bench.records import PROBED, ExtractorInfo, Record, TaskInfo
 from bench.report.board import LANES
-from bench.report.format import NONE, bounds, heading, number
+from bench.report.format import NONE, bounds, heading, number, without_folders
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
 from bench.report.recorded import span
 from bench.text import one_line
 
 Found = tuple[Path, Record]
+
+
+OWN_TRACKS = frozenset({"catalog-tags", "catalog-genre", "catalog-key", "links", "text-labels"})
+"""Tasks about the tracks of the data set that is recommended from: they say nothing of another one's."""
 
 
 def embedding(extractor: ExtractorInfo) -> str:
@@ -35,7 +39,9 @@ class Asked:
     split: str = ""
     """Fingerprint of the task's parts; results on different parts stand in different columns."""
     edition: str = ""
-    """Distinguishes columns that differ only in their parts."""
+    """Distinguishes columns that differ only in their data or parts."""
+    collection: str = ""
+    """The data set whose own tracks the task is about; empty for a task with data of its own."""
 
     @property
     def title(self) -> str:
@@ -140,11 +146,13 @@ def _editions(rows: Iterable[Embedding], chance: dict[Asked, float]) -> list[Ask
     """Return the columns in order; columns that differ only in their parts get a mark."""
     rows = list(rows)
     columns = sorted({asked for row in rows for asked in row.answers})
-    titles = [(asked.title, asked.metric) for asked in columns]
-    named = {
-        asked: replace(asked, edition=f"#{asked.split[:4]}") if titles.count((asked.title, asked.metric)) > 1 else asked
-        for asked in columns
-    }
+    named: dict[Asked, Asked] = {}
+    for asked in columns:
+        alike = [one for one in columns if (one.title, one.metric) == (asked.title, asked.metric)]
+        data = f"of {asked.collection}" if len({one.collection for one in alike}) > 1 and asked.collection else ""
+        parts = len([one for one in alike if one.collection == asked.collection]) > 1
+        marks = [data, f"#{asked.split[:4]}" if parts else ""]
+        named[asked] = replace(asked, edition=" ".join(filter(None, marks)))
     for row in rows:
         row.answers = {named[asked]: answer for asked, answer in row.answers.items()}
     for asked, marked in named.items():
@@ -161,13 +169,14 @@ def _asked(record: Record) -> Asked:
         probe=one_line(record.recommender.spec),
         treat=one_line(record.extractor.view.treat),
         split=record.split.fingerprint,
+        collection=one_line(record.data.collection or "") if task.name in OWN_TRACKS else "",
     )
 
 
 def _row(key: str, record: Record) -> Embedding:
     extractor = record.extractor
     layers = [layer for layer in extractor.view.layers if layer]
-    return Embedding(key, one_line(extractor.spec), extractor.name, record.control, layers)
+    return Embedding(key, one_line(without_folders(extractor.spec)), extractor.name, record.control, layers)
 
 
 def _answer(metric: str, records: Sequence[Record]) -> Answer | None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bench.published import Paper, imported
 from bench.records import PROBED, Record, slug
 from bench.report.board import Block, Board, Row
-from bench.report.format import RANKED_BY, heading
+from bench.report.format import RANKED_BY, heading, without_folders
 from bench.report.mir import Probed, embedding
 from bench.stats import RankCorrelation, holm, rank_correlation
 
@@ -165,7 +165,9 @@ def _of_block(board: Board, block: Block, probed: Probed, metric: str) -> Versus
         key = embedding(row.first.extractor)
         name = row.first.extractor.name
         # A model that learns its own vectors does not measure an embedding.
-        models.setdefault(key, Model(key, row.first.extractor.spec, name, row.control or name == NOTHING))
+        models.setdefault(
+            key, Model(key, without_folders(row.first.extractor.spec), name, row.control or name == NOTHING)
+        )
         for where in board.sets:
             _place(row, key, where, metric, mrs)
     for key, asked in probed.rows.items():
@@ -181,6 +183,7 @@ def _of_block(board: Board, block: Block, probed: Probed, metric: str) -> Versus
             chance=probed.chance.get(asked),
         )
         for asked in probed.columns
+        if asked.collection in ("", board.data)
     ]
     # Embeddings that were only probed (mostly layers) are in the MIR table; all controls are here.
     having = [

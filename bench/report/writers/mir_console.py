@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.protocols import PARTS
 from bench.records import PROBED, Record, TaskInfo
-from bench.report.format import short
+from bench.report.format import short, without_folders
 from bench.report.recorded import span
 from bench.terminal import console, row, table, text
 
@@ -34,7 +34,7 @@ def _task(title: str, records: Sequence[Record]) -> Any:
     out = table(title, "Extractor", "Probe", primary, "±", *others, "Seeds")
     rows: dict[tuple[str, str], list[Record]] = {}
     for record in records:
-        rows.setdefault((record.extractor.spec, record.recommender.spec), []).append(record)
+        rows.setdefault((without_folders(record.extractor.spec), record.recommender.spec), []).append(record)
     ordered = sorted(rows.items(), key=lambda row: (row[1][0].control, -_mean(row[1], primary)))
     in_controls = False
     for (extractor, probe), found in ordered:

@@ -36,7 +36,7 @@ def estimates(
     for cell in todo:
         once.setdefault((cell.extractor, cell.model), cell)  # sizes do not depend on the seed
     for cell in once.values():
-        width = _width(cell, table)
+        width = _width(cell, table, split)
         if width is None:  # known only when the table is built, and checked then
             continue
         try:
@@ -48,15 +48,24 @@ def estimates(
     return list(lines)
 
 
-def _width(cell: Cell, table: Table) -> int | None:
-    """Return the width of a cell's table, as declared or as read from a source that needs no audio."""
-    if chosen := [step.k for step in treatments.parse(cell.extractor.treat) if step.k is not None]:
-        return chosen[-1]
-    if not cell.extractor.audio:
-        return int(table(cell.extractor, cell.seed).vectors.shape[1])
-    total = 0
-    for one in cell.extractor.components:
+def _width(cell: Cell, table: Table, split: Split) -> int | None:
+    """Return the width of a cell's table, as declared or as read from a source that needs no audio.
+
+    Raises
+    ------
+    BenchError
+        When the treatment asks for more components than the training items and the declared width allow.
+
+    """
+    entry = cell.extractor
+    steps = treatments.parse(entry.treat)
+    chosen = [step.k for step in steps if step.k is not None]
+    if not entry.audio:
+        return chosen[-1] if chosen else int(table(entry, cell.seed).vectors.shape[1])
+    width = 0
+    for one in entry.components:
         if isinstance(one.plugin, TableSource):
-            return None
-        total += stored_widths(one.plugin)[one.layer_used]
-    return total
+            return chosen[-1] if chosen else None
+        width += stored_widths(one.plugin)[one.layer_used]
+    treatments.check_sizes(steps, int(split.hot.sum()), width)
+    return chosen[-1] if chosen else width

@@ -336,3 +336,11 @@ def test_a_run_killed_in_training_goes_on_and_ends_the_same(world_folder, tmp_pa
     for what in ("metrics", "intervals", "validation", "beyond"):
         assert one[what] == two[what]
     assert one["recommender"]["training"] == two["recommender"]["training"]
+
+
+def test_components_that_a_table_cannot_have_are_refused_in_the_plan(bench, small_world, tmp_path):
+    words = ["--extractor", "mfcc:n_mfcc=11", "--model", "knn", "--treat", "pca:5000", "--k", "5", *small_world]
+    said = bench("run", *words, "--cache", tmp_path / "cache", "--results", tmp_path / "r", "--dry-run")
+    assert said.code == 1
+    assert "pca:5000" in said.err
+    assert "width 77" in said.err
