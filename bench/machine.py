@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _GROUPS = Path("/sys/fs/cgroup")
@@ -16,6 +18,27 @@ def cores() -> int:
     found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quotas = [quota for folder in control_groups("cpu") if (quota := _quota(folder)) is not None]
     return max(1, math.ceil(min([found, *quotas])))
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Limit the numeric libraries, and torch if it is imported, to `count` threads.
+
+    Steps that take less than a millisecond are slower on several threads than on one: a thread that has finished
+    its part waits for the others, and on a shared machine this wait is longer than the work.
+    """
+    from threadpoolctl import threadpool_limits
+
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 0
+    with threadpool_limits(count):
+        if torch:
+            torch.set_num_threads(count)
+        try:
+            yield
+        finally:
+            if torch:
+                torch.set_num_threads(before)
 
 
 def control_groups(controller: str) -> Iterator[Path]:
