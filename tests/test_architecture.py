@@ -17,6 +17,7 @@ FLOORS = [
         "text",
         "__init__",
         "weights",
+        "devices",
         "memory",
         "norms",
         "terminal",
@@ -43,6 +44,7 @@ FLOORS = [
 # Within a floor a room may also use the rooms named here, never in a circle.
 NEIGHBOURS = {
     "files": {"errors", "machine"},
+    "devices": {"errors"},
     "formats": {"errors"},
     "protocols": {"errors", "weights"},
     "weights": {"errors", "files", "formats"},

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.devices import out_of_memory
 from bench.errors import BenchError, of_environment
 from bench.extract.pooling import Pool, Sums, sums
 from bench.protocols import Extractor
@@ -170,16 +171,6 @@ class Batcher:
             if batch and track.error is None:
                 track.pool.add(batch, 0)
         return {}
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an exception means that memory ran out, on a GPU or on the CPU."""
-    import torch
-
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    text = str(error).lower()
-    return "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
 
 
 def _device_failed(error: Exception) -> bool:

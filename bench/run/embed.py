@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from bench import devices
 from bench.entries import audio_extractors
 from bench.errors import BenchError
 from bench.extract import make_ready
@@ -16,7 +17,6 @@ from bench.files.atomic import check_writable, whole, write_text
 from bench.items.item_table import Tables
 from bench.protocols import Lane
 from bench.resolver import Resolver
-from bench.run import plan
 from bench.run.extraction_plan import ExtractionPlan
 from bench.run.extraction_task import Audio
 from bench.run.inputs import catalog_of, open_data
@@ -72,7 +72,7 @@ class Collection:
     @cached_property
     def device(self) -> str:
         """The device in use."""
-        return plan.device(self.environment.device)
+        return devices.choose(self.environment.device)[0]
 
     def plan(self) -> None:
         """Print which vectors are missing, and the resources needed to compute them."""

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from bench import memory, records
+from bench import devices, memory, records
 from bench.entries import ExtractorEntry, table_sources
 from bench.errors import BenchError
 from bench.extract import make_ready
@@ -192,7 +192,7 @@ class Experiment(ABC, Generic[CellT]):
     @cached_property
     def device(self) -> str:
         """The device in use; it is found only when needed, because this imports torch."""
-        return plan.device(self.environment.device)
+        return devices.choose(self.environment.device)[0]
 
     def checkpoints(self, record: Record) -> Path:
         """Return the folder of a cell's checkpoints, named by its inputs so that a changed run starts again."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from bench.errors import BenchError
 from bench.protocols import Estimate
 from bench.text import duration, size
 
@@ -20,31 +19,6 @@ class Planned(Protocol):
 
 SCORES = 256 * 2**20
 AHEAD = 64 * 2**20
-
-
-def device(wanted: str) -> str:
-    """Return the device to use; ``auto`` looks for a GPU. Imports torch.
-
-    Raises
-    ------
-    BenchError
-        When torch does not know the device, or the requested GPU does not exist.
-
-    """
-    import torch
-
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if wanted == "auto":
-        return "cuda" if gpus else "cpu"
-    try:
-        asked = torch.device(wanted)
-    except RuntimeError as error:
-        raise BenchError(f"--device {wanted}: there is no such device. Use auto, cpu, cuda or cuda:1.") from error
-    if asked.type == "cuda" and (asked.index or 0) >= gpus:
-        raise BenchError(
-            f"--device {wanted}: torch finds {gpus or 'no'} GPU here (see `bench doctor`). Use --device cpu."
-        )
-    return wanted
 
 
 def cells(todo: Sequence[Planned], done: Sequence[Planned]) -> list[str]:

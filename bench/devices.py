@@ -1,0 +1,85 @@
+"""The device to compute on: which one to take, what it can do, and what its errors mean.
+
+Torch is imported only inside the functions, because this takes seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.errors import BenchError
+
+
+def choose(wanted: str) -> tuple[str, str]:
+    """Return the device to use and a sentence that says why; ``auto`` takes a CUDA GPU if there is one.
+
+    An Apple GPU is never taken by itself, because nothing here has been measured on one.
+
+    Raises
+    ------
+    BenchError
+        When torch does not know the device, it is absent on this machine, or it holds no values (``meta``).
+
+    """
+    import torch
+
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wanted == "auto":
+        if gpus:
+            more = f", the first of {gpus}" if gpus > 1 else ""
+            return "cuda", f"auto: torch finds a GPU, {torch.cuda.get_device_name(0)}{more}"
+        apple = " An Apple GPU is there: --device mps uses it." if torch.backends.mps.is_available() else ""
+        return "cpu", f"auto: torch finds no CUDA GPU.{apple}"
+    try:
+        asked = torch.device(wanted)
+    except RuntimeError as error:
+        raise BenchError(f"--device {wanted}: there is no such device. Use auto, cpu, cuda or cuda:1.") from error
+    if asked.type == "cuda" and (asked.index or 0) >= gpus:
+        raise BenchError(
+            f"--device {wanted}: torch finds {gpus or 'no'} GPU here (see `bench doctor`). Use --device cpu."
+        )
+    if asked.type not in ("cpu", "cuda") and not _available(asked):
+        raise BenchError(f"--device {wanted}: this machine has no such device. Use auto, cpu, cuda or cuda:1.")
+    return wanted, "as asked"
+
+
+def has_float64(device: str) -> bool:
+    """Whether a device, such as ``cuda:1``, computes in float64; Apple's GPUs do not."""
+    import torch
+
+    return bool(getattr(_module(torch.device(device)), "has_float64", torch.device(device).type != "mps"))
+
+
+def empty_cache(device: str) -> None:
+    """Return memory that torch keeps for reuse to the device."""
+    import torch
+
+    if empty := getattr(_module(torch.device(device)), "empty_cache", None):
+        empty()
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that memory ran out, on a GPU, in one of its libraries, or on the CPU."""
+    import torch
+
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    text = str(error).lower()
+    return any(
+        words in text for words in ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
+    )
+
+
+def _module(device: Any) -> Any:
+    """Return torch's module of a type of device, such as ``torch.cuda``; None for one without a module."""
+    import torch
+
+    return getattr(torch, device.type, None)
+
+
+def _available(device: Any) -> bool:
+    """Whether torch offers the device on this machine."""
+    module = _module(device)
+    there = getattr(module, "is_available", None)
+    count = getattr(module, "device_count", None)
+    return bool(there and there() and (not count or (device.index or 0) < count()))
