@@ -5,6 +5,7 @@ Torch is imported only inside the functions, because this takes seconds.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from bench.errors import BenchError
@@ -68,6 +69,22 @@ def out_of_memory(error: BaseException) -> bool:
     return any(
         words in text for words in ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
     )
+
+
+def lost(error: BaseException) -> bool:
+    """Whether an error means that a GPU cannot be used any more by this process, whatever is computed next."""
+    import torch
+
+    if isinstance(error, getattr(torch, "AcceleratorError", ())):
+        return not out_of_memory(error)
+    text = str(error)
+    fatal = re.search(r"\b(CUDA|HIP|XPU) error\b|\b(CUBLAS|CUDNN)_STATUS_(EXECUTION_FAILED|INTERNAL_ERROR)\b", text)
+    return isinstance(error, RuntimeError) and fatal is not None and not out_of_memory(error)
+
+
+def of_library(error: BaseException) -> bool:
+    """Whether a GPU, its driver or its libraries failed, so that the data may be valid."""
+    return isinstance(error, RuntimeError) and re.search(r"CUDA|CUDNN|cuDNN|CUBLAS|HIP|MPS", str(error)) is not None
 
 
 def _module(device: Any) -> Any:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import re
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.devices import out_of_memory
+from bench import devices
 from bench.errors import BenchError, of_environment
-from bench.extract.pooling import Pool, Sums, sums
+from bench.extract.pooling import Pool, Sums, start_sums
 from bench.protocols import Extractor
 
+Fetch = Callable[[], Sums]
+"""Waits for the sums of a batch."""
 MAX_FIRST_FAILURES = 8
 """If the model fails on this many tracks before it accepts a window, the plugin is treated as broken."""
 
@@ -42,6 +45,10 @@ class Track:
             self.error, self.environment = reason, environment
 
 
+Window = tuple[Track, NDArray[np.float32]]
+"""A window (T,) and its track."""
+
+
 class Batcher:
     """Group windows by length into batches, and run the batches.
 
@@ -55,28 +62,33 @@ class Batcher:
     def __init__(
         self, extractor: Extractor, device: str, size: int, log: Callable[[str], None], *, proven: bool = False
     ):
+        from bench.extract.transfer import Transfer
+
         self.extractor, self.device, self.size, self.log = extractor, device, size, log
-        self._buckets: dict[int, list[tuple[Track, NDArray[np.float32]]]] = {}
+        self._buckets: dict[int, list[Window]] = {}
         self._waiting = 0
+        self._transfer = Transfer(device)
+        self._running: tuple[list[Window], Fetch] | None = None
+        self._changed: list[Track] = []
         self._proven = proven
         self._undecided: list[tuple[Track, str, bool]] = []
         self._first_error: Exception | None = None
 
     def add(self, track: Track, wave: NDArray[np.float32]) -> list[Track]:
-        """Queue one window; if this runs a batch, return its tracks."""
+        """Queue one window; return the tracks of which windows were run meanwhile."""
         bucket = self._buckets.setdefault(len(wave), [])
         bucket.append((track, wave))
         track.pending += 1
         self._waiting += 1
         if len(bucket) >= self.size:
-            return self._run(len(wave))
-        if self._waiting >= 4 * self.size:
+            self._run(len(wave))
+        elif self._waiting >= 4 * self.size:
             # Many different lengths (tails): run the largest bucket, to limit the audio in memory.
-            return self._run(max(self._buckets, key=lambda n: len(self._buckets[n])))
-        return []
+            self._run(max(self._buckets, key=lambda n: len(self._buckets[n])))
+        return self._take_changed()
 
     def flush(self) -> list[Track]:
-        """Run all queued windows; return their tracks.
+        """Run all queued windows; return the tracks of which windows were run meanwhile.
 
         Raises
         ------
@@ -84,38 +96,70 @@ class Batcher:
             If the model has failed on every window, because then the plugin is broken.
 
         """
-        tracks = [track for length in list(self._buckets) for track in self._run(length)]
+        for length in list(self._buckets):
+            self._run(length)
+        self._collect()
+        self._decide_failures()
         if self._undecided:
             raise self._broken()
-        return tracks
+        return self._take_changed()
 
-    def _run(self, length: int) -> list[Track]:
+    def _run(self, length: int) -> None:
+        """Run the windows of one length."""
         windows = self._buckets.pop(length)
         self._waiting -= len(windows)
-        at = 0
-        while at < len(windows):
-            part = windows[at : at + self.size]
-            batch = self._attempt(part)
-            if batch is None:  # memory ran out and the size was halved: try the same windows again
+        while windows:
+            part = windows[: self.size]
+            started = self._start(part)
+            self._collect()
+            if started is None:  # memory ran out and the size was halved: try the same windows again
                 continue
-            for row, (track, _) in enumerate(part):
-                track.pending -= 1
-                if batch and track.error is None:
-                    track.pool.add(batch, row)
-            at += len(part)
-        return [track for track, _ in windows] + self._decide_failures()
+            windows = windows[len(part) :]
+            if started:
+                self._running = (part, started)
+                if not self._transfer.queued:
+                    self._collect()
+        self._decide_failures()
 
-    def _decide_failures(self) -> list[Track]:
-        """If the model has accepted a window, let the tracks of undecided failures fail, and return them."""
+    def _collect(self) -> None:
+        """Wait for the batch that is running, if any.
+
+        A GPU computes while the host prepares the next batch, so a batch is fetched after the next one has started.
+        """
+        if self._running is None:
+            return
+        (part, fetch), self._running = self._running, None
+        try:
+            batch = fetch()
+        except Exception as error:
+            if devices.lost(error):
+                raise self._lost(error) from error
+            raise
+        self._proven = True
+        for row, (track, _) in enumerate(part):
+            if track.error is None:
+                track.pool.add(batch, row)
+            self._settle(track)
+
+    def _settle(self, track: Track) -> None:
+        """Count one window of a track as run or failed."""
+        track.pending -= 1
+        self._changed.append(track)
+
+    def _take_changed(self) -> list[Track]:
+        changed, self._changed = self._changed, []
+        return changed
+
+    def _decide_failures(self) -> None:
+        """If the model has accepted a window, let the tracks of undecided failures fail."""
         if not self._proven:
             if len({id(track) for track, _, _ in self._undecided}) >= MAX_FIRST_FAILURES:
                 raise self._broken()
-            return []
+            return
         failures, self._undecided, self._first_error = self._undecided, [], None
         for track, reason, environment in failures:
-            track.pending -= 1
             track.fail(reason, environment=environment)
-        return [track for track, _, _ in failures]
+            self._settle(track)
 
     def _broken(self) -> BenchError:
         name, error = self.extractor.name, self._first_error
@@ -126,54 +170,67 @@ class Batcher:
         broken.__cause__ = error
         return broken
 
-    def _attempt(self, part: list[tuple[Track, NDArray[np.float32]]]) -> Sums | None:
-        """Run some windows; return None to retry with a smaller size, or an empty dict if the windows failed."""
-        import torch
-
+    def _start(self, part: list[Window]) -> Fetch | Literal[False] | None:
+        """Start some windows; return None to retry with a smaller size, or False if the windows have failed."""
         try:
-            with torch.inference_mode():
-                waves = torch.from_numpy(np.stack([wave for _, wave in part])).to(self.device)
-                batch = sums(self.extractor, waves)
-            self._proven = True
-            return batch
+            return self._launch([wave for _, wave in part])
         except BenchError:
             raise
-        except (MemoryError, RuntimeError) as error:
-            if not out_of_memory(error):
-                return self._one_by_one(part, error)
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-            if self.size > 1:
-                self.size = max(1, min(self.size, len(part)) // 2)
-                self.log(f"memory ran out: continuing with batches of {self.size}")
-                return None
-            part[0][0].fail("out of memory with a batch of one window", environment=True)
-            return {}
         except Exception as error:
-            return self._one_by_one(part, error)
+            _forget_locals(error)
+            if devices.lost(error):
+                raise self._lost(error) from error
+            if not devices.out_of_memory(error):
+                self._one_by_one(part, error)
+                return False
+            devices.empty_cache(self.device)
+        if self.size > 1:
+            self.size = max(1, min(self.size, len(part)) // 2)
+            self.log(f"memory ran out: continuing with batches of {self.size}")
+            return None
+        track = part[0][0]
+        track.fail("out of memory with a batch of one window", environment=True)
+        self._settle(track)
+        return False
 
-    def _one_by_one(self, part: list[tuple[Track, NDArray[np.float32]]], error: Exception) -> Sums:
+    def _launch(self, waves: list[NDArray[np.float32]]) -> Fetch:
+        """Start the model on some windows."""
+        import torch
+
+        with torch.inference_mode():
+            return start_sums(self.extractor, self._transfer.up(waves), self._transfer)
+
+    def _one_by_one(self, part: list[Window], error: Exception) -> None:
         """Run the windows one by one, to find those on which the model fails."""
         if len(part) == 1:
             track, reason = part[0][0], f"the model failed: {type(error).__name__}: {error}"
-            environment = of_environment(error) or _device_failed(error)
+            environment = of_environment(error) or devices.of_library(error)
             if self._proven:
                 track.fail(reason, environment=environment)
+                self._settle(track)
             else:  # the later windows show whether the track or the plugin is at fault
-                track.pending += 1
                 self._undecided.append((track, reason, environment))
                 self._first_error = self._first_error or error
-            return {}
-        for track, wave in part:
-            batch = None
-            while batch is None:  # memory may run out here, too
-                batch = self._attempt([(track, wave)])
-            if batch and track.error is None:
-                track.pool.add(batch, 0)
-        return {}
+            return
+        self._collect()
+        for window in part:
+            started: Fetch | Literal[False] | None = None
+            while started is None:  # memory may run out here, too
+                started = self._start([window])
+            if started:
+                self._running = ([window], started)
+                self._collect()
+
+    def _lost(self, error: Exception) -> BenchError:
+        return BenchError(
+            f"{self.device} failed while {self.extractor.name} ran, and this process cannot use it any more: "
+            f"{type(error).__name__}: {str(error).splitlines()[0]}. Finished tracks are stored, and no track is "
+            "recorded as failed: start the command again, which continues from there."
+        )
 
 
-def _device_failed(error: Exception) -> bool:
-    """Whether a GPU, its driver or its libraries failed."""
-    text = str(error)
-    return isinstance(error, RuntimeError) and re.search(r"\b(CUDA|CUDNN|cuDNN|CUBLAS|HIP|MPS)\b", text) is not None
+def _forget_locals(error: BaseException | None) -> None:
+    """Free the tensors to which the frames of an error refer; its traceback can still be printed."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from bench import devices
 from bench.errors import TrackError
 from bench.extract.batches import Batcher, Track
 from bench.extract.readers import End, Source, read_ahead
@@ -79,11 +80,8 @@ class Extraction:
     def unload(self) -> None:
         """Free the model and the memory of its device."""
         if self._made is not None:
-            import torch
-
             self.extractor, self._made = self._made, None
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            devices.empty_cache(self.device)
 
     def __call__(self, sources: Sequence[Source]) -> Outcome:
         """Compute and store the vectors of `sources`, which are tracks that are not in the set yet.
@@ -117,6 +115,7 @@ class Extraction:
                 shard.write_if_due()
             finish(batcher.flush())
         finally:
+            self.batch = batcher.size  # the next sources need no less memory
             shard.write()
             outcome.seconds = time.monotonic() - started
         return outcome

@@ -6,23 +6,36 @@ The mean is taken over the frames of all windows of a track, in float64, so a wi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import devices
 from bench.errors import BenchError, TrackError
 from bench.protocols import Extractor
 
 if TYPE_CHECKING:
     import torch
 
+    from bench.extract.transfer import Transfer
+
 Sums = dict[str, tuple[int, NDArray[np.float64], NDArray[np.float64] | None]]
 """layer id -> frames per window, sum over frames (B, D), sum of outer products (B, D, D) or None."""
 
 
 def sums(extractor: Extractor, waves: torch.Tensor) -> Sums:
-    """Run one batch of windows (B, T), and sum the frames of every layer.
+    """Return the sums of one batch of windows (B, T); see `start_sums`."""
+    from bench.extract.transfer import Transfer
+
+    return start_sums(extractor, waves, Transfer(str(waves.device)))()
+
+
+def start_sums(extractor: Extractor, waves: torch.Tensor, transfer: Transfer) -> Callable[[], Sums]:
+    """Run one batch of windows (B, T), sum the frames of every layer, and return a function that fetches the sums.
+
+    All layers are copied to the host at once, so that it waits once for a batch.
 
     Raises
     ------
@@ -33,7 +46,9 @@ def sums(extractor: Extractor, waves: torch.Tensor) -> Sums:
     """
     import torch
 
-    found: dict[str, tuple[int, torch.Tensor, torch.Tensor | None]] = {}
+    exact = devices.has_float64(str(waves.device))
+    counts: dict[str, int] = {}
+    parts: list[torch.Tensor] = []
     for name, frames in extractor.frames(waves):
         width = extractor.layers.get(name)
         if width is None:
@@ -45,18 +60,34 @@ def sums(extractor: Extractor, waves: torch.Tensor) -> Sums:
             )
         if extractor.pooling == "own" and frames.shape[1] != 1:
             raise BenchError(f"{extractor.name} pools its own windows but gave {frames.shape[1]} frames in one.")
-        outer = None
+        counts[name] = frames.shape[1]
+        frames = frames if exact else frames.cpu()
+        parts.append(frames.sum(dim=1, dtype=torch.float64).flatten())
         if extractor.pooling == "mean_cov":
             wide = frames.to(torch.float64)
-            outer = torch.einsum("bfd,bfe->bde", wide, wide)
-        found[name] = (frames.shape[1], frames.sum(dim=1, dtype=torch.float64), outer)
-    if absent := set(extractor.layers) - set(found):
+            parts.append(torch.einsum("bfd,bfe->bde", wide, wide).flatten())
+    if absent := set(extractor.layers) - set(counts):
         raise BenchError(f"{extractor.name} declares layers it did not give: {', '.join(sorted(absent))}.")
-    # Copy at the end, so that a GPU computes all layers before the CPU waits for it.
-    return {
-        name: (frames, total.cpu().numpy(), None if outer is None else outer.cpu().numpy())
-        for name, (frames, total, outer) in found.items()
-    }
+    batch, widths = len(waves), {name: extractor.layers[name] for name in counts}
+    with_outer = extractor.pooling == "mean_cov"
+    arrive = transfer.down(torch.cat(parts))
+
+    def fetch() -> Sums:
+        flat = arrive()
+        found: Sums = {}
+        at = 0
+        for name, frames in counts.items():
+            width = widths[name]
+            total = flat[at : at + batch * width].reshape(batch, width)
+            at += batch * width
+            outer = None
+            if with_outer:
+                outer = flat[at : at + batch * width**2].reshape(batch, width, width)
+                at += batch * width**2
+            found[name] = (frames, total, outer)
+        return found
+
+    return fetch
 
 
 class Pool:

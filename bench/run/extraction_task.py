@@ -165,6 +165,7 @@ class ExtractionTask:
             self._failed.update(outcome.failed)
             if progress:
                 progress(*before)
+        work.unload()  # trainings need the memory
         self.sources = []
 
     def failures(self) -> pl.DataFrame:

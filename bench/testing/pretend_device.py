@@ -96,6 +96,17 @@ class _Mode(TorchDispatchMode):
         return _compute(func, args, kwargs or {})
 
 
+class _Event:
+    """A point in the device's queue for which the host can wait."""
+
+    def record(self) -> None:
+        """Mark the point."""
+
+    def synchronize(self) -> None:
+        """Wait for the device to reach it."""
+        _log.note("event")
+
+
 @contextmanager
 def pretend_device(*, float64: bool = True) -> Iterator[Log]:
     """Make the device ``pretend`` usable, and return the log of what happens on it.
@@ -106,7 +117,7 @@ def pretend_device(*, float64: bool = True) -> Iterator[Log]:
     _register()
     before, _log = _log, Log(float64=float64)
     generator = torch.Generator
-    torch.Generator = _generator  # type: ignore[assignment,misc]
+    torch.Generator = _AnyGenerator  # type: ignore[assignment,misc]
     try:
         # One thread: torch counts the devices that have a thread of their own once, before this one is known.
         with _Mode(), torch.autograd.set_multithreading_enabled(False):
@@ -122,6 +133,8 @@ def _register() -> None:
 
     class Module(_DummyBackendModule):
         """What ``torch.pretend`` offers."""
+
+        Event = _Event
 
         @staticmethod
         def get_amp_supported_dtype() -> list[torch.dtype]:
@@ -152,13 +165,22 @@ _libraries: list[torch.library.Library] = []
 _Generator = torch.Generator
 
 
-def _generator(device: str | torch.device = "cpu") -> torch.Generator:
-    """Return a generator of the CPU, marked if it belongs to the pretended device."""
-    ours = torch.device(device).type == NAME
-    made = _Generator("cpu" if ours else device)
-    if ours:
-        _generators[made._cdata] = made  # type: ignore[attr-defined]
-    return made
+class _MakesGenerators(type):
+    """Makes generators of the CPU, marked if they belong to the pretended device."""
+
+    def __call__(cls, device: str | torch.device = "cpu") -> torch.Generator:
+        ours = torch.device(device).type == NAME
+        made = _Generator("cpu" if ours else device)
+        if ours:
+            _generators[made._cdata] = made  # type: ignore[attr-defined]
+        return made
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, _Generator)
+
+
+class _AnyGenerator(metaclass=_MakesGenerators):
+    """Stands for torch.Generator, which refuses the device."""
 
 
 def _compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
