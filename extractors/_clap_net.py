@@ -31,10 +31,10 @@ class CLAPNet:
         self.hann = torch.hann_window(FFT, periodic=True, device=device)
         filters = mel_filters(RATE, FFT, BANDS, LOW, HIGH)
         self.filters = torch.from_numpy(filters.T.astype(np.float32)).to(device)
-        variance = tensors.pop("batch_norm.running_var").double()
-        scale = tensors.pop("batch_norm.weight").double() / (variance + 1e-5).sqrt()
-        shift = tensors.pop("batch_norm.bias").double() - scale * tensors.pop("batch_norm.running_mean").double()
-        self.scale, self.shift = scale.float(), shift.float()
+        names = ("running_var", "weight", "bias", "running_mean")  # folded on the CPU, which has float64
+        variance, weight, bias, mean = (tensors.pop(f"batch_norm.{name}").cpu().double() for name in names)
+        scale = weight / (variance + 1e-5).sqrt()
+        self.scale, self.shift = scale.float().to(device), (bias - scale * mean).float().to(device)
         patch = tensors.pop("patch_embed.proj.weight").flatten(1)
         self.patch = Linear(patch, tensors.pop("patch_embed.proj.bias"), dtype)
         self.first = Norm(tensors, "patch_embed.norm", config.channels)
@@ -105,8 +105,7 @@ class _Block:
         square = self.before(x).view(batch, self.side, self.side, width)
         if self.shift:
             square = square.roll((-self.shift, -self.shift), (1, 2))
-        mask = self.mask if len(self.mask) == 1 else self.mask.repeat(batch, 1, 1, 1)
-        y = self.attention(_cut(square, self.window), mask)
+        y = self.attention(_cut(square, self.window), self.mask)
         square = _join(y, self.side, self.window)
         if self.shift:
             square = square.roll((self.shift, self.shift), (1, 2))

@@ -91,6 +91,7 @@ class Layer(nn.Module):
 def positions(x: torch.Tensor) -> torch.Tensor:
     """Return alternating sines and cosines (T, D), base 10000 (Vaswani et al. 2017), for states (B, T, D)."""
     frames, width = x.shape[1:]
-    speed = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * -(math.log(10_000.0) / width)).to(x.device)
+    steps = torch.arange(0, width, 2, dtype=torch.float32, device=x.device)  # nothing is copied to a GPU
+    speed = torch.exp(steps * -(math.log(10_000.0) / width))
     angles = torch.arange(frames, device=x.device).float()[:, None] * speed
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)

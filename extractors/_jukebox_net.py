@@ -146,7 +146,10 @@ class Attention(nn.Module):
         query, key, value = parts.unbind()
         if self.pattern == 2:
             key, value = (fn.pad(part[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0)) for part in (key, value))
-        mixed = fn.scaled_dot_product_attention(query, key, value, is_causal=self.pattern != 2)
+        shape = query.shape
+        # Fused kernels of GPUs take one dimension of batches.
+        query, key, value = (part.flatten(0, 1) for part in (query, key, value))
+        mixed = fn.scaled_dot_product_attention(query, key, value, is_causal=self.pattern != 2).view(shape)
         mixed = mixed.permute(0, 3, 1, 2, 4) if self.pattern == 1 else mixed.permute(0, 1, 3, 2, 4)
         return self.c_proj(mixed.reshape(*x.shape[:2], -1))  # type: ignore[no-any-return]
 

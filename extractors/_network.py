@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 
     import torch
 
-Precision = Literal["float32", "bfloat16", "float16"]
-"""Type of matrix products and convolutions; norms and sums stay in float32, averages over time in float64."""
+Precision = Literal["float32", "tf32", "bfloat16", "float16"]
+"""Type of matrix products and convolutions; norms and sums stay in float32, averages over time in float64.
+
+tf32 is float32 of which an Nvidia GPU uses 10 bits of mantissa in products; a CPU computes float32.
+"""
+TOLERANCES = {"tf32": 5e-3, "bfloat16": 2e-2, "float16": 2e-2}
+"""Tolerances of lower precisions: how a product is rounded depends on how a machine splits it."""
 RANDOM = "random"
 """Value of the setting `weights` that asks for an untrained network."""
 
@@ -53,8 +58,7 @@ class NetworkExtractor(Extractor):
         self._trained = None if settings.weights == RANDOM else (weights, part)
         self.weights = (weights,) if self._trained else ()
         self.trained_on = weights.part(part).trained_on if self._trained else ()
-        if self.precision != "float32":
-            self.tolerance = 2e-2  # how a product is rounded depends on how a machine splits it
+        self.tolerance = TOLERANCES.get(self.precision, self.tolerance)
 
     @classmethod
     def tiny(cls, lane: Lane = "corrected") -> Self:
@@ -72,6 +76,11 @@ class NetworkExtractor(Extractor):
     def precision(self) -> Precision:
         """Type of the network's products."""
         return self.settings.precision  # type: ignore[no-any-return]
+
+    @property
+    def _plain(self) -> bool:
+        """Whether tensors are float32 throughout."""
+        return self.precision in ("float32", "tf32")
 
     # -- weights --------------------------------------------------------------------------------------
 
@@ -122,7 +131,7 @@ class NetworkExtractor(Extractor):
         """Build the network on `device`; the setting `precision`, not `dtype`, is the type of its products."""
         import torch
 
-        self._net = self.network(self.tensors(device), getattr(torch, self.precision))
+        self._net = self.network(self.tensors(device), torch.float32 if self._plain else getattr(torch, self.precision))
         self._threads = Threads()
 
     def network(self, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> Net:
@@ -159,7 +168,7 @@ class NetworkExtractor(Extractor):
     def _advance(self, run: tuple[str, Iterator[torch.Tensor]]) -> torch.Tensor | None:
         """Run the network up to its next layer; None after the last one."""
         device, layers = run
-        with _products(device, self.precision if self.autocast else "float32"):
+        with _products(device, self.precision if self.autocast or self._plain else "float32"):
             return next(layers, None)
 
 
@@ -179,14 +188,21 @@ def check_published(settings: Any, *names: str) -> None:
 
 
 def _products(device: str, precision: Precision) -> AbstractContextManager[Any]:
-    """Set the precision of products; cuDNN would round float32 to TF32, and choose algorithms anew in every run."""
+    """Set the precision of products on a type of device.
+
+    Without this, float32 would depend on the program around it: cuDNN rounds float32 to TF32 and chooses
+    algorithms anew in every run, and torch's own products do the same when a global setting or the environment
+    variable TORCH_ALLOW_TF32_CUBLAS_OVERRIDE says so.
+    """
     import torch
 
     stack = ExitStack()
-    if device == "cuda":
-        stack.enter_context(
-            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-        )
-    lower = precision != "float32"
+    if device != "cpu":
+        tf32 = precision == "tf32"
+        flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=tf32)
+        stack.enter_context(flags)
+        stack.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+        torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    lower = precision not in ("float32", "tf32")
     stack.enter_context(torch.autocast(device, getattr(torch, precision) if lower else None, enabled=lower))
     return stack

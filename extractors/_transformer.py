@@ -99,10 +99,16 @@ class Attention:
         self.out = linear(tensors, f"{name}.{names[3]}", dtype=dtype)
 
     def __call__(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Map (B, T, D) to (B, T, D); `mask`, which must broadcast to (B, heads, T, T), is added to the logits."""
+        """Map (B, T, D) to (B, T, D); `mask` (M, heads, T, T), row b mod M for item b, is added to the logits."""
         parts = self.project(x).view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        mask = None if mask is None else mask.to(parts.dtype)
-        y = F.scaled_dot_product_attention(parts[0], parts[1], parts[2], attn_mask=mask)
+        if mask is None:
+            y = F.scaled_dot_product_attention(parts[0], parts[1], parts[2])
+        else:
+            # The M rows count as heads, so that the mask is not copied for every item.
+            rows = (3, -1, len(mask) * self.heads, *parts.shape[3:])
+            wide = mask.to(parts.dtype).flatten(0, 1)[None]
+            query, key, value = parts.reshape(rows)
+            y = F.scaled_dot_product_attention(query, key, value, attn_mask=wide).reshape(parts.shape[1:])
         return self.out(y.transpose(1, 2).flatten(2))
 
 

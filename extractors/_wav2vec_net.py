@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import torch
 from torch.nn import functional as F  # noqa: N812
 
+from bench.devices import has_float64
+from bench.errors import BenchError
+
 from ._checkpoint import folded
 from ._transformer import Attention, Block, FeedForward, Norm, Tensors, linear
 from ._wav2vec_config import KERNELS, STRIDES, Config
@@ -70,6 +73,10 @@ class _First:
         self.weight = tensors.pop(f"{name}.conv.weight")[:, 0].float()  # (C, K)
         self.over_time = config.front == "group"
         if self.over_time:
+            if not has_float64(device := str(self.weight.device)):
+                raise BenchError(
+                    f"the first norm needs float64, and {device} has none: use --device cpu."
+                )
             self.gain = tensors.pop(f"{name}.layer_norm.weight").double()
             self.shift = tensors.pop(f"{name}.layer_norm.bias").double()
         else:

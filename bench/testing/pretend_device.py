@@ -207,10 +207,16 @@ def _compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         plain["device"] = "cpu"
     known = {id(each.held): each for each in mine}  # an operation in place returns its own argument
 
+    # In inference mode, a view of an ordinary tensor is an ordinary tensor.
+    ordinary = func.is_view and not mine[0].is_inference()
+
     def wrapped(value: Any) -> Any:
         if not isinstance(value, torch.Tensor):
             return value
-        return known[id(value)] if id(value) in known else PretendTensor(value)
+        if id(value) in known:
+            return known[id(value)]
+        with torch.inference_mode(torch.is_inference_mode_enabled() and not ordinary):
+            return PretendTensor(value)
 
     result = func(*plain_args, **plain)
     if device is not None and not here:
