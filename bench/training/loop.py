@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from bench.devices import has_float64
 from bench.errors import BenchError
 from bench.protocols import RunContext
 from bench.training.checkpoints import Checkpoints, state_of
@@ -89,7 +90,10 @@ def fit(
     import torch
 
     epochs = schedule.epochs if run.replay is None else len(run.replay)
-    autocast = torch.autocast("cuda", torch.bfloat16, enabled=schedule.amp and run.device.startswith("cuda"))
+    kind = torch.device(run.device).type
+    autocast = torch.autocast(kind, torch.bfloat16, enabled=schedule.amp and kind != "cpu")
+
+    wide = torch.float64 if has_float64(run.device) else torch.float32
 
     def step(batch: Any) -> torch.Tensor:
         optimizer.zero_grad(set_to_none=True)
@@ -115,7 +119,7 @@ def fit(
             if run.replay is not None:
                 _set_rate(optimizer, run.replay[epoch])
             rate = float(optimizer.param_groups[0]["lr"])
-            total = torch.zeros((), dtype=torch.float64, device=run.device)
+            total = torch.zeros((), dtype=wide, device=run.device)
             steps, incomplete = 0, False
             for batch in batches(epoch):
                 if incomplete := bool(steps) and watch.expired:

@@ -185,7 +185,7 @@ class SequentialRecommender(Recommender):
             return losses.full(states, table, batch.target)
         if settings.loss in ("full", "chunked"):
             return losses.chunked(states, table, batch.target, bf16=settings.bf16)
-        drawn = torch.randint(len(table), (settings.negatives,)).to(table.device)
+        drawn = torch.randint(len(table), (settings.negatives,), device=table.device)
         if settings.loss == "gbce":
             return losses.gbce(states, table, batch.target, drawn, settings.calibration)
         expected = torch.full((len(drawn),), float(np.log(len(drawn) / len(table))), device=table.device)

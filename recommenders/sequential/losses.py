@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from .memory import CHUNK
+from bench.devices import has_float64
+
+from .memory import chunk
 
 _TINY = 1e-30
 """Below this a probability has lost digits, and its logarithm is computed in another way."""
@@ -32,7 +34,7 @@ def chunked(
     products with a frozen table, three with a trained one. `bf16` computes the products in bfloat16 and
     is not exact; probabilities and the table's gradient are summed in float32 all the same.
     """
-    limit = size or CHUNK[states.device.type]
+    limit = size or chunk(states.device.type)
     rows = max(1, limit // (4 * len(table)))
     return _Chunked.apply(states, table, target, rows, bf16)  # type: ignore[no-any-return, no-untyped-call]
 
@@ -51,7 +53,8 @@ class _Chunked(torch.autograd.Function):
         ctx: Any, h: torch.Tensor, table: torch.Tensor, target: torch.Tensor, rows: int, dtype: torch.dtype
     ) -> torch.Tensor:
         needs_states, needs_table = ctx.needs_input_grad[:2]
-        total = torch.zeros((), dtype=torch.float64, device=h.device)
+        wide = _wide(h.device)
+        total = torch.zeros((), dtype=wide, device=h.device)
         grad_h = torch.empty_like(h, dtype=torch.float32) if needs_states else None
         grad_table = torch.zeros_like(table, dtype=torch.float32) if needs_table else None
         space = torch.empty(min(rows, len(h)) * len(table), dtype=h.dtype, device=h.device)
@@ -64,12 +67,12 @@ class _Chunked(torch.autograd.Function):
             # A bfloat16 probability has 8 bits: its row is summed from float32 and rounded once.
             p = torch.softmax(p, 1, out=p) if p.dtype == torch.float32 else torch.softmax(p, 1, dtype=torch.float32)
             chance = p.gather(1, at).squeeze(1)
-            loss = -chance.double().log()
-            if bool((chance < _TINY).any()):  # too small for digits: measured from the likeliest competitor instead
-                low = torch.nonzero(chance < _TINY).squeeze(1)
-                most, best = p[low].max(1)
-                anchor = (part[low].float() * table[best].float()).sum(1)
-                loss[low] = (anchor - own[low]).double() - most.double().log()
+            loss = -chance.to(wide).log()
+            tiny = chance < _TINY  # too small for digits: measured from the likeliest competitor instead
+            if h.device.type != "cpu" or bool(tiny.any()):  # a GPU's host would wait for the answer
+                most, best = p.max(1)
+                anchor = (part.float() * table[best].float()).sum(1)
+                loss = torch.where(tiny, (anchor - own).to(wide) - most.to(wide).log(), loss)
             total += loss.sum()
             if grad_h is None and grad_table is None:
                 continue
@@ -132,5 +135,11 @@ def gbce(
     own = (states * table[target]).sum(1)
     others = states @ table[drawn].T
     hit = drawn[None] == target[:, None]
-    negative = F.softplus(others.double()).masked_fill(hit, 0.0).sum(1)
-    return ((beta * F.softplus(-own.double()) + negative) / (len(drawn) + 1)).mean().float()
+    wide = _wide(states.device)
+    negative = F.softplus(others.to(wide)).masked_fill(hit, 0.0).sum(1)
+    return ((beta * F.softplus(-own.to(wide)) + negative) / (len(drawn) + 1)).mean().float()
+
+
+def _wide(device: torch.device) -> torch.dtype:
+    """Return the type of sums: float64, or float32 on a device that has no float64."""
+    return torch.float64 if has_float64(str(device)) else torch.float32

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from .settings import SequentialSettings
 
-CHUNK = {"cpu": 192 << 20, "cuda": 1 << 30}
+CHUNK_CPU, CHUNK_GPU = 192 << 20, 1 << 30
 """Bytes of logits in memory at a time in the chunked loss. Smaller chunks read the table more often."""
 FULL_UP_TO = 1 << 30
 """Bytes that a full loss may need; above, the same numbers are computed in chunks."""
+
+
+def chunk(device: str) -> int:
+    """Return the bytes of logits that the chunked loss holds at a time on a device, such as ``cuda:1``."""
+    return CHUNK_CPU if device == "cpu" else CHUNK_GPU
 
 
 def loss_bytes(settings: SequentialSettings, states: float, competitors: int, device: str) -> int:
@@ -20,7 +25,7 @@ def loss_bytes(settings: SequentialSettings, states: float, competitors: int, de
     if settings.loss == "full":
         return int(3 * 4 * states * competitors)
     if settings.loss == "chunked":
-        limit = CHUNK[device.partition(":")[0]]
+        limit = chunk(device)
         return int(min(limit, 4 * states * competitors) * (1.5 if settings.bf16 else 1))
     return int(5 * (8 if settings.loss == "gbce" else 4) * states * (settings.negatives + 1))
 
