@@ -106,16 +106,23 @@ def rank(
 
     for start in range(0, len(users), block):
         batch = users[start : start + block]
-        scores = _array(score(batch), (len(batch), n_items), who)
+        scores = _scored(score(batch), (len(batch), n_items), who)
         bounds = np.concatenate([[0], np.cumsum(indptr[batch + 1] - indptr[batch])])
         within = np.arange(bounds[-1]) - np.repeat(bounds[:-1] - indptr[batch], np.diff(bounds))
         masked = seen[within]
         for each in sets:
-            for a in range(0, len(batch), each.rows):
-                b = min(a + each.rows, len(batch))
+            step = each.rows if isinstance(scores, np.ndarray) else len(batch)
+            for a in range(0, len(batch), step):
+                b = min(a + step, len(batch))
                 owner = np.repeat(np.arange(b - a), np.diff(bounds[a : b + 1]))
+                known = masked[bounds[a] : bounds[b]]
                 try:
-                    top, same = each.top(scores[a:b], owner, masked[bounds[a] : bounds[b]], k)
+                    if isinstance(scores, np.ndarray):
+                        top, same = each.top(scores[a:b], owner, known, k)
+                    else:
+                        from bench.ranking.device import top_on_device
+
+                        top, same = top_on_device(each, scores, owner, known, k)
                 except NotFiniteError as error:
                     user = int(batch[a + error.row])
                     raise BenchError(
@@ -129,13 +136,16 @@ def rank(
     return out
 
 
-def _array(scores: NDArray[np.float32] | torch.Tensor, shape: tuple[int, int], who: str) -> NDArray[np.float32]:
-    """Return scores as a float32 NumPy array, without copying if possible."""
-    if not isinstance(scores, np.ndarray):
-        scores = scores.detach().float().cpu().numpy()
-    if scores.shape != shape:
+def _scored(
+    scores: NDArray[np.float32] | torch.Tensor, shape: tuple[int, int], who: str
+) -> NDArray[np.float32] | torch.Tensor:
+    """Return scores on the CPU as a float32 NumPy array, without copying if possible; others stay where they are."""
+    if tuple(scores.shape) != shape:
         raise BenchError(
-            f"{who} returned scores of shape {scores.shape} for {shape[0]} users and {shape[1]} items: "
+            f"{who} returned scores of shape {tuple(scores.shape)} for {shape[0]} users and {shape[1]} items: "
             f"score(users) must return {shape}, one column per row of the item table"
         )
-    return scores.astype(np.float32, copy=False)
+    if isinstance(scores, np.ndarray):
+        return scores.astype(np.float32, copy=False)
+    scores = scores.detach()
+    return scores.float().numpy() if scores.device.type == "cpu" else scores

@@ -41,7 +41,7 @@ class Selector:
         """Prepare the candidate set `mask` (N,), with the tie ranks (N,) of all items."""
         if not mask.any():
             raise BenchError(f"candidate set {name!r} has no items: leave it out, or check coverage of the table")
-        self.name = name
+        self.name, self.mask, self.ranks = name, mask, ties
         n_items = len(mask)
         if 8 * int(mask.sum()) >= n_items:
             # Many candidates: use complete rows and mask the other items.
