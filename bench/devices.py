@@ -6,6 +6,9 @@ Torch is imported only inside the functions, because this takes seconds.
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+from functools import cache
 from typing import Any
 
 from bench.errors import BenchError
@@ -42,6 +45,54 @@ def choose(wanted: str) -> tuple[str, str]:
     if asked.type not in ("cpu", "cuda") and not _available(asked):
         raise BenchError(f"--device {wanted}: this machine has no such device. Use auto, cpu, cuda or cuda:1.")
     return wanted, "as asked"
+
+
+@cache
+def about(device: str) -> dict[str, str] | None:
+    """Return name, memory and driver of a GPU, and versions of CUDA and cuDNN, as far as known; None for a CPU."""
+    import torch
+
+    kind = torch.device(device).type
+    if kind == "cpu":
+        return None
+    module = _module(torch.device(device))
+    found = {}
+    if named := getattr(module, "get_device_name", None):
+        found["name"] = str(named(device))
+    if kind == "cuda":
+        found["memory"] = f"{torch.cuda.get_device_properties(device).total_memory / 2**30:.1f} GiB"
+        found["cuda"], found["cudnn"] = str(torch.version.cuda), str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
+        if driver := nvidia_smi("driver_version"):
+            found["driver"] = driver[0]
+    return found
+
+
+def peak(device: str) -> int | None:
+    """Return the most bytes of a GPU that torch has held at once in this process; None where torch does not say."""
+    import torch
+
+    most = getattr(_module(torch.device(device)), "max_memory_allocated", None)
+    return int(most(device)) if most and not device.startswith("cpu") else None
+
+
+def nvidia_smi(*fields: str) -> list[str]:
+    """Return one line of fields for each Nvidia GPU, without importing torch; empty where the program is absent.
+
+    Raises
+    ------
+    BenchError
+        When the program fails.
+
+    """
+    command = shutil.which("nvidia-smi")
+    if not command:
+        return []
+    query = [command, f"--query-gpu={','.join(fields)}", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BenchError(f"nvidia-smi fails: {error}") from error
+    return done.stdout.strip().splitlines()
 
 
 def has_float64(device: str) -> bool:

@@ -3,6 +3,10 @@
   bench check mfcc
   bench check knn:profile=max
   bench check shuffled:of=mfcc --lane published
+  bench check mert --device pretend
+
+The device `pretend` is a GPU that does not exist: it computes with the CPU, and refuses what a GPU refuses, such as
+operations that mix devices. Extractors and recommenders are checked on it where there is no GPU.
 
 Without weights, a tiny model with random weights is checked; the output shows that.
 """
@@ -11,6 +15,8 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from bench.cli.options import add_lane
@@ -26,6 +32,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("spec", metavar="NAME", help="a plugin with optional settings: NAME[:key=value,...]")
     add_lane(parser)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, or pretend (default cpu)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,12 +45,30 @@ def run(args: argparse.Namespace) -> int:
         known = {known for kind in KINDS for known in names(kind)}  # a name can occur in several
         raise BenchError(f"no extractor, recommender, task or engine is called {name!r}.{did_you_mean(name, known)}")
     broken = 0
-    for kind in kinds:
-        broken += _check(_contract(kind, args.spec, args.lane), f"{kind[:-1]} {args.spec}")
+    with _usable(args.device) as device:
+        for kind in kinds:
+            broken += _check(_contract(kind, args.spec, args.lane, device), f"{kind[:-1]} {args.spec}")
     return 1 if broken else 0
 
 
-def _contract(kind: str, spec: str, lane: str) -> Any:
+@contextmanager
+def _usable(wanted: str) -> Iterator[str]:
+    """Return the device to check on, which is usable in the meantime."""
+    if wanted == "cpu":  # without importing torch for plugins that do not need it
+        yield wanted
+        return
+    if wanted == "pretend":
+        from bench.testing.pretend_device import pretend_device
+
+        with pretend_device():
+            yield wanted
+        return
+    from bench import devices
+
+    yield devices.choose(wanted)[0]
+
+
+def _contract(kind: str, spec: str, lane: str, device: str) -> Any:
     """Return the contract for the plugin."""
     from bench import testing
     from bench.protocols import TableSource
@@ -57,7 +82,7 @@ def _contract(kind: str, spec: str, lane: str) -> Any:
     elif kind == "extractors":
         source = issubclass(get("extractors", parse(spec).name), TableSource)
         base = testing.TableSourceContract if source else testing.ExtractorContract
-    return type("Check", (base,), {"spec": spec, "lane": lane})()
+    return type("Check", (base,), {"spec": spec, "lane": lane, "device": device})()
 
 
 def _check(contract: Any, title: str) -> int:

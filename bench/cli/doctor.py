@@ -11,7 +11,8 @@ import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-from bench import __version__, memory, records
+from bench import __version__, devices, memory, records
+from bench.errors import BenchError
 from bench.files.atomic import cache_root
 from bench.registry import KINDS, catalog, missing_libraries
 
@@ -24,7 +25,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the report; return 1 if there is a problem."""
     problems: list[str] = []
-    about = records.environment("not asked")
+    about = records.environment("cpu")
     print(f"bench {__version__}, Python {about.python}, {about.platform}")
     print(f"cpu: {about.cpu}, {about.cores} cores; memory: {_memory()}")
     print(f"gpu: {_gpu()}")
@@ -57,17 +58,12 @@ def _memory() -> str:
 
 def _gpu() -> str:
     """Describe the GPUs with nvidia-smi, because importing torch takes seconds."""
-    import subprocess
-
-    command = shutil.which("nvidia-smi")
-    if not command:
+    if not shutil.which("nvidia-smi"):
         return "none (no nvidia-smi); Apple and AMD devices are not detected"
-    query = [command, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
     try:
-        done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError) as error:
-        return f"nvidia-smi fails: {error}"
-    return "; ".join(done.stdout.strip().splitlines()) or "none"
+        return "; ".join(devices.nvidia_smi("name", "memory.total", "driver_version")) or "none"
+    except BenchError as error:
+        return str(error)
 
 
 def _decoders() -> str:

@@ -8,6 +8,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from bench import devices
 from bench.machine import cores
 from bench.records.parts import Environment
 
@@ -15,7 +16,7 @@ PACKAGES = ("music-embedding-bench", "numpy", "polars", "pyarrow", "soundfile", 
 
 
 def environment(device: str) -> Environment:
-    """Return hardware, versions and the code's revision, without importing heavy packages."""
+    """Return hardware, versions and the code's revision; torch is imported only for a GPU."""
     return Environment(
         python=platform.python_version(),
         platform=platform.platform(),
@@ -24,6 +25,7 @@ def environment(device: str) -> Environment:
         device=device,
         packages={name: found for name in PACKAGES if (found := _version(name))},
         revision=_revision(),
+        gpu=devices.about(device) if device != "cpu" else None,
         command=" ".join(sys.argv[1:]) if Path(sys.argv[0]).name.startswith(("bench", "__main__")) else None,
     )
 

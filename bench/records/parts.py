@@ -183,7 +183,7 @@ class RecommenderInfo:
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds, and the peak memory of the process so far in bytes; None for what was not measured."""
+    """Seconds, and the peak memory of the process so far in bytes, of the host and of the GPU; None: not measured."""
 
     device: Label | None = None
     extract_s_per_1000: Seconds | None = None
@@ -191,11 +191,15 @@ class Cost:
     score_s: Seconds | None = None
     probe_s: Seconds | None = None
     peak_memory_bytes: Count | None = None
+    peak_gpu_memory_bytes: Count | None = None
 
 
 @dataclass(frozen=True)
 class Environment:
-    """Hardware, versions, the code's revision (with ``+`` for uncommitted changes) and the command line."""
+    """Hardware, versions, the code's revision (with ``+`` for uncommitted changes) and the command line.
+
+    gpu : name, memory and driver of the GPU in use, and versions of CUDA and cuDNN
+    """
 
     python: Label
     platform: Label
@@ -205,6 +209,7 @@ class Environment:
     packages: dict[Label, Label]
     revision: Label | None
     command: Prose | None
+    gpu: dict[Label, Label] | None = None
 
 
 @dataclass(frozen=True)

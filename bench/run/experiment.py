@@ -210,4 +210,9 @@ class Experiment(ABC, Generic[CellT]):
     def cost(self, entry: ExtractorEntry) -> Cost:
         """Return the measured embedding cost on this device, if known, and the process's peak memory so far."""
         rates = [rate for task in self.tasks_of(entry) if (rate := task.set.rate(self.device)) is not None]
-        return Cost(self.device, 1000 * sum(rates) if rates else None, peak_memory_bytes=memory.peak())
+        return Cost(
+            self.device,
+            1000 * sum(rates) if rates else None,
+            peak_memory_bytes=memory.peak(),
+            peak_gpu_memory_bytes=devices.peak(self.device) if self.device != "cpu" else None,
+        )

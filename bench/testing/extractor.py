@@ -32,12 +32,14 @@ class ExtractorContract:
 
     spec : a value of `--extractor`, such as ``mine:layer=3``
     lane : the lane to check
+    device : the torch device to check on, such as ``cuda``
     shortest : length of the shortest valid clip in seconds; None: as the extractor declares
     tolerance : maximum difference, relative to the largest value of a vector; None: as the extractor declares
     """
 
     spec: str = ""
     lane: Lane = "corrected"
+    device: str = "cpu"
     shortest: float | None = None
     tolerance: float | None = None
     _works: ClassVar[dict[Any, tuple[Extraction, str]]] = {}
@@ -198,10 +200,10 @@ class ExtractorContract:
 
     def _work(self) -> tuple[Extraction, str]:
         """Load the model once per class; return it with the key of its set before loading."""
-        key = (type(self), self.spec, self.lane)
+        key = (type(self), self.spec, self.lane, self.device)
         if key not in self._works:
             # One decoding thread, so that the order of the windows, and the result of a check, is always the same.
-            work = Extraction(self.make(), Path(), workers=1, log=lambda _line: None)
+            work = Extraction(self.make(), Path(), self.device, workers=1, log=lambda _line: None)
             before = set_sha256(work.extractor)
             work.load()
             type(self)._works[key] = (work, before)

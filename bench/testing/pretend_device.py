@@ -149,6 +149,10 @@ def _register() -> None:
             """Free unused memory: there is none."""
 
         @staticmethod
+        def get_device_name(_device: object = None) -> str:
+            return "a device that does not exist"
+
+        @staticmethod
         def synchronize(_device: object = None) -> None:
             _log.note("synchronize")
 

@@ -32,6 +32,7 @@ class RecommenderContract:
 
     spec : a value of `--model`, such as ``mine:epochs=2``
     lane : the lane to check
+    device : the torch device to check on, such as ``cuda``
     dim : width of the item vectors
     tolerance : maximum difference of scores, relative to their range
     exempt : checks to exclude; only ``order`` is possible
@@ -39,6 +40,7 @@ class RecommenderContract:
 
     spec: str = ""
     lane: Lane = "corrected"
+    device: str = "cpu"
     dim: int = 16
     tolerance: float = 1e-4
     exempt: frozenset[str] = frozenset()
@@ -151,7 +153,7 @@ class RecommenderContract:
         )
         held = self._split.held_out
         valid = _Moved(replace(held, item=place[held.item].astype(np.int32)))
-        model.fit(moved, shuffled, valid=valid, run=RunContext())
+        model.fit(moved, shuffled, valid=valid, run=RunContext(device=self.device))
         self._same(original[:, order], self._scores(model, self._all), "two orders of the items")
 
     def test_another_table_of_the_same_rows_can_be_scored(self) -> None:
@@ -212,7 +214,7 @@ class RecommenderContract:
 
     def _work(self) -> Recommender:
         """Return a model that is fitted once per class, with seed 0, for checks that only use the scores."""
-        key = (type(self), self.spec, self.lane)
+        key = (type(self), self.spec, self.lane, self.device)
         if key not in self._works:
             type(self)._works[key] = self._fitted()
         return self._works[key]
@@ -223,7 +225,9 @@ class RecommenderContract:
         return replace(train, **{name: getattr(train, name).copy() for name in PAIRS})
 
     def _fit(self, model: Recommender, table: ItemTable, train: Interactions, seed: int = 0) -> None:
-        model.fit(train, table, valid=Validation(self._split, None, 10, 10, 0), run=RunContext(seed=seed))
+        model.fit(
+            train, table, valid=Validation(self._split, None, 10, 10, 0), run=RunContext(seed=seed, device=self.device)
+        )
 
     def _scores(
         self, model: Recommender, users: NDArray[np.int32], items: ItemTable | None = None

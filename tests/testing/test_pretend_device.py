@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from bench import devices
+from bench import devices, records
+from bench.cli import main
 from bench.errors import BenchError
 from bench.testing.pretend_device import NAME, pretend_device
 
@@ -145,3 +146,26 @@ def test_devices_are_checked():
     for wanted in ("meta", "mps:7", "xpu", "tpu", "cuda:99"):
         with pytest.raises(BenchError, match=wanted):
             devices.choose(wanted)
+
+
+def test_a_record_names_the_gpu():
+    with pretend_device():
+        assert records.environment(NAME).gpu == {"name": "a device that does not exist"}
+    assert records.environment("cpu").gpu is None
+
+
+@pytest.mark.parametrize("spec", ["mfcc", "mert", "shallow:epochs=1"])
+def test_bench_check_runs_on_a_pretended_gpu(spec, capsys):
+    code = main(["check", spec, "--device", NAME])
+    assert code == 0, capsys.readouterr().out
+
+
+def test_bench_check_finds_what_would_fail_on_a_gpu(monkeypatch, capsys):
+    """A plugin that leaves its weights on the CPU works there, and on no GPU."""
+    from bench_extractors.mfcc import MFCC
+
+    load = MFCC.load
+    monkeypatch.setattr(MFCC, "load", lambda self, _device, dtype: load(self, "cpu", dtype))
+    assert main(["check", "mfcc"]) == 0
+    assert main(["check", "mfcc", "--device", NAME]) == 1
+    assert "one device" in capsys.readouterr().out
