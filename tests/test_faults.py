@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 import pytest
 import soundfile
+from safetensors.numpy import load_file
 
 from bench.cli import main
 from bench.files.atomic import TEMPORARY
@@ -46,6 +47,7 @@ SERVER = """
 # Imports what is slow once, then forks a process for each job; nothing with threads of its own is imported before.
 import ctypes, json, os, resource, signal, sys, time
 import numpy, torch
+from safetensors.numpy import load_file
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent may have switched it off
 
 def without_privileges():
@@ -188,18 +190,19 @@ def undisturbed(server, music, tmp_path_factory):
 
 
 def shards(cache):
-    return sorted(p for p in (cache / "store").glob("*/*.parquet") if not p.name.startswith(TEMPORARY))
+    return sorted(p for p in (cache / "store").glob("*/*.safetensors") if not p.name.startswith(TEMPORARY))
 
 
 def read(cache):
     """Row -> (status, reason, seconds) and row -> vector, straight from the shards."""
     state, vectors = {}, {}
     for path in shards(cache):
-        for row in pl.read_parquet(path).iter_rows(named=True):
-            about = (row["status"], row["reason"], row["seconds"])
-            assert state.setdefault(row["row"], about) == about
-            if row["status"] != "failed":
-                vectors[row["row"]] = np.array(row["layer:mfcc"])
+        shard = load_file(path)
+        for at, row in enumerate(shard["row"]):
+            about = (shard["status"][at], shard["reason"][at].tobytes().rstrip(b"\0"), shard["seconds"][at])
+            assert state.setdefault(row.tobytes().decode(), about) == about
+            if path.name.startswith("ok-"):
+                vectors[row.tobytes().decode()] = shard["layer:mfcc"][at]
     return state, vectors
 
 
@@ -467,7 +470,7 @@ def test_verify_mends_a_damaged_shard(filled, tmp_path, capsys, damage):
     victim = shards(tmp_path / "cache")[1]
     DAMAGE[damage](victim)
     if damage != "deleted" and "vectors" not in damage:
-        with open(victim.parent / f"{TEMPORARY}{2**22 + 1}-abandoned.parquet", "wb") as file:  # no such process
+        with open(victim.parent / f"{TEMPORARY}{2**22 + 1}-abandoned.safetensors", "wb") as file:  # no such process
             file.write(b"half of a shard")
     code = main(words_for(tmp_path, "--verify"))
     said = capsys.readouterr().out

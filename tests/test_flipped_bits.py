@@ -157,7 +157,7 @@ class Shard:
         rng = np.random.default_rng(0)
         vectors = [Vector(f"{i:064x}", 2.5, {"a": rng.normal(size=5)}) for i in range(60)]
         self.open().append(vectors, [])
-        (self.path,) = self.open().folder.glob("*.parquet")
+        (self.path,) = self.open().folder.glob("ok-*")
 
     def open(self):
         return VectorSet(self.folder, "x", {"k": 1}, {"a": 5}, "float32")

@@ -21,7 +21,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--extractor", type=specs, required=True, metavar="SPECS", help="see `bench ls extractors`")
     add_lane(parser)
-    parser.add_argument("--verify", action="store_true", help="recompute checksums and replace damaged vectors")
+    parser.add_argument(
+        "--verify", action="store_true", help="check all hashes, drop what is damaged, rewrite old files"
+    )
     parser.add_argument("--shard", type=shard, metavar="I/N", help="process only the I-th of N parts of the catalogue")
     parser.add_argument(
         "--devices",
@@ -37,14 +39,17 @@ def run(args: argparse.Namespace) -> int:
     from bench.cli.progress import ui
     from bench.run.embed import Collection
     from bench.terminal import say
+    from bench.text import counted
 
     output = ui(quiet=args.quiet)
     collection = Collection(data_of(args), args.extractor, args.lane, place_of(args), output, args.shard)
     if not collection.extraction:
         raise BenchError(f"{', '.join(args.extractor)}: these do not use audio, so there is nothing to extract.")
     if args.verify:
-        for name, removed in collection.verify():
+        for name, removed, rewritten in collection.verify():
             say(f"{name}: {len(removed)} damaged or stale files removed" + "".join(f"\n  {r}" for r in removed))
+            if rewritten:
+                say(f"{name}: {counted(rewritten, 'shard')} of an older version rewritten")
     collection.plan()
     if args.dry_run:
         return 0

@@ -11,7 +11,7 @@ import sqlite3
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
@@ -118,6 +118,16 @@ class HashIndex:
         if isinstance(found, TrackError):
             raise BenchError(f"{path}: {found}.")
         return found
+
+    def recall(self, names: Sequence[str]) -> dict[str, tuple[Stamp, str]]:
+        """Return what `remember` stored: the stamp of the file, and the sha256, of those `names` that are known."""
+        with _Session(self.path, self._warn) as index:
+            return index.lookup(names)
+
+    def remember(self, found: Iterable[tuple[str, Stamp, str]]) -> None:
+        """Store (name, stamp, sha256); a name is a path, or a path followed by ``#`` and the name of a part."""
+        with _Session(self.path, self._warn) as index:
+            index.store([(_key(name), *stamp, sha256) for name, stamp, sha256 in found])
 
     def _warn(self, error: Exception) -> None:
         if not self._warned:

@@ -30,26 +30,62 @@ _NAMES = {
 _TYPES = {name: np.dtype(f"<{kind}" if kind[1] != "1" else kind) for kind, name in _NAMES.items()}
 
 
-def write_safetensors(path: Path, tensors: Mapping[str, NDArray[np.generic]]) -> None:
-    """Write arrays to `path`, sorted by item size (largest first), then by name.
+Place = tuple[np.dtype[Any], tuple[int, ...], int, int]
+"""Of a tensor: type, shape, first byte and the byte after the last, counted from the end of the header."""
 
-    Equal arrays give equal bytes, which the hashes declared in the code require; the library's own writer
-    does not guarantee that for all its versions.
-    """
-    order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
-    header: dict[str, Any] = {}
+
+def header_of(tensors: Mapping[str, NDArray[np.generic]], metadata: Mapping[str, str] | None = None) -> bytes:
+    """Return the start of the file that `write_safetensors` writes: the length of the header in 8 bytes, the header."""
+    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     end = 0
-    for name in order:
+    for name in _order(tensors):
         array = tensors[name]
         start, end = end, end + array.nbytes
         kind = _NAMES[array.dtype.str.lstrip("<|=")]
         header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [start, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def write_safetensors(
+    path: Path, tensors: Mapping[str, NDArray[np.generic]], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write arrays to `path`, sorted by item size (largest first), then by name; and text for the header's metadata.
+
+    Equal arrays give equal bytes, which the hashes declared in the code require; the library's own writer
+    does not guarantee that for all its versions.
+    """
     with open(path, "wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for name in order:
-            file.write(np.ascontiguousarray(tensors[name]).tobytes())
+        file.write(header_of(tensors, metadata))
+        for name in _order(tensors):
+            file.write(bytes_of(tensors[name]))
+
+
+def _order(tensors: Mapping[str, NDArray[np.generic]]) -> list[str]:
+    return sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
+
+
+def bytes_of(array: NDArray[np.generic]) -> memoryview:
+    """Return the bytes of an array, without a copy if it is contiguous."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+
+
+def parse_header(text: bytes) -> tuple[dict[str, Place], dict[str, str]]:
+    """Return the places of the tensors and the metadata in a header (without its length).
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError, AttributeError
+        When it is no such header.
+
+    """
+    header = json.loads(text)
+    metadata = header.pop("__metadata__", {})
+    places = {
+        name: (_TYPES[about["dtype"]], tuple(about["shape"]), *about["data_offsets"]) for name, about in header.items()
+    }
+    return places, metadata
 
 
 def read_safetensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
@@ -87,13 +123,10 @@ def tensors_of(content: NDArray[np.uint8], where: str, device: str = "cpu") -> d
 
     try:
         length = int.from_bytes(content[:8].tobytes(), "little")
-        header = json.loads(content[8 : 8 + length].tobytes())
-        header.pop("__metadata__", None)
+        places, _ = parse_header(content[8 : 8 + length].tobytes())
         data, out = content[8 + length :], {}
-        for name, about in header.items():
-            start, end = about["data_offsets"]
-            values = data[start:end].view(_TYPES[about["dtype"]]).reshape(about["shape"])
-            out[name] = torch.from_numpy(values).to(device)
+        for name, (dtype, shape, start, end) in places.items():
+            out[name] = torch.from_numpy(data[start:end].view(dtype).reshape(shape)).to(device)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BenchError(f"{where} is not a safetensors file: {error}.") from error
     return out

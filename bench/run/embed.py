@@ -80,9 +80,9 @@ class Collection:
         for line in lines:
             self.ui.log(line)
 
-    def verify(self) -> list[tuple[str, list[str]]]:
-        """Check every shard of the extractors' sets; return (extractor, removed files)."""
-        out = [(part.extractor.name, part.set.verify()) for part in self.extraction]
+    def verify(self) -> list[tuple[str, list[str], int]]:
+        """Check every shard of the extractors' sets; return (extractor, removed files, number of rewritten shards)."""
+        out = [(part.extractor.name, *part.set.verify()) for part in self.extraction]
         self.extraction.renew()
         return out
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,14 @@ from numpy.typing import NDArray
 from bench.errors import BenchError
 from bench.files.atomic import TEMPORARY, canonical_json, digest, write_text
 from bench.files.hash_index import HashIndex
-from bench.store import shards
+from bench.formats.sealed import DamagedError
+from bench.store import manifest
+from bench.store.manifest import Places
+from bench.store.safetensors_shards import SUFFIX, SafetensorsShard, part_name, write
+from bench.store.shard import STATUS, Rows, Shard
 from bench.store.verified import Verified
 
+OLD_SUFFIX = ".parquet"
 STALE = 24 * 3600
 """Age in seconds after which a temporary file is treated as abandoned."""
 
@@ -63,34 +68,57 @@ class VectorSet:
         self.folder = root / f"{name}-{self.sha256[:16]}"
         self.name, self.key, self.layers, self.dtype = name, dict(key), dict(layers), np.dtype(dtype)
         self.reader = reader
-        self._verified = Verified(HashIndex.below(self.folder))
-        self._known: dict[Path, pl.DataFrame] = {}
-        self._merged: tuple[list[Path], pl.DataFrame] | None = None
+        self._index = HashIndex.below(self.folder)
+        self._verified = Verified(self._index)
+        self._listed: list[Path] | None = None
+        self._shards: list[Path] = []
+        self._rows = manifest.frame([])
 
     def rows(self) -> pl.DataFrame:
-        """Return row, status, reason, seconds and shard of every row, once; vectors take precedence over failures.
+        """Return row, status, reason, seconds, shard (a number) and place in it of every row, once.
 
-        A shard that cannot be read, or whose bytes do not have the hash in its name, is treated as absent, so its
-        rows are computed again; so are failures of another reader.
+        Vectors take precedence over failures. A shard that cannot be read, or is known to be damaged, is treated as
+        absent, so its rows are computed again; so are failures of another reader.
         """
-        present = sorted(p for p in self.folder.glob("*.parquet") if not p.name.startswith(TEMPORARY))
-        for path in self._verified.sound([path for path in present if path not in self._known]):
-            with suppress(*shards.DAMAGE):
-                other = path.name.startswith("failed-") and shards.notes(path).get("reader", "") != self.reader
-                self._known[path] = _NOTHING if other else _frame(path)
-        found = [path for path in present if path in self._known]
-        if not found:
-            return pl.DataFrame(schema=_SCHEMA)
-        if self._merged is None or self._merged[0] != found:
+        present = sorted((p for p in self._files() if not p.name.startswith(TEMPORARY)), reverse=True)
+        if self._listed != present:
+            self._verified.recall(map(str, present))
+            found = {path: rows for path in present if (rows := self._rows_of(path)) is not None}
             # In reverse order, "ok-..." comes before "failed-...", so the first entry of a row is a vector if any.
-            every = pl.concat([self._known[path] for path in reversed(found)])
-            self._merged = found, every.unique("row", keep="first", maintain_order=True)
-        return self._merged[1]
+            self._listed, self._shards, self._rows = present, list(found), manifest.frame(list(found.values()))
+            self._verified.save()
+        return self._rows
+
+    def _files(self) -> list[Path]:
+        """Return the shards, and temporary files of this and other processes."""
+        suffixes = (SUFFIX, OLD_SUFFIX)
+        return [p for p in self.folder.glob("*") if p.name.startswith(TEMPORARY) or p.suffix in suffixes]
+
+    @contextmanager
+    def _opened(self, path: Path, verified: Verified | None = None) -> Iterator[Shard]:
+        """Open a shard; whatever a damaged one raises in the ``with`` statement becomes a DamagedError."""
+        try:
+            if path.suffix == OLD_SUFFIX:
+                from bench.store.parquet_shards import ParquetShard
+
+                shard: Shard = ParquetShard(path, verified or self._verified)
+            else:
+                shard = SafetensorsShard(path, verified or self._verified)
+            with closing(shard):
+                yield shard
+        except (OSError, ValueError, KeyError) as error:
+            raise DamagedError(str(error)) from error
+
+    def _rows_of(self, path: Path) -> Rows | None:
+        with suppress(DamagedError), self._opened(path) as shard:
+            if not path.name.startswith("failed-") or shard.notes.get("reader", "") == self.reader:
+                return shard.rows()
+        return None
 
     @property
     def has_vectors(self) -> bool:
         """Whether the set has at least one vector."""
-        return next(self.folder.glob("ok-*.parquet"), None) is not None
+        return any(path.name.startswith("ok-") for path in self._files())
 
     def missing(self, rows: Iterable[str], *, retry_failed: bool = False) -> list[str]:
         """Return the rows that are not in the set (with `retry_failed`: or failed), in order, without duplicates."""
@@ -105,31 +133,42 @@ class VectorSet:
         if not (self.folder / "set.json").exists():
             write_text(self.folder / "set.json", self._description)
         if done:
-            vectors = {
-                name: np.stack([d.vectors[name] for d in done], dtype=self.dtype, casting="same_kind")
-                for name in self.layers
-            }
-            for name, width in self.layers.items():
-                if vectors[name].shape[1] != width:
-                    raise BenchError(f"{self.name}: layer {name!r} is {vectors[name].shape[1]} wide, declared {width}.")
-            columns: dict[str, Sequence[Any]] = {
-                "row": [d.row for d in done],
-                "status": [d.status for d in done],
-                "reason": [""] * len(done),
-                "seconds": [float(d.seconds) for d in done],
-            }
-            shards.write(self.folder, "ok", columns, vectors, notes or {})
+            vectors = {name: self._stacked(name, done) for name in self.layers}
+            status = np.array([STATUS.index(d.status) for d in done], np.uint8)
+            seconds = np.array([d.seconds for d in done], np.float64)
+            rows = Rows(manifest.utf8(d.row for d in done), status, np.zeros(len(done), "S1"), seconds)
+            write(self.folder, "ok", rows, vectors, notes or {})
         if failed:
-            columns = {
-                "row": [f.row for f in failed],
-                "status": ["failed"] * len(failed),
-                "reason": [f.reason for f in failed],
-                "seconds": [0.0] * len(failed),
-            }
-            shards.write(self.folder, "failed", columns, {}, {**(notes or {}), "reader": self.reader})
+            status = np.full(len(failed), STATUS.index("failed"), np.uint8)
+            reasons = manifest.utf8(f.reason for f in failed)
+            rows = Rows(manifest.utf8(f.row for f in failed), status, reasons, np.zeros(len(failed)))
+            write(self.folder, "failed", rows, {}, {**(notes or {}), "reader": self.reader})
 
-    def read(self, layer: str, rows: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def _stacked(self, layer: str, done: Sequence[Vector]) -> NDArray[Any]:
+        width = self.layers[layer]
+        out = np.empty((len(done), width), self.dtype)
+        for at, vector in enumerate(done):
+            values = vector.vectors[layer]
+            if values.shape != (width,):
+                raise BenchError(f"{self.name}: layer {layer!r} is {values.shape[-1]} wide, declared {width}.")
+            out[at] = values
+        return out
+
+    def find(self, rows: Sequence[str] | pl.Series) -> Places:
+        """Return where the vectors of `rows` are, to read several layers of them."""
+        return manifest.places(self.rows(), self._shards, rows)
+
+    def read(
+        self, layer: str, rows: Sequence[str] | pl.Series | Places, out: NDArray[np.float32] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return vectors (N, D) float32 in the order of `rows`, and which rows have one (N,); others are zeros.
+
+        Beside the result, the memory of one shard is needed, and that of the keys while they are joined.
+
+        Parameters
+        ----------
+        rows : row keys (N,), or what `find` returned for them
+        out : array (N, D) to fill and return; it may be a memory map
 
         Raises
         ------
@@ -139,46 +178,67 @@ class VectorSet:
         """
         if layer not in self.layers:
             raise BenchError(f"{self.name} has no layer {layer!r}; it has: {', '.join(self.layers)}.")
-        have = self.rows().filter(pl.col("status") != "failed")
-        wanted = pl.DataFrame({"row": list(rows)}, schema={"row": pl.String}).with_row_index("to")
-        found = wanted.join(have, on="row", how="inner")
-        out = np.zeros((len(rows), self.layers[layer]), np.float32)
-        present = np.zeros(len(rows), np.bool_)
-        needed = [Path(name) for name in found["shard"].unique()]
-        changed = set(needed) - set(self._verified.sound(needed))
-        for (shard,), part in found.group_by("shard"):
-            try:
-                if Path(str(shard)) in changed:
-                    raise OSError("its bytes have changed")
-                matrix = shards.layer(Path(str(shard)), layer, self.layers[layer])
-            except shards.DAMAGE as error:
-                raise BenchError(
-                    f"{shard} is damaged ({error}). Run `bench extract --verify` with the same extractor: it "
-                    "drops the shard, and the next run computes its tracks again."
-                ) from error
-            to = part["to"].to_numpy()
-            out[to] = matrix[part["at"].to_numpy()]
-            present[to] = True
-        return out, present
+        places = rows if isinstance(rows, Places) else self.find(rows)
+        if out is None:
+            out = np.empty((len(places.present), self.layers[layer]), np.float32)
+        out[~places.present] = 0.0
+        self._verified.recall(part_name(path, layer) for path in places.shards)
+        try:
+            for path, at, to in places.parts():
+                with self._opened(path) as shard:
+                    matrix = shard.layer(layer)
+                out[to] = matrix[at]
+        except DamagedError as error:
+            self._listed = None
+            raise BenchError(
+                f"{path} is damaged ({error}). Run `bench extract --verify` with the same extractor: it "
+                "drops the shard, and the next run computes its tracks again."
+            ) from error
+        finally:
+            self._verified.save()
+        return out, places.present
 
-    def verify(self) -> list[str]:
-        """Check the hash of every shard; remove damaged shards and abandoned temporary files; return their names.
+    def verify(self) -> tuple[list[str], int]:
+        """Check the hashes of all bytes; remove damaged shards and abandoned temporary files; rewrite old shards.
 
-        A damaged description of the set is replaced and also named.
+        A damaged description of the set is replaced.
+
+        Returns
+        -------
+        removed, rewritten
+            The names of what was removed or replaced, and how many shards had the layout of older versions.
+
         """
-        removed = []
-        for path in sorted(self.folder.glob("*.parquet")) + sorted(self.folder.glob(f"{TEMPORARY}*")):
-            temporary = path.name.startswith(TEMPORARY)
-            stale = temporary and _abandoned(path)
-            if stale or (not temporary and not shards.intact(path)):
+        removed, rewritten = [], 0
+        for path in sorted(self._files()):
+            if _abandoned(path) if path.name.startswith(TEMPORARY) else self._damaged(path):
                 path.unlink(missing_ok=True)
-                self._known.pop(path, None)
                 removed.append(path.name)
+            elif path.suffix == OLD_SUFFIX and not path.name.startswith(TEMPORARY):
+                with suppress(DamagedError):  # another process has just rewritten it
+                    self._rewrite(path)
+                    rewritten += 1
+        self._listed = None
         described = self.folder / "set.json"
         if described.exists() and described.read_bytes() != self._description.encode():
             write_text(described, self._description)
             removed.append(described.name)
-        return removed
+        return removed, rewritten
+
+    def _damaged(self, path: Path) -> bool:
+        with suppress(DamagedError), self._opened(path, Verified(self._index)) as shard:
+            shard.rows()
+            for name in shard.layers:
+                shard.layer(name)
+            return False
+        return True
+
+    def _rewrite(self, path: Path) -> None:
+        """Write a shard of an older layout again."""
+        with self._opened(path) as shard:
+            vectors = {name: shard.layer(name) for name in shard.layers}
+            write(self.folder, path.name.partition("-")[0], shard.rows(), vectors, shard.notes)
+        path.unlink(missing_ok=True)
 
     @property
     def _description(self) -> str:
@@ -186,40 +246,19 @@ class VectorSet:
 
     def rate(self, device: str) -> float | None:
         """Return the seconds per track on `device`, measured over the newest shards; None if unknown."""
-        newest = sorted(self.folder.glob("ok-*.parquet"), key=lambda p: p.stat().st_mtime, reverse=True)
+        vectors = [path for path in self._files() if path.name.startswith("ok-")]
+        newest = sorted(vectors, key=lambda p: p.stat().st_mtime, reverse=True)
         seconds, tracks = 0.0, 0
         for path in newest[:8]:
-            try:
-                note = shards.notes(path)
-            except shards.DAMAGE:
-                continue
-            if note.get("device") == device and "seconds" in note:
-                seconds, tracks = seconds + float(note["seconds"]), tracks + int(note["tracks"])
+            with suppress(DamagedError), self._opened(path) as shard:
+                note = shard.notes
+                if note.get("device") == device and "seconds" in note:
+                    seconds, tracks = seconds + float(note["seconds"]), tracks + int(note["tracks"])
         return seconds / tracks if tracks else None
 
     def bytes_per_track(self) -> int:
         """Return the approximate bytes on disk per track, for vectors and key."""
         return sum(self.layers.values()) * self.dtype.itemsize + 100
-
-
-_SCHEMA = pl.Schema(
-    {
-        "at": pl.UInt32,
-        "row": pl.String,
-        "status": pl.String,
-        "reason": pl.String,
-        "seconds": pl.Float64,
-        "shard": pl.String,
-    }
-)
-_NOTHING = pl.DataFrame(schema=_SCHEMA)
-
-
-def _frame(path: Path) -> pl.DataFrame:
-    """Return the META columns of a shard in the form of `_SCHEMA`; raises one of DAMAGE."""
-    table = shards.meta(path)
-    frame = pl.DataFrame(pl.from_arrow(table)).with_row_index("at").with_columns(shard=pl.lit(str(path)))
-    return frame.select(pl.col(name).cast(dtype) for name, dtype in _SCHEMA.items())
 
 
 def _abandoned(temporary: Path) -> bool:

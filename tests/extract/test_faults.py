@@ -5,6 +5,7 @@ import os
 import polars as pl
 import pytest
 import soundfile
+from safetensors.numpy import load_file
 
 from bench.cli import main
 from bench.extract import open_set
@@ -35,7 +36,7 @@ def extract(library, tmp_path, capsys):
 
 def embedded(cache):
     """Return the number of computed vectors, including repeated computations."""
-    return sum(len(pl.read_parquet(p)) for p in (cache / "c" / "store").rglob("ok-*.parquet"))
+    return sum(len(load_file(p)["row"]) for p in (cache / "c" / "store").rglob("ok-*"))
 
 
 def test_renamed_moved_and_duplicated_files_are_not_embedded_again(extract, library, tmp_path):
@@ -122,13 +123,12 @@ def test_failures_are_retried_only_with_retry_failed(extract, library, tmp_path)
 def test_a_stored_failure_is_repaired_by_a_retry(extract, library, tmp_path):
     extract()
     filled = open_set(tmp_path / "c", create("extractors", "mfcc"))
-    vector = filled.rows().row(0, named=True)
-    shard = pl.read_parquet(vector["shard"])
-    for path in filled.folder.glob("*.parquet"):
+    rows = filled.rows()["row"].to_list()
+    for path in filled.folder.glob("*.safetensors"):
         path.unlink()
     from bench.store import Failure
 
-    filled.append([], [Failure(row, "the model failed: ValueError: x") for row in shard["row"]])
+    filled.append([], [Failure(row, "the model failed: ValueError: x") for row in rows])
     code, said = extract()
     assert code == 1
     assert "all 6 tracks failed" in said
@@ -140,7 +140,7 @@ def test_a_stored_failure_is_repaired_by_a_retry(extract, library, tmp_path):
 
 def test_verify_removes_damaged_shards_and_the_next_run_repairs_them(extract, library, tmp_path):
     extract()
-    (shard,) = (tmp_path / "c" / "store").rglob("ok-*.parquet")
+    (shard,) = (tmp_path / "c" / "store").rglob("ok-*")
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
@@ -156,7 +156,7 @@ def test_a_dry_run_embeds_nothing(extract, tmp_path):
     code, said = extract("--dry-run")
     assert code == 0
     assert "6 recordings of 6 tracks to embed on cpu" in said
-    assert not list((tmp_path / "c").rglob("*.parquet"))
+    assert not list((tmp_path / "c").rglob("*.safetensors"))
 
 
 def test_other_settings_are_another_set(extract, tmp_path, library, capsys):

@@ -394,7 +394,7 @@ def test_own_pooling_with_many_frames_is_refused(paths, tmp_path):
 def test_shards_are_written_during_the_run(paths, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "SHARD_TRACKS", 4)
     _, filled = run(tmp_path, Toy(), paths, batch=1, workers=1)
-    assert len(list(filled.folder.glob("ok-*.parquet"))) >= 4
+    assert len(list(filled.folder.glob("ok-*"))) >= 4
     assert sorted(filled.rows()["row"]) == sorted(f"r{i}" for i in range(17))
     assert filled.rate("cpu") > 0
     assert filled.rate("cuda") is None
