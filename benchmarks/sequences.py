@@ -67,8 +67,11 @@ def _child(side: str) -> str:
     return value
 
 
-def made(arguments: argparse.Namespace) -> SequentialRecommender:
-    """Make the model with made-up histories: lognormal lengths of median 156, as in the study; nothing is learned."""
+def made(arguments: argparse.Namespace, spec: str = "", device: str = "cpu") -> SequentialRecommender:
+    """Make a model, by default BERT4Rec as published, with made-up histories; nothing is learned.
+
+    Lengths are lognormal with median 156, as in the study.
+    """
     rng = np.random.default_rng(0)
     n_users, n_items, dim = arguments.users, arguments.items, arguments.dim
     lengths = np.clip(rng.lognormal(np.log(156), 1.0, n_users), 2, 5000).astype(np.int64)
@@ -79,10 +82,10 @@ def made(arguments: argparse.Namespace) -> SequentialRecommender:
     there = np.ones(n_items, np.bool_)
     vectors = rng.standard_normal((n_items, dim), dtype=np.float32)
     table = ItemTable([f"{i:06d}" for i in range(n_items)], vectors, there.copy(), there, {})
-    spec = f"bert4rec:lane=published,reading={arguments.reading},max_len={arguments.length},bf16={arguments.bf16}"
-    model = create("recommenders", spec)
+    published = f"bert4rec:lane=published,reading={arguments.reading},max_len={arguments.length},bf16={arguments.bf16}"
+    model = create("recommenders", spec or published)
     assert isinstance(model, SequentialRecommender)
-    model._prepare(train, table, RunContext())
+    model._prepare(train, table, RunContext(device=device))
     return model
 
 
