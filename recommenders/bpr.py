@@ -52,6 +52,7 @@ class BPR(FactorModel):
     Settings = BPRSettings
     SPACE = "factors=16|32|64|128,lr=1e-3..3e-2(log),l2=1e-4..1e-1(log)"
     name = "bpr"
+    version = "2"
     settings: BPRSettings
 
     def fit(self, train: Interactions, items: Items, *, valid: Validator, run: RunContext) -> None:
@@ -64,10 +65,10 @@ class BPR(FactorModel):
 
         """
         import torch
-        from torch.nn import functional
 
         from ._cooccurrence import InteractionMatrix
         from ._negatives import KnownPairs, sample_negatives
+        from ._pair_loss import pair_loss
 
         settings = self.settings
         self._matrix = matrix = InteractionMatrix(train, self.name)
@@ -85,25 +86,22 @@ class BPR(FactorModel):
         size = settings.batch or min(10_000, max(256, len(user) // 64))
 
         def batches(_epoch: int) -> Iterator[Triples]:
-            for rows in torch.split(torch.randperm(len(user), device=run.device), size):
+            for some in torch.split(torch.randperm(len(user)), size):
+                # By user, so that rows of tables are read in order; numpy sorts ten times as fast as torch.
+                rows = torch.from_numpy(np.sort(some.numpy())).to(run.device)
                 u, i = user[rows], item[rows]
                 yield u, i, sample_negatives(i, pool, 1, known.of_users(u)).squeeze(1)
 
         def loss(batch: Triples) -> torch.Tensor:
-            u, i, j = (
-                functional.embedding(r, self._net[n]) for r, n in zip(batch, ("user", "item", "item"), strict=True)
-            )
-            bias = (functional.embedding(rows, self._net["bias"]).squeeze(1) for rows in batch[1:])
-            difference = (u * (i - j)).sum(dim=1) + next(bias) - next(bias)
-            lengths = (u.square() + i.square() + j.square()).sum(dim=1)
-            return (settings.l2 * lengths - functional.logsigmoid(difference)).mean()
+            net = self._net
+            return pair_loss(net["user"], net["item"], net["bias"], *batch, settings.l2)
 
         self._train(batches, loss, lambda: valid(self), run)
 
     def plan(self, shape: Shape) -> Estimate:
         """Estimate the factors with gradients and Adam's moments, and the pairs with their sorted keys."""
         rows = shape.users + shape.hot
-        return Estimate(16 * rows * (self.settings.factors + 1) + 6 * 8 * shape.pairs)
+        return Estimate(16 * rows * (self.settings.factors + 1) + 64 * shape.pairs)
 
     def score(self, users: NDArray[np.int32], items: Items | None = None) -> torch.Tensor:
         """Return products of factors plus biases (B, n_items)."""

@@ -13,6 +13,9 @@ from bench.protocols import Interactions, Items, Recommender, RunContext, Valida
 if TYPE_CHECKING:
     import torch
 
+GROUPS = 8
+"""Groups of columns for each neighbour that is kept: see `largest`."""
+
 
 @dataclass(frozen=True)
 class ItemKNNSettings:
@@ -57,28 +60,27 @@ class ItemKNN(Recommender):
 
         """
         import torch
+        from scipy.sparse import csr_array
 
         from ._cooccurrence import InteractionMatrix, sparse_matrix
 
         self._matrix = InteractionMatrix(train, self.name)
         size = len(self._matrix)
         self._device = torch.device(run.device)
-        root = torch.tensor(self._matrix.listeners, dtype=torch.float64, device=run.device).sqrt().float()
-        count = min(self.settings.neighbours, size)
-        targets, sources, values = [], [], []
-        for block, similarity in self._matrix.cooccurrences(run):
-            rows = torch.arange(block.start, block.stop, device=run.device)
-            similarity /= root[block, None] * root + self.settings.shrink
-            similarity[rows - block.start, rows] = 0.0
-            least = similarity.topk(count, dim=1, sorted=False).values.min(dim=1, keepdim=True).values
-            target, source = torch.nonzero((similarity >= least) & (similarity > 0), as_tuple=True)
-            values.append(similarity[target, source])
-            targets.append(target + block.start)
-            sources.append(source)
-        target, source, value = torch.cat(targets), torch.cat(sources), torch.cat(values)
-        order = source.argsort(stable=True)  # by source, then target: a row for each track of a history
-        row, column = source[order].cpu().numpy(), target[order].cpu().numpy()
-        self._similarity = sparse_matrix(row, column, (size, size), device=self._device, values=value[order])
+        root = np.sqrt(self._matrix.listeners.astype(np.float64)).astype(np.float32)
+        parts = []
+        for block, columns, similarity in self._matrix.cooccurrences(run):
+            similarity /= np.outer(root[block], root[columns]) + np.float32(self.settings.shrink)
+            rows = np.arange(len(similarity))
+            similarity[rows, np.searchsorted(columns, block.start + rows)] = 0.0
+            found, column, value = largest(similarity, min(self.settings.neighbours, len(columns)))
+            parts.append((found, columns[column], value))
+        counts, sources, values = (np.concatenate(part) for part in zip(*parts, strict=True))
+        by_target = csr_array((values, sources, np.append(0, np.cumsum(counts))), shape=(size, size))
+        by_source = by_target.T.tocsr().tocoo()  # a row for each track of a history
+        self._similarity = sparse_matrix(
+            by_source.row, by_source.col, (size, size), device=self._device, values=torch.from_numpy(by_source.data)
+        )
 
     def update_history(self, known: Interactions) -> None:
         """Sum over the tracks of `known` that training has."""
@@ -90,3 +92,34 @@ class ItemKNN(Recommender):
 
         histories = self._matrix.sparse_rows(users, self._device)
         return self._matrix.to_catalog(sparse_product(histories, self._similarity))
+
+
+def largest(table: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Return the `count` largest positive values of each row (b, H), and all that are tied with the last of them.
+
+    Returns how many each row has (b,), and their columns and values, row by row. The columns of a row are put into
+    groups; the `count`-th largest of the groups' maxima is no larger than that of the row, so that few values are
+    left to compare.
+    """
+    rows, size = table.shape
+    groups = min(size, GROUPS * count)
+    maxima = table[:, :groups].copy()
+    for start in range(groups, size, groups):
+        part = table[:, start : start + groups]
+        np.maximum(maxima[:, : part.shape[1]], part, out=maxima[:, : part.shape[1]])
+    least = np.maximum(_at_least(maxima, count), np.finfo(np.float32).smallest_subnormal)
+    found = np.flatnonzero(table >= least[:, None])
+    row, column = np.divmod(found, size)
+    value = table.ravel()[found]
+    counts = np.bincount(row, minlength=rows)
+    few = np.zeros((rows, max(count, int(counts.max()))), np.float32)
+    few[row, np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)] = value
+    kept = value >= _at_least(few, count)[row]
+    return np.bincount(row[kept], minlength=rows), column[kept], value[kept]
+
+
+def _at_least(table: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Return the `count`-th largest value (b,) of each row, and reorder the rows."""
+    place = table.shape[1] - count
+    table.partition(place, axis=1)
+    return table[:, place]

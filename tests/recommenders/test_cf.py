@@ -10,7 +10,7 @@ from bench.errors import BenchError
 from bench.protocols import Shape
 from bench.registry import create
 from bench_recommenders import _cooccurrence as cooccurrence
-from bench_recommenders import ease, elsa
+from bench_recommenders import _pair_loss, ease, elsa
 
 from .conftest import PlantedWorld, fit, interactions, scores
 
@@ -36,6 +36,7 @@ def dense(train):
 def test_ease_is_the_closed_form(train, small_blocks, monkeypatch):
     if small_blocks:
         monkeypatch.setattr(cooccurrence, "CELLS", 100)
+        monkeypatch.setattr(ease, "BLOCK", 5)
     x = dense(train)[:, :36]
     inverse = np.linalg.inv(x.T @ x + 30 * np.eye(36))
     weights = inverse / -np.diag(inverse)
@@ -46,22 +47,37 @@ def test_ease_is_the_closed_form(train, small_blocks, monkeypatch):
 
 
 def test_ease_refuses_what_does_not_fit_and_says_what_would(train):
-    with pytest.raises(BenchError, match=r"36 tracks.* 1.04e-05 GB.* 4e-06 GB memory=.* 22 tracks.*elsa"):
+    with pytest.raises(BenchError, match=r"36 tracks.* 5.18e-06 GB.* 4e-06 GB memory=.* 31 tracks.*elsa"):
         fit("ease:memory=4e-6", train)
     wide = interactions(np.zeros(300_000), np.arange(300_000), 1, 300_000)
-    with pytest.raises(BenchError, match=r"300000 tracks.* 720 GB.*cpu"):
+    with pytest.raises(BenchError, match=r"300000 tracks.* 360 GB.*cpu"):
         fit("ease", wide)
 
 
 def test_ease_estimates_its_time_and_refuses_what_takes_longer_than_granted(monkeypatch):
-    monkeypatch.setattr(ease, "_operations_per_second", lambda device: 2e9)
+    monkeypatch.setattr(ease, "_operations_per_second", lambda device: 1e9)
     sizes = {"users": 10, "items": 6_000, "hot": 6_000, "pairs": 100, "width": 0, "lengths": np.full(10, 10)}
     model = create("recommenders", "ease:memory=10")
     (note,) = model.plan(Shape(**sizes)).notes  # 6000 ** 3 / 1e9 = 216 s
     assert "about 4 min on cpu" in note
-    assert model.plan(Shape(**sizes, seconds=217.0)).notes == [note]
-    with pytest.raises(BenchError, match=r"about 4 min on cpu.*3 min"):
-        model.plan(Shape(**sizes, seconds=200.0))
+    assert model.plan(Shape(**sizes, seconds=145.0)).notes == [note]
+    with pytest.raises(BenchError, match=r"about 4 min on cpu.*2 min"):
+        model.plan(Shape(**sizes, seconds=140.0))
+    long = {**sizes, "lengths": np.full(10, 200_000)}  # 4e11 additions
+    assert "about 30 min on cpu" in model.plan(Shape(**long)).notes[0]
+
+
+def test_ease_stops_between_steps_when_the_next_takes_longer_than_granted(train, monkeypatch):
+    monkeypatch.setattr(ease, "_operations_per_second", lambda device: 36**3 / 1000.0)  # 1000 s
+    with pytest.raises(BenchError, match=r"--max-time.* 36 tracks"):
+        fit("ease", train, deadline=time.monotonic() + 600)
+    fit("ease", train, deadline=time.monotonic() + 900)
+
+
+def test_ease_says_that_a_matrix_is_singular():
+    same = interactions(np.repeat(np.arange(7), 50), np.tile(np.arange(50), 7), 7, 50)  # tracks with the same listeners
+    with pytest.raises(BenchError, match=r"l2=1e-12.* 50 tracks"):
+        fit("ease:l2=1e-12", same)
 
 
 def test_the_speed_of_inverting_is_measured():
@@ -140,6 +156,27 @@ def test_ials_keeps_what_it_has_at_the_deadline(train):
     assert len(said) == 2
 
 
+@pytest.mark.parametrize("device", ["cpu", "other"])
+def test_bpr_loss_and_gradient_are_the_plain_ones(device, monkeypatch):
+    if device == "other":  # sums as on a GPU
+        monkeypatch.setattr(_pair_loss, "weighted_sums", _pair_loss.added_rows)
+    torch.manual_seed(0)
+    user, played, other = torch.tensor([0, 0, 3, 2]), torch.tensor([1, 4, 4, 0]), torch.tensor([2, 2, 0, 4])
+    ours = [torch.randn(size, requires_grad=True) for size in ((4, 8), (5, 8), (5, 1))]
+    plain = [each.detach().double().requires_grad_() for each in ours]
+    loss = 3 * _pair_loss.pair_loss(*ours, user, played, other, 0.1)
+    users, items, bias = plain
+    u, i, j = users[user], items[played], items[other]
+    difference = (u * (i - j)).sum(dim=1) + (bias[played] - bias[other])[:, 0]
+    lengths = (u.square() + i.square() + j.square()).sum(dim=1)
+    expected = 3 * (0.1 * lengths - torch.nn.functional.logsigmoid(difference)).mean()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    loss.backward()
+    expected.backward()
+    for mine, theirs in zip(ours, plain, strict=True):
+        torch.testing.assert_close(mine.grad, theirs.grad.float(), rtol=1e-5, atol=1e-6)
+
+
 def test_bpr_draws_no_known_track(train):
     from bench_recommenders._negatives import KnownPairs, sample_negatives
 
@@ -151,6 +188,8 @@ def test_bpr_draws_no_known_track(train):
     assert mistaken.float().mean() < 0.002  # nine draws in a row, at the longest history of 14 tracks of 36
     assert (drawn == item[:, None])[mistaken].all()  # then the pair's own track, which teaches nothing
     assert known(user, item).all()
+    every_user, every_item = torch.meshgrid(torch.arange(60), torch.arange(40), indexing="ij")
+    assert torch.equal(known(every_user, every_item), x)
 
 
 @pytest.mark.parametrize("name", NATIVE)
