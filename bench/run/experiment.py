@@ -67,6 +67,7 @@ class Experiment(ABC, Generic[CellT]):
     def __init__(self, environment: Environment, ui: Ui):
         self.environment, self.ui = environment, ui
         self._drafts: dict[CellT, Record] = {}
+        self._found: dict[CellT, tuple[Path, Record]] = {}
 
     def open(self) -> Self:
         """Check the request, get weights, read the data, and find missing vectors."""
@@ -126,7 +127,7 @@ class Experiment(ABC, Generic[CellT]):
         todo = self._todo()
         for line in self.extraction.plan(self.device) if self.extraction.lacking else ():
             say(line)
-        for line in plan.cells(todo, [cell for cell in self.cells if cell not in todo]):
+        for line in plan.cells(todo, len(self.cells) - len(todo)):
             say(line)
         for line in self.forecast(todo) if todo else ():
             say(line)
@@ -137,6 +138,7 @@ class Experiment(ABC, Generic[CellT]):
         """Compute missing vectors; return the largest number of tracks that an extractor could not embed."""
         if self.extraction.lacking:
             self._drafts.clear()  # their hashes depend on the vectors in the store
+            self._found.clear()
         return self.extraction.fill(lambda: self.device, self.ui, examples=5)
 
     def do(self) -> Finished:
@@ -165,8 +167,12 @@ class Experiment(ABC, Generic[CellT]):
         return self._drafts[cell]
 
     def existing(self, cell: CellT) -> tuple[Path, Record] | None:
-        """Return the record of a cell with unchanged inputs; None if the cell must be computed."""
-        return None if self.environment.again else self.stored(self.draft(cell))
+        """Return the record of a cell with unchanged inputs, read once; None if the cell must be computed."""
+        if self.environment.again:
+            return None
+        if cell not in self._found and (found := self.stored(self.draft(cell))):
+            self._found[cell] = found
+        return self._found.get(cell)
 
     def stored(self, draft: Record) -> tuple[Path, Record] | None:
         """Return the stored record with the same inputs as `draft`; None if there is no valid one."""

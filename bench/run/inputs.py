@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,11 @@ class Inputs:
     def name(self) -> str:
         """The dataset's name."""
         return self.opened.dataset.name
+
+    @cached_property
+    def meta_sha256(self) -> dict[str, str]:
+        """Hash of each column of the metadata."""
+        return {name: digest(list(values)) for name, values in self.meta.items()}
 
 
 def open_data(data: Data, environment: Environment) -> Opened:

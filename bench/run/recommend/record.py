@@ -109,7 +109,7 @@ def inputs_hash(record: Record, inputs: Inputs, reference: str | None, vectors: 
             "reference": reference,
             "k": record.k,
             "seed": record.seed,
-            "meta": {name: digest(list(values)) for name, values in inputs.meta.items()},
+            "meta": inputs.meta_sha256,
         }
     )
 
