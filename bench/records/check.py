@@ -36,8 +36,9 @@ def check(record: Record) -> None:
         at: Iterable[str] = getattr(record, name)
         for where in at:
             _refuse(where not in allowed, f"is none of {', '.join(allowed)}", name, where)
+    is_probe = record.is_probe
     for path, metric, value in _values(record):
-        if not record.is_probe and not _has_cutoff(metric):
+        if not is_probe and not _has_cutoff(metric):
             raise InvalidValueError(f"{shown(metric)} names no cut-off such as @10", *path)
         if why := _range(metric).wrong(value):
             # A printed interval (mean ± error) may extend beyond the range.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from bench.records import Cost, Record
 from bench.run import plan
 from bench.run.extraction_plan import ExtractionPlan
 from bench.run.extraction_task import Audio, ExtractionTask
+from bench.run.inputs import Opened
 from bench.run.options import Environment
 from bench.run.progress import Ui
 
@@ -63,11 +64,14 @@ class Experiment(ABC, Generic[CellT]):
     cells: Sequence[CellT]
     audio: Audio
     extraction: ExtractionPlan
+    opened: Opened | None = None
+    """The request's data, if another experiment has opened it."""
 
     def __init__(self, environment: Environment, ui: Ui):
         self.environment, self.ui = environment, ui
         self._drafts: dict[CellT, Record] = {}
         self._found: dict[CellT, tuple[Path, Record]] = {}
+        self._identities: dict[Hashable, Any] = {}
 
     def open(self) -> Self:
         """Check the request, get weights, read the data, and find missing vectors."""
@@ -137,8 +141,8 @@ class Experiment(ABC, Generic[CellT]):
     def fill(self) -> int:
         """Compute missing vectors; return the largest number of tracks that an extractor could not embed."""
         if self.extraction.lacking:
-            self._drafts.clear()  # their hashes depend on the vectors in the store
-            self._found.clear()
+            for known in (self._identities, self._drafts, self._found):  # they depend on the vectors in the store
+                known.clear()
         return self.extraction.fill(lambda: self.device, self.ui, examples=5)
 
     def do(self) -> Finished:
@@ -194,6 +198,12 @@ class Experiment(ABC, Generic[CellT]):
         return [cell for cell in self.cells if self.existing(cell) is None]
 
     # -- shared by subclasses -----------------------------------------------------------------------------
+
+    def vectors_once(self, key: Hashable, identify: Callable[[], Any]) -> Any:
+        """Return the identity of vectors that several cells share, found once until the store is filled."""
+        if key not in self._identities:
+            self._identities[key] = identify()
+        return self._identities[key]
 
     @cached_property
     def device(self) -> str:

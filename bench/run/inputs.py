@@ -107,9 +107,15 @@ def catalog_of(audio: str, notes: list[str]) -> pl.DataFrame:
     return found.rows
 
 
-def open_inputs(data: Data, split: str | None, environment: Environment, log: Callable[[str], None]) -> Inputs:
-    """Open the data, make or read the split, and raise BenchError for a leak."""
-    opened = open_data(data, environment)
+def open_inputs(
+    data: Data,
+    split: str | None,
+    environment: Environment,
+    log: Callable[[str], None],
+    opened: Opened | None = None,
+) -> Inputs:
+    """Open the data unless it is `opened`, make or read the split, and raise BenchError for a leak."""
+    opened = opened or open_data(data, environment)
     dataset = opened.dataset
     name, settings = cache.asked(split or dataset.default_split)
     fingerprint = dataset.fingerprint(opened.root)
