@@ -10,7 +10,7 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from inspect import signature
 from typing import Any, Literal, TypeVar, cast
 
@@ -204,5 +204,13 @@ def _point(kind: Kind, name: str) -> EntryPoint:
 
 
 def _origin(point: EntryPoint) -> Origin:
-    dist = point.dist
-    return Origin(point.name, point.value, dist.name if dist else "unknown", dist.version if dist else "unknown")
+    return Origin(point.name, point.value, *_package(point.dist))
+
+
+@cache
+def _package(dist: Distribution | None) -> tuple[str, str]:
+    """Return the name and version of a distribution, whose metadata file is parsed once."""
+    if dist is None:
+        return "unknown", "unknown"
+    about = dist.metadata
+    return about["Name"], about["Version"]

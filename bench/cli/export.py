@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.cli.options import add_data, add_lane, add_work, data_of, place_of, specs
+from bench.cli.options import add_data, add_lane, add_work, data_of, environment_of, specs
 from bench.errors import BenchError
 from bench.terminal import say
 
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     if len(args.extractor) != 1:
         raise BenchError(f"export writes one table, not {len(args.extractor)}: join with A+B, or export twice.")
     check_format(args.out)
-    collection = Collection(data_of(args), args.extractor, args.lane, place_of(args), ui(quiet=args.quiet))
+    collection = Collection(data_of(args), args.extractor, args.lane, environment_of(args), ui(quiet=args.quiet))
     collection.plan()
     if args.dry_run:
         return 0

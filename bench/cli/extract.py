@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench.cli.options import add_data, add_lane, add_work, data_of, place_of, shard, specs
+from bench.cli.options import add_data, add_lane, add_work, data_of, environment_of, shard, specs
 from bench.errors import BenchError
 
 
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from bench.text import counted
 
     output = ui(quiet=args.quiet)
-    collection = Collection(data_of(args), args.extractor, args.lane, place_of(args), output, args.shard)
+    collection = Collection(data_of(args), args.extractor, args.lane, environment_of(args), output, args.shard)
     if not collection.extraction:
         raise BenchError(f"{', '.join(args.extractor)}: these do not use audio, so there is nothing to extract.")
     if args.verify:

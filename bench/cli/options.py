@@ -71,7 +71,7 @@ def add_cache(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--cache", metavar="DIR", help=help_)
 
 
-def place_of(args: argparse.Namespace) -> Environment:
+def environment_of(args: argparse.Namespace) -> Environment:
     """Return the options of `add_work` as an Environment."""
     return Environment(
         cache=cache_root(args.cache),

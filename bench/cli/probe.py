@@ -16,7 +16,7 @@ import argparse
 from dataclasses import replace
 
 from bench.cli.ending import carry_out
-from bench.cli.options import add_data, add_lane, add_work, data_of, place_of, positive, specs
+from bench.cli.options import add_data, add_lane, add_work, data_of, environment_of, positive, specs
 from bench.errors import BenchError
 
 PROBES = "quick (default), linear, mlp, knn, jukemir, marble, mir_ref; mlp:mixture=true learns from all layers"
@@ -67,6 +67,6 @@ def run(args: argparse.Namespace) -> int:
         controls=not args.no_controls,
         allow_leaks=args.allow_leaks,
     )
-    experiment = ProbeExperiment(request, place_of(args), ui(quiet=args.quiet))
+    experiment = ProbeExperiment(request, environment_of(args), ui(quiet=args.quiet))
     where = f"{{records}} in {experiment.environment.results / 'mir'}"
     return carry_out(experiment, args, lambda records: show([record for _, record in records]), where)

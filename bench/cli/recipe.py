@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.cli.options import add_data, add_lane, add_work, data_of, place_of, positive
+from bench.cli.options import add_data, add_lane, add_work, data_of, environment_of, positive
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         embeddings=args.embeddings,
         mir_root=args.mir_root,
     )
-    work = RecipeRun(recipe, place_of(args), ui(quiet=args.quiet))
+    work = RecipeRun(recipe, environment_of(args), ui(quiet=args.quiet))
     work.plan()
     if args.dry_run:
         return 0

@@ -16,7 +16,7 @@ import argparse
 from pathlib import Path
 
 from bench.cli.ending import carry_out
-from bench.cli.options import add_data, add_lane, add_work, cutoffs, data_of, place_of, positive, seconds, specs
+from bench.cli.options import add_data, add_lane, add_work, cutoffs, data_of, environment_of, positive, seconds, specs
 from bench.errors import BenchError
 
 SPLIT = (
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         controls=not args.no_controls,
         refit=args.refit,
     )
-    experiment = RecommendExperiment(request, place_of(args), ui(quiet=args.quiet))
+    experiment = RecommendExperiment(request, environment_of(args), ui(quiet=args.quiet))
     results = experiment.environment.results
     where = f"{{records}} in {results}; tables for a paper: bench report {results}"
     return carry_out(experiment, args, lambda records: show(boards(records)), where)
@@ -91,7 +91,12 @@ def _repeat(args: argparse.Namespace) -> int:
     if args.extractor or args.model:
         raise BenchError("--from repeats what its record asks for: leave out --extractor and --model.")
     found = repeat(
-        args.record, place_of(args), ui(quiet=args.quiet), data=data_of(args), trust=args.trust, dry_run=args.dry_run
+        args.record,
+        environment_of(args),
+        ui(quiet=args.quiet),
+        data=data_of(args),
+        trust=args.trust,
+        dry_run=args.dry_run,
     )
     if found is None:
         return 0

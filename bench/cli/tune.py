@@ -14,7 +14,7 @@ import argparse
 import shlex
 from typing import TYPE_CHECKING
 
-from bench.cli.options import add_data, add_lane, add_work, cutoffs, data_of, natural, place_of, positive, seconds
+from bench.cli.options import add_data, add_lane, add_work, cutoffs, data_of, environment_of, natural, positive, seconds
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
         controls=False,
         refit=args.refit,
     )
-    experiment = RecommendExperiment(request, place_of(args), ui(quiet=args.quiet))
+    experiment = RecommendExperiment(request, environment_of(args), ui(quiet=args.quiet))
     experiment.check()
     space = space_of(experiment.cells[0].model.spec, args.space, args.lane)
     sampler = chosen_sampler(args.sampler)

@@ -75,11 +75,13 @@ class RecipeRun:
             models=recipe.models or list(self.paper.models),
             more=recsys2024.BASELINES,
         )
-        self.experiments: list[RecommendExperiment | ProbeExperiment] = [
-            *(RecommendExperiment(request, environment, ui) for request in recommend),
-            *(ProbeExperiment(request, environment, ui) for request in self._probes()),
-        ]
+        first, *others = (RecommendExperiment(request, environment, ui) for request in recommend)
+        probes = [ProbeExperiment(request, environment, ui) for request in self._probes()]
+        self.experiments: list[RecommendExperiment | ProbeExperiment] = [first, *others, *probes]
         for experiment in self.experiments:
+            experiment.opened = opened
+            if experiment in others:
+                experiment.inputs = first.inputs
             experiment.open()
 
     def _probes(self) -> list[ProbeRequest]:

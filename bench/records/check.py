@@ -36,15 +36,17 @@ def check(record: Record) -> None:
         at: Iterable[str] = getattr(record, name)
         for where in at:
             _refuse(where not in allowed, f"is none of {', '.join(allowed)}", name, where)
+    is_probe = record.is_probe
     for path, metric, value in _values(record):
-        if not record.is_probe:
-            _refuse(not _has_cutoff(metric), f"{shown(metric)} names no cut-off such as @10", *path)
+        if not is_probe and not _has_cutoff(metric):
+            raise InvalidValueError(f"{shown(metric)} names no cut-off such as @10", *path)
         if why := _range(metric).wrong(value):
             # A printed interval (mean ± error) may extend beyond the range.
             _refuse(record.kind != "imported" or path[0] != "intervals", why, *path, metric)
     for where, named in record.intervals.items():
         for metric, (low, high) in named.items():
-            _refuse(low > high, f"{low!r} is above {high!r}", "intervals", where, metric)
+            if low > high:
+                raise InvalidValueError(f"{low!r} is above {high!r}", "intervals", where, metric)
 
 
 def _values(record: Record) -> Iterator[tuple[tuple[str, str], str, float]]:
@@ -68,6 +70,7 @@ def _range(metric: str) -> Range:
     return Range(max(low - ROUNDING, -LARGEST_FLOAT), min(high + ROUNDING, LARGEST_FLOAT))
 
 
+@lru_cache(4096)
 def _has_cutoff(metric: str) -> bool:
     name, _, k = metric.rpartition("@")
     return bool(name) and k.isascii() and k.isdecimal() and len(k) <= 7 and int(k) >= 1

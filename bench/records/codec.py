@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields, is_dataclass
-from functools import cache
+from functools import cache, lru_cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -18,6 +18,9 @@ from bench.records.limits import DEEPEST, EmptyObject, Free, Length, Range, Text
 
 T = TypeVar("T")
 Decoder = Callable[[Any], Any]
+_ANY = Length()
+_SHORT = 200
+"""Maximum characters of a text that is remembered as valid."""
 
 
 def decode(cls: type[T], value: Any) -> T:
@@ -104,12 +107,17 @@ def decoder(hint: Any) -> Decoder:
 def _text(limit: Text) -> Decoder:
     pattern = re.compile(limit.pattern) if limit.pattern else None
 
-    def read(value: Any) -> str:
-        if type(value) is not str:
-            raise InvalidValueError(f"{shown(value)} is not text")
+    def check(value: str) -> str:
         if (why := limit.wrong(value)) or (pattern and not pattern.fullmatch(value)):
             raise InvalidValueError(why or f"{shown(value)} is not of the form {limit.pattern}")
         return value
+
+    known = lru_cache(10_000)(check)  # records repeat names, hashes and texts
+
+    def read(value: Any) -> str:
+        if type(value) is not str:
+            raise InvalidValueError(f"{shown(value)} is not text")
+        return known(value) if len(value) <= _SHORT else check(value)
 
     return read
 
@@ -182,14 +190,14 @@ def _fixed(each: list[Decoder]) -> Decoder:
     return read
 
 
-def _check_list(value: Any, length: Length) -> None:
+def _check_list(value: Any, length: Length = _ANY) -> None:
     if not isinstance(value, list | tuple):
         raise InvalidValueError(f"{shown(value)} is not a list")
     if not length.least <= len(value) <= length.most:
         raise InvalidValueError(f"a list of {len(value):,} entries, not {length.least:,} to {length.most:,}")
 
 
-def _check_object(value: Any, length: Length) -> None:
+def _check_object(value: Any, length: Length = _ANY) -> None:
     if not isinstance(value, dict):
         raise InvalidValueError(f"{shown(value)} is not an object")
     if isinstance(value, Repeated):
@@ -218,7 +226,7 @@ def _object(cls: type[Any]) -> Decoder:
     needed = {one.name for one in fields(cls) if is_required(one)}
 
     def read(value: Any) -> Any:
-        _check_object(value, Length())
+        _check_object(value)
         for name in value.keys() - known.keys():
             raise InvalidValueError("an unknown field", name)
         for name in needed - value.keys():
@@ -235,21 +243,21 @@ def _object(cls: type[Any]) -> Decoder:
     return read
 
 
-_TEXT, _KEY, _NUMBER = Text(), Text(4_000), Range()
+_KEY, _free_text, _free_number = Text(4_000), _text(Text()), _number(Range(), whole=False)
 
 
 def _free(value: Any, depth: int = 0) -> Any:
     """Read any JSON value."""
-    why = None
     if type(value) is str:
-        why = _TEXT.wrong(value)
-    elif type(value) in (int, float):
-        why = _NUMBER.wrong(value)
-    elif depth > DEEPEST:
+        return _free_text(value)
+    if type(value) in (int, float):
+        return _free_number(value)
+    why = None
+    if depth > DEEPEST:
         why = f"more than {DEEPEST} levels of lists and objects"
     elif isinstance(value, dict | list | tuple):
         entries = value.items() if isinstance(value, dict) else enumerate(value)
-        (_check_object if isinstance(value, dict) else _check_list)(value, Length())
+        (_check_object if isinstance(value, dict) else _check_list)(value)
         key: Any = None
         try:
             for key, each in entries:

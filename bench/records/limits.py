@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import unicodedata
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 LARGEST_FLOAT = sys.float_info.max
@@ -27,11 +28,16 @@ class Text:
     pattern: str | None = None
     without: tuple[str, ...] = ("Cs",)
 
+    @cached_property
+    def _single(self) -> tuple[str, ...]:
+        """The single characters in `without`."""
+        return tuple(one for one in self.without if len(one) == 1)
+
     def wrong(self, text: str) -> str | None:
         """Return why a string is invalid; None if it is valid."""
         if len(text) > self.longest:
             return f"a text of {len(text):,} characters, more than {self.longest:,}"
-        if text.isascii() and text.isprintable() and not any(one in text for one in self.without if len(one) == 1):
+        if text.isascii() and text.isprintable() and not (self._single and any(one in text for one in self._single)):
             return None
         for character in text:
             if character in self.without or unicodedata.category(character) in self.without:

@@ -90,8 +90,8 @@ def _said(comparison: Versus) -> list[str]:
     pairs = comparison.pairs
     if not pairs:
         return [
-            f"No recommendation column shares {LEAST} models with an MIR column: there is nothing to correlate. "
-            "Run and probe the same extractor settings."
+            f"No recommendation column and MIR column have {LEAST} extractors in common: there is nothing to "
+            "correlate. Run and probe the same extractor settings."
         ]
     sizes = sorted({pair.spearman.n for pair in pairs})
     said = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from bench.records import Cost, Record
 from bench.run import plan
 from bench.run.extraction_plan import ExtractionPlan
 from bench.run.extraction_task import Audio, ExtractionTask
+from bench.run.inputs import Opened
 from bench.run.options import Environment
 from bench.run.progress import Ui
 
@@ -63,10 +64,14 @@ class Experiment(ABC, Generic[CellT]):
     cells: Sequence[CellT]
     audio: Audio
     extraction: ExtractionPlan
+    opened: Opened | None = None
+    """The request's data, if another experiment has opened it."""
 
     def __init__(self, environment: Environment, ui: Ui):
         self.environment, self.ui = environment, ui
         self._drafts: dict[CellT, Record] = {}
+        self._found: dict[CellT, tuple[Path, Record]] = {}
+        self._identities: dict[Hashable, Any] = {}
 
     def open(self) -> Self:
         """Check the request, get weights, read the data, and find missing vectors."""
@@ -126,7 +131,7 @@ class Experiment(ABC, Generic[CellT]):
         todo = self._todo()
         for line in self.extraction.plan(self.device) if self.extraction.lacking else ():
             say(line)
-        for line in plan.cells(todo, [cell for cell in self.cells if cell not in todo]):
+        for line in plan.cells(todo, len(self.cells) - len(todo)):
             say(line)
         for line in self.forecast(todo) if todo else ():
             say(line)
@@ -136,7 +141,8 @@ class Experiment(ABC, Generic[CellT]):
     def fill(self) -> int:
         """Compute missing vectors; return the largest number of tracks that an extractor could not embed."""
         if self.extraction.lacking:
-            self._drafts.clear()  # their hashes depend on the vectors in the store
+            for known in (self._identities, self._drafts, self._found):  # they depend on the vectors in the store
+                known.clear()
         return self.extraction.fill(lambda: self.device, self.ui, examples=5)
 
     def do(self) -> Finished:
@@ -165,8 +171,12 @@ class Experiment(ABC, Generic[CellT]):
         return self._drafts[cell]
 
     def existing(self, cell: CellT) -> tuple[Path, Record] | None:
-        """Return the record of a cell with unchanged inputs; None if the cell must be computed."""
-        return None if self.environment.again else self.stored(self.draft(cell))
+        """Return the record of a cell with unchanged inputs, read once; None if the cell must be computed."""
+        if self.environment.again:
+            return None
+        if cell not in self._found and (found := self.stored(self.draft(cell))):
+            self._found[cell] = found
+        return self._found.get(cell)
 
     def stored(self, draft: Record) -> tuple[Path, Record] | None:
         """Return the stored record with the same inputs as `draft`; None if there is no valid one."""
@@ -188,6 +198,12 @@ class Experiment(ABC, Generic[CellT]):
         return [cell for cell in self.cells if self.existing(cell) is None]
 
     # -- shared by subclasses -----------------------------------------------------------------------------
+
+    def vectors_once(self, key: Hashable, identify: Callable[[], Any]) -> Any:
+        """Return the identity of vectors that several cells share, found once until the store is filled."""
+        if key not in self._identities:
+            self._identities[key] = identify()
+        return self._identities[key]
 
     @cached_property
     def device(self) -> str:

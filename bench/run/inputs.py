@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,11 @@ class Inputs:
         """The dataset's name."""
         return self.opened.dataset.name
 
+    @cached_property
+    def meta_sha256(self) -> dict[str, str]:
+        """Hash of each column of the metadata."""
+        return {name: digest(list(values)) for name, values in self.meta.items()}
+
 
 def open_data(data: Data, environment: Environment) -> Opened:
     """Find the dataset, build it if it is built in, and read its catalogue.
@@ -101,9 +107,15 @@ def catalog_of(audio: str, notes: list[str]) -> pl.DataFrame:
     return found.rows
 
 
-def open_inputs(data: Data, split: str | None, environment: Environment, log: Callable[[str], None]) -> Inputs:
-    """Open the data, make or read the split, and raise BenchError for a leak."""
-    opened = open_data(data, environment)
+def open_inputs(
+    data: Data,
+    split: str | None,
+    environment: Environment,
+    log: Callable[[str], None],
+    opened: Opened | None = None,
+) -> Inputs:
+    """Open the data unless it is `opened`, make or read the split, and raise BenchError for a leak."""
+    opened = opened or open_data(data, environment)
     dataset = opened.dataset
     name, settings = cache.asked(split or dataset.default_split)
     fingerprint = dataset.fingerprint(opened.root)

@@ -21,15 +21,15 @@ SCORES = 256 * 2**20
 AHEAD = 64 * 2**20
 
 
-def cells(todo: Sequence[Planned], done: Sequence[Planned]) -> list[str]:
+def cells(todo: Sequence[Planned], unchanged: int) -> list[str]:
     """Return lines that name the cells to compute and count the unchanged ones."""
     lines = []
     for control in (False, True):
         names = [str(cell) for cell in todo if cell.control is control]
         if names:
             lines.append(f"{'controls' if control else 'to compute'}: " + ", ".join(names))
-    if done:
-        lines.append(f"unchanged: {len(done)} of {len(done) + len(todo)} cells")
+    if unchanged:
+        lines.append(f"unchanged: {unchanged} of {unchanged + len(todo)} cells")
     return lines
 
 

@@ -147,7 +147,24 @@ class Split:
         return self._history
 
     def truth(self, part: Part, which: Which) -> Truth:
-        """Return the held-out pairs of a part with hot items, cold items, or both ("mixed")."""
+        """Return the held-out pairs of a part with hot items, cold items, or both ("mixed"); found once, read-only."""
+        if (part, which) not in self._truths:
+            found = self._truths[part, which] = self._truth(part, which)
+            for array in found:
+                array.setflags(write=False)
+        return self._truths[part, which]
+
+    def candidates(self, part: Part, which: Which) -> NDArray[np.bool_]:
+        """Return which items (n_items,) may be recommended: hot items, the part's cold items, or both ("mixed").
+
+        Cold items of validation are not candidates in test, and those of test not in validation.
+        """
+        mask = np.zeros(len(self.items), dtype=bool) if which == "cold" else self.hot.copy()
+        if which != "hot":
+            mask[self.truth(part, "cold").item] = True
+        return mask
+
+    def _truth(self, part: Part, which: Which) -> Truth:
         rows = self._part == _number(part)
         if which != "mixed":
             rows &= self._cold == (which == "cold")
@@ -156,17 +173,6 @@ class Split:
         users, starts = np.unique(user[order], return_index=True)
         indptr = np.append(starts, len(user)).astype(np.int64)
         return Truth(users, indptr, item[order])
-
-    def candidates(self, part: Part, which: Which) -> NDArray[np.bool_]:
-        """Return which items (n_items,) may be recommended: hot items, the part's cold items, or both ("mixed").
-
-        Cold items of validation are not candidates in test, and those of test not in validation.
-        """
-        if which == "hot":
-            return self.hot.copy()
-        mask = self.hot.copy() if which == "mixed" else np.zeros(len(self.items), dtype=bool)
-        mask[self.truth(part, "cold").item] = True
-        return mask
 
     def _interactions(self, rows: NDArray[np.bool_], plays: Plays | None = None) -> Interactions:
         user, item = (codes[rows] for codes in self._codes)
@@ -185,6 +191,11 @@ class Split:
         train = self.train
         order = np.lexsort((train.item, train.user))
         return History(train.indptr, train.item[order])
+
+    @cached_property
+    def _truths(self) -> dict[tuple[Part, Which], Truth]:
+        """The results of `truth` so far."""
+        return {}
 
     @cached_property
     def _part(self) -> NDArray[np.uint8]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -58,7 +59,12 @@ class ProbeExperiment(Experiment[ProbeCell]):
     def read(self) -> None:
         """Read the tasks' annotations, hash their audio, and find missing vectors."""
         self.tasks = open_tasks(
-            self.request, self.resolved.tasks, self.environment, self.ui.log, needs_audio=self.needs_audio
+            self.request,
+            self.resolved.tasks,
+            self.environment,
+            self.ui.log,
+            needs_audio=self.needs_audio,
+            opened=self.opened,
         )
         self.audio = self._audio()
         self.extraction = ExtractionPlan(self.needs_weights(), self.audio, self.environment)
@@ -67,7 +73,7 @@ class ProbeExperiment(Experiment[ProbeCell]):
     def describe(self) -> Iterable[str]:
         """Return the sizes of the tasks, and notes about them."""
         for task in self.tasks:
-            parts = ", ".join(f"{n:,} {part}" for part, n in task.counts()["items"].items())
+            parts = ", ".join(f"{n:,} {part}" for part, n in task.counts["items"].items())
             yield f"task: {task.entry} ({task.task.kind}, {counted(len(task.data.names), 'label')}): {parts}"
             for note in task.notes:
                 yield f"note: {task.name}: {note}"
@@ -86,10 +92,14 @@ class ProbeExperiment(Experiment[ProbeCell]):
 
     def inputs_hash(self, cell: ProbeCell, record: Record) -> str:
         """Hash everything on which the numbers of a cell depend."""
-        task = self._task(cell)
-        vectors = {part.set.sha256: self._state(part, task) for part in self.tasks_of(cell.extractor)}
-        vectors["heard"] = digest(task.heard(needs_audio=self.needs_audio).tolist())
-        return inputs_hash(record, [vectors, self.sources(cell.extractor)])
+
+        def identify() -> list[Any]:
+            task = self._task(cell)
+            rows = {part.set.sha256: self._state(part, task) for part in self.tasks_of(cell.extractor)}
+            rows["heard"] = digest(task.heard(needs_audio=self.needs_audio).tolist())
+            return [rows, self.sources(cell.extractor)]
+
+        return inputs_hash(record, self.vectors_once((cell.task, cell.extractor), identify))
 
     def compute(self, cell: ProbeCell, record: Record) -> tuple[Path, Record]:
         """Fit, predict, evaluate and record one cell."""

@@ -42,7 +42,7 @@ def blank(request: ProbeRequest, task: LoadedTask, cell: ProbeCell, leaks: Seque
             name="official" if official else "folds" if "fold" in task.data.items.columns else "made",
             settings=asdict(task.task.settings) | {"train_fraction": request.train_fraction},
             fingerprint=digest([task.fingerprint, request.train_fraction]),
-            counts=task.counts(),
+            counts=task.counts,
         ),
         extractor=extractor,
         recommender=RecommenderInfo(

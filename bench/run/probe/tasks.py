@@ -109,8 +109,9 @@ class LoadedTask:
             metrics=versions(self.task.kind),
         )
 
+    @cached_property
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return the number of items (or tracks of clips) per part or fold: annotated, with audio, and official."""
+        """Number of items (or tracks of clips) per part or fold: annotated, with audio, and official."""
         items = self.data.items
         by = "part" if "part" in items.columns else "fold"
         there = items.with_columns(audio=pl.Series([row is not None for row in self.rows], dtype=pl.Boolean))
@@ -132,7 +133,7 @@ class LoadedTask:
 
     def coverage(self, *, needs_audio: bool) -> list[str]:
         """Describe which share of the official items is available; empty if all are."""
-        counts, lines = self.counts(), []
+        counts, lines = self.counts, []
         for part, official in counts.get("official", {}).items():
             have = min(counts["items"].get(part, 0), counts["audio"].get(part, 0) if needs_audio else official)
             if have != official:
@@ -152,8 +153,11 @@ def open_tasks(
     log: Callable[[str], None],
     *,
     needs_audio: bool = True,
+    opened: Opened | None = None,
 ) -> list[LoadedTask]:
     """Open the requested tasks; with ``all``, those with available data, and log a line for each of the others.
+
+    `opened` is the request's data, if it is open already.
 
     Raises
     ------
@@ -161,7 +165,6 @@ def open_tasks(
         When the data of a task requested by name is missing or invalid, or no task can be opened.
 
     """
-    opened: Opened | None = None
     out: list[LoadedTask] = []
     rootless: list[str] = []
     for entry in entries:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,6 @@ class RecommendExperiment(Experiment[Cell]):
     """Every extractor of a request with every recommender, and their controls."""
 
     resolved: Resolved
-    inputs: Inputs
     k: list[int]
     reference: ExtractorEntry | None
 
@@ -61,7 +61,6 @@ class RecommendExperiment(Experiment[Cell]):
 
     def read(self) -> None:
         """Read log, split, metadata and catalogue, and find missing vectors."""
-        self.inputs = open_inputs(self.request.data, self.request.split, self.environment, self.ui.log)
         if self.request.refit and self.split.plays is not None:
             raise BenchError("--refit knows validation pairs, not plays, and this split says sequence=all_plays.")
         usual = self.inputs.opened.dataset.default_k
@@ -72,6 +71,11 @@ class RecommendExperiment(Experiment[Cell]):
         self.audio = self._audio(plugins)
         self.extraction = ExtractionPlan(plugins, self.audio, self.environment)
         self._check_k()
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """Log, split, metadata and catalogue; experiments on the same data can share them."""
+        return open_inputs(self.request.data, self.request.split, self.environment, self.ui.log, self.opened)
 
     @property
     def split(self) -> Split:
@@ -116,9 +120,13 @@ class RecommendExperiment(Experiment[Cell]):
     def inputs_hash(self, cell: Cell, record: Record) -> str:
         """Hash everything on which the numbers of a cell depend."""
         entries = [cell.extractor, *([self.reference] if self.reference else [])]
-        vectors = {task.set.sha256: task.state(self.split.items) for task in self.tasks_of(*entries)}
+
+        def identify() -> list[Any]:
+            rows = {task.set.sha256: task.state(self.split.items) for task in self.tasks_of(*entries)}
+            return [rows, self.sources(*entries)]
+
         reference = self.reference.text if self.reference else None
-        return inputs_hash(record, self.inputs, reference, [vectors, self.sources(*entries)])
+        return inputs_hash(record, self.inputs, reference, self.vectors_once(cell.extractor, identify))
 
     def valid(self, record: Record) -> bool:
         """Whether the record's training is complete, or would have no more time now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import lru_cache
 from typing import Any
 
 from bench import metrics, ranking, treatments
@@ -22,7 +23,7 @@ from bench.run.recommend.top_lists import long_lists
 def blank(request: RecommendRequest, inputs: Inputs, k: Sequence[int], cell: Cell) -> Record:
     """Return the record of a cell without numbers."""
     dataset, split = inputs.opened.dataset, inputs.split
-    extractor, recommender = about_extractor(cell.extractor), _recommender(request, cell.model)
+    extractor, recommender = about_extractor(cell.extractor), _recommender(cell.model, refit=request.refit)
     warnings = [*inputs.leaks.warnings, *long_lists(split, k)]
     if known := [name for name in cell.extractor.trained_on if same_catalogue(name, inputs.name)]:
         warnings.append(f"{extractor.name} was trained on {', '.join(known)}: it knows the tracks of {inputs.name}")
@@ -109,7 +110,7 @@ def inputs_hash(record: Record, inputs: Inputs, reference: str | None, vectors: 
             "reference": reference,
             "k": record.k,
             "seed": record.seed,
-            "meta": {name: digest(list(values)) for name, values in inputs.meta.items()},
+            "meta": inputs.meta_sha256,
         }
     )
 
@@ -124,8 +125,9 @@ def extractor_inputs(extractor: ExtractorInfo) -> dict[str, Any]:
     }
 
 
+@lru_cache(256)
 def about_extractor(entry: ExtractorEntry) -> ExtractorInfo:
-    """Return a record's description of an entry's vectors, before they are computed."""
+    """Return a record's description of an entry's vectors, before they are computed; the cells of an entry share it."""
     plugins = [one.plugin for one in entry.components]
     return ExtractorInfo(
         name="+".join(entry.names),
@@ -152,7 +154,8 @@ def _non_commercial(plugin: VectorSource) -> bool:
     return plugin.non_commercial or any(one.non_commercial for one in plugin.weights)
 
 
-def _recommender(request: RecommendRequest, entry: RecommenderEntry) -> RecommenderInfo:
+@lru_cache(256)
+def _recommender(entry: RecommenderEntry, *, refit: bool) -> RecommenderInfo:
     return RecommenderInfo(
         name=entry.plugin.name,
         spec=entry.text,
@@ -160,6 +163,6 @@ def _recommender(request: RecommendRequest, entry: RecommenderEntry) -> Recommen
         settings=asdict(entry.plugin.settings),
         deterministic=entry.plugin.deterministic,
         origin=entry.origin,
-        refit=request.refit,
+        refit=refit,
         version=entry.plugin.version,
     )

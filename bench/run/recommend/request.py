@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from bench.entries import CONTROL_MODELS, NONE, ExtractorEntry, RecommenderEntry
 from bench.errors import BenchError
@@ -33,9 +34,14 @@ class RecommendRequest(Request):
             extractors=(cell.extractor.text,),
             models=(cell.model.text,),
             seeds=(cell.seed,),
-            reference=self.reference and absolute("extractors", self.reference),
+            reference=self._reference,
             controls=False,
         )
+
+    @cached_property
+    def _reference(self) -> str | None:
+        """The reference with absolute paths, as in the other specs of a cell."""
+        return self.reference and absolute("extractors", self.reference)
 
 
 @dataclass(frozen=True)
