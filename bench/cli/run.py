@@ -24,6 +24,7 @@ SPLIT = (
     "leave_last_out (default: the data's)"
 )
 REFIT = "after early stopping, train again on training and validation for as many epochs; shown beside the rows without"
+REFERENCE = "measure the diversity of lists (ILD) with these vectors, such as mfcc (default none: not measured)"
 TRUST = "with --from: use the programs and files that the record names; they are listed first"
 MAX_TIME = "time limit of each training, which keeps its best state; the same command with more time continues it"
 
@@ -37,9 +38,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=positive, default=1, metavar="N", help="number of seeds for everything random")
     add_lane(parser)
     parser.add_argument("--treat", default="", metavar="T", help="l2+standardize+pca:k+whiten:k+random_projection:k")
-    parser.add_argument(
-        "--reference", default="mfcc", metavar="SPEC", help="vectors for the diversity of lists, or none"
-    )
+    parser.add_argument("--reference", metavar="SPEC", help=REFERENCE)
     parser.add_argument("--no-controls", action="store_true", help="leave out popularity, random and shuffled rows")
     parser.add_argument("--results", metavar="DIR", help="where records go (default results)")
     parser.add_argument("--refit", action="store_true", help=REFIT)

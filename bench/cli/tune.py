@@ -56,7 +56,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--k", type=cutoffs, default=(), help="cut-offs; the search maximises NDCG at the first one")
     add_lane(parser)
     parser.add_argument("--treat", default="", metavar="T", help="as for bench run")
-    parser.add_argument("--reference", default="mfcc", metavar="SPEC", help="as for bench run, or none")
+    parser.add_argument("--reference", metavar="SPEC", help="as for bench run")
     parser.add_argument(
         "--refit", action="store_true", help="train the best model on training and validation before the test"
     )

@@ -17,6 +17,9 @@ LEVELS: Final = 24
 """Number of brightness levels per timbre."""
 _SHIFT: Final = np.uint32(32 - (TURN - 1).bit_length())
 _SINE: Final = SINE.astype(np.float32)
+_HIGHEST: Final = 40
+_HARMONICS: Final = SINE[np.outer(np.arange(_HIGHEST + 1), np.arange(TURN)) % TURN]
+"""One period of each harmonic (41, 2048); row 1 is the fundamental."""
 _FALL: Final = 512
 """Entries of the decay curve per time constant; the curve covers eight time constants."""
 _DECAY: Final = exp(-np.arange(8 * _FALL + 1) / _FALL).astype(np.float32)
@@ -59,13 +62,12 @@ def wavetable(name: str, shade: int, formant: int, harmonics: int) -> Wave:
     timbre = TIMBRES[name]
     ratio = 1.0 - timbre.tilt * (0.55 - 0.52 * shade / (LEVELS - 1))
     table, slope = np.zeros(TURN), 1.0
-    phases = np.arange(TURN)
     for harmonic in range(1, harmonics + 1):
         last = len(timbre.weights)
         weight = timbre.weights[harmonic - 1] if harmonic <= last else timbre.weights[-1] * last / harmonic
         stress = 2.2 if harmonic == formant else 1.4 if abs(harmonic - formant) == 1 else 1.0
         if weight:
-            table += SINE[(phases * harmonic) % TURN] * (weight * stress * slope)
+            table += _HARMONICS[harmonic] * (weight * stress * slope)
         slope *= ratio
     return (table / float(np.abs(table).max())).astype(np.float32)
 
@@ -87,7 +89,7 @@ def note(name: str, pitch: int, length: int, *, bright: float, formant: int, det
     envelope = _envelope(name, length, rate)
     hertz = frequency(pitch)
     # Rounded down to a few values, so that notes of similar pitch share a table.
-    harmonics = min(int(0.42 * rate / hertz), 40)
+    harmonics = min(int(0.42 * rate / hertz), _HIGHEST)
     harmonics -= harmonics % 4 if harmonics > 8 else 0
     table = wavetable(name, round(bright * (LEVELS - 1)), formant, max(harmonics, 1))
     ramp = _ramp(len(envelope))

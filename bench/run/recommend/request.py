@@ -24,7 +24,7 @@ class RecommendRequest(Request):
     models: tuple[str, ...]
     split: str | None = None
     k: tuple[int, ...] = ()
-    reference: str | None = "mfcc"
+    reference: str | None = None
     refit: bool = False
 
     def of_cell(self, cell: Cell) -> RecommendRequest:
