@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 import polars as pl
 
@@ -16,9 +17,14 @@ def row_key(sha256: str, offset: float | None, duration: float | None) -> str:
     Offset and duration are seconds, formatted by ``repr(float)``. No offset is ``0.0``, because it is the same
     audio; no duration (to the end) is an empty string.
     """
+    return hashlib.sha256(f"{sha256}{_section(offset, duration)}".encode()).hexdigest()
+
+
+@lru_cache(256)
+def _section(offset: float | None, duration: float | None) -> str:
     start = repr(float(offset or 0.0) + 0.0)
     length = "" if duration is None else repr(float(duration))
-    return hashlib.sha256(f"{sha256}:{start}:{length}".encode()).hexdigest()
+    return f":{start}:{length}"
 
 
 def row_keys(rows: pl.DataFrame, hashes: Sequence[str | TrackError]) -> list[str | TrackError]:

@@ -10,32 +10,36 @@ import os
 import sqlite3
 import time
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import lru_cache
-from itertools import repeat
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from bench.errors import BenchError, TrackError
+from bench.errors import BenchError, TrackError, UnavailableError
 from bench.files.atomic import file_sha256, present, unreadable
 from bench.machine import cores
 
 RACY_NS = 2_000_000_000
 """Hashes of files that changed so recently are not cached: the file may change again without a new
 modification time, since file system clocks are coarse (compare git's "racy" index entries)."""
-BATCH = 1024
-"""Paths per transaction; an interrupted run loses at most this many hashes."""
-STAT_BATCH = 64
-"""Paths whose size and time a thread checks at a time; passing single paths to a thread would be slower."""
+BATCH = 4096
+"""Paths that are looked up at a time."""
+GROUP = 64
+"""Most paths that a thread takes at a time; passing single paths to a thread would be slower."""
+CHUNK = 2**18
+"""Bytes that are read at a time."""
+STORE_SECONDS = 5.0
+"""New hashes are stored about this often; an interrupted run loses at most what it read in this time."""
 BUSY_SECONDS = 30.0
 _FORMAT = 2
 
+A = TypeVar("A")
+B = TypeVar("B")
 T = TypeVar("T")
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)
 Stamp = tuple[int, int, int, int]
 """Size in bytes, modification time and change time (on Windows: creation time) in nanoseconds, and inode.
 
@@ -74,42 +78,42 @@ class HashIndex:
         """Return the index in a cache folder."""
         return cls(cache / "hashes.sqlite")
 
-    def hashes(
-        self,
-        paths: Sequence[str],
-        workers: int | None = None,
-        progress: Callable[[int], None] | None = None,
-    ) -> list[str | TrackError]:
+    def hashes(self, paths: Sequence[str], workers: int | None = None) -> list[str | TrackError]:
         """Return the sha256 (hex) of each path, or a TrackError with the reason why it has none.
 
-        A cached hash is used only if the whole `Stamp` is the same. Files are read by `workers`
-        threads (hashing releases the interpreter lock); `progress` is called with the number of paths done.
-        Reasons: "missing", "empty file", "cannot be read: ...".
+        A cached hash is used only if the whole `Stamp` is the same. Files are checked and read by `workers`
+        threads (the system and hashing release the interpreter lock). Paths without a file are not looked up.
+        Reasons: "missing", "empty file", "cannot be read: ...". Equal reasons are the same object.
         """
         known: dict[str, str | TrackError] = {}
-        counts = Counter(paths)
-        unique = list(counts)
-        done = 0
+        unique = list(dict.fromkeys(paths))
         threads = workers or min(16, 4 * cores())
         with _Session(self.path, self._warn) as index, ThreadPoolExecutor(threads) as pool:
+
+            def spread(work: Callable[[Sequence[A]], list[B]], over: Sequence[A]) -> list[B]:
+                size = max(1, min(GROUP, -(-len(over) // threads)))
+                parts = pool.map(work, (over[at : at + size] for at in range(0, len(over), size)))
+                return [one for part in parts for one in part]
+
             for begin in range(0, len(unique), BATCH):
                 batch = unique[begin : begin + BATCH]
-                cached = index.lookup(batch)
-                fresh: list[tuple[bytes, int, int, int, int, str]] = []
-                groups = [batch[at : at + STAT_BATCH] for at in range(0, len(batch), STAT_BATCH)]
-                for group in pool.map(_unchanged, groups, repeat(cached)):
-                    known.update(group)
-                unread = [path for path in batch if path not in known]
-                for path, (value, stamp) in zip(unread, pool.map(_hash, unread), strict=True):
+                there: list[tuple[str, Stamp, bytes]] = []
+                for path, stamp in zip(batch, spread(_stamps, batch), strict=True):
+                    if isinstance(stamp, TrackError):
+                        known[path] = stamp
+                    else:
+                        there.append((path, stamp, _key(path)))
+                cached = index.lookup([key for _, _, key in there])
+                unread: list[tuple[str, Stamp, bytes]] = []
+                for path, stamp, key in there:
+                    if (found := cached.get(key)) is not None and found[0] == stamp:
+                        known[path] = found[1]
+                    else:
+                        unread.append((path, stamp, key))
+                for (path, _, key), (value, state) in zip(unread, spread(_hashes, unread), strict=True):
                     known[path] = value
-                    if stamp is not None and isinstance(value, str):
-                        fresh.append((_key(path), *stamp, value))
-                    if progress is not None:
-                        progress(done := done + counts[path])
-                if progress is not None and len(unread) < len(batch):
-                    done += sum(counts[path] for path in batch) - sum(counts[path] for path in unread)
-                    progress(done)
-                index.store(fresh)
+                    if state is not None:
+                        index.add((key, *state, str(value)))
         return [known[path] for path in paths]
 
     def sha256(self, path: Path) -> str:
@@ -122,12 +126,14 @@ class HashIndex:
     def recall(self, names: Sequence[str]) -> dict[str, tuple[Stamp, str]]:
         """Return what `remember` stored: the stamp of the file, and the sha256, of those `names` that are known."""
         with _Session(self.path, self._warn) as index:
-            return index.lookup(names)
+            keys = {name: _key(name) for name in names}
+            known = index.lookup(list(keys.values()))
+        return {name: known[key] for name, key in keys.items() if key in known}
 
     def remember(self, found: Iterable[tuple[str, Stamp, str]]) -> None:
         """Store (name, stamp, sha256); a name is a path, or a path followed by ``#`` and the name of a part."""
         with _Session(self.path, self._warn) as index:
-            index.store([(_key(name), *stamp, sha256) for name, stamp, sha256 in found])
+            index.waiting += [(_key(name), *stamp, sha256) for name, stamp, sha256 in found]
 
     def _warn(self, error: Exception) -> None:
         if not self._warned:
@@ -140,34 +146,49 @@ class HashIndex:
             )
 
 
-def _unchanged(paths: Sequence[str], cached: Mapping[str, tuple[Stamp, str]]) -> dict[str, str | TrackError]:
-    """Return the cached hashes of paths whose stamp is unchanged."""
-    found: dict[str, str | TrackError] = {}
+def _stamps(paths: Sequence[str]) -> list[Stamp | TrackError]:
+    """Return the stamp of each path, or the reason why it has none."""
+    found: list[Stamp | TrackError] = []
     for path in paths:
-        stamp, value = cached.get(path, (None, ""))
-        with suppress(TrackError):  # reported when the file is read
-            if stamp is not None and stamp == stamp_of(present(path)):
-                found[path] = value
+        try:
+            found.append(stamp_of(present(path)))
+        except TrackError as error:
+            found.append(_reason(type(error), str(error)))
     return found
 
 
-def _hash(path: str) -> tuple[str | TrackError, Stamp | None]:
+@lru_cache(256)
+def _reason(kind: type[TrackError], text: str) -> TrackError:
+    """Return one error for all files with the same reason: an error that was caught keeps the frames of its calls."""
+    return kind(text)
+
+
+def _hashes(files: Sequence[tuple[str, Stamp, bytes]]) -> list[tuple[str | TrackError, Stamp | None]]:
+    return [_hash(path, stamp) for path, stamp, _ in files]
+
+
+def _hash(path: str, before: Stamp) -> tuple[str | TrackError, Stamp | None]:
     """Return the hash or a reason, and the stamp for the cache (None: the file changed too recently)."""
-    try:
-        present(path)
-        for _ in range(2):
-            began = time.time_ns()
-            with open(path, "rb") as file:
-                before = stamp_of(os.fstat(file.fileno()))
-                value = hashlib.file_digest(file, "sha256").hexdigest()
-                after = stamp_of(os.fstat(file.fileno()))
-            if before == after:
-                # Times in the future are as unreliable as recent ones.
-                return value, before if before[1] < began - RACY_NS else None
-    except TrackError as error:
-        return error, None
-    except (OSError, ValueError) as error:
-        return unreadable(error), None
+    for _ in range(2):
+        began = time.time_ns()
+        try:
+            descriptor = os.open(path, _READ)
+        except (OSError, ValueError) as error:
+            return _reason(UnavailableError, str(unreadable(error))), None
+        try:
+            digest, left = hashlib.sha256(), before[0]
+            while left > 0 and (data := os.read(descriptor, min(left, CHUNK))):
+                digest.update(data)
+                left -= len(data)
+            after = stamp_of(os.fstat(descriptor))
+        except OSError as error:
+            return _reason(UnavailableError, str(unreadable(error))), None
+        finally:
+            os.close(descriptor)
+        if before == after and not left:
+            # Times in the future are as unreliable as recent ones.
+            return digest.hexdigest(), before if before[1] < began - RACY_NS else None
+        before = after
     return TrackError("cannot be read: it changed while it was read"), None
 
 
@@ -184,6 +205,8 @@ class _Session:
         self.warn = warn
         self.connection: sqlite3.Connection | None = None
         self.given_up: set[str] = set()
+        self.waiting: list[tuple[bytes, int, int, int, int, str]] = []
+        self.stored = time.monotonic()
 
     def __enter__(self) -> _Session:
         return self
@@ -191,29 +214,33 @@ class _Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.store()
         self._close()
 
-    def lookup(self, paths: Sequence[str]) -> dict[str, tuple[Stamp, str]]:
-        """Return the cached stamps and hashes of `paths`."""
-        encoded: dict[bytes, list[str]] = {}
-        for path in paths:
-            encoded.setdefault(_key(path), []).append(path)
-        names = list(encoded)
+    def lookup(self, keys: Sequence[bytes]) -> dict[bytes, tuple[Stamp, str]]:
+        """Return the cached stamps and hashes of paths, by `_key`."""
 
-        def work(connection: sqlite3.Connection) -> dict[str, tuple[Stamp, str]]:
-            found: dict[str, tuple[Any, str]] = {}
-            for begin in range(0, len(names), 500):  # some versions of SQLite allow only 999 parameters
-                part = names[begin : begin + 500]
+        def work(connection: sqlite3.Connection) -> dict[bytes, tuple[Stamp, str]]:
+            found: dict[bytes, tuple[Any, str]] = {}
+            for begin in range(0, len(keys), 500):  # some versions of SQLite allow only 999 parameters
+                part = keys[begin : begin + 500]
                 marks = ",".join("?" * len(part))
                 query = f"SELECT path, size, mtime, ctime, inode, sha256 FROM files WHERE path IN ({marks})"
-                for name, *state, value in connection.execute(query, part).fetchall():
-                    found |= dict.fromkeys(encoded[name], (tuple(state), value))
+                for key, *state, value in connection.execute(query, part):
+                    found[key] = tuple(state), value
             return found
 
         return self._attempt("lookup", work, {})
 
-    def store(self, rows: Sequence[tuple[bytes, int, int, int, int, str]]) -> None:
-        """Store rows (path, `Stamp`, sha256) in one transaction."""
+    def add(self, row: tuple[bytes, int, int, int, int, str]) -> None:
+        """Add a row (path, `Stamp`, sha256), which is stored within `STORE_SECONDS` or at the end."""
+        self.waiting.append(row)
+        if time.monotonic() - self.stored > STORE_SECONDS:
+            self.store()
+
+    def store(self) -> None:
+        """Store the rows that wait in one transaction, in the order of the table."""
+        rows, self.waiting, self.stored = sorted(self.waiting), [], time.monotonic()
 
         def work(connection: sqlite3.Connection) -> None:
             with connection:

@@ -62,6 +62,8 @@ class Collection:
             catalog = catalog.sort("track_id").gather_every(parts, part - 1)
             ui.log(f"part {part} of {parts}: {len(catalog)} tracks")
         self.audio = Audio.of(catalog, environment.cache)
+        if lost := self.audio.unreadable:
+            ui.log(f"note: {lost}")
         self.extraction = ExtractionPlan(plugins, self.audio, environment)
 
     @property

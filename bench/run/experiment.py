@@ -128,6 +128,8 @@ class Experiment(ABC, Generic[CellT]):
         say = self.ui.log
         for line in self.describe():
             say(line)
+        if len(self.extraction) and (lost := self.audio.unreadable):
+            say(f"note: {lost}")
         todo = self._todo()
         for line in self.extraction.plan(self.device) if self.extraction.lacking else ():
             say(line)

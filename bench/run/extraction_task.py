@@ -21,9 +21,11 @@ from bench.extract import Extraction, open_set
 from bench.extract.readers import Source
 from bench.files.atomic import digest, whole
 from bench.files.hash_index import HashIndex
+from bench.items.matching import SHOWN
 from bench.protocols import Engine
 from bench.registry import create
 from bench.run.options import Environment
+from bench.text import counted, one_line
 
 UNIT = 4096
 """Maximum number of tracks per work unit of an engine."""
@@ -43,12 +45,9 @@ class Audio:
     rows: pl.DataFrame
 
     @staticmethod
-    def of(catalog: pl.DataFrame, cache: Path, progress: Callable[[int], None] | None = None) -> Audio:
+    def of(catalog: pl.DataFrame, cache: Path) -> Audio:
         """Hash the audio of a catalogue; an index of sizes and modification times avoids hashing again."""
-        index = HashIndex.below(cache)
-        paths = catalog["path"].unique(maintain_order=True).to_list()
-        known = dict(zip(paths, index.hashes(paths, progress=progress), strict=True))
-        found = row_keys(catalog, [known[path] for path in catalog["path"].to_list()])
+        found = row_keys(catalog, HashIndex.below(cache).hashes(catalog["path"].to_list()))
         keys = [key if isinstance(key, str) else None for key in found]
         problems = [None if isinstance(key, str) else str(key) for key in found]
         return Audio(
@@ -56,6 +55,18 @@ class Audio:
                 pl.Series("row", keys, dtype=pl.String), pl.Series("problem", problems, dtype=pl.String)
             )
         )
+
+    @property
+    def unreadable(self) -> str:
+        """A line with the number of tracks whose file is missing or cannot be read, and some of them; else empty."""
+        lost = self.rows.filter(pl.col("problem").is_not_null())
+        if not len(lost):
+            return ""
+        names = ", ".join(
+            f"{track!r} ({problem}: {path})"
+            for track, problem, path in lost.head(SHOWN).select("track_id", "problem", "path").iter_rows()
+        )
+        return f"audio: {len(lost)} of {counted(len(self.rows), 'file')} cannot be read: {one_line(names)}"
 
     @cached_property
     def row_of(self) -> dict[str, str]:

@@ -235,3 +235,14 @@ def test_on_the_demo_planted_taste_beats_mfcc_beats_shuffled_rows(bench, demo, r
                 error = values.std(ddof=1) / np.sqrt(len(values))
                 assert abs(values.mean() - chance) < 3.5 * error, (where, name)  # 1 in 100 for t of 7 degrees
     assert best["data"]["builtin"]
+
+
+def test_files_that_an_audio_list_names_and_that_do_not_exist_are_counted_and_named(bench, world_folder, tmp_path):
+    there = sorted((world_folder / "audio").iterdir())[:3]
+    lines = [f"{path.stem},{path}" for path in there] + [f"gone{n},{tmp_path}/gone{n}.wav" for n in range(2)]
+    (tmp_path / "list.csv").write_text("\n".join(["track_id,path", *lines]))
+    rest = ["--audio", tmp_path / "list.csv", "--cache", tmp_path / "cache", "--device", "cpu", "--dry-run"]
+    said = bench("extract", "--extractor", "mfcc", *rest)
+    assert said.code == 0
+    assert f"2 of 5 files cannot be read: 'gone0' (missing: {tmp_path}/gone0.wav), 'gone1' (missing" in said.err
+    assert "3 recordings of 5 tracks" in said.err
