@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,9 @@ KNOWN = {
 }
 VERSION = "2"
 """Raise it when the numbers of a treatment can change."""
+
+BLOCK = 2**20
+"""Values of a block of vectors that is treated at a time: 8 MiB as float64."""
 
 _SIZED = {"pca", "whiten", "random_projection"}
 
@@ -60,9 +64,16 @@ def parse(text: str) -> list[Treatment]:
 
 
 def apply(
-    vectors: NDArray[np.float32], steps: list[Treatment], *, fit: NDArray[np.bool_], seed: int
+    vectors: NDArray[np.float32],
+    steps: list[Treatment],
+    *,
+    fit: NDArray[np.bool_],
+    seed: int,
+    overwrite: bool = False,
 ) -> NDArray[np.float32]:
     """Apply the steps to vectors (N, D); `fit` (N,) marks the training items, on which the steps are fitted.
+
+    With `overwrite`, steps that keep the width write their result over `vectors`, and no second table is made.
 
     Raises
     ------
@@ -71,11 +82,13 @@ def apply(
 
     """
     for step in steps:
-        if step.name == "l2":
-            vectors = l2(vectors)
-        elif step.name == "standardize":
-            mean, deviation = moments(vectors[fit])
-            vectors = ((vectors - mean) / np.where(deviation > 0, deviation, 1.0)).astype(np.float32)
+        if step.name in ("l2", "standardize"):
+            out = vectors if overwrite else np.empty(vectors.shape, np.float32)
+            mean, deviation = moments(vectors, fit) if step.name == "standardize" else (0.0, 1.0)
+            divisor = np.where(np.asarray(deviation) > 0, deviation, 1.0)
+            for part in blocks(vectors):
+                out[part] = l2(vectors[part]) if step.name == "l2" else (vectors[part] - mean) / divisor
+            vectors = out
         elif step.name == "random_projection":
             assert step.k
             matrix = np.random.default_rng([seed, vectors.shape[1], step.k]).standard_normal(
@@ -87,9 +100,35 @@ def apply(
     return np.ascontiguousarray(vectors, dtype=np.float32)
 
 
-def moments(rows: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and standard deviation (D,) of rows (N, D), or (layers, D) of (N, layers, D), in float64."""
-    return rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
+def blocks(rows: NDArray[Any]) -> Iterator[slice]:
+    """Yield slices of the first axis of an array (N, ...), of about `BLOCK` values each."""
+    size = max(1, BLOCK // max(1, int(np.prod(rows.shape[1:]))))
+    for start in range(0, len(rows), size):
+        yield slice(start, start + size)
+
+
+def moments(
+    rows: NDArray[np.float32], which: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and standard deviation (D,) of rows (N, D), or (layers, D) of (N, layers, D), in float64.
+
+    `which` (N,) chooses rows. Blocks are added row by row, as NumPy adds along the first axis, so that the sums have
+    the same bits as those of the whole table; a single column, which NumPy adds in pairs, is not cut.
+    """
+    if int(np.prod(rows.shape[1:])) <= 1:
+        rows = rows if which is None else rows[which]
+        return rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
+    count = len(rows) if which is None else int(which.sum())
+    chosen = [(part, slice(None) if which is None else which[part]) for part in blocks(rows)]
+
+    def total(value: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> NDArray[np.float64]:
+        known = np.zeros((0, *rows.shape[1:]))
+        for part, mask in chosen:
+            known = np.concatenate([known, value(rows[part][mask].astype(np.float64))]).sum(axis=0, keepdims=True)
+        return known.sum(axis=0)
+
+    mean = total(lambda block: block) / count
+    return mean, np.sqrt(total(lambda block: np.square(block - mean)) / count)
 
 
 def check_sizes(steps: Sequence[Treatment], items: int, width: int) -> None:

@@ -87,3 +87,27 @@ def test_a_factor_on_all_vectors_changes_no_direction(table, text, factor):
 def test_l2_of_rows_of_unlike_size():
     rows = np.array([[3e30, 4e30], [3e-30, 4e-30], [3, 4], [0, 0]], np.float32)
     assert np.allclose(l2(rows), [[0.6, 0.8]] * 3 + [[0, 0]])
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (3000, 1), (3000, 2), (700, 13), (200, 5, 40), (30, 900)])
+def test_moments_of_blocks_have_the_bits_of_the_whole(monkeypatch, shape):
+    rng = np.random.default_rng(0)
+    rows = (rng.standard_normal(shape) * 1e4 + 3).astype(np.float32)
+    which = rng.random(shape[0]) < 0.7
+    which[0] = True
+    monkeypatch.setattr(treatments, "BLOCK", 1000)
+    for chosen, mask in ((rows, None), (rows[which], which)):
+        mean, deviation = treatments.moments(rows, mask)
+        assert np.array_equal(mean, chosen.mean(axis=0, dtype=np.float64))
+        assert np.array_equal(deviation, chosen.std(axis=0, dtype=np.float64))
+
+
+@pytest.mark.parametrize("text", ["l2", "standardize", "l2+standardize"])
+def test_a_table_is_treated_in_place_only_if_asked(monkeypatch, text):
+    vectors = np.random.default_rng(0).standard_normal((300, 7)).astype(np.float32)
+    given, fit = vectors.copy(), np.arange(300) < 200
+    whole = treatments.apply(given, treatments.parse(text), fit=fit, seed=0)
+    assert np.array_equal(given, vectors)
+    monkeypatch.setattr(treatments, "BLOCK", 50)
+    assert treatments.apply(given, treatments.parse(text), fit=fit, seed=0, overwrite=True) is given
+    assert np.array_equal(given, whole)

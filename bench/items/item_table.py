@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
+from operator import lt
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -21,6 +23,9 @@ from bench.items.matching import AS_WRITTEN, Matched, match
 from bench.norms import l2
 from bench.protocols import TableSource
 from bench.text import counted
+
+IDS = 65_536
+"""Ids that are hashed at a time."""
 
 Raw = tuple[NDArray[np.float32], NDArray[np.bool_]]
 """Vectors (N, D), and which rows have one (N,)."""
@@ -43,17 +48,20 @@ class ItemTable:
             if len(array) != n:
                 raise BenchError(f"item table: {len(array)} rows of {what} for {n} ids.")
             array.flags.writeable = False
-        if len(set(self.ids)) != n:
+        # Ids in ascending order, as usual, are distinct; a set of them would take much memory.
+        if not all(map(lt, self.ids, islice(self.ids, 1, None))) and len(set(self.ids)) != n:
             raise BenchError("item table: an id occurs twice.")
-        if not np.isfinite(self.vectors).all():
-            row = int(np.argmin(np.isfinite(self.vectors).all(axis=1)))
+        if (row := _not_finite(self.vectors)) is not None:
             raise BenchError(f"item table: the vector of {self.ids[row]!r} is not finite.")
 
     def now_sha256(self) -> str:
         """Hash the bytes as they are now: ids, presence and vectors."""
-        out = hashlib.sha256("\n".join(self.ids).encode())
+        out = hashlib.sha256()
+        for start in range(0, len(self.ids), IDS):
+            out.update(("\n" if start else "").encode() + "\n".join(self.ids[start : start + IDS]).encode())
         out.update(self.present.tobytes())
-        out.update(np.ascontiguousarray(self.vectors).data)
+        for part in treatments.blocks(self.vectors):
+            out.update(np.ascontiguousarray(self.vectors[part]).data)
         return out.hexdigest()
 
     @cached_property
@@ -119,17 +127,20 @@ class Tables:
         if not present.any():
             raise BenchError(f"{entry}: none of the {len(ids)} items has a vector. {self._why(entry, ids)}")
         if steps := treatments.parse(entry.treat):
-            vectors = treatments.apply(vectors, steps, fit=hot & present, seed=self.seed)
-        vectors = np.where(present[:, None], vectors, np.float32(0.0)).astype(np.float32)
+            vectors = treatments.apply(vectors, steps, fit=hot & present, seed=self.seed, overwrite=True)
+        vectors[~present] = 0.0
         return ItemTable(list(ids), vectors, present, hot.copy(), meta or {})
 
     def joined(self, entry: ExtractorEntry, ids: Sequence[str]) -> Raw:
-        """Read ``A`` as it is, or ``A+B`` with each part at length 1, side by side."""
+        """Read ``A`` as it is, or ``A+B`` with each part at length 1, side by side; the arrays are the caller's own."""
         parts = [self.raw(component, ids) for component in entry.components]
         if len(parts) == 1:
             return parts[0]
         present = np.logical_and.reduce([there for _, there in parts])
-        return np.concatenate([l2(vectors) for vectors, _ in parts], axis=1), present
+        out = np.empty((len(ids), sum(vectors.shape[1] for vectors, _ in parts)), np.float32)
+        for part in treatments.blocks(out):
+            np.concatenate([l2(vectors[part]) for vectors, _ in parts], axis=1, out=out[part])
+        return out, present
 
     def raw(self, component: Component, ids: Sequence[str]) -> Raw:
         """Read one extractor's vectors (N, D) as they are, in the order of `ids`."""
@@ -172,8 +183,17 @@ class Tables:
             raise BenchError(f"{plugin.name} gave a table of shape {found.shape} for {len(rows)} ids.")
         vectors = np.zeros((len(ids), found.shape[1]), np.float32)
         vectors[rows] = found
-        if not np.isfinite(vectors).all():
+        if _not_finite(vectors) is not None:
             raise BenchError(f"{plugin.name} gave vectors that are not finite.")
         present = np.zeros(len(ids), np.bool_)
         present[rows] = True
         return vectors, present
+
+
+def _not_finite(vectors: NDArray[np.float32]) -> int | None:
+    """Return the first row of vectors (N, D) with a value that is not finite; None if there is none."""
+    for part in treatments.blocks(vectors):
+        fine = np.isfinite(vectors[part])
+        if not fine.all():
+            return part.start + int(np.argmin(fine.all(axis=1)))
+    return None
