@@ -25,14 +25,14 @@ from bench.machine import cores
 RACY_NS = 2_000_000_000
 """Hashes of files that changed so recently are not cached: the file may change again without a new
 modification time, since file system clocks are coarse (compare git's "racy" index entries)."""
-BATCH = 4096
-"""Paths that are looked up at a time."""
+BATCH = 1024
+"""Paths that are looked up at a time; an interruption loses at most the hashes of these."""
 GROUP = 64
 """Most paths that a thread takes at a time; passing single paths to a thread would be slower."""
 CHUNK = 2**18
 """Bytes that are read at a time."""
 STORE_SECONDS = 5.0
-"""New hashes are stored about this often; an interrupted run loses at most what it read in this time."""
+"""New hashes are stored about this often; a killed process loses what it read in this time."""
 BUSY_SECONDS = 30.0
 _FORMAT = 2
 
@@ -105,15 +105,16 @@ class HashIndex:
                         there.append((path, stamp, _key(path)))
                 cached = index.lookup([key for _, _, key in there])
                 unread: list[tuple[str, Stamp, bytes]] = []
-                for path, stamp, key in there:
-                    if (found := cached.get(key)) is not None and found[0] == stamp:
-                        known[path] = found[1]
+                for file in there:
+                    if (found := cached.get(file[2])) is not None and found[0] == file[1]:
+                        known[file[0]] = found[1]
                     else:
-                        unread.append((path, stamp, key))
+                        unread.append(file)
                 for (path, _, key), (value, state) in zip(unread, spread(_hashes, unread), strict=True):
                     known[path] = value
                     if state is not None:
-                        index.add((key, *state, str(value)))
+                        index.waiting.append((key, *state, str(value)))
+                index.store_if_due()
         return [known[path] for path in paths]
 
     def sha256(self, path: Path) -> str:
@@ -164,6 +165,7 @@ def _reason(kind: type[TrackError], text: str) -> TrackError:
 
 
 def _hashes(files: Sequence[tuple[str, Stamp, bytes]]) -> list[tuple[str | TrackError, Stamp | None]]:
+    """Return hash or reason of each file, and the stamp for the cache; see `_hash`."""
     return [_hash(path, stamp) for path, stamp, _ in files]
 
 
@@ -232,14 +234,13 @@ class _Session:
 
         return self._attempt("lookup", work, {})
 
-    def add(self, row: tuple[bytes, int, int, int, int, str]) -> None:
-        """Add a row (path, `Stamp`, sha256), which is stored within `STORE_SECONDS` or at the end."""
-        self.waiting.append(row)
+    def store_if_due(self) -> None:
+        """Store the rows (path, `Stamp`, sha256) in `waiting` if the last ones were stored `STORE_SECONDS` ago."""
         if time.monotonic() - self.stored > STORE_SECONDS:
             self.store()
 
     def store(self) -> None:
-        """Store the rows that wait in one transaction, in the order of the table."""
+        """Store the rows in `waiting` in one transaction, in the order of the table."""
         rows, self.waiting, self.stored = sorted(self.waiting), [], time.monotonic()
 
         def work(connection: sqlite3.Connection) -> None:
