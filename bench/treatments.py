@@ -125,7 +125,7 @@ def moments(
         known = np.zeros((0, *rows.shape[1:]))
         for part, mask in chosen:
             known = np.concatenate([known, value(rows[part][mask].astype(np.float64))]).sum(axis=0, keepdims=True)
-        return known.sum(axis=0)
+        return np.asarray(known.sum(axis=0))
 
     mean = total(lambda block: block) / count
     return mean, np.sqrt(total(lambda block: np.square(block - mean)) / count)

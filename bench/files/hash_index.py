@@ -153,15 +153,15 @@ def _stamps(paths: Sequence[str]) -> list[Stamp | TrackError]:
     for path in paths:
         try:
             found.append(stamp_of(present(path)))
-        except TrackError as error:
-            found.append(_reason(type(error), str(error)))
+        except UnavailableError as error:
+            found.append(_reason(str(error)))
     return found
 
 
 @lru_cache(256)
-def _reason(kind: type[TrackError], text: str) -> TrackError:
+def _reason(text: str) -> UnavailableError:
     """Return one error for all files with the same reason: an error that was caught keeps the frames of its calls."""
-    return kind(text)
+    return UnavailableError(text)
 
 
 def _hashes(files: Sequence[tuple[str, Stamp, bytes]]) -> list[tuple[str | TrackError, Stamp | None]]:
@@ -176,7 +176,7 @@ def _hash(path: str, before: Stamp) -> tuple[str | TrackError, Stamp | None]:
         try:
             descriptor = os.open(path, _READ)
         except (OSError, ValueError) as error:
-            return _reason(UnavailableError, str(unreadable(error))), None
+            return _reason(str(unreadable(error))), None
         try:
             digest, left = hashlib.sha256(), before[0]
             while left > 0 and (data := os.read(descriptor, min(left, CHUNK))):
@@ -184,7 +184,7 @@ def _hash(path: str, before: Stamp) -> tuple[str | TrackError, Stamp | None]:
                 left -= len(data)
             after = stamp_of(os.fstat(descriptor))
         except OSError as error:
-            return _reason(UnavailableError, str(unreadable(error))), None
+            return _reason(str(unreadable(error))), None
         finally:
             os.close(descriptor)
         if before == after and not left:

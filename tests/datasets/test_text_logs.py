@@ -211,7 +211,7 @@ def test_hashes_are_remembered(onion, tmp_path, monkeypatch):
         *(f"music4all/id_{kind}.csv" for kind in ("information", "tags", "genres", "metadata")),
     }
     with monkeypatch.context() as patch:
-        patch.setattr(hash_index, "_hash", lambda path: pytest.fail(f"{path} was read again"))
+        patch.setattr(hash_index, "_hash", lambda path, _: pytest.fail(f"{path} was read again"))
         assert fingerprint() == first
     (tmp_path / "cache" / "hashes.sqlite").write_text("{")
     assert fingerprint() == first
