@@ -195,5 +195,5 @@ def _not_finite(vectors: NDArray[np.float32]) -> int | None:
     for part in treatments.blocks(vectors):
         fine = np.isfinite(vectors[part])
         if not fine.all():
-            return part.start + int(np.argmin(fine.all(axis=1)))
+            return int(part.start) + int(np.argmin(fine.all(axis=1)))
     return None
