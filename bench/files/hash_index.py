@@ -110,7 +110,8 @@ class HashIndex:
                         known[file[0]] = found[1]
                     else:
                         unread.append(file)
-                for (path, _, key), (value, state) in zip(unread, spread(_hashes, unread), strict=True):
+                hashed = spread(lambda files: [_hash(path, stamp) for path, stamp, _ in files], unread)
+                for (path, _, key), (value, state) in zip(unread, hashed, strict=True):
                     known[path] = value
                     if state is not None:
                         index.waiting.append((key, *state, str(value)))
@@ -162,11 +163,6 @@ def _stamps(paths: Sequence[str]) -> list[Stamp | TrackError]:
 def _reason(text: str) -> UnavailableError:
     """Return one error for all files with the same reason: an error that was caught keeps the frames of its calls."""
     return UnavailableError(text)
-
-
-def _hashes(files: Sequence[tuple[str, Stamp, bytes]]) -> list[tuple[str | TrackError, Stamp | None]]:
-    """Return hash or reason of each file, and the stamp for the cache; see `_hash`."""
-    return [_hash(path, stamp) for path, stamp, _ in files]
 
 
 def _hash(path: str, before: Stamp) -> tuple[str | TrackError, Stamp | None]:
