@@ -137,9 +137,7 @@ def recommended(data: str, split: str, lane: Any, at: int, model: str, seed: int
         ranked = Ranked(rng.random((users, KS[-1])) < ease[:, None] * places, sizes)
         values = {f"{name}@{k}": metric.function(ranked, k) for name, metric in METRICS.items() for k in KS}
         fields["metrics"][where] = {name: float(column.mean()) for name, column in values.items()}
-        fields["intervals"][where] = {
-            name: tuple(span) for name, span in bootstrap(values, resamples=200).items()
-        }
+        fields["intervals"][where] = {name: tuple(span) for name, span in bootstrap(values, resamples=200).items()}
         fields["chance"][where] = chance(np.full(users, CANDIDATES[where]), sizes, KS)
         fields["beyond"][where] = {f"{name}@{k}": rng.random() for name in ("coverage", "gini", "novelty") for k in KS}
         columns = {"candidates": [where] * users, "user": names[:users], "relevant": sizes.astype(np.int32)}

@@ -148,7 +148,7 @@ def _tested(pairs: Sequence[tuple[Scores, Scores]], resamples: int, seed: int) -
     n, mean, different = x.shape[1], difference.mean(axis=1), np.count_nonzero(difference, axis=1)
     p = np.ones(len(pairs))
     if n > 1 and len(at := np.flatnonzero(different)):
-        p[at] = _p_values(difference[at], different[at], [pairs[i] for i in at], resamples, seed)
+        p[at] = _p_values(difference[at], different[at], [pairs[i] for i in at.tolist()], resamples, seed)
     return [PairedTest(float(m), float(q), n, int(d)) for m, q, d in zip(mean, p, different, strict=True)]
 
 

@@ -16,7 +16,7 @@ from bench.report.board import Block, Board, Row
 from bench.report.columns import LANE_HEADINGS, LANE_NOTES, Column, brief, half_width, metric_column, names, seeds
 from bench.report.format import MAIN, NONE, RANKED_BY, checked, heading, parts
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
-from bench.terminal import text
+from bench.terminal import screen, text
 from bench.text import one_line
 
 WIDTH = 110
@@ -50,7 +50,7 @@ def show(
 
     """
     metrics = checked(metrics)
-    console = console or Console()
+    console = console or screen()
     if console.is_terminal:
         _show(boards, console, problems, metrics, chapters)
         return
