@@ -101,8 +101,8 @@ class Versus:
                 keys = (m.key for m in self.models if not m.control and m.key in mrs.values and m.key in mir.values)
                 alike.setdefault(tuple(keys), []).append((mrs, mir))
         related = {}
-        for keys, axes in alike.items():
-            related.update(self._related(set(keys), axes))
+        for shared, axes in alike.items():
+            related.update(self._related(set(shared), axes))
         found = [related[id(mrs), id(mir)] for mrs in self.mrs for mir in self.mir if (id(mrs), id(mir)) in related]
         corrected = holm({str(i): pair.p for i, pair in enumerate(found)})
         return [replace(pair, p_holm=p) for pair, p in zip(found, corrected.values(), strict=True)]

@@ -57,7 +57,7 @@ class _Set:
             return 0
         one = _Waiting(row, [values.metrics[at] for at in chosen], values.table[chosen])
         self.waiting.setdefault(values.users, []).append(one)
-        return one.table.size // n * (n + RESAMPLES) * 8
+        return int(one.table.nbytes // n * (n + RESAMPLES))
 
     def resample(self) -> None:
         """Resample the users of the waiting rows, with the same draws for all."""
