@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from bench.text import one_line, visible
 
@@ -30,14 +31,38 @@ def text(content: object, style: str = "") -> Text:
     return Text(one_line(content), style=style)
 
 
-def console(least: int = 140) -> Console:
-    """Return a console as wide as the terminal; in files and pipes of `least` columns or more."""
+def screen(file: TextIO | None = None) -> Console:
+    """Return a console for the standard output, or another file, that treats a closed pipe as `print` does."""
     from rich.console import Console
 
-    made = Console()
+    class Screen(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich would end the process with 1
+
+    return Screen(file=file)
+
+
+def console(least: int = 140) -> Console:
+    """Return a console as wide as the terminal; in files and pipes of `least` columns or more, without blank ends."""
+    made = screen()
     if not made.is_terminal:
+        made = screen(cast("TextIO", _Trimmed(sys.stdout)))
         made.width = max(least, made.width)
     return made
+
+
+class _Trimmed:
+    """A text file that is written without blanks at the ends of lines."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        """Write lines."""
+        return self._file.write(re.sub(r" +(?=\n)", "", text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def table(title: str, *columns: str) -> Table:

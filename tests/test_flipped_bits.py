@@ -18,7 +18,7 @@ from bench.errors import BenchError
 from bench.formats.sealed import DamagedError, read_sealed, write_sealed
 from bench.records import read as read_record
 from bench.records import write as write_record
-from bench.records.rows import trouble
+from bench.records.rows import read_rows
 from bench.splits.make import GlobalTemporal, make
 from bench.splits.storage import read as read_split
 from bench.splits.storage import write as write_split
@@ -120,10 +120,10 @@ class RecordRows:
         self.path = self.record.with_suffix(".users.parquet")
 
     def read(self):
-        record = read_record(self.record)
-        if why := trouble(self.path, record):
-            raise BenchError(why)
-        return pl.read_parquet(self.path).to_dicts()
+        found = read_rows(self.path, read_record(self.record), ["user", "seen", "ndcg@5"])
+        if isinstance(found, str):
+            raise BenchError(found)
+        return found.to_dicts()
 
 
 class Converted:

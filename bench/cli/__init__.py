@@ -30,7 +30,7 @@ VERBS = {
 }
 
 FINE, WRONG_INPUT, TOO_MANY_FAILURES = 0, 1, 2
-INTERRUPTED = 130
+INTERRUPTED, CLOSED_PIPE = 130, 141  # as the shell counts SIGINT and SIGPIPE
 
 
 class Parser(argparse.ArgumentParser):
@@ -47,8 +47,21 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``bench ARGV`` and return its exit code: 0 fine, 1 wrong input, 2 too many failures."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    """Run ``bench ARGV`` and return its exit code: 0 fine, 1 wrong input, 2 too many failures, 141 a closed pipe."""
+    try:
+        try:
+            return _main(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:  # `bench ls | head`; what is still to be written would fail again at the end
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+        return CLOSED_PIPE
+
+
+def _main(words: list[str]) -> int:
     try:
         if not words or words[0] in ("-h", "--help", "help"):
             print(_help())
@@ -74,10 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nbench: interrupted. Finished work is stored; the same command continues from there.", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # `bench ls | head`
-        sys.stderr.close()
-        return FINE
-    except OSError as error:  # a file that cannot be read, a full disk; without a file's name it is a bug
+    except OSError as error:  # a file that cannot be read, a full disk; others are a closed pipe, or a bug
         if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         where = f"{error.filename}: " if error.filename is not None else ""

@@ -113,7 +113,7 @@ class RecipeRun:
         records: list[tuple[Path, Record | BenchError]] = []
         for experiment in self.experiments:
             records += experiment.do().records
-        made = report(list(dict(records).items()), [self.paper])
+        made = report(list(dict(records).items()), [self.paper], drawn=[recsys2024.METRIC])
         found = estimates(self.paper, self.backends, made.boards, made.probed, self.recipe.lane)
         verdicts = chapter(self.paper, found, self.recipe.lane, self.builtin)
         return replace(made, chapters=[*made.chapters, verdicts])

@@ -17,7 +17,7 @@ from bench.report.board import Block, Board, Row
 from bench.report.format import NONE
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
 from bench.report.mir import Probed
-from bench.report.significance import per_user
+from bench.report.users import Reader
 from bench.stats import LEAST_USERS, holm, paired_t, sign_flip
 
 WHERE = "hot"
@@ -59,11 +59,8 @@ def _block_estimates(block: Block, names: Mapping[str, str], models: Mapping[str
 
 def _users(row: Row) -> NDArray[np.float64] | None:
     """Values of individual users by seed (S, U); None if the file of any seed is not usable."""
-    table = per_user(row, WHERE, [])
-    if table is None or METRIC not in table[1]:
-        return None
-    values: NDArray[np.float64] = table[2][:, :, table[1].index(METRIC)]
-    return values
+    found = Reader().values(row, [WHERE]).get(WHERE)
+    return found.table[found.metrics.index(METRIC)] if found and METRIC in found.metrics else None
 
 
 def chapter(paper: Paper, found: Mapping[Place, Estimate], lane: str, builtin: bool) -> Chapter:

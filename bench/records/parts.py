@@ -13,12 +13,16 @@ from bench.records.limits import Count, Json, Label, Lane, Length, Name, Prose, 
 
 Labels = Annotated[tuple[Label, ...], Length(most=1_000)]
 
+_OF_DATA = frozenset({"catalog-tags", "catalog-genre", "catalog-key", "links", "text-labels"})
+"""Tasks of a data set whose old records do not say so."""
+
 
 @dataclass(frozen=True)
 class TaskInfo:
     """The task of a probe. `primary` is its main metric in tables, `labels` the number of labels.
 
     metrics : version of each metric of the task
+    of : whether the task is asked of a folder of its own, or of the tracks of a data set; old records do not say
     """
 
     name: Name
@@ -31,6 +35,12 @@ class TaskInfo:
     labels: Count | None = None
     version: Label | None = None
     metrics: dict[Label, Label] | None = None
+    of: Literal["folder", "data"] | None = None
+
+    @property
+    def of_data(self) -> bool:
+        """Whether the task is about the tracks of a data set, and says nothing of another one's."""
+        return self.of == "data" if self.of else self.name in _OF_DATA
 
 
 @dataclass(frozen=True)

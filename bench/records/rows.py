@@ -1,51 +1,54 @@
-"""Check that the file of rows beside a record belongs to it, before any row is read."""
+"""Read the rows beside a record, once, and check that they belong to it before any of them is parsed."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
-from functools import lru_cache
+from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bench.files.hash_index import Stamp, sha256_once, stamp_of
 from bench.records.record import Record
 
-
-def trouble(file: Path, record: Record) -> str | None:
-    """Return why a file does not have a record's rows; None if it does.
-
-    The number of rows in the file's footer is compared first, so that a wrong file of any size is rejected without
-    reading it; then the hash. A record of version 1 has neither: its file must have a row for every user of every
-    candidate set.
-    """
-    try:
-        status = os.stat(file)
-    except OSError as error:
-        return f"it cannot be read ({error.strerror})"
-    if not stat.S_ISREG(status.st_mode):
-        return "it is no regular file"
-    if record.rows is None and record.schema_version > 1:
-        return "its record was written without rows"
-    expected = record.rows.count if record.rows else sum(record.users.values())
-    found = _rows(file, stamp_of(status))
-    if not isinstance(found, int):
-        return found
-    if found != expected:
-        return f"it has {found:,} rows, its record {expected:,}"
-    if record.rows and sha256_once(file) != record.rows.sha256:
-        return "it is not the file that was written with its record: it has another hash"
-    return None
-
-
-@lru_cache(4096)
-def _rows(file: Path, state: Stamp) -> int | str:
-    """Return the number of rows in a Parquet file's footer, or an error message.
-
-    The result is cached for all candidate sets while the file is unchanged, and so is the hash.
-    """
+if TYPE_CHECKING:
     import polars as pl
 
+LARGEST = 1 << 30
+"""Maximum bytes of a file, and of its values in memory; real files are far below it."""
+
+
+def read_rows(file: Path, record: Record, columns: Iterable[str]) -> pl.DataFrame | str:
+    """Return those of some columns that the rows beside a record have, or why the file does not have its rows.
+
+    The same bytes are counted, hashed and parsed. A record of version 1 has no hash: its file must have a row for
+    every user of every candidate set.
+    """
+    import polars as pl
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
-        return int(pl.scan_parquet(file).select(pl.len()).collect().item())
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        if not stat.S_ISREG((status := os.stat(file)).st_mode):  # opening a named pipe would wait forever
+            return "it is no regular file"
+        if record.rows is None and record.schema_version > 1:
+            return "its record was written without rows"
+        if status.st_size > LARGEST:
+            return f"{status.st_size:,} bytes are more than a report reads"
+        content = file.read_bytes()
+        footer = pq.read_metadata(pa.BufferReader(content))
+        expected = record.rows.count if record.rows else sum(record.users.values())
+        if footer.num_rows != expected:
+            return f"it has {footer.num_rows:,} rows, its record {expected:,}"
+        if record.rows and hashlib.sha256(content).hexdigest() != record.rows.sha256:
+            return "it is not the file that was written with its record: it has another hash"
+        there = set(footer.schema.to_arrow_schema().names)
+        chosen = [name for name in columns if name in there]
+        if expected * len(chosen) * 8 > LARGEST:
+            return f"{expected:,} users are more than a report compares"
+        return pl.read_parquet(BytesIO(content), columns=chosen)
+    except OSError as error:
+        return f"it cannot be read ({error.strerror or error})"
+    except (pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
         return f"it cannot be read ({error})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -22,7 +22,11 @@ Found = tuple[Path, Record]
 Means = Mapping[str, Mapping[str, float]]
 
 
-def boards(records: Iterable[tuple[Path, Record | BenchError]], problems: list[str] | None = None) -> list[Board]:
+def boards(
+    records: Iterable[tuple[Path, Record | BenchError]],
+    problems: list[str] | None = None,
+    drawn: Collection[str] = (),
+) -> list[Board]:
     """Return one board per (data, split, main k), each with a block per lane; `probed` handles probes.
 
     Parameters
@@ -32,6 +36,9 @@ def boards(records: Iterable[tuple[Path, Record | BenchError]], problems: list[s
     problems
         Receives a line for everything that cannot be used, such as unreadable records, duplicate
         cells and per-user files that do not match. None of these raises an error.
+    drawn
+        Metrics whose bootstrap means the rows keep, for further statistics: at the main k (``ndcg``), or at another
+        (``ndcg@10``).
 
     """
     problems = [] if problems is None else problems
@@ -42,11 +49,11 @@ def boards(records: Iterable[tuple[Path, Record | BenchError]], problems: list[s
         elif not record.is_probe:
             key = (record.data.name, record.split.fingerprint, record.k[0] if record.k else None)
             groups.setdefault(key, []).append((path, record))
-    made = [_board(found, problems) for found in groups.values()]
+    made = [_board(found, problems, drawn) for found in groups.values()]
     return sorted(made, key=lambda b: (b.data, b.split, b.fingerprint, b.k))
 
 
-def _board(found: list[Found], problems: list[str]) -> Board:
+def _board(found: list[Found], problems: list[str], drawn: Collection[str]) -> Board:
     found = sorted(found, key=lambda f: str(f[0]))
     first = found[0][1]
     lanes = [lane for lane in LANES if any(record.lane == lane for _, record in found)]
@@ -64,8 +71,9 @@ def _board(found: list[Found], problems: list[str]) -> Board:
         for block in blocks:
             for rows in (block.rows, block.controls):
                 rows.sort(key=lambda row: (-_or_least(row.mean(where, metric)), row.model, row.extractor))
+    kept = {name if "@" in name else f"{name}@{k}" for name in drawn for k in board.k[:1]}
     for block in blocks:
-        complete(block, problems)
+        complete(block, problems, kept)
     board.notes = notes(board)
     return board
 

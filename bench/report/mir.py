@@ -19,10 +19,6 @@ from bench.text import one_line
 Found = tuple[Path, Record]
 
 
-OWN_TRACKS = frozenset({"catalog-tags", "catalog-genre", "catalog-key", "links", "text-labels"})
-"""Tasks about the tracks of the data set that is recommended from: they say nothing of another one's."""
-
-
 def embedding(extractor: ExtractorInfo) -> str:
     """Hash an embedding without its treatment, so that records of recommenders and probes can be matched."""
     return digest([extractor.name, extractor.lane, extractor.settings, extractor.view.layers])
@@ -169,7 +165,7 @@ def _asked(record: Record) -> Asked:
         probe=one_line(record.recommender.spec),
         treat=one_line(record.extractor.view.treat),
         split=record.split.fingerprint,
-        collection=one_line(record.data.collection or "") if task.name in OWN_TRACKS else "",
+        collection=one_line(record.data.collection or "") if task.of_data else "",
     )
 
 

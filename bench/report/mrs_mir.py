@@ -15,7 +15,7 @@ from bench.records import PROBED, Record, slug
 from bench.report.board import Block, Board, Row
 from bench.report.format import RANKED_BY, heading, without_folders
 from bench.report.mir import Probed, embedding
-from bench.stats import RankCorrelation, holm, rank_correlation
+from bench.stats import RankCorrelation, holm, rank_correlations
 
 NOTHING = "none"
 """Name of the extractor of models that use no vectors."""
@@ -95,41 +95,62 @@ class Versus:
     @cached_property
     def pairs(self) -> list[Pair]:
         """All pairs of a recommendation and an MIR column that share at least three models and are not constant."""
-        found = []
+        alike: dict[tuple[str, ...], list[tuple[Axis, Axis]]] = {}
         for mrs in self.mrs:
             for mir in self.mir:
-                points, draws = self._common(mrs, mir)
-                x, y = (np.array([p[i] for p in points], np.float64) for i in (1, 2))
-                if len(points) >= LEAST and np.ptp(x) and np.ptp(y):
-                    rho, tau = rank_correlation(x, y, "spearman", draws=draws), rank_correlation(x, y, "kendall")
-                    found.append(Pair(mrs, mir, points, rho, tau))
+                keys = (m.key for m in self.models if not m.control and m.key in mrs.values and m.key in mir.values)
+                alike.setdefault(tuple(keys), []).append((mrs, mir))
+        related = {}
+        for shared, axes in alike.items():
+            related.update(self._related(set(shared), axes))
+        found = [related[id(mrs), id(mir)] for mrs in self.mrs for mir in self.mir if (id(mrs), id(mir)) in related]
         corrected = holm({str(i): pair.p for i, pair in enumerate(found)})
         return [replace(pair, p_holm=p) for pair, p in zip(found, corrected.values(), strict=True)]
 
-    def _common(self, mrs: Axis, mir: Axis) -> tuple[list[tuple[str, float, float]], NDArray[np.float64] | None]:
-        """Return one point per model on both axes, without controls; settings of one model are averaged."""
+    def _related(self, keys: set[str], axes: Sequence[tuple[Axis, Axis]]) -> dict[tuple[int, int], Pair]:
+        """Return the pairs of some axes that share these models; settings of one model are averaged."""
         groups: dict[str, list[Model]] = {}
         for model in self.models:
-            if not model.control and model.key in mrs.values and model.key in mir.values:
+            if model.key in keys:
                 groups.setdefault(model.name, []).append(model)
-        points = [
-            (
-                same[0].label if len(same) == 1 else name,
-                fmean(mrs.values[m.key] for m in same),
-                fmean(mir.values[m.key] for m in same),
-            )
-            for name, same in groups.items()
-        ]
-        if not points or any(m.key not in mrs.draws for same in groups.values() for m in same):
-            return points, None
-        drawn = [np.mean([mrs.draws[m.key] for m in same], axis=0) for same in groups.values()]
-        return points, np.stack(drawn, axis=1)
+        names = [same[0].label if len(same) == 1 else name for name, same in groups.items()]
+
+        def columns(of: Iterable[Axis]) -> dict[int, tuple[Axis, NDArray[np.float64]]]:
+            values = {
+                id(axis): (axis, np.array([fmean(axis.values[m.key] for m in same) for same in groups.values()]))
+                for axis in of
+            }
+            return {at: (axis, column) for at, (axis, column) in values.items() if np.ptp(column)}
+
+        if len(names) < LEAST:
+            return {}
+        mrs, mir = columns(a for a, _ in axes), columns(b for _, b in axes)
+        if not mrs or not mir:
+            return {}
+        xs, ys = (np.stack([column for _, column in side.values()]) for side in (mrs, mir))
+        draws = [_draws(axis, list(groups.values())) for axis, _ in mrs.values()]
+        rho = rank_correlations(xs, ys, "spearman", draws=draws)
+        tau = rank_correlations(xs, ys, "kendall")
+        wanted = {(id(a), id(b)) for a, b in axes}
+        return {
+            (id(a), id(b)): Pair(a, b, list(zip(names, x.tolist(), y.tolist(), strict=True)), rho[i][j], tau[i][j])
+            for i, (a, x) in enumerate(mrs.values())
+            for j, (b, y) in enumerate(mir.values())
+            if (id(a), id(b)) in wanted
+        }
 
     @property
     def varied(self) -> list[str]:
         """Names of models that have several settings or layers."""
         names = [model.name for model in self.models if not model.control]
         return sorted({name for name in names if names.count(name) > 1})
+
+
+def _draws(axis: Axis, groups: Sequence[Sequence[Model]]) -> NDArray[np.float64] | None:
+    """Return the bootstrap means (resamples, n) of groups of settings; None where one has none."""
+    if any(m.key not in axis.draws for same in groups for m in same):
+        return None
+    return np.stack([np.mean([axis.draws[m.key] for m in same], axis=0) for same in groups], axis=1)
 
 
 def versus(boards: Iterable[Board], probed: Sequence[Probed], metric: str = RANKED_BY) -> list[Versus]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +40,10 @@ class Report:
 
 
 def report(
-    records: Sequence[tuple[Path, Record | BenchError]], papers: Sequence[Paper] = (), metric: str = RANKED_BY
+    records: Sequence[tuple[Path, Record | BenchError]],
+    papers: Sequence[Paper] = (),
+    metric: str = RANKED_BY,
+    drawn: Collection[str] = (),
 ) -> Report:
     """Return the report of some records.
 
@@ -52,11 +55,23 @@ def report(
         Papers to show even if none of our boards uses their split; papers that match a board are always shown.
     metric
         Recommendation metric, without its k, to compare with MIR.
+    drawn
+        Further metrics whose bootstrap means the rows keep.
 
     """
     problems: list[str] = []
-    found = boards(records, problems)
-    answers = probed(records)
+    found = boards(records, problems, (metric, *drawn))
+    return report_of(found, probed(records), problems, papers, metric)
+
+
+def report_of(
+    found: list[Board],
+    answers: list[Probed],
+    problems: list[str],
+    papers: Sequence[Paper] = (),
+    metric: str = RANKED_BY,
+) -> Report:
+    """Return the report of boards, whose rows keep the bootstrap means of `metric`, and of MIR results."""
     every = {p.name: p for p in [*papers, *papers_of((b.data, b.split) for b in found)]}
     comparisons = mrs_mir.versus(found, answers, metric)
     made = chapters(answers) + [mrs_mir_page.chapter(each) for each in comparisons]

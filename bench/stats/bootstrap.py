@@ -12,6 +12,9 @@ from typing import NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
+RESAMPLES = 2000
+"""Number of bootstrap samples unless another is given."""
+
 _BLOCK = 1 << 20
 """Number of users drawn at a time. Changing it changes the resamples and thus the results."""
 
@@ -33,16 +36,16 @@ class Difference(NamedTuple):
 
 @overload
 def bootstrap(
-    values: NDArray[np.float64], *, resamples: int = 2000, seed: int = 0, level: float = 0.95
+    values: NDArray[np.float64], *, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95
 ) -> Interval: ...
 @overload
 def bootstrap(
-    values: Mapping[str, NDArray[np.float64]], *, resamples: int = 2000, seed: int = 0, level: float = 0.95
+    values: Mapping[str, NDArray[np.float64]], *, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95
 ) -> dict[str, Interval]: ...
 def bootstrap(
     values: NDArray[np.float64] | Mapping[str, NDArray[np.float64]],
     *,
-    resamples: int = 2000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     level: float = 0.95,
 ) -> Interval | dict[str, Interval]:
@@ -100,7 +103,7 @@ def compare(
     a: NDArray[np.float64],
     b: NDArray[np.float64],
     *,
-    resamples: int = 2000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     level: float = 0.95,
 ) -> Difference:
@@ -153,7 +156,7 @@ def interval(means: NDArray[np.float64], level: float = 0.95) -> Interval:
 
 
 def two_level(
-    tables: Sequence[NDArray[np.float64]], keys: Sequence[int], *, resamples: int = 2000, seed: int = 0
+    tables: Sequence[NDArray[np.float64]], keys: Sequence[int], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> list[NDArray[np.float64]]:
     """Return the means (resamples, M) of each table (S, U, M) when its seeds and users are resampled.
 
@@ -186,5 +189,6 @@ def two_level(
         by_seed = means[:, at : at + n_seeds * n_metrics].reshape(resamples, n_seeds, n_metrics)
         at += n_seeds * n_metrics
         again = np.random.Generator(np.random.PCG64([seed, key])).integers(0, n_seeds, (resamples, n_seeds))
-        out.append(np.take_along_axis(by_seed, again[:, :, None], axis=1).mean(axis=1))
+        drawn = by_seed.reshape(-1, n_metrics).take(again + np.arange(resamples)[:, None] * n_seeds, axis=0)
+        out.append(drawn.mean(axis=1))
     return out

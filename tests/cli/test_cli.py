@@ -340,6 +340,21 @@ def test_ls_names_every_plugin(bench):
     assert "mfcc" not in out
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there are no closed pipes of this kind")
+@pytest.mark.parametrize("words", [["--help"], ["ls"], ["weights", "ls"], ["report", "--published", "recsys2024"]])
+def test_a_closed_pipe_ends_every_verb_quietly(words):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as closed:
+        done = subprocess.run([sys.executable, "-m", "bench", *words], stdout=closed, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_lines_in_a_pipe_have_no_blanks_at_their_ends(bench):
+    _, out, _ = bench("ls")
+    assert [line for line in out.splitlines() if line != line.rstrip()] == []
+
+
 def test_doctor_names_every_plugin_and_finds_no_problem(bench, tmp_path):
     code, out, _ = bench("doctor", "--cache", tmp_path)
     assert code == 0, out

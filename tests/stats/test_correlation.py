@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats as oracle
 
-from bench.stats import correlation, correlations, interval, rank_correlation, resampled_means, words
+from bench.stats import (
+    correlation,
+    correlations,
+    interval,
+    rank_correlation,
+    rank_correlations,
+    resampled_means,
+    words,
+)
 
 MODELS = ("MusicFM", "Music2Vec", "MERT", "EncodecMAE", "Jukebox", "MusiCNN")
 MIR = {
@@ -153,3 +161,18 @@ def test_bad_values_are_refused():
         rank_correlation([1, np.nan], [1, 2])
     with pytest.raises(ValueError, match="unknown coefficient"):
         rank_correlation([1, 2], [1, 2], "pearson")
+
+
+@pytest.mark.parametrize("n", [4, 12])
+@pytest.mark.parametrize("coefficient", ["spearman", "kendall"])
+def test_many_columns_at_once_are_correlated_as_one_by_one(n, coefficient):
+    rng = np.random.default_rng(n)
+    xs, ys = rng.normal(size=(3, n)), rng.integers(0, 3, (2, n)).astype(float)
+    draws = [xs[0] + rng.normal(size=(200, n)), None, xs[2].round() + rng.integers(0, 2, (200, n))]
+    together = rank_correlations(xs, ys, coefficient, draws=draws, resamples=500)
+    for x, drawn, row in zip(xs, draws, together, strict=True):
+        assert row == [rank_correlation(x, y, coefficient, draws=drawn, resamples=500) for y in ys]
+    without = rank_correlations(xs, ys, coefficient, resamples=500)
+    assert [[(one.value, one.p, one.low) for one in row] for row in without] == [
+        [(one.value, one.p, None) for one in row] for row in together
+    ]

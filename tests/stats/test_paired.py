@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats as oracle
 
-from bench.stats import holm, paired_t, paired_test, sign_flip
+from bench.stats import Scores, holm, paired_t, paired_test, paired_tests, sign_flip
 
 
 @pytest.mark.parametrize("n", [2, 3, 10, 200, 6092])
@@ -116,6 +116,17 @@ def test_seeds_that_differ_more_than_users_are_no_difference():
 def test_means_over_seeds_differ_by_more_than_rounding():
     a = np.random.default_rng(0).random((3, 40))
     assert paired_test(a, a[[2, 0, 1]]).different == 0
+
+
+@pytest.mark.parametrize("users", [1, 8, 30, 100, 700])
+def test_many_pairs_at_once_are_tested_as_one_by_one(users):
+    rng = np.random.default_rng(users)
+    shape = [(int(a), int(b)) for a, b in rng.choice([1, 3], (40, 2))]
+    pairs = [(rng.random((a, users)) ** 4, (rng.random((b, users)) < 0.3) * rng.random((b, users))) for a, b in shape]
+    pairs += [(a, a + (rng.random(a.shape) < 0.1) * 0.5) for a, _ in pairs[:20]]
+    together = paired_tests([(Scores.of(a), Scores.of(b)) for a, b in pairs], comparisons=60)
+    assert together == [paired_test(a, b, comparisons=60) for a, b in pairs]
+    assert len({test.different for test in together}) > 1
 
 
 def test_holm_by_hand_and_within_families():

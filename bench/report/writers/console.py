@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
@@ -15,7 +16,7 @@ from bench.report.board import Block, Board, Row
 from bench.report.columns import LANE_HEADINGS, LANE_NOTES, Column, brief, half_width, metric_column, names, seeds
 from bench.report.format import MAIN, NONE, RANKED_BY, checked, heading, parts
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
-from bench.terminal import text
+from bench.terminal import screen, text
 from bench.text import one_line
 
 WIDTH = 110
@@ -49,7 +50,7 @@ def show(
 
     """
     metrics = checked(metrics)
-    console = console or Console()
+    console = console or screen()
     if console.is_terminal:
         _show(boards, console, problems, metrics, chapters)
         return
@@ -101,13 +102,30 @@ def _chapter(console: Console, chapter: Chapter) -> None:
 
 def _folded(console: Console, grid: Grid) -> list[Grid]:
     """Split a table that is too wide into several; each repeats the first column."""
-    chosen: list[list[int]] = [[0]]
-    for column in range(1, len(grid.heads)):
-        if len(chosen[-1]) > 1 and not _fits(
-            console, _grid(_columns(grid, [*chosen[-1], column]), _NARROW["Extractor"])
-        ):
+    cells = [[cell_len(_shown(cell)) for cell in row] for row in grid.rows]
+    filled = [{at for at, row in enumerate(grid.rows) if row[i].text not in ("", NONE)} for i in range(len(grid.heads))]
+    titles = [section.title for section in grid.sections for _ in section.rows]
+
+    def width(i: int, rows: Iterable[int], before: str = "") -> int:
+        """Return the width of a column, below the name of its group unless that is `before`."""
+        head = grid.heads[i]
+        texts = [
+            head.heading,
+            head.group if head.group != before else "",
+            *({titles[at] for at in rows} if not i else ()),
+        ]
+        widest = max(*(cell_len(one_line(text)) for text in texts), *(cells[at][i] for at in rows), 0)
+        return widest if head.right else min(widest, _NARROW["Extractor"])
+
+    chosen, taken, rows = [[0]], 0, set[int]()
+    for i in range(1, len(grid.heads)):
+        more = taken + 1 + width(i, filled[i], grid.heads[chosen[-1][-1]].group)
+        # Rows without values in the chosen columns are left out.
+        if len(chosen[-1]) > 1 and width(0, rows | filled[i]) + more > console.width:
             chosen.append([0])
-        chosen[-1].append(column)
+            more, rows = 1 + width(i, filled[i], grid.heads[0].group), set()
+        chosen[-1].append(i)
+        taken, rows = more, rows | filled[i]
     return [_columns(grid, columns) for columns in chosen]
 
 
@@ -127,12 +145,13 @@ def _grid(grid: Grid, widest: int | None = None) -> Table:
         if section.title and section.rows:
             table.add_row(text(section.title, "italic"))
         for row in section.rows:
-            cells = [
-                Text(one_line(cell.text) + ("*" if cell.bold else ""), style="bold" if cell.bold else "")
-                for cell in row
-            ]
+            cells = [Text(_shown(cell), style="bold" if cell.bold else "") for cell in row]
             table.add_row(*cells, end_section=row is section.rows[-1])
     return table
+
+
+def _shown(cell: Cell) -> str:
+    return one_line(cell.text) + ("*" if cell.bold else "")
 
 
 def _block(console: Console, board: Board, block: Block, metrics: Sequence[str]) -> None:

@@ -35,11 +35,11 @@ def table(board: Board) -> str:
     for block in board.blocks:
         for row in block.all:
             for where in board.sets:
+                names = [*map(escape, (board.data, split, where, row.extractor, row.model, block.lane))]
                 for metric, value in _values(row, where):
                     name, k = parts(metric)
-                    names = map(escape, (board.data, split, where, row.extractor, row.model, block.lane, name))
                     numbers = map(_digits, (value.mean, value.low, value.high, row.chance.get(where, {}).get(metric)))
-                    writer.writerow([*names, k, len(row.records), *numbers, str(row.control).lower()])
+                    writer.writerow([*names, escape(name), k, len(row.records), *numbers, str(row.control).lower()])
     return out.getvalue()
 
 

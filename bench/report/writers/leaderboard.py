@@ -11,8 +11,9 @@ from bench.records import Record
 from bench.report import columns
 from bench.report.board import Board, Row
 from bench.report.build import boards
-from bench.report.format import MAIN, heading
-from bench.report.report import report
+from bench.report.format import MAIN, RANKED_BY, heading
+from bench.report.mir import probed
+from bench.report.report import report_of
 from bench.report.writers import csv, html
 from bench.report.writers.write import names
 from bench.text import one_line
@@ -68,7 +69,7 @@ def write(
     """
     problems: list[str] = []
     kept = publishable(records, problems)
-    found = boards([(path, record) for path, record in kept if record.kind == "run"], problems)
+    found = boards([(path, record) for path, record in kept if record.kind == "run"], problems, (RANKED_BY,))
     if not found:
         left = "".join(f"\n  {problem}" for problem in problems[:SHOWN])
         left += f"\n  ... and {more} more" if (more := len(problems) - SHOWN) > 0 else ""
@@ -77,13 +78,12 @@ def write(
             f"weights, in one lane.{left}"
         )
     texts: dict[str, str] = {}
+    answers = probed(kept)
     for board, name in zip(found, names(found), strict=True):
-        own = [(path, record) for path, record in kept if record.kind == "probe" or _on(board, record)]
-        made = report(own)
         texts[f"{name}.html"] = html.page(
             f"Leaderboard: {board.title}",
             [board],
-            made.chapters,
+            report_of([board], answers, []).chapters,
             metrics=metrics,
             lead=[_how(board)],
             links=[("All leaderboards", "index.html"), ("These numbers as CSV", f"{name}.csv")],
@@ -99,11 +99,6 @@ def write(
     for name, text in texts.items():
         write_text(folder / name, text)
     return [folder / name for name in texts], problems
-
-
-def _on(board: Board, record: Record) -> bool:
-    of = one_line(record.data.name), record.split.fingerprint, record.k[:1]
-    return of == (board.data, board.fingerprint, board.k[:1])
 
 
 def _how(board: Board) -> str:

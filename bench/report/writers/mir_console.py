@@ -32,6 +32,8 @@ def _task(title: str, records: Sequence[Record]) -> Any:
     primary = _about(records[0]).primary
     others = sorted({name for record in records for name in record.metrics[PROBED] if _macro(name)} - {primary})
     out = table(title, "Extractor", "Probe", primary, "±", *others, "Seeds")
+    for column in out.columns[2:]:
+        column.justify = "right"
     rows: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         rows.setdefault((without_folders(record.extractor.spec), record.recommender.spec), []).append(record)

@@ -107,6 +107,7 @@ class LoadedTask:
             labels=len(self.data.names),
             version=self.task.version,
             metrics=versions(self.task.kind),
+            of=self.task.of,
         )
 
     @cached_property
