@@ -102,7 +102,7 @@ def line(row: Row, found: dict[str, Any]) -> str:
     bench = spent.pop("bench")
     best = min(spent, key=lambda name: spent[name]) if spent else None
     ratio = bench / max(spent[best], 1e-9) if best else None
-    met = (bench if row.limit else ratio or 0.0) <= row.goal
+    met = (bench if row.limit else ratio or 0.0) <= row.goal and "worse" not in found["check"]
     cells = [
         row.name,
         f"{bench:.3g} {row.unit}",

@@ -96,8 +96,8 @@ def summarize(listens: pl.LazyFrame, settings: SplitSettings) -> LogSummary:
     within = row["plays"] - row["before"] - row["after"]
     if may_have(users["first"].to_numpy(), users["last"].to_numpy(), within):
         far = outlying(whole_seconds(listens).filter((time >= start) & (time < end)), within)
-    ids = (found[name].cast(pl.String).sort() for name, found in (("user", users), ("item", items)))
-    return LogSummary(*ids, **row, outlying=tuple(far))
+    user, item = users["user"].cast(pl.String).sort(), items["item"].cast(pl.String).sort()
+    return LogSummary(user, item, **row, outlying=tuple(far))
 
 
 def collapse(listens: pl.LazyFrame, log: LogSummary, bounds: Bounds, *, look_back: bool) -> Pairs:

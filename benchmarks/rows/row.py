@@ -19,7 +19,8 @@ PEERS = "pip install 'music-embedding-bench[peers]'"
 class Case:
     """Prepared work. Each function does its work once and returns what `check` compares.
 
-    check : gets the last result of every side by name; returns a few words on how equal they are
+    check : gets the last result of every side by name; returns a few words on how equal they are,
+        with "worse" where bench's are worse than the row allows, which then misses its goal
     """
 
     bench: Work
