@@ -99,26 +99,36 @@ def end_to_end(arguments: argparse.Namespace, folder: Path, name: str) -> None:
 
 def alone(arguments: argparse.Namespace, folder: Path) -> None:
     paths = make(folder, "wav", min(arguments.clips, 24))
-    mfcc = create("extractors", "mfcc")
-    mfcc.load("cpu", "float32")
-    cuts = [list(TrackReader(path, sample_rate=22_050, window=mfcc.window).windows()) for path in paths]
-    waves = [np.concatenate([c[1024 : 1024 + mfcc.window.hop] for c in cut]) for cut in cuts]
-
-    def ours() -> None:
-        batcher = Batcher(mfcc, "cpu", arguments.batch, lambda line: None)
-        for at, cut in enumerate(cuts):
-            track = Track(str(at))
-            for wave in cut:
-                batcher.add(track, wave)
-        batcher.flush()
-
+    ours, theirs = model_jobs(paths, arguments.batch)
     for threads in sorted({1, torch.get_num_threads()}):
         torch.set_num_threads(threads)
         a = b = (float("inf"), float("inf"))
         for _ in range(arguments.rounds):
             a = min(a, seconds(ours))
-            b = min(b, seconds(lambda: [librosa_vector(wave) for wave in waves]))
+            b = min(b, seconds(theirs))
         show(f"model, {threads} thread{'s' * (threads > 1)}", len(paths), a, b)
+
+
+Vectors = list[NDArray[np.float64]]
+
+
+def model_jobs(paths: list[Path], batch: int) -> tuple[Callable[[], Vectors], Callable[[], Vectors]]:
+    """Return bench's and librosa's MFCC of decoded clips; both return a vector for each clip."""
+    mfcc = create("extractors", "mfcc")
+    mfcc.load("cpu", "float32")
+    cuts = [list(TrackReader(path, sample_rate=22_050, window=mfcc.window).windows()) for path in paths]
+    waves = [np.concatenate([c[1024 : 1024 + mfcc.window.hop] for c in cut]) for cut in cuts]
+
+    def ours() -> Vectors:
+        batcher = Batcher(mfcc, "cpu", batch, lambda line: None)
+        tracks = [Track(str(at)) for at in range(len(cuts))]
+        for track, cut in zip(tracks, cuts, strict=True):
+            for wave in cut:
+                batcher.add(track, wave)
+        batcher.flush()
+        return [track.pool.vectors()["mfcc"] for track in tracks]
+
+    return ours, lambda: [librosa_vector(wave) for wave in waves]
 
 
 def show(what: str, clips: int, ours: tuple[float, float], theirs: tuple[float, float]) -> None:

@@ -69,7 +69,7 @@ def check_log(
 
 
 def plays(table: Table, chosen: Mapping[str, str], where: pl.Expr | None = None) -> pl.LazyFrame:
-    """Return user, item (str), time (datetime, UTC) of rows that satisfy `where` and have an item."""
+    """Return user, item (text or integers), time (datetime, UTC) of rows that satisfy `where` and have an item."""
     source = table if where is None else Table(table.path, table.frame.filter(where), table.schema, None, 1)
     return as_plays(source, chosen).filter(~no_id("item")).select("user", "item", "time")
 

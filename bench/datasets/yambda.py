@@ -80,7 +80,11 @@ class Yambda(FolderDataset):
 
     def meta(self, root: Path) -> pl.DataFrame | None:
         """Return artist and album of the items in the log: their numbers, ascending, separated by commas."""
-        items = self.listens(root).select(pl.col("item").unique().alias("track_id")).collect(engine="streaming")
+        items = (
+            self.listens(root)
+            .select(pl.col("item").unique().cast(pl.String).alias("track_id"))
+            .collect(engine="streaming")
+        )
         found = items
         for kind in ("artist", "album"):
             if path := find(root, (f"{kind}_item_mapping.parquet",)):

@@ -27,11 +27,11 @@ _SUFFIXES = re.compile(r"(\.(csv|tsv|txt|tab|parquet|pqt?|gz|bz2|zst|xz))+$", re
 
 
 def scan(path: Path, columns: Mapping[str, str] | None = None) -> pl.LazyFrame:
-    """Return the plays of a log, lazily: user (str), item (str), time (Datetime('us', 'UTC')).
+    """Return the plays of a log, lazily: user, item (text or integers), time (Datetime('us', 'UTC')).
 
     `columns` maps user, item and time to columns of the file; missing roles are found by column name. Ids
-    are not changed; times without a zone are UTC; blank lines (none of the three values) are skipped. A
-    time that cannot be read is null; `check` reports it.
+    are not changed: the integers of a Parquet file stay integers. Times without a zone are UTC; blank lines
+    (none of the three values) are skipped. A time that cannot be read is null; `check` reports it.
 
     Raises
     ------

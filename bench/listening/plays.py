@@ -20,7 +20,7 @@ REMEDY = "Correct or remove such rows, or name other columns with --columns."
 
 
 def as_plays(table: Table, chosen: Mapping[str, str], **more: pl.Expr) -> pl.LazyFrame:
-    """Return user, item (str), time (Datetime('us', 'UTC')) and blank (all three values are missing).
+    """Return user, item (text; integers stay integers), time (Datetime('us', 'UTC')) and blank (no value at all).
 
     `chosen` maps user, item and time to the table's columns. Raises BenchError for a column of a wrong type.
     `more` are further columns.
@@ -30,7 +30,7 @@ def as_plays(table: Table, chosen: Mapping[str, str], **more: pl.Expr) -> pl.Laz
         name, dtype = chosen[role], table.schema[chosen[role]]
         if not (dtype.is_integer() or isinstance(dtype, (pl.String, pl.Categorical, pl.Enum))):
             raise BenchError(f"{table.path}: column {name!r} is {dtype}; the {role} must be text or an integer.")
-        expressions[role] = pl.col(name).cast(pl.String)
+        expressions[role] = pl.col(name) if dtype.is_integer() else pl.col(name).cast(pl.String)
     name, dtype = chosen["time"], table.schema[chosen["time"]]
     moment = times.moment(name, dtype)
     if moment is None:
@@ -41,7 +41,7 @@ def as_plays(table: Table, chosen: Mapping[str, str], **more: pl.Expr) -> pl.Laz
 
 def no_id(role: str) -> pl.Expr:
     """Whether the id of a role is missing or empty."""
-    return pl.col(role).is_null() | (pl.col(role) == "")
+    return pl.col(role).is_null() | (pl.col(role).cast(pl.String) == "")
 
 
 def report(
@@ -55,7 +55,7 @@ def report(
     raw = table.frame.select(**{f"raw_{role}": pl.col(chosen[role]) for role in ROLES})
     rows = pl.concat([as_plays(table, chosen), raw], how="horizontal").with_row_index("row")
     row = rows.filter(wrong).head(1).collect().row(0, named=True)
-    role = next((role for role in ("user", "item") if not row[role]), "time")
+    role = next((role for role in ("user", "item") if row[role] in (None, "")), "time")
     if expected is None:
         expected = times.EXPECTED if role == "time" else f"the id of a{'n' if role == 'item' else ''} {role}"
     raise BenchError(

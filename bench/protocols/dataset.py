@@ -43,7 +43,7 @@ class Dataset(Plugin, ABC):
 
     @abstractmethod
     def listens(self, root: Path) -> pl.LazyFrame:
-        """User (str), item (str), time (datetime, UTC), one row a play, streamed."""
+        """User, item (text, or integers that stand for their text), time (datetime, UTC), one row a play, streamed."""
 
     @abstractmethod
     def fingerprint(self, root: Path) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def read_or_make(
     listens = dataset.listens(root)
     heard, unknown = None, []
     if known is not None:
-        items = listens.select(pl.col("item").unique()).collect().to_series().drop_nulls().sort()
+        items = listens.select(pl.col("item").unique().cast(pl.String)).collect().to_series().drop_nulls().sort()
         heard = known(items)
         unknown = items.filter(~items.is_in(heard.implode())).head(EXAMPLES).to_list()
     made = make(listens, settings, known_items=heard, places=lambda first, last: dataset.places(root, first, last))

@@ -64,7 +64,7 @@ def co_listen(
 
     """
     settings = settings or GraphSettings()
-    plays = listens.select("user", "item")
+    plays = listens.select(pl.col("user", "item").cast(pl.String))
     if known is not None:
         plays = plays.join(pl.LazyFrame({"item": known}, schema={"item": pl.String}), on="item", how="semi")
     played = plays.group_by("user", "item").len().filter(pl.col("len") >= settings.plays).select("user", "item")

@@ -65,9 +65,9 @@ def test_yambda(yambda, tmp_path):
     assert data.name == "yambda-50m"
     root = data.prepare(yambda, tmp_path / "cache")
     assert data.listens(root).collect().rows() == [
-        ("100", "8326270", datetime(1970, 1, 1, tzinfo=UTC)),
-        ("100", "286361", datetime(1970, 1, 1, 0, 0, 5, tzinfo=UTC)),
-        ("9", "8326270", datetime(1970, 10, 28, 22, 13, 10, tzinfo=UTC)),
+        (100, 8326270, datetime(1970, 1, 1, tzinfo=UTC)),
+        (100, 286361, datetime(1970, 1, 1, 0, 0, 5, tzinfo=UTC)),
+        (9, 8326270, datetime(1970, 10, 28, 22, 13, 10, tzinfo=UTC)),
     ]
     assert data.notes(root) == ["2 of 5 plays do not count: under 50 % heard, 1 of them of unknown length"]
     assert data.meta(root).sort("track_id").rows() == [("286361", "5", "3"), ("8326270", "5,12", "3")]
@@ -148,8 +148,8 @@ def test_listenbrainz(dumps, tmp_path):
     data = ListenBrainz()
     root = data.prepare(dumps, tmp_path / "cache")
     rows = data.listens(root).collect()
-    assert rows.schema == {"user": pl.String, "item": pl.String, "time": pl.Datetime("us", "UTC")}
-    assert rows.select("user", "item").rows() == [("1", "aa"), ("1", "aa"), ("2", "bb"), ("3", "aa")]
+    assert rows.schema == {"user": pl.Int64, "item": pl.String, "time": pl.Datetime("us", "UTC")}
+    assert rows.select("user", "item").rows() == [(1, "aa"), (1, "aa"), (2, "bb"), (3, "aa")]
     assert rows["time"][0] == datetime(2020, 1, 4, 15, 38, 31, tzinfo=UTC)
     assert data.notes(root) == ["left out 2 of 6 listens without a recording MBID"]
     described = [

@@ -127,8 +127,8 @@ def test_parquet(tmp_path, times, dtype):
     frame.write_parquet(tmp_path / "log.pq")
     rows = scan(tmp_path / "log.pq").collect().rows()
     assert rows == [
-        ("7", "a", datetime(2019, 2, 20, 12, 8, tzinfo=UTC)),
-        ("8", "b", datetime(1970, 1, 1, tzinfo=UTC)),
+        (7, "a", datetime(2019, 2, 20, 12, 8, tzinfo=UTC)),
+        (8, "b", datetime(1970, 1, 1, tzinfo=UTC)),
     ]
 
 

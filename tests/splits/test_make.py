@@ -336,3 +336,18 @@ def test_damaged_splits_are_refused(tmp_path):
 
 
 GOLDEN = "ddb730c97d21207f803d9f7472219e59852a2a8660c606121050b357b0851590"
+
+
+@pytest.mark.parametrize(("user", "item"), [(pl.Int64, pl.UInt32), (pl.Int16, pl.String), (pl.String, pl.UInt64)])
+@pytest.mark.parametrize("look_back", ["window", "all_history"])
+def test_integers_split_as_their_text(user, item, look_back):
+    rng = np.random.default_rng(0)
+    numbers = rng.integers(0, 30, 400), rng.integers(5, 120, 400)  # of one to three digits: text sorts otherwise
+    times = rng.integers(t("2019-12-01"), t("2020-04-01"), 400)
+    text = log([(str(u), str(i), int(at)) for u, i, at in zip(*numbers, times, strict=True)])
+    settings = GlobalTemporal(**DATES, novelty=look_back)
+    expected = make(text, settings)
+    found = make(text.with_columns(pl.col("user").cast(user), pl.col("item").cast(item)), settings)
+    assert found.fingerprint == expected.fingerprint
+    assert found.counts == expected.counts
+    assert found.pairs.equals(expected.pairs)

@@ -1,0 +1,1 @@
+"""The rows of peers.py, by the part of bench that they measure."""
