@@ -74,9 +74,7 @@ class _First:
         self.over_time = config.front == "group"
         if self.over_time:
             if not has_float64(device := str(self.weight.device)):
-                raise BenchError(
-                    f"the first norm needs float64, and {device} has none: use --device cpu."
-                )
+                raise BenchError(f"the first norm needs float64, and {device} has none: use --device cpu.")
             self.gain = tensors.pop(f"{name}.layer_norm.weight").double()
             self.shift = tensors.pop(f"{name}.layer_norm.bias").double()
         else:
