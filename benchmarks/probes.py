@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--size", type=float, default=1.0, help="share of MagnaTagATune's clips")
     parser.add_argument("--dim", type=int, default=1024)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--specs", default="quick,linear,mlp,knn", help="the first is compared with each")
+    parser.add_argument("--specs", default="quick,quick-v1,linear,mlp,knn", help="the first is compared with each")
     parser.add_argument("--folder", type=Path, help="where unfinished searches are kept")
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()

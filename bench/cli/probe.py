@@ -19,7 +19,9 @@ from bench.cli.ending import carry_out
 from bench.cli.options import add_data, add_lane, add_work, data_of, environment_of, positive, specs
 from bench.errors import BenchError
 
-PROBES = "quick (default), linear, mlp, knn, jukemir, marble, mir_ref; mlp:mixture=true learns from all layers"
+PROBES = (
+    "quick (default), quick-v1, linear, mlp, knn, jukemir, marble, mir_ref; mlp:mixture=true learns from all layers"
+)
 
 
 def add(parser: argparse.ArgumentParser) -> None:

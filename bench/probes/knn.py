@@ -13,7 +13,7 @@ from bench.norms import l2
 from bench.probes.data import PARTS, Part, ProbeData
 from bench.probes.features import Features
 from bench.probes.objective import Objective
-from bench.probes.search import SearchResult, predict
+from bench.probes.search import Best, SearchResult, predict
 from bench.protocols import RunContext
 
 KS = (1, 3, 5, 10, 20, 50, 100, 200)
@@ -66,7 +66,7 @@ def knn(data: ProbeData, settings: KNN, seed: int, run: RunContext) -> SearchRes
     ]
     best = max(range(len(ks)), key=lambda i: scored[i][0])
     value, clips = scored[best]
-    return predict(data, objective, outputs("test", [ks[best]])[0], value, clips, tried[best], tried)
+    return predict(data, objective, Best(value, clips, tried[best], tried, lambda: outputs("test", [ks[best]])[0]))
 
 
 def _means(

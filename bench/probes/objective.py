@@ -54,6 +54,13 @@ class Objective:
         chosen = y[None, :, None].expand(len(outputs), -1, 1)
         return -outputs.log_softmax(dim=-1).gather(2, chosen).mean(dim=(1, 2))
 
+    def one_hot(self, part: Part) -> torch.Tensor:
+        """Return the labels of a part as numbers (n, L): 0 or 1 for tags, classes and keys."""
+        from torch.nn import functional
+
+        y = self.y[part]
+        return y if y.dim() == 2 else functional.one_hot(y, self.outputs).float()
+
     def prediction(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return outputs (n, L) in the units of the labels."""
         return np.asarray(outputs * self.unit + self.shift, np.float32)

@@ -12,55 +12,64 @@ from typing import Any, ClassVar, Literal
 
 from bench.probes.configs import Member, Schedule
 from bench.probes.data import ProbeData
+from bench.probes.features import Features
 from bench.probes.knn import KNN, knn
-from bench.probes.search import SearchResult, search
+from bench.probes.linear import Linear, best_line, linear
+from bench.probes.objective import Objective
+from bench.probes.search import SearchResult, best_network, predict, search
 from bench.protocols import RunContext
 
 DECAYS = (0.0, 1e-4, 1e-3)
 DROPOUTS = (0.25, 0.5, 0.75)
 STEADY = Schedule(every=32, patience=16)
 """Default schedule: stop 512 steps after the last improvement."""
+_MANY = 4096
+"""Training rows from which the network of `quick` is wide and learns slowly."""
 
 
 @dataclass(frozen=True)
 class Quick:
-    """The default: validation chooses among six linear networks and two with one hidden layer."""
+    """The default: validation chooses among linear probes, solved exactly, and a network with one hidden layer."""
+
+    version: ClassVar[str] = "2"
+
+
+def quick(data: ProbeData, settings: Quick, seed: int, run: RunContext) -> SearchResult:
+    """Solve the linear probe for each penalty, and train one network, whose size and patience suit the training part.
+
+    The network stops 12 epochs, at most 512 steps, after its last improvement.
+    """
+    features, objective = Features(data, run.device), Objective(data, run.device)
+    line = best_line(features, objective, Linear())
+    rows = len(data.x["train"])
+    epoch = -(-rows // 256)
+    every = min(2 * epoch, 32)
+    schedule = Schedule(every=every, patience=min(12 * epoch, 512) // every)
+    few = rows < _MANY
+    members = [Member(hidden=(128 if few else 512,), lr=1e-2 if few else 1e-3, dropout=0.5)]
+    network = best_network(data, features, objective, members, schedule, seed=seed, run=run)
+    return predict(data, objective, line, network)
+
+
+@dataclass(frozen=True)
+class QuickV1:
+    """The former default: validation chooses among six linear networks and two with one hidden layer."""
 
     version: ClassVar[str] = "1"
 
     mixture: bool = False
 
 
-def quick(data: ProbeData, settings: Quick, seed: int, run: RunContext) -> SearchResult:
-    """Train the most useful settings of the full grid; `benchmarks/probes.py` compares the results of both."""
+def quick_v1(data: ProbeData, settings: QuickV1, seed: int, run: RunContext) -> SearchResult:
+    """Train the most useful settings of the full grid by gradient descent."""
     members = [Member(l2=l2, dropout=dropout) for dropout in (0.25, 0.5) for l2 in DECAYS]
     members += [Member(hidden=(512,), dropout=dropout) for dropout in (0.5, 0.75)]
     return search(data, members, STEADY, seed=seed, run=run)
 
 
 @dataclass(frozen=True)
-class Linear:
-    """Linear probe. By default, validation chooses l2, the weight decay of Adam."""
-
-    version: ClassVar[str] = "1"
-
-    l2: float | None = None
-    lr: float = 1e-3
-    batch: int = 256
-    scale: bool = True
-    mixture: bool = False
-
-
-def linear(data: ProbeData, settings: Linear, seed: int, run: RunContext) -> SearchResult:
-    """Train a linear network for each weight decay."""
-    decays = (0.0, 1e-5, 1e-4, 1e-3, 1e-2) if settings.l2 is None else (settings.l2,)
-    members = [Member(scale=settings.scale, batch=settings.batch, lr=settings.lr, l2=l2) for l2 in decays]
-    return search(data, members, STEADY, seed=seed, run=run)
-
-
-@dataclass(frozen=True)
 class MLP:
-    """Network with hidden layers (hidden=512, or 256-128). By default, validation chooses dropout."""
+    """Network with hidden layers (hidden=512, 256-128 or none). By default, validation chooses dropout."""
 
     version: ClassVar[str] = "1"
 
@@ -154,7 +163,7 @@ class MirRef:
 
     def __post_init__(self) -> None:
         """Check the widths."""
-        if self.hidden not in ("none", "infer"):
+        if self.hidden != "infer":
             widths(self.hidden)
 
 
@@ -162,22 +171,24 @@ def mir_ref(data: ProbeData, settings: MirRef, seed: int, run: RunContext) -> Se
     """Train the probe of mir_ref (Plachouras et al. 2023); Keras adds l2 |w|^2 to the loss, so the decay is 2 l2."""
     inputs, outputs = data.x["train"].shape[-1], 24 if data.kind == "keys" else len(data.names)
     middle = int(outputs + (inputs - outputs) / 2)
-    inferred = {"none": (), "infer": (middle + middle % 2,)}
-    hidden = inferred[settings.hidden] if settings.hidden in inferred else widths(settings.hidden)
+    hidden = (middle + middle % 2,) if settings.hidden == "infer" else widths(settings.hidden)
     member = Member(hidden, settings.scale, batch=1083, lr=1e-3, l2=2e-5)
     return search(data, [member], Schedule(None, 10, 100, rows="epoch", watch="loss"), seed=seed, run=run)
 
 
 def widths(text: str) -> tuple[int, ...]:
-    """Return the widths in a text such as ``512`` or ``256-128``."""
+    """Return the widths in a text such as ``512`` or ``256-128``; none for ``none``."""
+    if text == "none":
+        return ()
     if not all(part.isdigit() and int(part) for part in text.split("-")):
-        raise ValueError(f"hidden={text} must be widths such as 512 or 256-128")
+        raise ValueError(f"hidden={text} must be none, or widths such as 512 or 256-128")
     return tuple(int(part) for part in text.split("-"))
 
 
 Fit = Callable[[ProbeData, Any, int, RunContext], SearchResult]
 PROBES: dict[str, tuple[type[Any], Fit]] = {
     "quick": (Quick, quick),
+    "quick-v1": (QuickV1, quick_v1),
     "linear": (Linear, linear),
     "mlp": (MLP, mlp),
     "knn": (KNN, knn),

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.errors import BenchError, did_you_mean
+from bench.machine import threads
 from bench.probes.data import Outcome, ProbeData
 from bench.probes.presets import PROBES
 from bench.protocols import RunContext
 from bench.specs import parse, settings_from
+
+_LARGE = 1 << 22
+"""Number of values in the training vectors from which a probe uses all threads; smaller products are faster on one."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +83,16 @@ def probe(data: ProbeData, entry: ProbeEntry, *, seed: int, run: RunContext) -> 
     for note in notes:
         run.log(note)
     start = time.monotonic()
-    found = PROBES[entry.name][1](data, entry.settings, seed, run)
+    import torch  # its threads are limited only once it is imported
+
+    large = data.x["train"].size >= _LARGE
+    with threads(torch.get_num_threads() if large else 1):
+        found = PROBES[entry.name][1](data, entry.settings, seed, run)
     return Outcome(
         prediction=found.prediction,
         validation=found.validation,
         settings={"probe": entry.name} | found.settings,
         seconds=time.monotonic() - start,
         searched=found.searched,
-        notes=notes,
+        notes=notes + found.notes,
     )

@@ -1,9 +1,9 @@
-"""Train a list of networks, and choose the best one on validation."""
+"""Train a list of networks, choose the best one on validation, and predict the test part."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -32,12 +32,48 @@ class SearchResult:
     validation: float
     settings: dict[str, Any]
     searched: list[dict[str, Any]]
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class Best:
+    """The best of several candidates on validation.
+
+    validation : its primary metric on validation
+    clips : the rule that joins the clips of a track; None without clips
+    chosen : its settings, and its value under ``validation``
+    searched : the same of all candidates
+    outputs : computes the outputs (n, L) for the test part
+    notes : sentences for the record about the choice
+    """
+
+    validation: float
+    clips: str | None
+    chosen: dict[str, Any]
+    searched: list[dict[str, Any]]
+    outputs: Callable[[], NDArray[np.float32]]
+    notes: list[str] = field(default_factory=list)
 
 
 def search(
     data: ProbeData, members: Sequence[Member], schedule: Schedule, *, seed: int, run: RunContext
 ) -> SearchResult:
-    """Train all members, choose the best by the primary metric on validation, and predict test once.
+    """Train all members, choose the best by the primary metric on validation, and predict test once."""
+    features, objective = Features(data, run.device), Objective(data, run.device)
+    return predict(data, objective, best_network(data, features, objective, members, schedule, seed=seed, run=run))
+
+
+def best_network(
+    data: ProbeData,
+    features: Features,
+    objective: Objective,
+    members: Sequence[Member],
+    schedule: Schedule,
+    *,
+    seed: int,
+    run: RunContext,
+) -> Best:
+    """Train all members, and choose the best by the primary metric on validation.
 
     If members have equal results, the first one is chosen. The members are trained in stacks of limited size, one
     after another, to limit the memory.
@@ -48,7 +84,6 @@ def search(
         If no member gave finite outputs.
 
     """
-    features, objective = Features(data, run.device), Objective(data, run.device)
     searched: list[dict[str, Any]] = [{} for _ in members]
     best: tuple[float, int, Stack, str | None] | None = None
     for indexes in stacks(members, features.shape[-1], objective.outputs):
@@ -76,26 +111,21 @@ def search(
     if best is None:
         raise BenchError("probe: no network gave finite outputs. Standardise the vectors, or use a lower lr=.")
     value, chosen, stack, clips = best
-    outputs = evaluate(stack, features, "test")[0].cpu().numpy()
-    return predict(data, objective, outputs, value, clips, searched[chosen], searched)
+    return Best(value, clips, searched[chosen], searched, lambda: evaluate(stack, features, "test")[0].cpu().numpy())
 
 
-def predict(
-    data: ProbeData,
-    objective: Objective,
-    outputs: NDArray[np.float32],
-    validation: float,
-    clips: str | None,
-    chosen: dict[str, Any],
-    searched: list[dict[str, Any]],
-) -> SearchResult:
-    """Return the result of a search; join the test outputs (n, L) of clips by the rule `clips`, unless it is None."""
-    prediction = objective.prediction(outputs)
+def predict(data: ProbeData, objective: Objective, *found: Best) -> SearchResult:
+    """Predict the test part with the best of `found`, the first one of equals; join the outputs of clips."""
+    best = max(found, key=lambda each: each.validation)
+    prediction = objective.prediction(best.outputs())
     tracks = data.tracks("test")
-    if tracks is not None and clips is not None:
-        prediction = join(prediction, tracks[1], clips, data.kind)
-    settings = {k: v for k, v in chosen.items() if k != "validation"} | ({"clips": clips} if clips else {})
-    return SearchResult(prediction, validation, settings, searched)
+    if tracks is not None and best.clips is not None:
+        prediction = join(prediction, tracks[1], best.clips, data.kind)
+    settings = {k: v for k, v in best.chosen.items() if k != "validation"} | (
+        {"clips": best.clips} if best.clips else {}
+    )
+    searched = [row for each in found for row in each.searched]
+    return SearchResult(prediction, best.validation, settings, searched, best.notes)
 
 
 def _path(run: RunContext, data: ProbeData, members: list[Member], schedule: Schedule, seed: int) -> Path | None:

@@ -38,6 +38,8 @@ class Asked:
     """Distinguishes columns that differ only in their data or parts."""
     collection: str = ""
     """The data set whose own tracks the task is about; empty for a task with data of its own."""
+    version: str = ""
+    """Version of the probe; other versions give other numbers, which stand in a column of their own."""
 
     @property
     def title(self) -> str:
@@ -122,7 +124,9 @@ def _lane(lane: str, records: Sequence[Record]) -> Probed:
             rows[key].answers[asked] = answer
     _tell_apart(list(rows.values()))
     columns = _editions(rows.values(), chance)
-    said = [(_task(record).name, text) for record in records for text in record.warnings]
+    # Controls share the warnings about the task; their own, such as a penalty at the edge of its grid, mean nothing.
+    heard = [record for record in records if not record.control] or records
+    said = [(_task(record).name, text) for record in heard for text in record.warnings]
     warnings = list(
         dict.fromkeys(one_line(text if text.startswith(f"{name}: ") else f"{name}: {text}") for name, text in said)
     )
@@ -139,15 +143,16 @@ def _task(record: Record) -> TaskInfo:
 
 
 def _editions(rows: Iterable[Embedding], chance: dict[Asked, float]) -> list[Asked]:
-    """Return the columns in order; columns that differ only in their parts get a mark."""
+    """Return the columns in order; columns that differ only in data, parts or the probe's version get a mark."""
     rows = list(rows)
     columns = sorted({asked for row in rows for asked in row.answers})
     named: dict[Asked, Asked] = {}
     for asked in columns:
         alike = [one for one in columns if (one.title, one.metric) == (asked.title, asked.metric)]
         data = f"of {asked.collection}" if len({one.collection for one in alike}) > 1 and asked.collection else ""
-        parts = len([one for one in alike if one.collection == asked.collection]) > 1
-        marks = [data, f"#{asked.split[:4]}" if parts else ""]
+        version = f"v{asked.version}" if len({one.version for one in alike}) > 1 else ""
+        parts = len({one.split for one in alike if one.collection == asked.collection}) > 1
+        marks = [version, data, f"#{asked.split[:4]}" if parts else ""]
         named[asked] = replace(asked, edition=" ".join(filter(None, marks)))
     for row in rows:
         row.answers = {named[asked]: answer for asked, answer in row.answers.items()}
@@ -166,6 +171,7 @@ def _asked(record: Record) -> Asked:
         treat=one_line(record.extractor.view.treat),
         split=record.split.fingerprint,
         collection=one_line(record.data.collection or "") if task.of_data else "",
+        version=one_line(record.recommender.version or ""),
     )
 
 

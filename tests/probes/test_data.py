@@ -9,7 +9,7 @@ from bench.probes.clip_pooling import RULES, join
 from bench.protocols import RunContext
 
 
-def fit(data, spec="linear:l2=0,lr=0.03", seed=0):
+def fit(data, spec="linear", seed=0):
     return probe(data, resolve_probe(spec), seed=seed, run=RunContext())
 
 
@@ -109,8 +109,12 @@ def test_wrong_specs_are_refused(planted):
         fit(data, "mlp:depth=3")
     with pytest.raises(BenchError, match="widths such as"):
         fit(data, "mlp:hidden=wide")
+    with pytest.raises(BenchError, match="l2 must be positive"):
+        fit(data, "linear:l2=0")
+    with pytest.raises(BenchError, match="need loss=squared"):
+        fit(planted.data("values"), "linear:loss=logistic")
     with pytest.raises(BenchError, match="needs vectors of several layers"):
-        fit(data, "linear:mixture=true")
+        fit(data, "quick-v1:mixture=true")
     layers = replace(data, x={part: np.stack([x, x], axis=1) for part, x in data.x.items()})
     with pytest.raises(BenchError, match="have several layers"):
         fit(layers)
@@ -118,7 +122,7 @@ def test_wrong_specs_are_refused(planted):
     assert not resolve_probe("knn").mixture
 
 
-@pytest.mark.parametrize("spec", ["linear:l2=0,lr=0.03", "mlp:hidden=16,dropout=0.25,lr=0.01"])
+@pytest.mark.parametrize("spec", ["mlp:hidden=none,dropout=0,lr=0.03", "mlp:hidden=16,dropout=0.25,lr=0.01"])
 def test_a_mixture_finds_the_informative_layer(planted, spec):
     data = planted.data("classes")
     rng = np.random.default_rng(5)

@@ -146,6 +146,15 @@ def test_other_parts_of_a_task_are_another_column(results):
     assert rows(grid, "Chance") == [["chance", "0.1000", "0.1000"]]
 
 
+def test_another_version_of_a_probe_is_another_column(results):
+    for version, value in (("1", 0.6), ("2", 0.9)):
+        about = {"name": "quick", "spec": "quick", "lane": "published", "settings": {}, "version": version}
+        results.probe("a", value=value, recommender=about, seed_folder=f"quick-{version}")
+    (lane,) = probed(results.read())
+    assert [asked.title for asked in lane.columns] == ["gtzan, quick v1", "gtzan, quick v2"]
+    assert [answer.mean for answer in lane.rows.popitem()[1].answers.values()] == [0.6, 0.9]
+
+
 def test_models_without_vectors_are_no_recommendation_columns(both):
     both.add("none", "ease", level=0.5)
     _, comparison = only(both)
