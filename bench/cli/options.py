@@ -8,12 +8,13 @@ from pathlib import Path
 
 from bench.errors import BenchError
 from bench.files.atomic import cache_root
-from bench.protocols import LANES
+from bench.protocols import LANES, Engine
 from bench.registry import create
 from bench.run.options import Data, Environment
 from bench.specs import Spec, parse_list
 
-ENGINE = "where extraction runs: see `bench ls engines`; such as processes:devices=cuda:0|cuda:1 (default local)"
+ENGINE = "where the work is done: see `bench ls engines`; such as processes:devices=cuda:0|cuda:1 (default local)"
+JOBS = "compute N cells at once, in processes: --engine local:jobs=N (default: as many as pay off)"
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
@@ -43,13 +44,15 @@ def data_of(args: argparse.Namespace) -> Data:
     )
 
 
-def add_work(parser: argparse.ArgumentParser) -> None:
-    """Add the options for cache, device, batch size and the like."""
+def add_work(parser: argparse.ArgumentParser, *, cells: bool = False) -> None:
+    """Add the options for cache, device, batch size and the like; with `cells`, also ``--jobs``."""
     group = parser.add_argument_group("work")
     add_cache(group)
     group.add_argument("--offline", action="store_true", help="fetch no weights (also $BENCH_OFFLINE=1)")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default auto)")
     group.add_argument("--engine", default="local", metavar="SPEC", help=ENGINE)
+    if cells:
+        group.add_argument("--jobs", type=positive, metavar="N", help=JOBS)
     group.add_argument(
         "--batch", type=positive, default=16, help="windows per batch (default 16; reduced if memory is short)"
     )
@@ -87,15 +90,17 @@ def environment_of(args: argparse.Namespace) -> Environment:
     )
 
 
-def _engine(args: argparse.Namespace) -> str:
-    """Return the spec of the engine, tried before any work; ``--devices A,B`` is short for one."""
-    engine: str = args.engine
+def _engine(args: argparse.Namespace) -> Engine:
+    """Return the engine; ``--devices A,B`` and ``--jobs N`` are short for one."""
+    spec: Spec | str = args.engine
     if devices := getattr(args, "devices", None):
-        if engine != "local":
-            raise BenchError(f"--devices starts processes of its own: leave it out, or --engine {engine}.")
-        engine = str(Spec("processes", {"devices": devices.replace(",", "|")}))
-    create("engines", engine)
-    return engine
+        spec = Spec("processes", {"devices": devices.replace(",", "|")})
+    elif jobs := getattr(args, "jobs", None):
+        spec = Spec("local", {"jobs": str(jobs)})
+    if not isinstance(spec, str) and args.engine != "local":
+        option = "--devices" if devices else "--jobs"
+        raise BenchError(f"{option} starts processes of its own: leave it out, or --engine {args.engine}.")
+    return create("engines", spec)  # type: ignore[no-any-return]
 
 
 def seconds(text: str) -> float:

@@ -41,7 +41,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", metavar="DIR", help="where records go (default results)")
     parser.add_argument("--again", action="store_true", help="compute cells again even if they have records")
     add_data(parser)
-    add_work(parser)
+    add_work(parser, cells=True)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -28,7 +28,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", metavar="DIR", help="where records go (default results)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="also write the report and its figures to DIR")
     add_data(parser)
-    add_work(parser)
+    add_work(parser, cells=True)
 
 
 def _names(text: str) -> tuple[str, ...]:

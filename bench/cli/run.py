@@ -48,7 +48,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="record", type=Path, metavar="RECORD", help="repeat a record and compare")
     parser.add_argument("--trust", action="store_true", help=TRUST)
     add_data(parser)
-    add_work(parser)
+    add_work(parser, cells=True)
 
 
 def run(args: argparse.Namespace) -> int:

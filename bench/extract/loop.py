@@ -62,6 +62,8 @@ class Extraction:
     proven: bool = False
     progress: Callable[[int, int], None] | None = None
     log: Callable[[str], None] = print
+    at_once: int = 1
+    """See `bench.protocols.Work`: decoding threads and the model use all cores."""
     _made: Extractor | None = None
     """The extractor without its model, once `extractor` has one."""
 

@@ -1,4 +1,4 @@
-"""The engine `processes`: a process for each of several devices of this machine."""
+"""The engine `processes`: a process for each of several devices of this machine; and how an engine uses processes."""
 
 from __future__ import annotations
 
@@ -6,22 +6,26 @@ import copy
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import connection, get_context
+from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
 from pickle import PicklingError
 from typing import Any, ClassVar, NoReturn
 
 from bench.errors import BenchError
+from bench.machine import cores
 from bench.protocols import Done, Engine, Unit, Work
 from bench.terminal import note
 
 PATIENCE = 60.0
 """Seconds that an interrupted process has to write what it finished."""
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
+"""Environment variables from which NumPy, torch and polars take their number of threads when they are imported."""
 SPAWN = get_context("spawn")  # a forked process could not use CUDA
 
 
@@ -70,32 +74,56 @@ class Processes(Engine):
             When every process failed; the reason of each is printed.
 
         """
-        todo = deque(units)
-        alive = [_Process(work, device) for device in self.settings.names[: len(todo)]]
-        started = list(alive)
-        try:
-            for process in started:
-                process.start()
-            while todo or any(process.busy for process in alive):
-                for process in alive:
-                    if todo and not process.busy:
-                        process.give(todo.popleft())
-                ready = connection.wait([process.pipe for process in alive if process.busy])
-                for process in [each for each in alive if each.pipe in ready]:
-                    unit = process.unit
-                    fine, answer = process.answer()
-                    if fine:
-                        yield answer
-                        continue
-                    note(f"the worker of {process.device} failed: {answer}")
-                    alive.remove(process)
-                    todo.append(unit)
-                    if not alive:
-                        devices = ", ".join(each.device for each in started)
-                        raise BenchError(f"every worker failed ({devices}); the last of them: {answer}")
-        finally:
-            for process in started:
-                process.end()
+        names = self.settings.names
+        threads = max(1, cores() // len(names)) if set(names) == {"cpu"} else None
+        return in_processes(work, units, names, retry=True, threads=threads)
+
+
+def in_processes(
+    work: Work[Unit, Done], units: Iterable[Unit], devices: Sequence[str], *, retry: bool, threads: int | None = None
+) -> Iterator[Done]:
+    """Yield ``work(unit)`` for each unit as soon as it is known, from a process for each of `devices`.
+
+    Parameters
+    ----------
+    retry : give the unit of a failed process to the others, and go on without that process
+    threads : how many threads the numeric libraries of each process start; None: their own choice
+
+    Raises
+    ------
+    BenchError
+        Without `retry`, for the first unit that fails; the message begins with ``str(unit)``. With `retry`, when every
+        process failed; the reason of each is printed.
+
+    """
+    todo = deque(units)
+    alive = [_Process(work, device) for device in devices[: len(todo)]]
+    started = list(alive)
+    try:
+        for process in started:
+            process.start(threads)
+        while todo or any(process.busy for process in alive):
+            for process in alive:
+                if todo and not process.busy:
+                    process.give(todo.popleft())
+            ready = connection.wait([process.pipe for process in alive if process.busy])
+            for process in [each for each in alive if each.pipe in ready]:
+                unit = process.unit
+                fine, answer = process.answer()
+                if fine:
+                    yield answer
+                    continue
+                if not retry:
+                    raise BenchError(f"{unit}: {answer}")
+                note(f"the worker of {process.device} failed: {answer}")
+                alive.remove(process)
+                todo.append(unit)
+                if not alive:
+                    names = ", ".join(each.device for each in started)
+                    raise BenchError(f"every worker failed ({names}); the last of them: {answer}")
+    finally:
+        for process in started:
+            process.end()
 
 
 class _Process:
@@ -109,13 +137,19 @@ class _Process:
         self.pipe, self._theirs = SPAWN.Pipe()
         self._process = SPAWN.Process(target=_serve, args=(self._theirs, self._work), daemon=True)
 
-    def start(self) -> None:
-        """Start it; the model is loaded with the first unit."""
+    def start(self, threads: int | None) -> None:
+        """Start it; it loads what it needs with the first unit."""
+        # A package in the current folder must not stand in for one of Python's while the process starts.
+        variables = {"PYTHONSAFEPATH": "1"}
+        if threads is not None:
+            for name in THREADS:
+                wanted = os.environ.get(name, "")
+                variables[name] = str(min(threads, int(wanted)) if wanted.isdigit() else threads)
         try:
-            with _interrupts_held_back(), _current_folder_left_out():  # the process inherits both
+            with _interrupts_held_back(), _environment(variables):  # the process inherits both
                 self._process.start()
         except (PicklingError, TypeError, AttributeError) as error:
-            raise BenchError(f"the extractor cannot be sent to another process: {error}") from error
+            raise BenchError(f"the work cannot be sent to another process: {error}") from error
         self._theirs.close()  # so that each side sees the end of the other
 
     def give(self, unit: Any) -> None:
@@ -153,6 +187,7 @@ class _Process:
 def _serve(pipe: Connection, work: Any) -> None:
     """Answer units until the other side has no more, or has ended."""
     signal.signal(signal.SIGINT, _interrupt)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError, OSError, KeyboardInterrupt):
         if sys.platform != "win32":
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -169,17 +204,18 @@ def _serve(pipe: Connection, work: Any) -> None:
 
 
 @contextmanager
-def _current_folder_left_out() -> Iterator[None]:
-    """Keep a package in the current folder from standing in for one of Python's while the process starts."""
-    before = os.environ.get("PYTHONSAFEPATH")
-    os.environ["PYTHONSAFEPATH"] = "1"
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for a while."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ["PYTHONSAFEPATH"]
-        else:
-            os.environ["PYTHONSAFEPATH"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextmanager
@@ -193,6 +229,13 @@ def _interrupts_held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_with_parent() -> None:
+    """Interrupt this process once the one that started it is dead."""
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def _interrupt(_signal: int, _frame: Any) -> NoReturn:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,10 +19,11 @@ from bench.items.matching import VERSION
 from bench.protocols import Extractor
 from bench.records import Cost, Record
 from bench.run import plan
+from bench.run.cells import computed
 from bench.run.extraction_plan import ExtractionPlan
 from bench.run.extraction_task import Audio, ExtractionTask
 from bench.run.inputs import Opened
-from bench.run.options import Environment
+from bench.run.options import Environment, Request
 from bench.run.progress import Ui
 
 
@@ -66,9 +67,12 @@ class Experiment(ABC, Generic[CellT]):
     extraction: ExtractionPlan
     opened: Opened | None = None
     """The request's data, if another experiment has opened it."""
+    cell_bytes: int = 0
+    """Peak memory of computing a cell beside what this process holds already, in bytes; `forecast` sets it."""
 
-    def __init__(self, environment: Environment, ui: Ui):
-        self.environment, self.ui = environment, ui
+    def __init__(self, request: Request, environment: Environment, ui: Ui):
+        self.request, self.environment, self.ui = request, environment, ui
+        self._noted: set[str] = set()
         self._drafts: dict[CellT, Record] = {}
         self._found: dict[CellT, tuple[Path, Record]] = {}
         self._identities: dict[Hashable, Any] = {}
@@ -151,13 +155,10 @@ class Experiment(ABC, Generic[CellT]):
         """Fill the store, compute and record; finished cells are kept if a later one fails."""
         out = Finished(failed_tracks=self.fill())
         known = [self.existing(cell) for cell in self.cells]
-        todo, started = known.count(None), time.monotonic()
-        for cell, found in zip(self.cells, known, strict=True):
-            if found is None:
-                if todo > 1:
-                    self.ui.log(plan.progress(out.computed, todo, time.monotonic() - started))
-                out.computed += 1
-            out.records.append(found or self.measure(cell))
+        todo = [cell for cell, found in zip(self.cells, known, strict=True) if found is None]
+        with closing(computed(self, todo)) as results:
+            out.records = [found or next(results) for found in known]
+        out.computed = len(todo)
         return out
 
     def measure(self, cell: CellT) -> tuple[Path, Record]:
@@ -198,6 +199,12 @@ class Experiment(ABC, Generic[CellT]):
         if self.extraction.lacking:
             return list(self.cells)
         return [cell for cell in self.cells if self.existing(cell) is None]
+
+    def repeat(self, line: str) -> None:
+        """Print a line that another process logged; a note only once, even if it concerns many cells."""
+        if not line.startswith("note: ") or line not in self._noted:
+            self._noted.add(line)
+            self.ui.log(line)
 
     # -- shared by subclasses -----------------------------------------------------------------------------
 

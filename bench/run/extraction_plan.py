@@ -57,7 +57,7 @@ class ExtractionPlan:
                 lines.append(part.settled())
                 continue
             disk, wanted = part.check_disk(), len(part.audio.rows)
-            seconds = part.seconds_per_track(device) * len(part.sources) / part.engine.workers
+            seconds = part.seconds_per_track(device) * len(part.sources) / part.environment.engine.workers
             lines.append(
                 f"{part.extractor.name}: {counted(len(part.sources), 'recording')} of {wanted} tracks to embed on "
                 f"{device}, about {duration(seconds)}, {size(disk)} of disk"

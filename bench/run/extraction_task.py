@@ -22,8 +22,6 @@ from bench.extract.readers import Source
 from bench.files.atomic import digest, whole
 from bench.files.hash_index import HashIndex
 from bench.items.matching import SHOWN
-from bench.protocols import Engine
-from bench.registry import create
 from bench.run.options import Environment
 from bench.text import counted, one_line
 
@@ -149,14 +147,9 @@ class ExtractionTask:
             )
         return need
 
-    @cached_property
-    def engine(self) -> Engine:
-        """The engine that runs the extraction."""
-        return create("engines", self.environment.engine)  # type: ignore[no-any-return]
-
     def fill(self, device: str, progress: Callable[[int, int], None] | None, log: Callable[[str], None]) -> None:
         """Compute the missing vectors on the engine, unit by unit."""
-        work = self.work(device)
+        work, engine = self.work(device), self.environment.engine
         work.log = log
         before = [0, 0]
 
@@ -166,11 +159,11 @@ class ExtractionTask:
 
         work.progress = tell
         size = UNIT
-        if self.engine.workers > 1:
+        if engine.workers > 1:
             work.unload()  # the model loaded for timing would take memory from the workers
-            size = min(UNIT, math.ceil(len(self.sources) / (SHARES * self.engine.workers)))
+            size = min(UNIT, math.ceil(len(self.sources) / (SHARES * engine.workers)))
         units = (self.sources[i : i + size] for i in range(0, len(self.sources), size))
-        for outcome in self.engine.map(work, units):
+        for outcome in engine.map(work, units):
             before[0] += outcome.done
             before[1] += len(outcome.failed)
             self._failed.update(outcome.failed)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from bench.errors import BenchError
-from bench.protocols import LANES, Lane
+from bench.protocols import LANES, Engine, Lane
+from bench.registry import create
 from bench.resolver import Resolver
 
 
@@ -41,8 +42,8 @@ class Environment:
     again: bool = False
     max_time: float | None = None
     """Time limit of each training in seconds; results that hit it are valid only for this limit."""
-    engine: str = "local"
-    """Spec of the engine that runs the extraction."""
+    engine: Engine = field(default_factory=lambda: create("engines", "local"))
+    """Where vectors and cells are computed."""
     log_dir: Path | None = None
     """Folder of training curves; None: beside the checkpoints, which are removed once the record is written."""
 

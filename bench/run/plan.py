@@ -39,10 +39,17 @@ def progress(done: int, todo: int, seconds: float) -> str:
     return f"cell {done + 1} of {todo}{left}"
 
 
+def cell_bytes(n_items: int, width: int) -> int:
+    """Return the peak memory of computing a cell in bytes, without the model: scores, and the item table.
+
+    The table counts four times: itself, its normalised copy, and twice that during treatments.
+    """
+    return SCORES + AHEAD + 4 * 4 * n_items * width
+
+
 def memory(n_items: int, width: int) -> str:
     """Return a line with the expected peak memory of this process, without the models' own weights."""
-    tables = 4 * 4 * n_items * width  # the table, its normalised copy, and twice that during treatments
-    return f"memory: about {size(450 * 2**20 + SCORES + AHEAD + tables)}, beside the models' own weights"
+    return f"memory: about {size(450 * 2**20 + cell_bytes(n_items, width))}, beside the models' own weights"
 
 
 def training(model: str, width: int, found: Estimate) -> str:

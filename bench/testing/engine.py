@@ -19,6 +19,7 @@ class Squares:
     device: str = "cpu"
     refused: int | None = None
     broken: int | None = None
+    at_once: int = 8
 
     def __call__(self, unit: Sequence[int], /) -> tuple[list[int], str]:
         """Return the squares of a unit, and the device."""

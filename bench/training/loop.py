@@ -18,6 +18,7 @@ from bench.errors import BenchError
 from bench.protocols import RunContext
 from bench.training.checkpoints import Checkpoints, state_of
 from bench.training.history import History, Watch, curves
+from bench.training.step_threads import StepThreads
 
 if TYPE_CHECKING:
     import torch
@@ -109,7 +110,7 @@ def fit(
         fields, best = store.resume(model, optimizer) or ({}, state_of(model))
         history = History(**fields)
         start = len(history.loss)
-        watch = Watch(run, start, epochs)
+        watch, limited = Watch(run, start, epochs), StepThreads(run.device)
         write = stack.enter_context(curves(run, history))
         for epoch in range(start, epochs):
             if history.stopped:
@@ -121,11 +122,12 @@ def fit(
             rate = float(optimizer.param_groups[0]["lr"])
             total = torch.zeros((), dtype=wide, device=run.device)
             steps, incomplete = 0, False
-            for batch in batches(epoch):
-                if incomplete := bool(steps) and watch.expired:
-                    break
-                total += step(batch)
-                steps += 1
+            with limited.epoch():
+                for batch in batches(epoch):
+                    if incomplete := bool(steps) and watch.expired:
+                        break
+                    total += limited(step, batch)
+                    steps += 1
             mean = float(total) / max(steps, 1)
             if not math.isfinite(mean):
                 raise BenchError(f"training: the loss of epoch {epoch + 1} is {mean}. Lower the learning rate.")

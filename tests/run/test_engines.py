@@ -16,6 +16,7 @@ from bench import registry
 from bench.cli import main
 from bench.errors import BenchError
 from bench.extract import Extraction
+from bench.extract.engines import Local, LocalSettings
 from bench.extract.processes import Processes, ProcessesSettings
 from bench.protocols import Engine
 from bench.registry import create
@@ -25,6 +26,10 @@ from bench.testing.engine import UNITS, Squares
 
 class TestLocal(EngineContract):
     spec = "local"
+
+
+class TestLocalJobs(EngineContract):
+    spec = "local:jobs=2"
 
 
 class TestProcesses(EngineContract):
@@ -93,6 +98,7 @@ def test_a_process_for_each_device(extract, tmp_path, words, tracks):
         (["--engine", "locel"], "Did you mean 'local'"),
         (["--engine", "local:devices=cpu"], "local has no setting 'devices'"),
         (["--engine", "processes"], "processes needs devices="),
+        (["--engine", "local:jobs=-1"], "jobs must be positive"),
     ],
 )
 def test_wrong_words_are_refused_before_any_work(extract, tmp_path, words, message):
@@ -133,6 +139,25 @@ def test_all_processes_dead_is_an_error():
         list(Processes(type("Two", (), {"names": ["bad", "bad"]})()).map(Fatal(), UNITS))
 
 
+def test_a_dead_job_ends_the_iteration_with_the_name_of_its_unit():
+    with pytest.raises(BenchError, match=r"\[.*\]: its process ended with exit code -9"):
+        list(Local(LocalSettings(jobs=2)).map(Fatal(device="bad"), UNITS))
+
+
+def test_work_that_uses_all_cores_stays_in_this_process():
+    done = Local(LocalSettings(jobs=2)).map(Here(at_once=1), [[0], [1]])
+    assert set(done) == {os.getpid()}
+    assert set(Local().map(Here(), UNITS)) == {os.getpid()}
+    assert os.getpid() not in set(Local(LocalSettings(jobs=2)).map(Here(), UNITS))
+
+
+class Here(Squares):
+    """Says which process computes."""
+
+    def __call__(self, unit, /):
+        return os.getpid()
+
+
 def test_each_process_has_its_device():
     engine = Processes(ProcessesSettings("one|two"))
     devices = {device for _, device in engine.map(Slow(), [[number] for number in range(6)])}
@@ -147,6 +172,7 @@ class Slow(Squares):
 
 INTERRUPTED = """
 import os, pathlib, sys, time
+from bench.extract.engines import Local, LocalSettings
 from bench.extract.processes import Processes, ProcessesSettings
 from dataclasses import dataclass
 
@@ -154,6 +180,7 @@ from dataclasses import dataclass
 class Waits:
     folder: str
     device: str = "cpu"
+    at_once: int = 2
     def __call__(self, unit, /):
         own = pathlib.Path(self.folder) / str(unit)
         own.write_text(str(os.getpid()))
@@ -163,15 +190,24 @@ class Waits:
             own.write_text("stored")
 
 if __name__ == "__main__":
-    list(Processes(ProcessesSettings("cpu|cpu")).map(Waits(sys.argv[1]), [0, 1, 2]))
+    engines = {"processes": Processes(ProcessesSettings("cpu|cpu")), "jobs": Local(LocalSettings(jobs=2))}
+    list(engines[sys.argv[2]].map(Waits(sys.argv[1]), [0, 1, 2]))
 """
 
 
-@pytest.mark.parametrize("group", [True, False])
-def test_ctrl_c_lets_all_processes_store_what_they_have_and_end(tmp_path, group):
-    """Sent to the whole group, as by a terminal, or to the first process alone."""
+@pytest.mark.parametrize(
+    ("engine", "ending", "group"),
+    [
+        ("processes", signal.SIGINT, True),
+        ("processes", signal.SIGINT, False),
+        ("jobs", signal.SIGINT, True),
+        ("jobs", signal.SIGKILL, False),
+    ],
+)
+def test_ctrl_c_lets_all_processes_store_what_they_have_and_end(tmp_path, engine, ending, group):
+    """Sent to the whole group, as by a terminal, or to the first process alone; or the first process is killed."""
     (tmp_path / "waits.py").write_text(INTERRUPTED)
-    words = [sys.executable, str(tmp_path / "waits.py"), str(tmp_path)]
+    words = [sys.executable, str(tmp_path / "waits.py"), str(tmp_path), engine]
     started = subprocess.Popen(words, start_new_session=True, stderr=subprocess.PIPE)
     files = [tmp_path / "0", tmp_path / "1"]
     try:
@@ -179,16 +215,17 @@ def test_ctrl_c_lets_all_processes_store_what_they_have_and_end(tmp_path, group)
             assert started.poll() is None
             time.sleep(0.05)
         pids = [int(file.read_text()) for file in files]
-        (os.killpg if group else os.kill)(started.pid, signal.SIGINT)
+        (os.killpg if group else os.kill)(started.pid, ending)
         _, said = started.communicate(timeout=120)
     finally:
         if started.poll() is None:
             os.killpg(started.pid, signal.SIGKILL)
-    assert said.decode().splitlines()[-1] == "KeyboardInterrupt"
-    assert said.count(b"Traceback") == 1, said.decode()
+    if ending == signal.SIGINT:
+        assert said.decode().splitlines()[-1] == "KeyboardInterrupt"
+        assert said.count(b"Traceback") == 1, said.decode()
     assert [file.read_text() for file in files] == ["stored", "stored"]
     assert not (tmp_path / "2").exists()
-    for pid in pids:
+    for pid in pids if ending == signal.SIGINT else ():  # else they may wait to be buried, with their output closed
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
 
@@ -236,7 +273,11 @@ def elsewhere(monkeypatch):
 
 
 def tracks(seen):
-    return sorted(os.path.basename(source.path) for unit in seen for source in unit)
+    return sorted(os.path.basename(source.path) for unit in seen if isinstance(unit, list) for source in unit)
+
+
+def cells(seen):
+    return [str(unit) for unit in seen if not isinstance(unit, list)]
 
 
 def test_extract_and_export_give_it_the_units(elsewhere, extract, music, tmp_path):
@@ -260,6 +301,7 @@ def test_run_gives_it_the_units_and_the_numbers_are_the_same(elsewhere, bench, s
         assert bench(*words, *small_world, *places, "--engine", engine).code == 0
         found.append(records(tmp_path / f"{engine}-results"))
     assert len(tracks(elsewhere)) == len(set(tracks(elsewhere))) == len(rows(tmp_path / "local"))
+    assert cells(elsewhere) == ["mfcc x knn"]
     (ours,), (theirs,) = (each.values() for each in found)
     assert ours["metrics"] == theirs["metrics"]
 
@@ -272,3 +314,4 @@ def test_probe_gives_it_the_units(elsewhere, bench, tmp_path):
     assert said.code == 0, said.err
     assert tracks(elsewhere)
     assert len(tracks(elsewhere)) == len(rows(tmp_path / "cache"))
+    assert cells(elsewhere) == ["gtzan: mfcc x knn"]

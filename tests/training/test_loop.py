@@ -9,7 +9,9 @@ import torch
 import bench.training.history
 from bench.errors import BenchError
 from bench.formats.crc32c import crc32c, unmasked
+from bench.machine import threads
 from bench.protocols import RunContext
+from bench.training import step_threads
 from bench.training.checkpoints import Checkpoints, state_of
 from bench.training.loop import Schedule, fit
 from bench.training.tensorboard import NAME
@@ -262,3 +264,38 @@ def test_curves_are_logged_for_tensorboard(tmp_path):
     assert set(found) == {"loss", "validation", "rate"}
     for tag, values in (("loss", history.loss), ("validation", history.valid), ("rate", history.rate)):
         assert found[tag] == [(step + 1, pytest.approx(value, rel=1e-6)) for step, value in enumerate(values)]
+
+
+def counted_threads(short):
+    """Train on a random problem; return the numbers of threads seen in steps and in validation."""
+    model = torch.nn.Linear(64, 64)
+    in_steps, in_validation = [], []
+
+    def loss(batch):
+        in_steps.append(torch.get_num_threads())
+        return model(batch).square().mean()
+
+    def valid():
+        in_validation.append(torch.get_num_threads())
+        return 0.0
+
+    before = torch.get_num_threads()
+    with threads(2):
+        fit(
+            model,
+            torch.optim.SGD(model.parameters(), lr=0.1),
+            batches=lambda epoch: [torch.ones(32 if short else 4_000_000 // 64, 64)] * 3,
+            loss=loss,
+            valid=valid,
+            run=RunContext(),
+            schedule=Schedule(epochs=2),
+        )
+        assert torch.get_num_threads() == 2
+    assert torch.get_num_threads() == before
+    return in_steps, in_validation
+
+
+def test_short_steps_run_on_one_thread_and_validation_on_all(monkeypatch):
+    assert counted_threads(short=True) == ([1] * 6, [2, 2])
+    monkeypatch.setattr(step_threads, "SHORT", 1e8)
+    assert counted_threads(short=False) == ([1, 2, 2, 2, 2, 2], [2, 2])

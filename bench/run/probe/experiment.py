@@ -19,6 +19,7 @@ from bench.items.item_table import Tables, joins
 from bench.probes import ProbeEntry
 from bench.protocols import Extractor, NoSettings, RunContext
 from bench.records import Record
+from bench.run import plan
 from bench.run.experiment import Experiment
 from bench.run.extraction_plan import ExtractionPlan
 from bench.run.extraction_task import Audio, ExtractionTask
@@ -38,12 +39,12 @@ COSINE = ProbeEntry("cosine", "cosine", NoSettings())
 class ProbeExperiment(Experiment[ProbeCell]):
     """Every extractor of a request with every probe on every task, and the controls."""
 
+    request: ProbeRequest
     resolved: ResolvedProbes
     tasks: list[LoadedTask]
 
     def __init__(self, request: ProbeRequest, environment: Environment, ui: Ui):
-        super().__init__(environment, ui)
-        self.request = request
+        super().__init__(request, environment, ui)
         self._allowed: dict[ProbeCell, list[str]] = {}
         """Known leaks of each cell that were allowed."""
 
@@ -83,6 +84,8 @@ class ProbeExperiment(Experiment[ProbeCell]):
         for task in self.tasks:
             entries = dict.fromkeys(cell.extractor for cell in todo if cell.task is task.entry)
             yield from (f"{task.name}: {line}" for line in joins(entries, task.ids, "item"))
+        widest = max([sum(part.set.layers.values()) for part in self.extraction], default=128)
+        self.cell_bytes = plan.cell_bytes(max(len(task.ids) for task in self.tasks), widest)
 
     # -- records ------------------------------------------------------------------------------------------
 

@@ -22,8 +22,8 @@ Table = Callable[[ExtractorEntry, int], ItemTable]
 
 def estimates(
     split: Split, todo: Sequence[Cell], device: str, table: Table, max_time: float | None = None
-) -> list[str]:
-    """Return a line for each model with the resources of its training.
+) -> dict[str, int]:
+    """Return a line for each model with the resources of its training, and its peak memory in bytes.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def estimates(
         For the first cell whose training is impossible; see `bench.run.recommend.fit.check`.
 
     """
-    lines: dict[str, None] = {}
+    lines: dict[str, int] = {}
     once: dict[Any, Cell] = {}
     for cell in todo:
         once.setdefault((cell.extractor, cell.model), cell)  # sizes do not depend on the seed
@@ -44,8 +44,8 @@ def estimates(
         except BenchError as error:
             raise BenchError(f"{cell.extractor} x {cell.model}: {error}") from error
         if found is not None:
-            lines[plan.training(cell.model.text, width, found)] = None
-    return list(lines)
+            lines[plan.training(cell.model.text, width, found)] = found.bytes
+    return lines
 
 
 def _width(cell: Cell, table: Table, split: Split) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from bench import records
 from bench.entries import ExtractorEntry, audio_extractors
 from bench.errors import BenchError
 from bench.items.item_table import ItemTable, Tables, joins
+from bench.machine import threads
 from bench.protocols import Extractor
 from bench.records import Record
 from bench.run import plan
@@ -32,6 +34,7 @@ from bench.run.recommend.top_lists import SETS, cutoffs, default_cutoff, long_li
 from bench.splits.leaks import near_duplicates
 from bench.splits.make import Split
 from bench.text import counted
+from bench.training.step_threads import SHORT
 
 DUPLICATES_UP_TO = 60_000**2 * 256
 """Maximum cost (items squared times width) of the search for near-duplicate vectors: a few seconds."""
@@ -40,14 +43,13 @@ DUPLICATES_UP_TO = 60_000**2 * 256
 class RecommendExperiment(Experiment[Cell]):
     """Every extractor of a request with every recommender, and their controls."""
 
+    request: RecommendRequest
     resolved: Resolved
     k: list[int]
     reference: ExtractorEntry | None
 
     def __init__(self, request: RecommendRequest, environment: Environment, ui: Ui):
-        super().__init__(environment, ui)
-        self.request = request
-        self._noted: set[str] = set()
+        super().__init__(request, environment, ui)
         self._tables: dict[tuple[ExtractorEntry, int], ItemTable] = {}
 
     def check(self) -> None:
@@ -109,7 +111,9 @@ class RecommendExperiment(Experiment[Cell]):
         widest = max([sum(task.set.layers.values()) for task in self.extraction], default=128)
         yield plan.memory(len(self.split.items), widest)
         yield from joins(dict.fromkeys(cell.extractor for cell in todo), self.split.items, "track")
-        yield from estimates(self.split, todo, self.device, self.table, self.environment.max_time)
+        found = estimates(self.split, todo, self.device, self.table, self.environment.max_time)
+        self.cell_bytes = plan.cell_bytes(len(self.split.items), widest) + max(found.values(), default=0)
+        yield from found
 
     # -- records ------------------------------------------------------------------------------------------
 
@@ -153,10 +157,21 @@ class RecommendExperiment(Experiment[Cell]):
 
     def compute(self, cell: Cell, record: Record) -> tuple[Path, Record]:
         """Fit, rank, evaluate and record one cell."""
+        with self.threads():
+            return self._compute(cell, record)
+
+    def threads(self) -> AbstractContextManager[None]:
+        """Return a context with one thread where all products are small: threads would only wait for one another."""
+        items = len(self.split.items)
+        # A bound for the scores of all users, and for the inverse of a matrix of all items.
+        operations = 2 * items * max(items, len(self.split.users)) * items
+        return threads(1) if self.device == "cpu" and operations < SHORT else nullcontext()
+
+    def _compute(self, cell: Cell, record: Record) -> tuple[Path, Record]:
         table = self.table(cell.extractor, cell.seed)
         problems = self._table_warnings(cell, table)
         for problem in [] if cell.control else problems:
-            self._note(f"{cell.extractor}: {problem}")
+            self.repeat(f"note: {cell.extractor}: {problem}")
         log_dir = self.environment.log_dir
         found = measure(
             cell.model.fresh(),
@@ -186,12 +201,6 @@ class RecommendExperiment(Experiment[Cell]):
             tables = Tables(self.environment.cache, self.audio.row_of, seed)
             self._tables[entry, seed] = tables.build(entry, self.split.items, hot=self.split.hot, meta=self.inputs.meta)
         return self._tables[entry, seed]
-
-    def _note(self, text: str) -> None:
-        """Print a note once, even if it concerns many cells."""
-        if text not in self._noted:
-            self._noted.add(text)
-            self.ui.log(f"note: {text}")
 
     def _table_warnings(self, cell: Cell, table: ItemTable) -> list[str]:
         """Return warnings about a table, if any."""

@@ -157,7 +157,8 @@ class Search:
         value: float | None = None
         error = ""
         try:
-            value = self._value(settings, run)
+            with experiment.threads():
+                value = self._value(settings, run)
         except Exception as problem:  # models can raise any exception, such as for lack of memory
             error = str(problem) if isinstance(problem, BenchError) else f"{type(problem).__name__}: {problem}"
             error = " ".join(error.split())
