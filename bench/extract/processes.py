@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import copy
 import os
 import signal
@@ -235,7 +236,10 @@ def _end_with_parent() -> None:
     """Interrupt this process once the one that started it is dead."""
     if (parent := parent_process()) is not None:
         parent.join()
-        os.kill(os.getpid(), signal.SIGINT)
+        if sys.platform == "win32":
+            _thread.interrupt_main()
+        else:
+            os.kill(os.getpid(), signal.SIGINT)  # which also ends a wait of the main thread
 
 
 def _interrupt(_signal: int, _frame: Any) -> NoReturn:

@@ -54,7 +54,7 @@ def test_attention_is_torchs(masked):
     x = noise(2, 9, 12, seed=4)
     mask = torch.full((9, 9), -torch.inf).triu(1) if masked else None
     with torch.inference_mode():
-        found = Attention(tensors, "x", 3, torch.float32)(x, mask)
+        found = Attention(tensors, "x", 3, torch.float32)(x, None if mask is None else mask.expand(1, 3, 9, 9))
         wanted, _ = theirs(x, x, x, attn_mask=mask)
     assert torch.allclose(found, wanted, atol=1e-6)
     assert not tensors
