@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.devices import has_float64
+
 if TYPE_CHECKING:
     import torch
 
@@ -38,7 +40,7 @@ class Solver:
         import torch
 
         self._x = x
-        self._exact = torch.float32 if x.device.type == "mps" else torch.float64  # MPS has no float64
+        self._exact = torch.float64 if has_float64(str(x.device)) else torch.float32
         self._dtype = self._exact if x.numel() <= _DOUBLE else torch.float32
         # Powers of two lose no digit, and keep squares in the range of float32.
         largest = torch.maximum(x.amax(dim=0), -x.amin(dim=0))

@@ -45,6 +45,7 @@ class Stack:
             self._add("mix", torch.zeros(shape[0]))
         self.moments = {name: (torch.zeros_like(w), torch.zeros_like(w)) for name, w in self.weights.items()}
         self.levels = len(widths) - 1
+        self._decay: torch.Tensor | None = None
 
     def _add(self, name: str, one: torch.Tensor) -> None:
         self.weights[name] = one.expand(len(self.members), *one.shape).clone().to(self.device).requires_grad_()
@@ -97,12 +98,13 @@ class Stack:
         gradients = torch.autograd.grad(loss, [self.weights[name] for name in names])
         self.step += 1
         first, second = (1 - beta**self.step for beta in _BETAS)
-        decay = torch.tensor([m.l2 for m in self.members], device=self.device)
+        if self._decay is None:  # a GPU's host would wait for the copy at each step
+            self._decay = torch.tensor([m.l2 for m in self.members], device=self.device)
         with torch.no_grad():
             for name, gradient in zip(names, gradients, strict=True):
                 weight, (mean, square) = self.weights[name], self.moments[name]
                 per_member = (-1,) + (1,) * (weight.dim() - 1)
-                gradient.addcmul_(weight, decay.view(per_member))
+                gradient.addcmul_(weight, self._decay.view(per_member))
                 mean.lerp_(gradient, 1 - _BETAS[0])
                 square.mul_(_BETAS[1]).addcmul_(gradient, gradient, value=1 - _BETAS[1])
                 scale = (square / second).sqrt_().add_(_EPSILON)
@@ -112,7 +114,7 @@ class Stack:
         """Continue with only the members at the given positions."""
         import torch
 
-        self.members = [self.members[i] for i in rows]
+        self.members, self._decay = [self.members[i] for i in rows], None
         index = torch.tensor(rows, device=self.device, dtype=torch.int64)
         self.weights = {k: w.detach()[index].requires_grad_() for k, w in self.weights.items()}
         self.moments = {k: (a[index], b[index]) for k, (a, b) in self.moments.items()}

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -80,6 +80,7 @@ class StackTrainer:
         self._epoch = -(-self._rows // max(batches))
         self._every = schedule.every or self._epoch
         self._permutation = cache(self._permuted)
+        self._rates: tuple[tuple[float, ...], torch.Tensor] | None = None
         self.stack = Stack(
             members, features.shape, objective.outputs, seed=seed, device=run.device, mixture=len(features.shape) == 2
         )
@@ -112,8 +113,10 @@ class StackTrainer:
         losses = [
             self._objective.loss(outputs, y[: outputs.shape[1]]).sum() for outputs in self.stack.outputs(batch, noise)
         ]
-        rates = [self.members[i].lr * self.states[i].rate for i in self.active]
-        self.stack.update(torch.stack(losses).sum(), torch.tensor(rates, device=self._run.device))
+        rates = tuple(self.members[i].lr * self.states[i].rate for i in self.active)
+        if self._rates is None or self._rates[0] != rates:  # a GPU's host would wait for the copy at each step
+            self._rates = rates, torch.tensor(rates, device=self._run.device)
+        self.stack.update(torch.stack(losses).sum(), self._rates[1])
 
     def _draw(self) -> tuple[torch.Tensor, list[torch.Tensor] | None]:
         """Return the rows (B,) of this step and, for dropout, uniform random numbers (B, width) for each layer."""
@@ -125,13 +128,13 @@ class StackTrainer:
             epoch, place = divmod(step, self._epoch)
             rows = self._permutation(epoch)[place * most : (place + 1) * most]
         else:
-            rows = torch.randperm(self._rows, generator=self._generator(step, 0))[:most].to(self._run.device)
+            rows = torch.randperm(self._rows, **self._generator(step, 0))[:most]
         if not any(m.dropout for m in members):
             return rows, None
         # One generator per layer, so that its numbers do not depend on the widths of the other layers.
         widths = [self._features.shape[-1], *members[0].hidden]
         return rows, [
-            torch.rand((len(rows), width), generator=self._generator(step, level)).to(self._run.device)
+            torch.rand((len(rows), width), **self._generator(step, level))
             for level, width in enumerate(widths, start=1)
         ]
 
@@ -139,15 +142,15 @@ class StackTrainer:
         import torch
 
         self._permutation.cache_clear()  # only the current epoch is needed
-        return torch.randperm(self._rows, generator=self._generator(epoch, 0)).to(self._run.device)
+        return torch.randperm(self._rows, **self._generator(epoch, 0))
 
-    def _generator(self, number: int, level: int) -> torch.Generator:
-        """Return the generator of a step or epoch, for rows (level 0) or for the dropout of a layer (1, 2, ...)."""
+    def _generator(self, number: int, level: int) -> dict[str, Any]:
+        """Return device and generator of a step or epoch, for rows (level 0) or dropout of a layer (1, 2, ...)."""
         import torch
 
-        return torch.Generator().manual_seed(
-            int(np.random.SeedSequence([self._seed, number, level]).generate_state(1)[0])
-        )
+        seed = int(np.random.SeedSequence([self._seed, number, level]).generate_state(1)[0])
+        device = torch.device(self._run.device)
+        return {"generator": torch.Generator(device).manual_seed(seed), "device": device}
 
     def _validate(self, late: bool) -> None:
         """Validate the active members, store weights that improved, and stop members by the schedule or if `late`."""

@@ -159,9 +159,11 @@ def _register() -> None:
     # The module accepts any attribute, which torch's annotation does not say.
     _setup_privateuseone_for_python_backend(NAME, backend_module=Module())
     autocast_rules.register(NAME)
-    fallback = torch.library.Library("_", "IMPL", "PrivateUse1")
-    fallback.fallback(lambda op, *args, **kwargs: _compute(op, args, kwargs))
-    _libraries.append(fallback)
+    # Where torch makes a tensor of Python values, it does not ask the mode.
+    kernels = torch.library.Library("aten", "IMPL", "PrivateUse1")
+    for op in (aten.empty.memory_format, aten.empty_strided.default, aten.copy_.default):
+        kernels.impl(op, lambda *args, op=op, **kwargs: _compute(op, args, kwargs))
+    _libraries.append(kernels)
 
 
 _libraries: list[torch.library.Library] = []

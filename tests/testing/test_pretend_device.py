@@ -90,6 +90,7 @@ def test_numbers_and_generators_of_its_own_are_accepted():
         ("boolean mask", lambda x: x.masked_select(x > 0)),
         ("to host", lambda x: x.cpu()),
         ("to device", lambda x: torch.ones(3).to(NAME)),
+        ("to device", lambda x: torch.tensor([1.0, 2.0], device=NAME)),
         ("to device", lambda x: x.copy_(torch.zeros(3))),
         ("index of the host", lambda x: x[torch.tensor([0, 1])]),
         ("unique", lambda x: x.unique()),
