@@ -64,13 +64,15 @@ def frame(shards: Sequence[Rows]) -> pl.DataFrame:
     """Return row, status, reason, seconds, shard (its number) and at (row in it); of equal rows only the first."""
     if not shards:
         shards = [Rows(np.empty(0, "S1"), np.empty(0, np.uint8), np.empty(0, "S1"), np.empty(0))]
-    row, status, reason, seconds = (np.concatenate(parts) for parts in zip(*shards, strict=True))
+    row, status, seconds = (
+        np.concatenate([getattr(rows, name) for rows in shards]) for name in ("row", "status", "seconds")
+    )
     sizes = [len(rows.row) for rows in shards]
     return pl.DataFrame(
         {
             "row": _text(row),
             "status": pl.Series(STATUS, dtype=pl.Enum(STATUS)).gather(status),
-            "reason": _text(reason),
+            "reason": pl.concat([_text(rows.reason) for rows in shards]),  # as wide as the longest, all would be large
             "seconds": seconds,
             "shard": np.repeat(np.arange(len(sizes), dtype=np.uint32), sizes),
             "at": np.concatenate([np.arange(size, dtype=np.uint32) for size in sizes]),

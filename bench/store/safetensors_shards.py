@@ -62,7 +62,6 @@ def part_name(path: Path, layer: str) -> str:
 
 
 class _Header(NamedTuple):
-    sha256: str
     places: Mapping[str, Place]
     size: int
     layers: Sequence[str]
@@ -71,11 +70,12 @@ class _Header(NamedTuple):
 
 
 @lru_cache(1024)
-def _parse(head: bytes) -> _Header:
-    """Return the header of a shard; parsing takes longer than reading a layer of few tracks."""
+def _parse(head: bytes, expected: str) -> _Header:
+    """Return the header of a shard; hashing and parsing it take longer than reading a layer of few tracks."""
+    if hashlib.sha256(head).hexdigest() != expected:
+        raise DamagedError("its bytes have changed")
     places, metadata = parse_header(head[8:])
     return _Header(
-        hashlib.sha256(head).hexdigest(),
         places,
         max((end for *_, end in places.values()), default=0),
         [name.removeprefix(_LAYER) for name in places if name.startswith(_LAYER)],
@@ -101,9 +101,8 @@ class SafetensorsShard:
         self._stamp = stamp_of(status)
         head = self._file.read(8)
         head += self._file.read(min(int.from_bytes(head, "little"), status.st_size))
-        self._header = _parse(head)
-        changed = self._header.sha256 != expected_sha256(self._path)
-        if changed or self._verified.condemned(str(self._path), self._stamp):
+        self._header = _parse(head, expected_sha256(self._path))
+        if self._verified.condemned(str(self._path), self._stamp):
             raise DamagedError("its bytes have changed")
         self._start = len(head)
         self.notes, self.layers = self._header.notes, self._header.layers

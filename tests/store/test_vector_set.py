@@ -172,6 +172,16 @@ def test_a_truncated_or_deleted_shard_counts_as_missing(tmp_path):
     assert sorted(open_set(tmp_path).missing(["a", "b"])) == ["a", "b"]
 
 
+@pytest.mark.parametrize("text", [b"[1, 2]", b"12", b'{"row": 1}', b'{"__metadata__": []}', b"[" * 100_000])
+def test_a_shard_with_another_header_counts_as_missing(tmp_path, text):
+    filled = open_set(tmp_path)
+    filled.append([vector("a")], [])
+    (shard,) = filled.folder.glob("ok-*")
+    shard.write_bytes(len(text).to_bytes(8, "little") + text)
+    assert open_set(tmp_path).missing(["a"]) == ["a"]
+    assert open_set(tmp_path).verify() == ([shard.name], 0)
+
+
 def test_only_abandoned_temporary_files_are_removed(tmp_path):
     filled = open_set(tmp_path)
     filled.append([vector("a")], [])
