@@ -82,7 +82,8 @@ class CellWork:
         self.device = experiment.device
         self._lines: list[str] = []
         need = (memory.peak() or 0) + experiment.cell_bytes
-        self.at_once = 1 if self.device != "cpu" else int(max(1, memory.free("cpu") // max(need, 1)))
+        free = min(memory.free("cpu"), 1e18)  # where it cannot be known, it is infinite
+        self.at_once = 1 if self.device != "cpu" else int(max(1, free // max(need, 1)))
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without what belongs to this process: the opened experiment, and the engine."""
@@ -119,7 +120,7 @@ class CellWork:
 def computed(experiment: Computes, todo: Sequence[Any]) -> Generator[tuple[Path, Record], None, None]:
     """Compute cells on the engine, and yield their records in the order of `todo`.
 
-    What is printed, and its order, does not depend on the engine: the lines of a cell appear once all cells before it
+    The order of what is printed does not depend on the engine: the lines of a cell appear once all cells before it
     are done. Finished cells are kept if another one fails or the iteration is closed.
 
     Raises
