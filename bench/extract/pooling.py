@@ -53,6 +53,8 @@ def start_sums(extractor: Extractor, waves: torch.Tensor, transfer: Transfer) ->
         width = extractor.layers.get(name)
         if width is None:
             raise BenchError(f"{extractor.name} gave a layer {name!r} that it does not declare.")
+        if name in counts:
+            raise BenchError(f"{extractor.name} gave the layer {name!r} twice.")
         if frames.ndim != 3 or frames.shape[0] != waves.shape[0] or frames.shape[2] != width or not frames.shape[1]:
             raise BenchError(
                 f"{extractor.name}: layer {name!r} has shape {tuple(frames.shape)}; expected frames "

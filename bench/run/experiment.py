@@ -201,7 +201,7 @@ class Experiment(ABC, Generic[CellT]):
         return [cell for cell in self.cells if self.existing(cell) is None]
 
     def repeat(self, line: str) -> None:
-        """Print a line that another process logged; a note only once, even if it concerns many cells."""
+        """Print a line, perhaps of another process; a note only once, even if it concerns many cells."""
         if not line.startswith("note: ") or line not in self._noted:
             self._noted.add(line)
             self.ui.log(line)
@@ -239,5 +239,5 @@ class Experiment(ABC, Generic[CellT]):
             self.device,
             1000 * sum(rates) if rates else None,
             peak_memory_bytes=memory.peak(),
-            peak_gpu_memory_bytes=devices.peak(self.device) if self.device != "cpu" else None,
+            peak_gpu_memory_bytes=devices.peak(self.device),
         )

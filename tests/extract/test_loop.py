@@ -380,6 +380,15 @@ def test_frames_of_the_wrong_shape_name_the_plugin(paths, tmp_path, change, said
         run(tmp_path, Wrong(), paths, batch=2)
 
 
+def test_a_layer_given_twice_is_refused(paths, tmp_path):
+    class Twice(Toy):
+        def frames(self, waves):
+            yield from [*super().frames(waves)] * 2
+
+    with pytest.raises(BenchError, match="toy gave the layer 'low' twice"):
+        run(tmp_path, Twice(), paths[:1])
+
+
 def test_own_pooling_with_many_frames_is_refused(paths, tmp_path):
     class Frames(Toy):
         pooling = "own"
