@@ -166,7 +166,9 @@ class _Process:
             fine, answer = self.pipe.recv()
         except (EOFError, OSError):
             self._process.join()
-            return False, f"its process ended with exit code {self._process.exitcode}"
+            code = self._process.exitcode
+            killed = " (killed, as the system does when memory runs out)" if code == -9 else ""
+            return False, f"its process ended with exit code {code}{killed}"
         return fine, answer
 
     def end(self) -> None:

@@ -247,7 +247,7 @@ class VectorSet:
     def rate(self, device: str) -> float | None:
         """Return the seconds per track on `device`, measured over the newest shards; None if unknown."""
         vectors = [path for path in self._files() if path.name.startswith("ok-")]
-        newest = sorted(vectors, key=lambda p: p.stat().st_mtime, reverse=True)
+        newest = sorted(vectors, key=_changed, reverse=True)
         seconds, tracks = 0.0, 0
         for path in newest[:8]:
             with suppress(DamagedError), self._opened(path) as shard:
@@ -259,6 +259,14 @@ class VectorSet:
     def bytes_per_track(self) -> int:
         """Return the approximate bytes on disk per track, for vectors and key."""
         return sum(self.layers.values()) * self.dtype.itemsize + 100
+
+
+def _changed(path: Path) -> float:
+    """Return when a file was last changed, in seconds since 1970; 0 if another process has just removed it."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _abandoned(temporary: Path) -> bool:

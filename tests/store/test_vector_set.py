@@ -172,6 +172,13 @@ def test_a_truncated_or_deleted_shard_counts_as_missing(tmp_path):
     assert sorted(open_set(tmp_path).missing(["a", "b"])) == ["a", "b"]
 
 
+def test_the_rate_is_known_while_another_process_removes_shards(tmp_path):
+    filled = open_set(tmp_path)
+    filled.append([vector("a"), vector("b")], [], {"device": "cpu", "seconds": "6.0", "tracks": "2"})
+    (filled.folder / "ok-0.safetensors").symlink_to(tmp_path / "removed")
+    assert filled.rate("cpu") == 3.0
+
+
 @pytest.mark.parametrize("text", [b"[1, 2]", b"12", b'{"row": 1}', b'{"__metadata__": []}', b"[" * 100_000])
 def test_a_shard_with_another_header_counts_as_missing(tmp_path, text):
     filled = open_set(tmp_path)

@@ -17,7 +17,6 @@ from bench.records import Trial
 from bench.run.tune.space import Choice, Parameter
 
 Sampler = Literal["tpe", "random"]
-SAMPLERS: tuple[Sampler, ...] = ("tpe", "random")
 
 
 class Journal:
