@@ -109,6 +109,7 @@ def _repeat(args: argparse.Namespace) -> int:
     say(f"{len(found.differences)} of {numbers} metrics differ from {args.record}:")
     for line in found.differences[:20]:
         say(f"  {line}")
-    for line in [*found.changed, *found.reasons] or ["nothing recorded has changed"]:
+    unknown = "nothing recorded has changed; large work may differ in the last bits between numbers of threads"
+    for line in [*found.changed, *found.reasons] or [unknown]:
         say(f"  possible reason: {line}")
     return 2
