@@ -30,11 +30,13 @@ def free(device: str) -> float:
     Main memory: what the system calls available, or what the control groups of this process leave, if
     that is less. A GPU: what its driver calls free, and what torch has reserved there but not in use.
     """
-    if device.startswith("cuda"):
+    if device != "cpu":
         import torch
 
-        idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return float(torch.cuda.mem_get_info(device)[0] + idle)
+        module = getattr(torch, torch.device(device).type, None)
+        if hasattr(module, "mem_get_info"):  # Apple's GPUs use the main memory
+            reserved = [getattr(module, f"memory_{name}", lambda _: 0)(device) for name in ("reserved", "allocated")]
+            return float(module.mem_get_info(device)[0] + reserved[0] - reserved[1])
     found = re.search(r"^MemAvailable:\s+(\d+) kB", read(_INFO) or "", re.MULTILINE)
     available = 1024.0 * int(found[1]) if found else _installed()
     return min([available, *(max(0.0, limit - used) for limit, used in _limits())])
