@@ -30,13 +30,14 @@ def free(device: str) -> float:
     Main memory: what the system calls available, or what the control groups of this process leave, if
     that is less. A GPU: what its driver calls free, and what torch has reserved there but not in use.
     """
-    if device != "cpu":
+    if not device.startswith("cpu"):
         import torch
 
         module = getattr(torch, torch.device(device).type, None)
-        if hasattr(module, "mem_get_info"):  # Apple's GPUs use the main memory
-            reserved = [getattr(module, f"memory_{name}", lambda _: 0)(device) for name in ("reserved", "allocated")]
-            return float(module.mem_get_info(device)[0] + reserved[0] - reserved[1])
+        if info := getattr(module, "mem_get_info", None):  # Apple's GPUs, which have none, use the main memory
+            known = (getattr(module, name, None) for name in ("memory_reserved", "memory_allocated"))
+            reserved, used = (ask(device) if ask else 0 for ask in known)
+            return float(info(device)[0] + reserved - used)
     found = re.search(r"^MemAvailable:\s+(\d+) kB", read(_INFO) or "", re.MULTILINE)
     available = 1024.0 * int(found[1]) if found else _installed()
     return min([available, *(max(0.0, limit - used) for limit, used in _limits())])
