@@ -12,6 +12,10 @@ from bench.extract import Extraction, open_set
 from bench.extract.batch_size import batch_size, check_memory
 from bench.extract.readers import Source
 from bench.registry import create
+from bench.run.extraction_plan import ExtractionPlan
+from bench.run.extraction_task import Audio
+from bench.run.inputs import catalog_of
+from bench.run.options import Environment
 from bench.testing import clips
 from bench.testing.pretend_device import NAME, pretend_device
 
@@ -88,3 +92,12 @@ def test_the_plan_names_the_memory_and_refuses_a_gpu_before_any_work(music, tmp_
     assert "1 MB are free" in capsys.readouterr().err
     assert main([*words, "--device", "cpu"]) == 0
     assert "at batches of" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("specs", "kept"), [(["mfcc"], True), (["mfcc", "mfcc:n_mfcc=12"], False)])
+def test_models_that_were_loaded_for_timing_do_not_take_the_memory_of_the_next(music, tmp_path, specs, kept):
+    audio = Audio.of(catalog_of(str(music), []), tmp_path)
+    plan = ExtractionPlan([create("extractors", spec) for spec in specs], audio, Environment(tmp_path))
+    with pretend_device() as log:
+        assert len(plan.plan(NAME)) == len(specs)
+        assert (log.alive() > 0) == kept

@@ -15,8 +15,8 @@ CLOSE = (0.7, 2.0)
 """An estimate may be too low or too high by these factors."""
 WIDE = {
     "clap": {"channels": 128, "heads": (4, 8, 16, 32)},
-    "encodecmae": {"width": 768, "heads": 12, "ffn": 4096, "filters": 32},
-    "jukebox": {"width": 1280, "heads": 8, "context": 512, "block": 64},
+    "encodecmae": {"width": 768, "heads": 12, "ffn": 4096, "filters": 8},
+    "jukebox": {"width": 640, "heads": 8, "context": 512, "block": 64},
     "mert": {"width": 768, "heads": 12, "ffn": 3072, "groups": 16, "channels": 512},
     "music2vec": {"width": 768, "heads": 12, "ffn": 3072, "groups": 16, "channels": 512},
     "musicfm": {"width": 512, "heads": 8, "ffn": 2048, "mels": 128, "channels": 32},
