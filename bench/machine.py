@@ -20,6 +20,20 @@ def cores() -> int:
     return max(1, math.ceil(min([found, *quotas])))
 
 
+_processes = 1
+
+
+def share() -> int:
+    """Return the cores for this process: all `cores`, or an equal part of them in a process of an engine."""
+    return max(1, cores() // _processes)
+
+
+def share_with(processes: int) -> None:
+    """Say that this process is one of so many that divide the cores among them."""
+    global _processes
+    _processes = processes
+
+
 @contextmanager
 def threads(count: int) -> Iterator[None]:
     """Limit the numeric libraries, and torch if it is imported, to `count` threads.

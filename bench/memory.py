@@ -30,11 +30,14 @@ def free(device: str) -> float:
     Main memory: what the system calls available, or what the control groups of this process leave, if
     that is less. A GPU: what its driver calls free, and what torch has reserved there but not in use.
     """
-    if device.startswith("cuda"):
+    if not device.startswith("cpu"):
         import torch
 
-        idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return float(torch.cuda.mem_get_info(device)[0] + idle)
+        module = getattr(torch, torch.device(device).type, None)
+        if info := getattr(module, "mem_get_info", None):  # Apple's GPUs, which have none, use the main memory
+            known = (getattr(module, name, None) for name in ("memory_reserved", "memory_allocated"))
+            reserved, used = (ask(device) if ask else 0 for ask in known)
+            return float(info(device)[0] + reserved - used)
     found = re.search(r"^MemAvailable:\s+(\d+) kB", read(_INFO) or "", re.MULTILINE)
     available = 1024.0 * int(found[1]) if found else _installed()
     return min([available, *(max(0.0, limit - used) for limit, used in _limits())])

@@ -136,7 +136,7 @@ def whole(plugin: Any, device: str, batch: int, count: int, *, naive: bool) -> t
         paths = make(Path(scratch), "wav", count)
         sources = [Source(str(at), str(path)) for at, path in enumerate(paths)]
         work = Extraction(plugin, Path(scratch), device, batch=batch, log=lambda _: None)
-        work._made = plugin  # it is loaded already
+        work._made, work.size = plugin, batch  # it is loaded already
         started = time.perf_counter()
         work(sources)
         ours = count / (time.perf_counter() - started)

@@ -92,6 +92,13 @@ class Config(NetworkConfig):
             total += patches // 4 * 8 * c * c * (stage < len(self.depths) - 1)
         return 2 * total
 
+    def activations(self, samples: int, batch: int, width: int) -> int:
+        """Return bytes: of the spectrogram, or of a feed-forward net of the first stage beside the patches."""
+        frames, bins = SAMPLES // HOP, FFT // 2 + 1
+        front = 2 * 4 * SAMPLES + frames * bins * (8 + 3 * 4)  # repeated and padded; spectra, their parts, power
+        block = self.side(0) ** 2 * self.channels * (3 * 4 + 11 * width)
+        return batch * max(front, block)
+
 
 FULL = Config()
 TINY = Config(channels=8, depths=(2, 1, 1, 1), heads=(1, 2, 2, 4), joint=12)

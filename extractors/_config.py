@@ -32,6 +32,13 @@ class NetworkConfig:
         """Return 2 * multiplications of one window of `samples`."""
         raise NotImplementedError
 
+    def activations(self, samples: int, batch: int, width: int) -> int:
+        """Return the most bytes that the network keeps at once for `batch` windows of `samples`, beside its weights.
+
+        A value of a product takes `width` bytes. The logits of attention do not count: a GPU's kernels store none.
+        """
+        raise NotImplementedError
+
     def module(self) -> NetModule:
         """Build the network as a torch module, without values."""
         raise NotImplementedError

@@ -35,6 +35,12 @@ class Config(NetworkConfig):
         layer = 4 * self.width**2 + 2 * self.width * self.ffn + 2 * left * self.width
         return 2 * (total + self.depth * left * layer)
 
+    def activations(self, samples: int, batch: int, width: int) -> int:
+        """Return bytes: of a residual block of EnCodec in float32, or of a feed-forward net beside the streams."""
+        front = 5 * 4 * samples * self.filters  # each step has as many values as the first
+        block = -(-samples // 320) * (5 * 4 * self.width + 2 * width * self.ffn)
+        return batch * max(front, block)
+
     def module(self) -> EncodecMAENet:
         """Build the network, without values."""
         from ._encodecmae_net import EncodecMAENet

@@ -39,6 +39,12 @@ class Config(NetworkConfig):
         attended = (2 * self.block + tokens // self.block) / 3  # by a token, on average over the three patterns
         return round(2 * tokens * self.depth * (maps + 2 * state * attended))
 
+    def activations(self, samples: int, batch: int, width: int) -> int:
+        """Return bytes: of one clip in the encoder, or of its block and a cast matrix beside all clips' streams."""
+        tokens = min(-(-samples // (HOP * self.block)) * self.block, self.context)
+        encoder = 4 * 4 * samples // 2 * self.channels
+        return max(encoder, width * self.width * (self.width + tokens * (3 * batch + 6)))
+
     def module(self) -> JukeboxNet:
         """Build the network, without values."""
         from ._jukebox_net import JukeboxNet

@@ -41,11 +41,15 @@ def module_shapes(make: Callable[[], nn.Module]) -> Shapes:
 
 
 def load_module(make: Callable[[], Module], tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> Module:
-    """Build a network around `tensors`, which have the names of `module_shapes`, and optimise it for inference."""
+    """Build a network around `tensors`, which have the names of `module_shapes`, and optimise it for inference.
+
+    The tensors are taken out of the dict.
+    """
     with torch.device("meta"):
         net = make()
     counters = {name: torch.zeros((), dtype=torch.long) for name in net.state_dict().keys() - tensors.keys()}
     net.load_state_dict(tensors | counters, assign=True)
+    tensors.clear()  # `optimize` frees what it replaces
     net.requires_grad_(False).eval()
     net.optimize(dtype)
     return net

@@ -33,6 +33,17 @@ class Config(NetworkConfig):
         block = 4 * d * self.ffn + 4 * d * d + 2 * frames * d + 3 * d * d + self.kernel * d
         return 2 * (total + self.depth * frames * block)
 
+    def activations(self, samples: int, batch: int, width: int) -> int:
+        """Return bytes: of one clip in the spectrogram or the convolutions, beside the others; or of a block."""
+        frames = samples // 240
+        half, kept = -(-frames // 2), -(-frames // 4)
+        levels = batch * 4 * frames * self.mels
+        spectrum = 4 * samples + frames * (4 * 2048 + 8 * 1025)  # windows and their complex spectra
+        convolved = 3 * width * self.channels * half * (self.mels // 2)
+        states = batch * 4 * kept * self.width
+        block = batch * kept * (3 * 4 * self.width + 2 * width * self.ffn)
+        return max(2 * levels, levels + spectrum, levels + 2 * states + convolved, levels + block)
+
     def module(self) -> MusicFMNet:
         """Build the network, without values."""
         from ._musicfm_net import MusicFMNet

@@ -55,5 +55,11 @@ class Config(NetworkConfig):
                 total += out * inputs
         return 2 * total
 
+    def activations(self, samples: int, batch: int, width: int) -> int:
+        """Return bytes: of the largest convolution of the front end, beside all its results."""
+        front = [(out, BANDS - kernel[-1] + 1) for out, inputs, *kernel in KERNELS.values() if kernel and inputs == 1]
+        largest = max(out * bands for out, bands in front)
+        return batch * FRAMES * width * (largest + sum(out for out, _ in front))
+
 
 FULL = Config()

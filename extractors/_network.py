@@ -10,7 +10,7 @@ from bench import weights as files
 from bench.protocols import Extractor, Lane
 from bench.weights import Weights
 
-from ._checkpoint import METADATA, check, random_arrays
+from ._checkpoint import METADATA, check, count, random_arrays
 from ._config import Net, NetworkConfig
 from ._threads import Threads
 
@@ -155,9 +155,30 @@ class NetworkExtractor(Extractor):
         while parts := [part for part in map_(self._advance, runs) if part is not None]:
             yield torch.cat(parts) if apart else parts[0]
 
+    def memory(self, batch: int) -> int | None:
+        """Return the bytes of weights and activations for `batch` windows; None for whole tracks of any length.
+
+        The weights count as float32, in which they are loaded even if products run in a lower precision.
+        """
+        if (samples := self._longest()) is None:
+            return None
+        width = 4 if self._plain else 2
+        sums = 2 * 8 * sum(self.layers.values())  # of each layer, then of all in one tensor
+        activations = self.config.activations(samples, batch, width)
+        return self._weight_bytes() + activations + batch * (4 * samples + sums)
+
     def operations(self, samples: int) -> int:
         """Return 2 * multiplications of one window of `samples`."""
         return self.config.operations(samples)
+
+    def _weight_bytes(self) -> int:
+        return 4 * count(self.config.tensors())
+
+    def _longest(self) -> int | None:
+        """Return the samples of a full window, of the whole clip where it is not cut; None where both are open."""
+        if self.window.length is not None:
+            return self.window.length + self.window.left + self.window.right
+        return None if self.clip.seconds is None else round(self.clip.seconds * self.sample_rate)
 
     def _start(self, waves: torch.Tensor) -> tuple[str, Iterator[torch.Tensor]]:
         """Run the front end, always in float32: in half precision the power of a spectrogram overflows."""

@@ -22,7 +22,8 @@ class PackedLinear(nn.Module):
 
 def pack(net: nn.Module, dtype: torch.dtype) -> None:
     """Replace every ``nn.Linear`` below `net`."""
-    for module in list(net.modules()):
+    # The list must not keep the linear maps: each is freed when it is replaced.
+    for module in [each for each in net.modules() if type(each) is not nn.Linear]:
         for name, child in list(module.named_children()):
             if type(child) is nn.Linear:
                 setattr(module, name, PackedLinear(child.weight, child.bias, dtype))

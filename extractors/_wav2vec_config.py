@@ -86,6 +86,16 @@ class Config(NetworkConfig):
         total += self.layers * frames * (4 * d * d + 2 * d * self.ffn + 2 * frames * d)
         return 2 * total
 
+    def activations(self, samples: int, batch: int, width: int) -> int:
+        """Return bytes: of the first convolutions in float32, or of a feed-forward net beside the streams."""
+        first = (samples - KERNELS[0]) // STRIDES[0] + 1
+        if self.front == "group":  # a product and its GELU, while the samples under each kernel are in float64
+            front = first * (8 * KERNELS[0] + 2 * 4 * self.channels)
+        else:  # the input of the second convolution; its product, norm and GELU, half as long
+            front = first * self.channels * (4 + (width + 4 + 4) // 2)
+        block = self.frames(samples) * (3 * 4 * self.width + 2 * width * self.ffn)
+        return batch * max(front, block)
+
 
 MERT_95M = Config(width=768, layers=12, heads=12, ffn=3072)
 MERT_330M = Config(width=1024, layers=24, heads=16, ffn=4096, before=True)

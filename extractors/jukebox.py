@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 EVERY = 6
 """Blocks between layers that are kept: all 36 would need 0.7 MB a track."""
-BYTES = 5.18e9
-"""Size of the loaded tensors."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +97,7 @@ class Jukebox(NetworkExtractor):
 
         """
         self.prepare()
-        need = BYTES + self._window_bytes() if self.config == FULL else 0.0
-        if need > (there := free(device)):
+        if self.config == FULL and (need := self.memory(1) or 0) > (there := free(device)):
             raise BenchError(
                 f"jukebox needs {need / GB:.1f} GB of memory on {device}; {there / GB:.1f} GB are free. Close other "
                 "programs, or use another --device."
@@ -126,14 +124,14 @@ class Jukebox(NetworkExtractor):
             tries half of it.
 
         """
-        if not waves.is_cuda and len(waves) * self._window_bytes() > free("cpu"):
-            raise MemoryError(
-                f"out of memory: {len(waves)} windows need {len(waves) * self._window_bytes() / GB:.1f} GB"
-            )
+        if waves.device.type == "cpu":
+            need = self.config.activations(waves.shape[1], len(waves), 4 if self._plain else 2)
+            if need > free("cpu"):
+                raise MemoryError(f"out of memory: {len(waves)} windows need {need / GB:.1f} GB")
         for number, states in enumerate(self.states(waves), 1):
             if (layer := str(number)) in self.layers:
                 yield layer, states
 
-    def _window_bytes(self) -> float:
-        """Return the memory of one window: the stream, its copy, its float64 average, and temporaries."""
-        return 6.0 * 4 * self.config.context * self.config.width
+    def _weight_bytes(self) -> int:
+        shapes = self.config.tensors().items()
+        return sum(math.prod(shape) * (2 if HALF.match(name) else 4) for name, shape in shapes)

@@ -77,6 +77,13 @@ class MFCC(Extractor):
         return {"n_mfcc": self.settings.n_mfcc, "n_mels": self.settings.n_mels, "n_fft": self.settings.n_fft,
                 "hop": self.settings.hop, "floor": FLOOR}  # fmt: skip
 
+    def memory(self, batch: int) -> int:
+        """Return the bytes of `batch` windows: samples, spectra and their parts."""
+        assert self.window.length is not None
+        samples = self.window.length + self.window.left + self.window.right
+        frames, bins = self.window.hop // self.settings.hop, self.settings.n_fft // 2 + 1
+        return batch * (4 * samples + frames * bins * (2 * 4 + 3 * 4))
+
     def load(self, device: str, dtype: str) -> None:
         """Build the window, the mel filters and the cosine matrix on `device`."""
         import torch

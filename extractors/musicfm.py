@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -92,5 +93,5 @@ class MusicFM(NetworkExtractor):
         if self.settings.lane == "corrected":
             yield from super().frames(waves)
             return
-        *_, last = self.states(waves)
+        (last,) = deque(self.states(waves), maxlen=1)  # the states before it are freed
         yield next(iter(self.layers)), last.mean(dim=-1)[:, None]

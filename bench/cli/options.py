@@ -14,6 +14,7 @@ from bench.run.options import Data, Environment
 from bench.specs import Spec, parse_list
 
 ENGINE = "where the work is done: see `bench ls engines`; such as processes:devices=cuda:0|cuda:1 (default local)"
+BATCH = "windows per batch (default auto: 16, on a GPU up to 256 as its memory allows; halved if memory runs out)"
 JOBS = "compute N cells at once, in processes: --engine local:jobs=N (default: as many as pay off)"
 
 
@@ -53,10 +54,10 @@ def add_work(parser: argparse.ArgumentParser, *, cells: bool = False) -> None:
     group.add_argument("--engine", default="local", metavar="SPEC", help=ENGINE)
     if cells:
         group.add_argument("--jobs", type=positive, metavar="N", help=JOBS)
+    group.add_argument("--batch", type=windows, metavar="N", help=BATCH)
     group.add_argument(
-        "--batch", type=positive, default=16, help="windows per batch (default 16; reduced if memory is short)"
+        "--workers", type=positive, metavar="N", help="decoding threads of a process (default: one per core it may use)"
     )
-    group.add_argument("--workers", type=positive, help="decoding threads (default: one per core)")
     group.add_argument("--max-failed", type=natural, metavar="N", help="exit with 2 if more than N tracks fail")
     group.add_argument("--retry-failed", action="store_true", help="try failed tracks again")
     group.add_argument("--dry-run", action="store_true", help="print the plan and stop")
@@ -125,6 +126,11 @@ def positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
     return int(text)
+
+
+def windows(text: str) -> int | None:
+    """Parse ``--batch``: an integer of at least 1, or None for ``auto``."""
+    return None if text == "auto" else positive(text)
 
 
 def natural(text: str) -> int:

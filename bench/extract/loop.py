@@ -13,10 +13,11 @@ import numpy as np
 
 from bench import devices
 from bench.errors import TrackError
+from bench.extract.batch_size import batch_size, check_memory
 from bench.extract.batches import Batcher, Track
 from bench.extract.readers import End, Source, read_ahead
 from bench.extract.set_key import open_set
-from bench.machine import cores
+from bench.machine import share
 from bench.protocols import Extractor
 from bench.store import Failure, Vector
 from bench.terminal import note
@@ -46,8 +47,8 @@ class Extraction:
 
     Parameters
     ----------
-    batch : windows per batch
-    workers : decoding threads; None: one per core
+    batch : windows per batch; None: by the memory of the device, see `batch_size`
+    workers : decoding threads; None: one per core, or per core that an engine leaves to this process
     proven : the model is known to work, so a failure is treated as a fault of the track
     progress : called with (tracks done, tracks failed) after each track
 
@@ -57,24 +58,35 @@ class Extraction:
     cache: Path
     device: str = "cpu"
     dtype: str = "float32"
-    batch: int = 16
+    batch: int | None = None
     workers: int | None = None
     proven: bool = False
     progress: Callable[[int, int], None] | None = None
     log: Callable[[str], None] = print
     at_once: int = 1
     """See `bench.protocols.Work`: decoding threads and the model use all cores."""
+    size: int = 0
+    """Windows per batch in use: set by `load`, and halved each time memory runs out."""
     _made: Extractor | None = None
     """The extractor without its model, once `extractor` has one."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the parts that belong to this process, such as the model."""
         made = self._made or self.extractor
-        return {**self.__dict__, "extractor": made, "progress": None, "log": note, "_made": None}
+        return {**self.__dict__, "extractor": made, "progress": None, "log": note, "size": 0, "_made": None}
 
     def load(self) -> None:
-        """Load the model on the device, once, into a copy of the given extractor."""
+        """Load the model on the device, once, into a copy of the given extractor.
+
+        Raises
+        ------
+        BenchError
+            When a GPU has no memory for one window.
+
+        """
         if self._made is None:
+            check_memory(self.extractor, self.device)
+            self.size = self.batch or batch_size(self.extractor, self.device)
             loaded = copy.copy(self.extractor)
             loaded.load(self.device, self.dtype)
             self._made, self.extractor = self.extractor, loaded
@@ -95,7 +107,7 @@ class Extraction:
         shard = _Shard(vector_set.append, self.device)
         outcome = Outcome()
         proven = self.proven or vector_set.has_vectors
-        batcher = Batcher(self.extractor, self.device, self.batch, self.log, proven=proven)
+        batcher = Batcher(self.extractor, self.device, self.size, self.log, proven=proven)
         tracks = [Track(source.row) for source in sources]
         started = time.monotonic()
 
@@ -105,7 +117,7 @@ class Extraction:
                     self._finish(track, shard, outcome)
 
         try:
-            for at, event in read_ahead(self.extractor, sources, self.workers or cores()):
+            for at, event in read_ahead(self.extractor, sources, self.workers or share()):
                 track = tracks[at]
                 if isinstance(event, End):
                     track.ended, track.seconds, track.short = True, event.seconds, event.short
@@ -117,7 +129,7 @@ class Extraction:
                 shard.write_if_due()
             finish(batcher.flush())
         finally:
-            self.batch = batcher.size  # the next sources need no less memory
+            self.size = batcher.size  # the next sources need no less memory
             shard.write()
             outcome.seconds = time.monotonic() - started
         return outcome

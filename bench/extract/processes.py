@@ -19,7 +19,7 @@ from pickle import PicklingError
 from typing import Any, ClassVar, NoReturn
 
 from bench.errors import BenchError
-from bench.machine import cores
+from bench.machine import cores, share_with
 from bench.protocols import Done, Engine, Unit, Work
 from bench.terminal import note
 
@@ -98,7 +98,8 @@ def in_processes(
 
     """
     todo = deque(units)
-    alive = [_Process(work, device) for device in devices[: len(todo)]]
+    devices = devices[: len(todo)]
+    alive = [_Process(work, device, len(devices)) for device in devices]
     started = list(alive)
     try:
         for process in started:
@@ -130,13 +131,13 @@ def in_processes(
 class _Process:
     """A process with a model on one device, and the unit it is at."""
 
-    def __init__(self, work: Any, device: str):
+    def __init__(self, work: Any, device: str, processes: int):
         self.device, self.busy = device, False
         self.unit: Any = None
         self._work = copy.copy(work)
         self._work.device = device
         self.pipe, self._theirs = SPAWN.Pipe()
-        self._process = SPAWN.Process(target=_serve, args=(self._theirs, self._work), daemon=True)
+        self._process = SPAWN.Process(target=_serve, args=(self._theirs, self._work, processes), daemon=True)
 
     def start(self, threads: int | None) -> None:
         """Start it; it loads what it needs with the first unit."""
@@ -187,8 +188,9 @@ class _Process:
             self._process.join()
 
 
-def _serve(pipe: Connection, work: Any) -> None:
-    """Answer units until the other side has no more, or has ended."""
+def _serve(pipe: Connection, work: Any, processes: int) -> None:
+    """Answer units until the other side has no more, or has ended; the cores are shared by so many processes."""
+    share_with(processes)
     signal.signal(signal.SIGINT, _interrupt)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError, OSError, KeyboardInterrupt):

@@ -121,6 +121,14 @@ class Extractor(VectorSource):
         With ``pooling="own"`` F is 1: the plugin has already pooled its window.
         """
 
+    def memory(self, batch: int) -> int | None:
+        """Return the most bytes that the model and `batch` full windows take on a GPU at once, before it is loaded.
+
+        With 0 windows: the model alone. None, the default, if unknown. The harness refuses a GPU without room for
+        one window, and chooses the size of batches by it.
+        """
+        return None
+
     def unready(self) -> str | None:
         """Say which weights are absent and what brings them; None (the default) when nothing is."""
         return None

@@ -50,7 +50,15 @@ class ExtractionPlan:
         """Return a line for each set.
 
         The speed was measured earlier on this device, or is measured now on a few missing tracks.
+
+        Raises
+        ------
+        BenchError
+            When a GPU has no memory for a model, or the disk none for the vectors.
+
         """
+        lacking = [part for part in self if part.sources]
+        memory = {part.set.sha256: part.memory(device) for part in lacking}  # before any model is loaded
         lines = []
         for part in self:
             if not part.sources:
@@ -60,8 +68,10 @@ class ExtractionPlan:
             seconds = part.seconds_per_track(device) * len(part.sources) / part.environment.engine.workers
             lines.append(
                 f"{part.extractor.name}: {counted(len(part.sources), 'recording')} of {wanted} tracks to embed on "
-                f"{device}, about {duration(seconds)}, {size(disk)} of disk"
+                f"{device}, about {duration(seconds)}, {size(disk)} of disk{memory[part.set.sha256]}"
             )
+            if len(lacking) > 1 and memory[part.set.sha256]:
+                part.work(device).unload()  # the next model needs the GPU's memory
         return lines
 
     def fill(self, device: Callable[[], str], ui: Ui, *, examples: int = 0) -> int:

@@ -18,12 +18,13 @@ import polars as pl
 from bench.audio.row_key import row_keys
 from bench.errors import BenchError
 from bench.extract import Extraction, open_set
+from bench.extract.batch_size import batch_size, check_memory
 from bench.extract.readers import Source
 from bench.files.atomic import digest, whole
 from bench.files.hash_index import HashIndex
 from bench.items.matching import SHOWN
 from bench.run.options import Environment
-from bench.text import counted, one_line
+from bench.text import counted, one_line, size
 
 UNIT = 4096
 """Maximum number of tracks per work unit of an engine."""
@@ -126,6 +127,21 @@ class ExtractionTask:
             finally:
                 work.cache, work.proven = real, False
 
+    def memory(self, device: str) -> str:
+        """Return the memory that a GPU needs, as the end of the plan's line; empty for a CPU, or if it is unknown.
+
+        Raises
+        ------
+        BenchError
+            When the GPU has no memory for one window.
+
+        """
+        check_memory(self.extractor, device)
+        batch = self.environment.batch or batch_size(self.extractor, device)
+        if device.startswith("cpu") or (need := self.extractor.memory(batch)) is None:
+            return ""
+        return f"; about {size(need)} on {device} at batches of {batch}"
+
     def check_disk(self) -> int:
         """Return the bytes that the missing vectors need on disk.
 
@@ -158,11 +174,11 @@ class ExtractionTask:
                 progress(before[0] + done, before[1] + failed)
 
         work.progress = tell
-        size = UNIT
+        length = UNIT
         if engine.workers > 1:
             work.unload()  # the model loaded for timing would take memory from the workers
-            size = min(UNIT, math.ceil(len(self.sources) / (SHARES * engine.workers)))
-        units = (self.sources[i : i + size] for i in range(0, len(self.sources), size))
+            length = min(UNIT, math.ceil(len(self.sources) / (SHARES * engine.workers)))
+        units = (self.sources[i : i + length] for i in range(0, len(self.sources), length))
         for outcome in engine.map(work, units):
             before[0] += outcome.done
             before[1] += len(outcome.failed)

@@ -36,7 +36,7 @@ class Environment:
     results: Path = Path("results")
     device: str = "auto"
     dtype: str = "float32"
-    batch: int = 16
+    batch: int | None = None
     workers: int | None = None
     retry_failed: bool = False
     again: bool = False

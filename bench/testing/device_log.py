@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import weakref
 from collections import Counter
@@ -28,6 +29,8 @@ class Log:
     waits : (kind, place) -> how often the host would have waited for the device
     queued : (kind, place) -> copies with ``non_blocking=True``, for which the host does not wait
     launches : number of operations on the device
+    alive, peak : bytes of all tensors on the device that something refers to; and the most of them since `clear`
+    memory : bytes that the device has
     float64 : whether the device has that type; Apple's GPUs do not
     """
 
@@ -35,7 +38,12 @@ class Log:
     queued: Counter[tuple[str, str]] = field(default_factory=Counter)
     launches: int = 0
     float64: bool = True
-    _alive: dict[int, weakref.ref[OnDevice]] = field(default_factory=dict)
+    memory: float = math.inf
+    peak: int = 0
+    _alive: int = 0
+    _tensors: dict[int, weakref.ref[OnDevice]] = field(default_factory=dict)
+    _storages: dict[int, list[int]] = field(default_factory=dict)
+    """Address of a storage -> its bytes, and how many tensors share it."""
 
     @property
     def total(self) -> int:
@@ -47,12 +55,11 @@ class Log:
         self.waits.clear()
         self.queued.clear()
         self.launches = 0
+        self.peak = self._alive
 
     def alive(self) -> int:
         """Return the bytes of all tensors on the device that something still refers to."""
-        held = [tensor.held for ref in list(self._alive.values()) if (tensor := ref()) is not None]
-        storages = {storage.data_ptr(): storage.nbytes() for storage in (each.untyped_storage() for each in held)}
-        return sum(storages.values())
+        return self._alive
 
     def note(self, kind: str, *, blocking: bool = True) -> None:
         """Count an event at the innermost place outside torch and the device's own modules."""
@@ -63,6 +70,20 @@ class Log:
         (self.waits if blocking else self.queued)[kind, where] += 1
 
     def keep(self, tensor: OnDevice) -> None:
-        """Remember a tensor for `alive`, without keeping it."""
-        key = id(tensor)
-        self._alive[key] = weakref.ref(tensor, lambda _: self._alive.pop(key, None))
+        """Count the bytes of a tensor as alive until nothing refers to it any more."""
+        key, storage = id(tensor), tensor.held.untyped_storage()
+        address = storage.data_ptr()
+
+        def forget(_: object) -> None:
+            del self._tensors[key]
+            shared = self._storages[address]
+            shared[1] -= 1
+            if not shared[1]:
+                self._alive -= self._storages.pop(address)[0]
+
+        self._tensors[key] = weakref.ref(tensor, forget)
+        if address not in self._storages:
+            self._storages[address] = [storage.nbytes(), 0]
+            self._alive += storage.nbytes()
+        self._storages[address][1] += 1
+        self.peak = max(self.peak, self._alive)

@@ -190,7 +190,7 @@ class ExtractorContract:
     def _run(self, folder: Path, paths: Sequence[Path], batch: int) -> tuple[Any, Vectors]:
         """Embed files in a new store; the position of a file is its row key."""
         work, _ = self._work()
-        work.batch = batch
+        work.size = batch
         with tempfile.TemporaryDirectory(dir=folder) as cache:
             work.cache = Path(cache)
             outcome = work([Source(str(i), str(path)) for i, path in enumerate(paths)])

@@ -9,6 +9,7 @@ autocast and modules work as usual.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -27,6 +28,8 @@ aten = torch.ops.aten
 _INDEXING = frozenset(
     {aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default}
 )
+_FUSED = frozenset({aten.scaled_dot_product_attention.default})
+"""Operations that a GPU computes in one kernel, without storing what is between, although torch could split them."""
 _WAITS = {
     aten._local_scalar_dense.default: "item",
     aten.nonzero.default: "nonzero",
@@ -108,14 +111,15 @@ class _Event:
 
 
 @contextmanager
-def pretend_device(*, float64: bool = True) -> Iterator[Log]:
+def pretend_device(*, float64: bool = True, memory: float = math.inf) -> Iterator[Log]:
     """Make the device ``pretend`` usable, and return the log of what happens on it.
 
-    Without `float64`, the device refuses that type, as Apple's GPUs do.
+    Without `float64`, the device refuses that type, as Apple's GPUs do. It says that it has `memory` bytes, less
+    those of its tensors; it does not refuse more.
     """
     global _log
     _register()
-    before, _log = _log, Log(float64=float64)
+    before, _log = _log, Log(float64=float64, memory=memory)
     generator = torch.Generator
     torch.Generator = _AnyGenerator  # type: ignore[assignment,misc]
     try:
@@ -147,6 +151,10 @@ def _register() -> None:
         @staticmethod
         def empty_cache() -> None:
             """Free unused memory: there is none."""
+
+        @staticmethod
+        def mem_get_info(_device: object = None) -> tuple[float, float]:
+            return _log.memory - _log.alive(), _log.memory
 
         @staticmethod
         def get_device_name(_device: object = None) -> str:
@@ -201,7 +209,7 @@ def _compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         return _copy(args[0], here or (device is None and bool(mine)), kwargs)
     if not mine and not here:
         return func(*args, **kwargs)
-    if _composite(func):
+    if _composite(func) and func not in _FUSED:
         with _Mode():
             found = func.decompose(*args, **kwargs)
         if found is not NotImplemented:

@@ -12,12 +12,13 @@ import polars as pl
 import pytest
 from safetensors.numpy import load_file
 
-from bench import registry
+from bench import machine, registry
 from bench.cli import main
 from bench.errors import BenchError
-from bench.extract import Extraction
+from bench.extract import Extraction, loop
 from bench.extract.engines import Local, LocalSettings
 from bench.extract.processes import Processes, ProcessesSettings
+from bench.extract.readers import Source
 from bench.protocols import Engine
 from bench.registry import create
 from bench.testing import EngineContract, clips, task_fixtures
@@ -34,6 +35,36 @@ class TestLocalJobs(EngineContract):
 
 class TestProcesses(EngineContract):
     spec = "processes:devices=cpu|cpu"
+
+
+class Shares(Squares):
+    """Work that returns the cores of its process."""
+
+    def __call__(self, unit):
+        return machine.share()
+
+
+@pytest.mark.parametrize(("devices", "units"), [("cpu|cpu", 6), ("cpu|cpu", 1)])
+def test_processes_divide_the_cores(devices, units):
+    everything = os.sched_getaffinity(0)
+    processes = min(2, units)
+    expected = max(1, machine.cores() // processes)
+    found = list(create("engines", f"processes:devices={devices}").map(Shares(), [[i] for i in range(units)]))
+    assert found == [expected] * units
+    assert machine.share() == machine.cores() <= len(everything)
+
+
+@pytest.mark.parametrize("processes", [1, 3, 64])
+def test_a_process_decodes_with_its_part_of_the_cores(processes, music, tmp_path, monkeypatch):
+    counts = []
+    read_ahead = loop.read_ahead
+    monkeypatch.setattr(machine, "cores", lambda: 12)
+    monkeypatch.setattr(machine, "_processes", processes)
+    monkeypatch.setattr(loop, "read_ahead", lambda e, s, workers: counts.append(workers) or read_ahead(e, s, 1))
+    sources = [Source("a", str(next(music.iterdir())))]
+    for workers in (None, 5):
+        Extraction(create("extractors", "mfcc"), tmp_path, workers=workers)(sources)
+    assert counts == [max(1, 12 // processes), 5]
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench import devices, records
+from bench import devices, memory, records
 from bench.cli import main
 from bench.errors import BenchError
 from bench.testing.pretend_device import NAME, pretend_device
@@ -44,6 +44,30 @@ def test_inference_mode_and_views():
         x.t()[0].mul_(2)
         assert x.device.type == NAME
         assert x.tolist() == [[0, 1, 2, 3], [10, 6, 7, 8], [16, 9, 10, 11]]
+
+
+def test_the_peak_is_the_most_that_was_alive_at_once_and_views_take_nothing():
+    with pretend_device(memory=10_000) as log:
+        first = torch.ones(100, device=NAME)
+        assert log.alive() == 400
+        log.clear()
+        doubled = first.view(10, 10).t() * 2
+        kept = doubled[0] + 1
+        del doubled
+        assert log.alive() == 400 + 40
+        assert log.peak == 400 + 400 + 40
+        assert memory.free(NAME) == 10_000 - 440
+        assert kept.tolist() == [3.0] * 10
+        del first, kept
+        assert log.alive() == 0
+
+
+def test_attention_keeps_no_logits_in_inference():
+    with pretend_device() as log, torch.inference_mode():
+        query = torch.ones(1, 1, 512, 4, device=NAME)
+        log.clear()
+        torch.nn.functional.scaled_dot_product_attention(query, query, query)
+        assert log.peak == 2 * 4 * 512 * 4
 
 
 @pytest.mark.parametrize(
