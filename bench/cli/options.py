@@ -15,6 +15,7 @@ from bench.specs import Spec, parse_list
 
 ENGINE = "where the work is done: see `bench ls engines`; such as processes:devices=cuda:0|cuda:1 (default local)"
 BATCH = "windows per batch (default auto: 16, on a GPU up to 256 as its memory allows; halved if memory runs out)"
+MAX_TIME = "time limit of each training, which keeps its best state; the same command with more time continues it"
 JOBS = "compute N cells at once, in processes: --engine local:jobs=N (default: as many as pay off)"
 
 

@@ -3,27 +3,35 @@
   bench recipe recsys2024                                     on the built-in data
   bench recipe recsys2024 --data music4all-onion --root DIR --lane published --seeds 5
   bench recipe recsys2024 --data music4all-onion --root DIR --mir-root MIR --out tables/
+  bench recipe recsys2024 --models knn,shallow --embeddings mfcc,musicnn --lanes both --no-probes
 
 Embeddings that cannot be computed (no weights, no audio) are listed; their published numbers are still shown.
+On standard error, the table so far appears whenever a model is finished.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
-from bench.cli.options import add_data, add_lane, add_work, data_of, environment_of, positive
+from bench.cli.options import MAX_TIME, add_data, add_work, data_of, environment_of, positive, seconds
+from bench.protocols import LANES
+
+BOTH = "both"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("name", metavar="NAME", help="recsys2024")
-    add_lane(parser)
-    parser.add_argument("--seeds", type=positive, default=1, metavar="N", help="number of seeds for everything random")
     parser.add_argument(
-        "--models", type=_names, default=(), metavar="NAMES", help="of the paper: KNN,Shallow Net,BERT4Rec"
+        "--lane", "--lanes", dest="lane", choices=(*LANES, BOTH), default="corrected", help="(default corrected)"
     )
-    parser.add_argument("--embeddings", type=_names, default=(), metavar="NAMES", help="of the paper: MFCC,MusiCNN,...")
+    parser.add_argument("--seeds", type=positive, default=1, metavar="N", help="number of seeds for everything random")
+    parser.add_argument("--models", type=_names, default=(), metavar="NAMES", help="such as knn,shallow,bert4rec")
+    parser.add_argument("--embeddings", type=_names, default=(), metavar="NAMES", help="such as mfcc,musicnn")
+    parser.add_argument("--no-probes", action="store_true", help="leave out MIR tasks")
+    parser.add_argument("--max-time", type=seconds, metavar="MIN|Nh|Ns", help=MAX_TIME)
     parser.add_argument("--mir-root", metavar="DIR", help="folder with magnatagatune/, gtzan/, giantsteps/ for Table 4")
     parser.add_argument("--results", metavar="DIR", help="where records go (default results)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="also write the report and its figures to DIR")
@@ -43,21 +51,22 @@ def run(args: argparse.Namespace) -> int:
     recipe = Recipe(
         name=args.name,
         data=data_of(args),
-        lane=args.lane,
+        lanes=LANES if args.lane == BOTH else (args.lane,),
         seeds=args.seeds,
         models=args.models,
         embeddings=args.embeddings,
         mir_root=args.mir_root,
+        probes=not args.no_probes,
     )
     work = RecipeRun(recipe, environment_of(args), ui(quiet=args.quiet))
     work.plan()
     if args.dry_run:
         return 0
-    made = work.do()
     from bench.report import show, write
     from bench.report.plots import absent
-    from bench.terminal import note, say
+    from bench.terminal import note, say, screen
 
+    made = work.do(lambda boards: None if args.quiet else show(boards, screen(sys.stderr)))
     show(made.boards, chapters=made.chapters)
     for problem in made.problems:
         note(f"left out: {problem}")

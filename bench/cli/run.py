@@ -16,7 +16,18 @@ import argparse
 from pathlib import Path
 
 from bench.cli.ending import carry_out
-from bench.cli.options import add_data, add_lane, add_work, cutoffs, data_of, environment_of, positive, seconds, specs
+from bench.cli.options import (
+    MAX_TIME,
+    add_data,
+    add_lane,
+    add_work,
+    cutoffs,
+    data_of,
+    environment_of,
+    positive,
+    seconds,
+    specs,
+)
 from bench.errors import BenchError
 
 SPLIT = (
@@ -26,7 +37,6 @@ SPLIT = (
 REFIT = "after early stopping, train again on training and validation for as many epochs; shown beside the rows without"
 REFERENCE = "measure the diversity of lists (ILD) with these vectors, such as mfcc (default none: not measured)"
 TRUST = "with --from: use the programs and files that the record names; they are listed first"
-MAX_TIME = "time limit of each training, which keeps its best state; the same command with more time continues it"
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""Test the claims of a paper: each is a set of differences between results, tested with Holm's correction."""
+"""Judge the claims of a paper twice: with our results, by tests with Holm's correction, and with its printed means."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ from bench.stats import LEAST_USERS, holm, interval, paired_test
 
 ALPHA = 0.05
 
-Verdict = Literal["held", "failed", "undecided", "not measured"]
+DELTA = 0.1
+"""Results are equivalent if they differ by less than this share of the reference's gain over its shuffled rows."""
+
+_ROUNDING = 1e-9
+"""Tolerance for sums of printed decimals."""
+
+Kind = Literal["order", "significant order", "no difference"]
+Verdict = Literal["held", "failed", "equivalent", "not told apart", "undecided", "not measured"]
+Printed = Literal["agrees", "contradicted", "not decidable", "not printed"]
 
 
 class Place(NamedTuple):
@@ -30,15 +38,20 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of the paper, in our wording, and the differences that it consists of.
+    """A claim of the paper, in our wording, and the comparisons that it consists of.
 
-    Each pair in `above` states that the first cell has a higher value than the second.
+    parts : pairs of cells; the second is the reference
+    kind : "order" if each first cell is claimed to have a higher value, "significant order" if the paper calls the
+        difference significant, "no difference" if it says that the cells perform alike
+    factor : for a claimed ratio: the first value is at least this many times the second
     """
 
     key: str
     text: str
     section: str
-    above: Sequence[tuple[Place, Place]]
+    parts: Sequence[tuple[Place, Place]]
+    kind: Kind = "order"
+    factor: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,18 +60,23 @@ class Estimate:
 
     `draws` (resamples,) are the values for resampled users (and seeds); all cells are resampled together, so
     that differences are paired. If there are no draws, `error` is the standard error. `users` (S, U) are the
-    values of individual users by seed: if both places have them, their difference is tested.
+    values of individual users by seed: if both places have them, their difference is tested. `gain` is the
+    difference from the same embedding with shuffled rows.
     """
 
     mean: float
     draws: NDArray[np.float64] | None = None
     error: float | None = None
     users: NDArray[np.float64] | None = None
+    gain: float | None = None
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """The difference above minus below, its 95 % interval if there is one, and its two-sided p, corrected by Holm."""
+    """The difference above - factor * below, its 95 % interval if there is one, and its two-sided p after Holm.
+
+    `margin` is the largest difference that counts as equivalent; None if the gain over shuffled rows is unknown.
+    """
 
     above: Place
     below: Place
@@ -66,6 +84,7 @@ class Contrast:
     low: float | None
     high: float | None
     p: float
+    margin: float | None
 
     @property
     def decided(self) -> Literal[-1, 0, 1]:
@@ -73,6 +92,13 @@ class Contrast:
         if self.p > ALPHA:
             return 0
         return 1 if self.difference > 0 else -1
+
+    @property
+    def equivalent(self) -> bool:
+        """Whether the 95 % interval lies within the margin: two one-sided tests, each at 2.5 %."""
+        if self.low is None or self.high is None or self.margin is None:
+            return False
+        return -self.margin < self.low and self.high < self.margin
 
 
 @dataclass(frozen=True)
@@ -83,40 +109,84 @@ class Judged:
     verdict: Verdict
     contrasts: Sequence[Contrast]
 
+    @property
+    def shown(self) -> int:
+        """Number of comparisons that came out as claimed."""
+        if self.claim.kind == "no difference":
+            return sum(contrast.equivalent for contrast in self.contrasts)
+        return sum(contrast.decided == 1 for contrast in self.contrasts)
+
+    @property
+    def weakest(self) -> Contrast | None:
+        """The difference that speaks most against the claim."""
+        if self.claim.kind == "no difference":
+            return max(self.contrasts, key=lambda c: (abs(c.decided), abs(c.difference)), default=None)
+        return min(self.contrasts, key=lambda c: (c.decided, c.difference), default=None)
+
 
 def judge(claims: Sequence[Claim], found: Mapping[Place, Estimate]) -> list[Judged]:
     """Test all claims with the measured values.
 
-    The p values of all differences of all claims are corrected together, as one family. A claim "held" if all
-    its differences are measured and significant in the claimed direction, "failed" if one is significant in the
-    opposite direction, is "not measured" if no difference was measured, and is otherwise "undecided".
+    The p values of all comparisons of all claims are corrected together, as one family. A claim of an order or a ratio
+    "held" if all its differences are measured and significant in the claimed direction, and "failed" if one is
+    significant in the opposite direction. A claim of no difference "failed" if one difference is significant and not
+    equivalent; if all are measured, the verdict is "equivalent" if all are equivalent, and "not told apart" if not. A
+    claim is "not measured" if no difference was measured, and otherwise "undecided".
 
     References
     ----------
-    Holm, Scandinavian Journal of Statistics 6 (1979).
+    Holm, Scandinavian Journal of Statistics 6 (1979); Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15
+    (1987), for equivalence.
 
     """
-    pairs = list(dict.fromkeys(pair for claim in claims for pair in claim.above))
-    measured = {pair: _contrast(*pair, found, len(pairs)) for pair in pairs if pair[0] in found and pair[1] in found}
-    p_values = holm({f"{a} > {b}": contrast.p for (a, b), contrast in measured.items()})
-    corrected = {(a, b): replace(contrast, p=p_values[f"{a} > {b}"]) for (a, b), contrast in measured.items()}
-    return [_judged(claim, [corrected[pair] for pair in claim.above if pair in corrected]) for claim in claims]
+    tests = list(dict.fromkeys((*part, claim.factor) for claim in claims for part in claim.parts))
+    measured = {test: _contrast(*test, found, len(tests)) for test in tests if test[0] in found and test[1] in found}
+    p_values = holm({str(test): contrast.p for test, contrast in measured.items()})
+    corrected = {test: replace(contrast, p=p_values[str(test)]) for test, contrast in measured.items()}
+    judged = []
+    for claim in claims:
+        contrasts = [corrected[test] for part in claim.parts if (test := (*part, claim.factor)) in corrected]
+        judged.append(Judged(claim, _verdict(claim, contrasts), contrasts))
+    return judged
 
 
-def _judged(claim: Claim, contrasts: Sequence[Contrast]) -> Judged:
+def _verdict(claim: Claim, contrasts: Sequence[Contrast]) -> Verdict:
+    whole = len(contrasts) == len(claim.parts)
+    if not contrasts:
+        return "not measured"
+    if claim.kind == "no difference":
+        if any(contrast.decided and not contrast.equivalent for contrast in contrasts):
+            return "failed"
+        if not whole or any(contrast.low is None for contrast in contrasts):
+            return "undecided"
+        return "equivalent" if all(contrast.equivalent for contrast in contrasts) else "not told apart"
     signs = [contrast.decided for contrast in contrasts]
-    verdict: Verdict = "undecided"
-    if not signs:
-        verdict = "not measured"
-    elif -1 in signs:
-        verdict = "failed"
-    elif len(signs) == len(claim.above) and all(sign == 1 for sign in signs):
-        verdict = "held"
-    return Judged(claim, verdict, contrasts)
+    if -1 in signs:
+        return "failed"
+    return "held" if whole and all(signs) else "undecided"
 
 
-def _contrast(above: Place, below: Place, found: Mapping[Place, Estimate], comparisons: int) -> Contrast:
+def judge_printed(claim: Claim, means: Mapping[Place, float], decimals: int) -> Printed:
+    """Compare a claim with the means that the paper itself prints, to so many decimals.
+
+    Means can show an order or a ratio, as far as rounding allows. They can contradict every claim of an order, but not
+    decide whether a difference is significant or absent.
+    """
+    half = 0.5 * 10**-decimals
+    known = [(means[a], means[b]) for a, b in claim.parts if a in means and b in means]
+    if claim.kind != "no difference" and any(a + half <= claim.factor * (b - half) + _ROUNDING for a, b in known):
+        return "contradicted"
+    if len(known) < len(claim.parts):
+        return "not printed"
+    shown = all(a - half >= claim.factor * (b + half) - _ROUNDING for a, b in known)
+    return "agrees" if shown and claim.kind == "order" else "not decidable"
+
+
+def _contrast(above: Place, below: Place, factor: float, found: Mapping[Place, Estimate], comparisons: int) -> Contrast:
     a, b = found[above], found[below]
+    gain = a.gain if b.gain is None else b.gain
+    if factor != 1:
+        b = weighted([(factor, b)])
     difference = a.mean - b.mean
     low: float | None
     high: float | None
@@ -132,13 +202,29 @@ def _contrast(above: Place, below: Place, found: Mapping[Place, Estimate], compa
         p = 1.0 if few else paired_test(a.users, b.users, comparisons=comparisons).p
     else:
         p = erfc(abs(difference / error) / sqrt(2)) if error > 0 else 1.0
-    return Contrast(above, below, difference, low, high, p)
+    return Contrast(above, below, difference, low, high, p, None if gain is None else DELTA * gain)
 
 
 def _error(estimate: Estimate) -> float:
     if estimate.draws is not None:
         return float(estimate.draws.std())
     return estimate.error or 0.0
+
+
+def weighted(terms: Sequence[tuple[float, Estimate]]) -> Estimate:
+    """Return the weighted sum of estimates; draws and values of users are kept if all of them have the same."""
+
+    def total(arrays: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64] | None:
+        known = [weight * array for (weight, _), array in zip(terms, arrays, strict=True) if array is not None]
+        same = len(known) == len(terms) and len({array.shape for array in known}) == 1
+        return np.sum(known, axis=0) if same else None
+
+    return Estimate(
+        sum(weight * each.mean for weight, each in terms),
+        draws=total([each.draws for _, each in terms]),
+        error=sqrt(sum((weight * _error(each)) ** 2 for weight, each in terms)),
+        users=total([each.users for _, each in terms]),
+    )
 
 
 def pairs(above: str | Iterable[str], below: str | Iterable[str], column: str) -> list[tuple[Place, Place]]:

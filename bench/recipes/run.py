@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from bench.errors import BenchError, did_you_mean
 from bench.protocols import Lane
 from bench.recipes import RECIPES, recsys2024
+from bench.recipes.estimates import DRAWN, estimates
 from bench.recipes.requests import Backend, backends, log_backends, requests
-from bench.recipes.verdicts import chapter, estimates
-from bench.records import Record
+from bench.recipes.verdicts import chapter
+from bench.report.board import Board
+from bench.report.build import Found, boards
 from bench.report.report import Report, report
 from bench.run.inputs import open_data
 from bench.run.options import Data, Environment
@@ -25,30 +28,40 @@ from bench.run.recommend.experiment import RecommendExperiment
 class Recipe:
     """Options of a recipe.
 
-    models, embeddings : names in the paper; empty: all of the paper's
+    lanes : the lanes to run, each with its own verdicts
+    models, embeddings : names in the paper or in `bench`, in capitals or not; empty: all of the paper's
     mir_root : folder with the folders of the tasks in Table 4
+    probes : whether MIR tasks are evaluated
     """
 
     name: str
     data: Data
-    lane: Lane = "corrected"
+    lanes: Sequence[Lane] = ("corrected",)
     seeds: int = 1
     models: Sequence[str] = ()
     embeddings: Sequence[str] = ()
     mir_root: str | None = None
+    probes: bool = True
 
     def __post_init__(self) -> None:
-        """Raise an error for unknown names."""
+        """Replace names by those that the paper prints; raise an error for unknown ones."""
         if self.name not in RECIPES:
             raise BenchError(f"there is no recipe {self.name!r}.{did_you_mean(self.name, RECIPES)}")
+        if self.mir_root and not self.probes:
+            raise BenchError("--mir-root is for MIR tasks, and --no-probes leaves them out: give one of them.")
         paper = recsys2024.published()
-        for option, names, known in (
-            ("--models", self.models, list(paper.models)),
-            ("--embeddings", self.embeddings, list(recsys2024.EMBEDDINGS)),
-        ):
-            for name in names:
-                if name not in known:
-                    raise BenchError(f"{option} {name}: the paper has no {name!r}.{did_you_mean(name, known)}")
+        embeddings = {name: paper.extractors[name] for name in recsys2024.EMBEDDINGS}
+        object.__setattr__(self, "models", _printed("--models", self.models, paper.models))
+        object.__setattr__(self, "embeddings", _printed("--embeddings", self.embeddings, embeddings))
+
+
+def _printed(option: str, names: Sequence[str], known: Mapping[str, str]) -> list[str]:
+    """Return the printed names for names in any case, printed or those of `bench`."""
+    printed = {other.casefold(): name for name, plugin in known.items() for other in (plugin, name)}
+    for name in names:
+        if name.casefold() not in printed:
+            raise BenchError(f"{option} {name}: the paper has no {name!r}.{did_you_mean(name, known)}")
+    return list(dict.fromkeys(printed[name.casefold()] for name in names))
 
 
 class RecipeRun:
@@ -60,23 +73,32 @@ class RecipeRun:
         opened = open_data(recipe.data, environment)
         self.builtin = bool(opened.dataset.builtin)
         names = recipe.embeddings or recsys2024.EMBEDDINGS
-        self.backends: list[Backend] = backends(self.paper, names, opened, recipe.lane, environment.cache)
-        log_backends(self.backends, ui.log)
-        if all(backend.missing for backend in self.backends):
+        self.backends: dict[Lane, list[Backend]] = {}
+        for lane in recipe.lanes:
+            self.backends[lane] = backends(self.paper, names, opened, lane, environment.cache)
+            if len(recipe.lanes) > 1:
+                ui.log(f"lane {lane}:")
+            log_backends(self.backends[lane], ui.log)
+        if all(backend.missing for found in self.backends.values() for backend in found):
             raise BenchError("none of the paper's embeddings is available; the lines above give the reasons.")
-        recommend = requests(
-            self.paper,
-            self.backends,
-            data=recipe.data,
-            split=recsys2024.SPLIT,
-            k=recsys2024.K,
-            lane=recipe.lane,
-            seeds=recipe.seeds,
-            models=recipe.models or list(self.paper.models),
-            more=recsys2024.BASELINES,
-        )
+        recommend = [
+            request
+            for lane, found in self.backends.items()
+            for request in requests(
+                self.paper,
+                found,
+                data=recipe.data,
+                split=recsys2024.SPLIT,
+                k=recsys2024.K,
+                lane=lane,
+                seeds=recipe.seeds,
+                models=recipe.models or list(self.paper.models),
+                more=recsys2024.BASELINES,
+            )
+        ]
         first, *others = (RecommendExperiment(request, environment, ui) for request in recommend)
-        probes = [ProbeExperiment(request, environment, ui) for request in self._probes()]
+        asked = [request for lane in recipe.lanes for request in self._probes(lane)] if recipe.probes else []
+        probes = [ProbeExperiment(request, environment, ui) for request in asked]
         self.experiments: list[RecommendExperiment | ProbeExperiment] = [first, *others, *probes]
         for experiment in self.experiments:
             experiment.opened = opened
@@ -84,9 +106,11 @@ class RecipeRun:
                 experiment.inputs = first.inputs
             experiment.open()
 
-    def _probes(self) -> list[ProbeRequest]:
-        specs = tuple(backend.spec for backend in self.backends if backend.missing is None)
-        probes = [ProbeRequest(data=self.recipe.data, extractors=specs, tasks=(OWN,), lane=self.recipe.lane)]
+    def _probes(self, lane: Lane) -> list[ProbeRequest]:
+        specs = tuple(backend.spec for backend in self.backends[lane] if backend.missing is None)
+        if not specs:
+            return []
+        probes = [ProbeRequest(data=self.recipe.data, extractors=specs, tasks=(OWN,), lane=lane)]
         if self.recipe.mir_root:
             audio = tuple(spec for spec in specs if not spec.startswith("precomputed"))
             tasks = tuple(task for task in recsys2024.TASKS if (Path(self.recipe.mir_root) / task).is_dir())
@@ -108,12 +132,26 @@ class RecipeRun:
         for experiment in self.experiments:
             experiment.plan()
 
-    def do(self) -> Report:
-        """Run all experiments that have no records yet, and return their report, which ends with the claims."""
-        records: list[tuple[Path, Record | BenchError]] = []
+    def do(self, show: Callable[[list[Board]], None] = lambda _boards: None) -> Report:
+        """Run all experiments that have no records yet, and return their report, which ends with the claims.
+
+        `show` is called with the rows so far, without notes, whenever the cells of a recommender have been computed.
+        """
+        records: list[Found] = []
         for experiment in self.experiments:
+            if isinstance(experiment, RecommendExperiment):
+                experiment.each = partial(_tell, experiment, show)
             records += experiment.do().records
-        made = report(list(dict(records).items()), [self.paper], drawn=[recsys2024.METRIC])
-        found = estimates(self.paper, self.backends, made.boards, made.probed, self.recipe.lane)
-        verdicts = chapter(self.paper, found, self.recipe.lane, self.builtin)
-        return replace(made, chapters=[*made.chapters, verdicts])
+        made = report(list(dict(records).items()), [self.paper], drawn=DRAWN)
+        verdicts = [
+            chapter(self.paper, estimates(self.paper, found, made.boards, made.probed, lane), lane, self.builtin)
+            for lane, found in self.backends.items()
+        ]
+        return replace(made, chapters=[*made.chapters, *verdicts])
+
+
+def _tell(experiment: RecommendExperiment, show: Callable[[list[Board]], None], done: Sequence[Found]) -> None:
+    cell, *left = experiment.cells[len(done) - 1 :]
+    more = any(other.model == cell.model for other in left if not other.control)
+    if not left or not (more or cell.control):
+        show([replace(board, notes=[]) for board in boards(done)])

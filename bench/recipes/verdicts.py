@@ -1,4 +1,4 @@
-"""Compare records with the cells of a paper's tables, and report the verdicts on its claims."""
+"""Report the verdicts on a paper's claims, by our results and by the paper's own tables."""
 
 from __future__ import annotations
 
@@ -6,61 +6,24 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bench.published import Paper
-from bench.recipes.claims import Claim, Contrast, Estimate, Judged, Place, Verdict, judge, pairs
+from bench.recipes.claims import (
+    DELTA,
+    Claim,
+    Contrast,
+    Estimate,
+    Judged,
+    Place,
+    Verdict,
+    judge,
+    judge_printed,
+    pairs,
+)
+from bench.recipes.estimates import printed_means
 from bench.recipes.recsys2024 import CLAIMS, EMBEDDINGS, METRIC, RANDOM
-from bench.recipes.requests import Backend
-from bench.report.board import Block, Board, Row
-from bench.report.format import NONE
+from bench.report.format import NONE, number
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
-from bench.report.mir import Probed
-from bench.report.users import Reader
 from bench.stats import LEAST_USERS, holm, paired_t, sign_flip
-
-WHERE = "hot"
-
-
-def estimates(
-    paper: Paper, backends: Sequence[Backend], boards: Sequence[Board], probed: Sequence[Probed], lane: str
-) -> dict[Place, Estimate]:
-    """Return the measured values for the cells of the paper in one lane, by printed names."""
-    names = {backend.spec: backend.name for backend in backends} | {"none": RANDOM}
-    models = {spec: name for name, spec in paper.models.items()}
-    found: dict[Place, Estimate] = {}
-    for block in (block for board in boards for block in board.blocks if block.lane == lane):
-        found |= _block_estimates(block, names, models)
-    tasks = {task: metric for table in paper.tables for task, metric, _ in table.tasks}
-    for each in (each for each in probed if each.lane == lane):
-        for row in each.rows.values():
-            for column, answer in row.answers.items():
-                task = column.task.partition(":")[0]
-                if row.control or column.treat or row.label not in names or tasks.get(task) != column.metric:
-                    continue
-                error = None if answer.low is None or answer.high is None else (answer.high - answer.low) / 3.92
-                found.setdefault(Place(names[row.label], task), Estimate(answer.mean, error=error))
-    return found
-
-
-def _block_estimates(block: Block, names: Mapping[str, str], models: Mapping[str, str]) -> dict[Place, Estimate]:
-    found = {}
-    for row in block.rows:
-        if row.first is None or row.imported or row.first.extractor.view.treat:
-            continue
-        name, model = names.get(row.first.extractor.spec), models.get(row.first.recommender.spec)
-        value = row.mean(WHERE, METRIC)
-        if name is not None and model is not None and value is not None:
-            draws = row.draws.get(WHERE, {}).get(METRIC)
-            found[Place(name, model)] = Estimate(value, draws=draws, users=_users(row))
-    return found
-
-
-def _users(row: Row) -> NDArray[np.float64] | None:
-    """Values of individual users by seed (S, U); None if the file of any seed is not usable."""
-    found = Reader().values(row, [WHERE]).get(WHERE)
-    return found.table[found.metrics.index(METRIC)] if found and METRIC in found.metrics else None
 
 
 def chapter(paper: Paper, found: Mapping[Place, Estimate], lane: str, builtin: bool) -> Chapter:
@@ -69,9 +32,14 @@ def chapter(paper: Paper, found: Mapping[Place, Estimate], lane: str, builtin: b
     counts = Counter(each.verdict for each in judged)
     lead = [
         f"Of {len(judged)} claims, " + ", ".join(f"{counts[verdict]} {verdict}" for verdict in get_args(Verdict)) + ".",
-        "A claim held if all its differences are significant in the claimed direction (p ≤ 0.05 after Holm's "
+        "Ours: a claim held if all its differences are significant in the claimed direction (p ≤ 0.05 after Holm's "
         "correction over all differences of all claims), failed if one is significant in the opposite direction, and "
-        "is undecided otherwise or if some of its differences were not measured.",
+        "is undecided otherwise or if some of its differences were not measured. Claims of no difference are "
+        f"equivalent if all 95 % intervals lie within the margin, which is {100 * DELTA:g} % of the gain over shuffled "
+        "vectors; otherwise they are not told apart, or failed if a difference is significant.",
+        "Paper's table: printed means agree with an order or a ratio, or contradict it; whether a difference is "
+        f"significant or absent is not decidable from them. {RANDOM} is the paper's name for vectors trained from "
+        "scratch.",
     ]
     if builtin:
         lead.append(
@@ -81,7 +49,7 @@ def chapter(paper: Paper, found: Mapping[Place, Estimate], lane: str, builtin: b
         name=f"{paper.name}-claims-{lane}",
         title=f"Claims of the paper, lane {lane}",
         lead=lead,
-        grids=[_claims(judged), *_random(paper, found)],
+        grids=[_claims(judged, paper), *_random(paper, found)],
         notes=[
             f"Recommendation: differences of {METRIC} over the same resampled users (and seeds, if there are several). "
             "MIR tasks: differences of the main metric, with the standard errors of both values."
@@ -89,23 +57,53 @@ def chapter(paper: Paper, found: Mapping[Place, Estimate], lane: str, builtin: b
     )
 
 
-def _claims(judged: Sequence[Judged]) -> Grid:
-    rows = []
+def _claims(judged: Sequence[Judged], paper: Paper) -> Grid:
+    means = printed_means(paper)
+    rows, notes = [], []
     for each in judged:
-        weakest = min(each.contrasts, key=lambda c: (c.decided, c.difference), default=None)
+        claim = each.claim
+        printed = judge_printed(claim, means, paper.decimals)
+        if printed == "contradicted":
+            notes.append(_contradiction(claim, means))
+        weakest = each.weakest
+        told = each.verdict in ("held", "failed", "equivalent")
         rows.append(
             [
-                Cell(each.claim.text),
-                Cell(each.claim.section),
-                Cell(each.verdict, bold=each.verdict in ("held", "failed")),
-                Cell(f"{sum(c.decided == 1 for c in each.contrasts)} of {len(each.claim.above)}"),
-                Cell(f"{weakest.above} > {weakest.below}" if weakest else NONE),
+                Cell(claim.key),
+                Cell(claim.text),
+                Cell(claim.section),
+                Cell(printed, bold=printed == "contradicted"),
+                Cell(each.verdict, bold=told),
+                Cell(f"{each.shown} of {len(claim.parts)}"),
+                Cell(_pair(claim, weakest) if weakest else NONE),
                 *_numbers(weakest),
+                Cell(_margin(claim, weakest)),
             ]
         )
-    heads = [Head("Claim", right=False), Head("Section", right=False), Head("Verdict", right=False), Head("Shown"),
-             Head("Weakest difference", right=False), *_HEADS]  # fmt: skip
-    return Grid("claims", "Claims and verdicts", heads, [Section("", rows)])
+    heads = [Head("Claim", right=False), Head("In our words", right=False, room=36), Head("Section", right=False),
+             Head("Paper's table", right=False), Head("Ours", right=False), Head("Shown"),
+             Head("Weakest difference", right=False), *_HEADS, Head("Margin")]  # fmt: skip
+    return Grid("claims", "Claims and verdicts", heads, [Section("", rows)], notes)
+
+
+def _pair(claim: Claim, contrast: Contrast) -> str:
+    sign = "=" if claim.kind == "no difference" else ">"
+    factor = "" if claim.factor == 1 else f"{claim.factor:g} × "
+    return f"{contrast.above} {sign} {factor}{contrast.below}"
+
+
+def _margin(claim: Claim, contrast: Contrast | None) -> str:
+    return number(contrast.margin) if contrast and claim.kind == "no difference" else NONE
+
+
+def _contradiction(claim: Claim, means: Mapping[Place, float]) -> str:
+    """Return the printed values that contradict a claim most."""
+    known = [(means[a] / means[b], a, b) for a, b in claim.parts if means.get(a) and means.get(b)]
+    ratio, above, below = min(known)
+    told = f", a ratio of {ratio:.1f}" if claim.factor != 1 else ""
+    return (
+        f"{claim.key}: the paper's own table has {means[above]:g} for {above} and {means[below]:g} for {below}{told}."
+    )
 
 
 _HEADS = (Head("Difference"), Head("95 %"), Head("p (Holm)"))

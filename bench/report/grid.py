@@ -18,11 +18,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Head:
-    """The heading of a column, and the group that it shares with its neighbours."""
+    """The heading of a column, and the group that it shares with its neighbours.
+
+    `room` is the maximum number of characters per line of a text on a terminal.
+    """
 
     heading: str
     group: str = ""
     right: bool = True
+    room: int = 24
 
 
 @dataclass(frozen=True)

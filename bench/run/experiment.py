@@ -67,6 +67,8 @@ class Experiment(ABC, Generic[CellT]):
     extraction: ExtractionPlan
     opened: Opened | None = None
     """The request's data, if another experiment has opened it."""
+    each: Callable[[Sequence[tuple[Path, Record]]], None] | None = None
+    """Called with the records so far whenever a cell was computed."""
     cell_bytes: int = 0
     """Peak memory of computing a cell beside what this process holds already, in bytes; `forecast` sets it."""
 
@@ -157,7 +159,10 @@ class Experiment(ABC, Generic[CellT]):
         known = [self.existing(cell) for cell in self.cells]
         todo = [cell for cell, found in zip(self.cells, known, strict=True) if found is None]
         with closing(computed(self, todo)) as results:
-            out.records = [found or next(results) for found in known]
+            for found in known:
+                out.records.append(found or next(results))
+                if self.each and not found:
+                    self.each(out.records)
         out.computed = len(todo)
         return out
 

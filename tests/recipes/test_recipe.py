@@ -3,6 +3,11 @@
 import pytest
 
 from bench.cli import main
+from bench.recipes.estimates import DRAWN, estimates
+from bench.recipes.recsys2024 import METRIC, published
+from bench.recipes.requests import Backend
+from bench.records import read_all
+from bench.report import boards
 from bench.synthetic import WorldSize
 from bench.testing import task_fixtures
 
@@ -27,7 +32,7 @@ def recipe(folder, tmp_path, capsys):
 
 
 def test_a_paper_as_one_command(recipe, tmp_path):
-    words = ["recsys2024", "--embeddings", "MFCC,MERT", "--models", "KNN,Shallow Net"]
+    words = ["recsys2024", "--embeddings", "mfcc,MERT", "--models", "knn,Shallow net"]
     code, out, err = recipe(*words, "--out", str(tmp_path / "tables"))
     assert code == 0, err
     assert "MERT: not run" in err
@@ -39,7 +44,16 @@ def test_a_paper_as_one_command(recipe, tmp_path):
     assert "A trained model beats KNN on every embedding" in page
     assert "p, sign flips" in page
     claims = (tmp_path / "tables" / "recsys2024-claims-corrected-claims.csv").read_text().splitlines()
-    assert len(claims) == 15
+    assert len(claims) == 31
+    ratio = next(line for line in claims if ",ten-times," in line)
+    assert ",3,contradicted,failed,0 of 14," in ratio
+
+    made = boards(read_all(tmp_path / "results"), drawn=DRAWN)
+    found = estimates(published(), [Backend("MFCC", "mfcc")], made, [], "corrected")
+    (block,) = made[0].blocks
+    of = {(row.extractor, row.model): row.mean("hot", METRIC) for row in block.all}
+    assert found["MFCC", "KNN"].gain == of["mfcc", "knn"] - of["shuffled:of=mfcc", "knn"]
+    assert found["Random", "Shallow Net"].gain is None, "vectors trained from scratch cannot be shuffled"
 
     code, again, err = recipe(*words)
     assert code == 0, err
@@ -50,7 +64,7 @@ def test_a_paper_as_one_command(recipe, tmp_path):
 def test_wrong_words(recipe):
     assert "no recipe 'recsys2023'. Did you mean 'recsys2024'?" in recipe("recsys2023")[2]
     assert "the paper has no 'BERT'. Did you mean 'BERT4Rec'?" in recipe("recsys2024", "--models", "BERT")[2]
-    assert "Did you mean 'MusiCNN'" in recipe("recsys2024", "--embeddings", "MusicNN")[2]
+    assert "Did you mean 'MusiCNN'" in recipe("recsys2024", "--embeddings", "MusicCNN")[2]
     assert "none of the paper's embeddings" in recipe("recsys2024", "--embeddings", "Jukebox")[2]
 
 
@@ -59,6 +73,36 @@ def test_a_dry_run_computes_nothing(recipe, tmp_path):
     assert code == 0, err
     assert "to compute: mfcc x knn" in err
     assert not list((tmp_path / "results").rglob("*.json"))
+
+
+def test_two_lanes_without_probes_and_tables_on_the_way(recipe):
+    words = [
+        "recsys2024",
+        "--embeddings",
+        "mfcc",
+        "--models",
+        "KNN",
+        "--lanes",
+        "both",
+        "--no-probes",
+        "--max-time",
+        "9s",
+    ]
+    code, out, err = recipe(*words)
+    assert code == 0, err
+    assert "task:" not in err
+    assert "Claims of the paper, lane published" in out
+    assert "Claims of the paper, lane corrected" in out
+    between = err.partition("computing mfcc x knn")[2].partition("computing none x elsa")[0]
+    assert "NDCG" in between, "the table of KNN is there before the next model begins"
+    assert "none" not in between
+    code, _, err = recipe(*words)
+    assert code == 0, err
+    assert "NDCG" not in err, "nothing was computed"
+
+
+def test_mir_tasks_are_left_out_or_have_a_folder(recipe, tmp_path):
+    assert "give one of them" in recipe("recsys2024", "--no-probes", "--mir-root", tmp_path)[2]
 
 
 def test_tasks_without_their_folder_are_named_and_no_others(recipe, tmp_path):

@@ -94,7 +94,7 @@ def _chapter(console: Console, chapter: Chapter) -> None:
     for grid in chapter.grids:
         console.print(text(grid.title, "italic"))
         for part in _folded(console, grid):
-            console.print(_grid(part, _NARROW["Extractor"]))
+            console.print(_grid(part))
     for note in [*(note for grid in chapter.grids for note in grid.notes), *chapter.notes]:
         console.print(text(note, "dim"))
     console.print()
@@ -115,7 +115,7 @@ def _folded(console: Console, grid: Grid) -> list[Grid]:
             *({titles[at] for at in rows} if not i else ()),
         ]
         widest = max(*(cell_len(one_line(text)) for text in texts), *(cells[at][i] for at in rows), 0)
-        return widest if head.right else min(widest, _NARROW["Extractor"])
+        return widest if head.right else min(widest, head.room)
 
     chosen, taken, rows = [[0]], 0, set[int]()
     for i in range(1, len(grid.heads)):
@@ -138,9 +138,9 @@ def _columns(grid: Grid, columns: Sequence[int]) -> Grid:
     return replace(grid, heads=[grid.heads[i] for i in columns], sections=sections)
 
 
-def _grid(grid: Grid, widest: int | None = None) -> Table:
+def _grid(grid: Grid) -> Table:
     """Render a finished table; names may wrap, numbers are never cut."""
-    table = _empty(grid.heads, [None if head.right else widest for head in grid.heads])
+    table = _empty(grid.heads, [None if head.right else head.room for head in grid.heads])
     for section in grid.sections:
         if section.title and section.rows:
             table.add_row(text(section.title, "italic"))
