@@ -9,9 +9,13 @@ import re
 import shutil
 import subprocess
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
 
 
 def choose(wanted: str) -> tuple[str, str]:
@@ -100,6 +104,33 @@ def has_float64(device: str) -> bool:
     import torch
 
     return bool(getattr(_module(torch.device(device)), "has_float64", torch.device(device).type != "mps"))
+
+
+def send(device: str | torch.device, *arrays: NDArray[Any]) -> list[torch.Tensor]:
+    """Return arrays as tensors on a device, by one copy that the host does not wait for; on the CPU without a copy.
+
+    The arrays may change as soon as this function returns, except on the CPU. The tensors share one block of memory,
+    which is free when the last of them goes.
+    """
+    import numpy as np
+    import torch
+
+    kind = torch.device(device).type
+    if kind == "cpu":
+        return [torch.from_numpy(each) for each in arrays]
+    starts = [0]
+    for each in arrays:
+        starts.append(starts[-1] + -(-each.nbytes // 16) * 16)  # aligned for every type
+    # A copy is queued from pinned memory only, which torch uses again only when the copy has ended.
+    host = torch.empty(starts[-1], dtype=torch.uint8, pin_memory=kind == "cuda")
+    parts = [(start, start + each.nbytes, each) for start, each in zip(starts, arrays, strict=False)]
+    for start, end, each in parts:
+        host.numpy()[start:end] = np.ascontiguousarray(each).reshape(-1).view(np.uint8)
+    there = host.to(device, non_blocking=True)
+    types = [torch.from_numpy(np.empty(0, each.dtype)).dtype for each in arrays]
+    return [
+        there[start:end].view(dtype).view(each.shape) for (start, end, each), dtype in zip(parts, types, strict=True)
+    ]
 
 
 def empty_cache(device: str) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.devices import send
 from bench.errors import BenchError
 from bench.protocols import Interactions, RunContext
 
@@ -58,34 +58,51 @@ class InteractionMatrix:
         self.order = np.argsort(self.user * len(self.columns) + items)
         self.item = items[self.order]
         self.indptr = np.searchsorted(self.user, np.arange(self.n_users + 1))
+        self.lengths = np.diff(self.indptr)
+        self._resident: dict[torch.device, list[torch.Tensor]] = {}
 
     def __len__(self) -> int:
         """Return the number of played tracks H."""
         return len(self.columns)
 
-    def histories(self, users: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the columns (n,) of the histories of `users` (B,), end to end, and where each starts (B,)."""
-        counts = self.indptr[users + 1] - self.indptr[users]
-        starts = np.cumsum(counts) - counts
-        at = np.arange(int(counts.sum())) + np.repeat(self.indptr[users] - starts, counts)
-        return self.item[at], starts
+    def on(self, device: torch.device) -> list[torch.Tensor]:
+        """Return `indptr`, `item` and `columns` as tensors on a device, where they stay until the next `update`."""
+        if device not in self._resident:
+            self._resident[device] = send(device, self.indptr, self.item, self.columns)
+        return self._resident[device]
+
+    def histories(self, users: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return the columns (n,) of the histories of `users` (B,), where each starts (B,), and their lengths (B,).
+
+        They are on the device of `users`; `count` is n, for which the host of a GPU would wait.
+        """
+        indptr, item, _ = self.on(users.device)
+        _, at = gather(indptr, users, count)
+        lengths = indptr[users + 1] - indptr[users]
+        return item[at], lengths.cumsum(0) - lengths, lengths
 
     def sum_rows(self, users: NDArray[np.int32], table: torch.Tensor) -> torch.Tensor:
         """Return X's rows of `users` (B,) times `table` (H, D): the sum (B, D) over each history."""
         import torch
 
-        columns, starts = (torch.from_numpy(part).to(table.device) for part in self.histories(users))
+        columns, starts, _ = self.histories(*self._sent(users, table.device))
         return torch.nn.functional.embedding_bag(columns, table, starts, mode="sum")
 
-    def cells(self, users: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def cells(self, users: NDArray[np.int32], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the row within `users` (B,) and the column of every pair of these users, (n,) each."""
-        columns, starts = self.histories(users)
-        counts = np.diff(np.append(starts, len(columns)))
-        return np.repeat(np.arange(len(users)), counts), columns
+        indptr, item, _ = self.on(device)
+        row, at = gather(indptr, *self._sent(users, device))
+        return row, item[at]
 
-    def sparse_rows(self, users: NDArray[np.int32], device: torch.device) -> torch.Tensor:
-        """Return X's rows (B, H) of `users` as a sparse tensor."""
-        return sparse_matrix(*self.cells(users), (len(users), len(self)), device=device)
+    def sparse(self) -> Any:
+        """Return X (n_users, H) as a sparse matrix of scipy."""
+        from scipy.sparse import csr_array
+
+        return csr_array((np.ones(len(self.item), np.float32), self.item, self.indptr), shape=(self.n_users, len(self)))
+
+    def _sent(self, users: NDArray[np.int32], device: torch.device) -> tuple[torch.Tensor, int]:
+        """Return `users` on a device, and how many pairs they have."""
+        return send(device, users.astype(np.int64))[0], int(self.lengths[users].sum())
 
     def cooccurrences(self, run: RunContext) -> Iterator[tuple[slice, NDArray[np.int64], NDArray[np.float32]]]:
         """Yield the rows of X^T X by blocks: how many users played both tracks. Exact below 2**24 users.
@@ -103,7 +120,7 @@ class InteractionMatrix:
         from scipy.sparse import csr_array
 
         size = len(self)
-        matrix = csr_array((np.ones(len(self.item), np.float32), self.item, self.indptr), shape=(self.n_users, size))
+        matrix = self.sparse()
         users = self.user[np.argsort(self.item, kind="stable")]
         first = np.append(0, np.cumsum(np.bincount(self.item, minlength=size)))
         additions = np.append(0, np.cumsum(np.bincount(self.item, np.diff(self.indptr)[self.user], size)))
@@ -142,27 +159,17 @@ class InteractionMatrix:
         if len(self) == self.n_items:
             return scores
         out = scores.new_full((len(scores), self.n_items), -np.inf)
-        import torch
-
-        return out.index_copy_(1, torch.as_tensor(self.columns, device=scores.device), scores)
+        return out.index_copy_(1, self.on(scores.device)[2], scores)
 
 
-def sparse_matrix(
-    row: Any, column: Any, shape: tuple[int, int], *, device: torch.device, values: Any = None
-) -> torch.Tensor:
-    """Return a sparse matrix of ones, or of `values`; cells are sorted by row, and each occurs once at most."""
+def gather(indptr: torch.Tensor, rows: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Find the cells of `rows` (B,) of a sparse matrix whose rows start at `indptr`; `count` is their number n.
+
+    Returns the position in `rows` of the row of each cell, and where the cell is stored, (n,) each.
+    """
     import torch
 
-    cells = torch.from_numpy(np.stack([row, column])).to(device)
-    filled = torch.ones(len(row), device=device) if values is None else values
-    return torch.sparse_coo_tensor(cells, filled, shape, is_coalesced=True, check_invariants=False)
-
-
-def sparse_product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """Multiply two sparse matrices and return the product dense."""
-    import torch
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch warns once a process that its sparse rows are a beta
-        product: torch.Tensor = torch.sparse.mm(left, right).to_dense()
-    return product
+    lengths = indptr[rows + 1] - indptr[rows]
+    first = lengths.cumsum(0) - lengths
+    owner = torch.arange(len(rows), device=rows.device).repeat_interleave(lengths, output_size=count)
+    return owner, torch.arange(count, device=rows.device) + (indptr[rows] - first)[owner]

@@ -73,10 +73,20 @@ def sample_negatives(
     import torch
 
     shape = (len(positive), count)
+    drawn = pool[torch.randint(len(pool), shape, device=pool.device)]
     if known is None:
-        return pool[torch.randint(len(pool), shape, device=pool.device)]
-    drawn = pool[torch.randint(len(pool), shape, device=pool.device)].flatten()
+        return drawn
     pair = torch.arange(len(positive), device=pool.device).repeat_interleave(count)
+    redraw = _redraw if pool.device.type == "cpu" else _redraw_all
+    return redraw(drawn.flatten(), pair, positive, pool, known).view(shape)
+
+
+def _redraw(
+    drawn: torch.Tensor, pair: torch.Tensor, positive: torch.Tensor, pool: torch.Tensor, known: IsKnown
+) -> torch.Tensor:
+    """Replace the known pairs among draws (n,) for pairs (n,), and check only what was drawn again."""
+    import torch
+
     left = torch.nonzero(known(pair, drawn)).squeeze(1)
     for _ in range(ROUNDS):
         if not len(left):
@@ -85,21 +95,57 @@ def sample_negatives(
         drawn[left] = again
         left = left[known(pair[left], again)]
     drawn[left] = positive[pair[left]]
-    return drawn.view(shape)
+    return drawn
+
+
+def _redraw_all(
+    drawn: torch.Tensor, pair: torch.Tensor, positive: torch.Tensor, pool: torch.Tensor, known: IsKnown
+) -> torch.Tensor:
+    """Do the same in arrays of one size: a GPU has time for all draws, but its host would wait for their number."""
+    import torch
+
+    for _ in range(ROUNDS):
+        again = pool[torch.randint(len(pool), drawn.shape, device=pool.device)]
+        drawn = torch.where(known(pair, drawn), again, drawn)
+    return torch.where(known(pair, drawn), positive[pair], drawn)
 
 
 def distinct_rows(size: int, *indexes: torch.Tensor) -> tuple[torch.Tensor | None, list[torch.Tensor]]:
     """Return the distinct rows (n,) among `indexes` in 0..size-1, and the indexes as positions in that list.
 
-    The rows are None when all of them occur: the caller then uses the whole table without a copy.
+    The rows are None when the caller should use the whole table without a copy: on the CPU when all rows occur. The
+    host of a GPU would wait for their number. There the list has as many rows as there are indexes, if these are
+    fewer than `size`; behind the distinct ones, row 0 fills it, which no position refers to.
     """
     import torch
 
-    occurs = torch.zeros(size, dtype=torch.bool, device=indexes[0].device)
+    device = indexes[0].device
+    occurs = torch.zeros(size, dtype=torch.bool, device=device)
     for index in indexes:
-        occurs[index.flatten()] = True
-    rows = torch.nonzero(occurs).squeeze(1)
-    if len(rows) == size:
+        occurs.index_fill_(0, index.flatten(), True)
+    if device.type == "cpu":
+        rows = torch.nonzero(occurs).squeeze(1)
+        most = len(rows)
+    else:
+        most = min(size, sum(index.numel() for index in indexes))
+    if most == size:
         return None, list(indexes)
     position = occurs.cumsum(0) - 1
+    if device.type != "cpu":
+        rows = torch.zeros(most + 1, dtype=torch.int64, device=device)
+        rows.scatter_(0, torch.where(occurs, position, most), torch.arange(size, device=device))
+        rows = rows[:most]
     return rows, [position[index] for index in indexes]
+
+
+def counts(index: torch.Tensor, size: int, weight: torch.Tensor | None = None) -> torch.Tensor:
+    """Count how often each of 0..size-1 occurs in `index` (n,), or add up the weights (n,) of its places, (size,).
+
+    ``torch.bincount`` makes the host of a GPU wait for the largest index.
+    """
+    import torch
+
+    if index.device.type == "cpu":
+        return torch.bincount(index, weight, size)
+    added = torch.ones_like(index) if weight is None else weight
+    return torch.zeros(size, dtype=added.dtype, device=index.device).index_add_(0, index, added)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from ._negatives import counts
 from ._shallow_net import dots
 
 
@@ -59,11 +60,11 @@ class _PairLoss(torch.autograd.Function):
         lengths = torch.zeros((), device=users.device)
         # A user occurs twice in a pair, and counts once.
         for table, rows, sums, share in ((users, user, by_user, 0.5), (items, item, by_item, 1.0)):
-            often = torch.bincount(rows, minlength=len(table))[:, None] * (share * l2 / count)
+            often = counts(rows, len(table))[:, None] * (share * l2 / count)
             lengths += torch.dot(often[:, 0], torch.linalg.vector_norm(table, dim=1).square_())
             sums.addcmul_(often, table, value=2.0)
         # Not `save_for_backward`: autograd copies what the context still holds.
-        ctx.gradients = [by_user, by_item, torch.bincount(item, weight, len(items)).to(bias.dtype)[:, None]]
+        ctx.gradients = [by_user, by_item, counts(item, len(items), weight).to(bias.dtype)[:, None]]
         return lengths - functional.logsigmoid(difference).mean()
 
     @staticmethod

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from bench.training.plateau import Plateau
 
-from ._negatives import distinct_rows
+from ._negatives import counts, distinct_rows
 
 EPSILON = 1e-8
 """Smallest length that a tower's output is divided by: all outputs of a ReLU may be zero."""
@@ -140,8 +140,8 @@ class _Dots(torch.autograd.Function):
             to_left = functional.embedding_bag(flat, table, starts, mode="sum", per_sample_weights=weight)
         if ctx.needs_input_grad[1]:
             order = flat.argsort(stable=True)  # the order of summation is always the same
-            counts = torch.bincount(flat, minlength=len(table))
-            starts = counts.cumsum(0) - counts
+            occurs = counts(flat, len(table))
+            starts = occurs.cumsum(0) - occurs
             to_table = functional.embedding_bag(
                 order // count, left, starts, mode="sum", per_sample_weights=weight[order]
             )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import memory
+from bench.devices import send
 from bench.errors import BenchError
 from bench.protocols import Estimate, Interactions, Items, Recommender, RunContext, Shape, Validator
 from bench.text import duration
@@ -79,7 +80,7 @@ class EASE(Recommender):
         self._check(size, run.device)
         weights = torch.zeros((size, size), device=run.device)
         for block, columns, counts in self._matrix.cooccurrences(run):
-            weights[block].index_copy_(1, *(torch.from_numpy(part).to(run.device) for part in (columns, counts)))
+            weights[block].index_copy_(1, *send(run.device, columns, counts))
         weights.diagonal().add_(self.settings.l2)
         for share, step in ((1.0, _factorise), (2 / 3, _invert)):
             self._stop_at(run, share * size**3 if run.deadline is not None else 0.0)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.devices import send
 from bench.errors import BenchError
 from bench.protocols import Estimate, Interactions, Items, RunContext, Shape, Validator
 
@@ -69,7 +70,7 @@ class ELSA(FactorModel):
 
         settings = self.settings
         self._matrix = InteractionMatrix(train, self.name)
-        users = np.flatnonzero(np.diff(self._matrix.indptr) > 1).astype(np.int32)
+        users = np.flatnonzero(self._matrix.lengths > 1)
         if not len(users):
             raise BenchError("elsa learns from tracks of one user, and no user has two in training. Change --split.")
         torch.manual_seed(run.seed)
@@ -78,10 +79,12 @@ class ELSA(FactorModel):
         size = settings.chosen_batch(len(users))
 
         def batches(_epoch: int) -> Iterator[HistoryBatch]:
-            for rows in torch.split(torch.randperm(len(users)), size):
-                columns, starts = self._matrix.histories(users[rows.numpy()])
-                lengths = np.diff(np.append(starts, len(columns))).astype(np.float32)
-                yield tuple(torch.from_numpy(part).to(run.device) for part in (columns, starts, lengths))  # type: ignore[misc]
+            order = users[torch.randperm(len(users)).numpy()]
+            counts = np.add.reduceat(self._matrix.lengths[order], np.arange(0, len(order), size))
+            (rows,) = send(run.device, order)
+            for part, count in zip(torch.split(rows, size), counts.tolist(), strict=True):
+                columns, starts, lengths = self._matrix.histories(part, count)
+                yield columns, starts, lengths.float()
 
         def validate() -> float:
             self._items = self._factors().detach()
@@ -104,11 +107,8 @@ class ELSA(FactorModel):
 
     def score(self, users: NDArray[np.int32], items: Items | None = None) -> torch.Tensor:
         """Return x A A^T - x (B, n_items)."""
-        import torch
-
         scores = self._matrix.sum_rows(users, self._items) @ self._items.T
-        rows, columns = (torch.from_numpy(part).to(scores.device) for part in self._matrix.cells(users))
-        scores[rows, columns] -= 1
+        scores[self._matrix.cells(users, scores.device)] -= 1
         return self._matrix.to_catalog(scores)
 
     def _factors(self) -> torch.Tensor:

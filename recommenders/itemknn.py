@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.devices import has_float64, send
 from bench.protocols import Interactions, Items, Recommender, RunContext, Validator
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 GROUPS = 8
 """Groups of columns for each neighbour that is kept: see `largest`."""
+ADDITIONS = 1 << 25
+"""Similarities that a GPU adds up at once, unless one user has more: about 1 GiB."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class ItemKNN(Recommender):
         import torch
         from scipy.sparse import csr_array
 
-        from ._cooccurrence import InteractionMatrix, sparse_matrix
+        from ._cooccurrence import InteractionMatrix
 
         self._matrix = InteractionMatrix(train, self.name)
         size = len(self._matrix)
@@ -77,21 +80,55 @@ class ItemKNN(Recommender):
             parts.append((found, columns[column], value))
         counts, sources, values = (np.concatenate(part) for part in zip(*parts, strict=True))
         by_target = csr_array((values, sources, np.append(0, np.cumsum(counts))), shape=(size, size))
-        by_source = by_target.T.tocsr().tocoo()  # a row for each track of a history
-        self._similarity = sparse_matrix(
-            by_source.row, by_source.col, (size, size), device=self._device, values=torch.from_numpy(by_source.data)
-        )
+        self._similarity = by_target.T.tocsr()  # a row for each track of a history
+        self._follow()
+        if self._device.type != "cpu":
+            where = (part.astype(np.int64) for part in (self._similarity.indptr, self._similarity.indices))
+            self._resident = send(self._device, *where, self._similarity.data)
 
     def update_history(self, known: Interactions) -> None:
         """Sum over the tracks of `known` that training has."""
         self._matrix.update(known)
+        self._follow()
 
     def score(self, users: NDArray[np.int32], items: Items | None = None) -> torch.Tensor:
         """Return sums of similarities (B, n_items)."""
-        from ._cooccurrence import sparse_product
+        import torch
 
-        histories = self._matrix.sparse_rows(users, self._device)
-        return self._matrix.to_catalog(sparse_product(histories, self._similarity))
+        if self._device.type != "cpu":
+            return self._matrix.to_catalog(self._added(users))
+        sums = self._histories[users] @ self._similarity
+        return self._matrix.to_catalog(torch.from_numpy(sums.toarray()))
+
+    def _follow(self) -> None:
+        """Keep the histories, and how many similarities (n_users,) the scores of each user add up."""
+        self._histories = self._matrix.sparse()
+        before = np.append(0, np.cumsum(np.diff(self._similarity.indptr)[self._matrix.item]))
+        self._additions = before[self._matrix.indptr[1:]] - before[self._matrix.indptr[:-1]]
+
+    def _added(self, users: NDArray[np.int32]) -> torch.Tensor:
+        """Return sums of similarities (B, H), by adding one after another on a GPU, in no fixed order.
+
+        The host would wait for the sizes of a sparse product. Where the device has float64, sums in that type are
+        rounded to the same float32 in almost any order.
+        """
+        import torch
+
+        from ._cooccurrence import gather
+
+        indptr, column, value = self._resident
+        wide = torch.float64 if has_float64(str(self._device)) else torch.float32
+        out = torch.zeros(len(users), len(self._matrix), dtype=wide, device=self._device)
+        ends = np.append(0, np.cumsum(self._additions[users]))
+        start = 0
+        while start < len(users):
+            stop = max(start + 1, int(np.searchsorted(ends, ends[start] + ADDITIONS, side="right")) - 1)
+            row, source = self._matrix.cells(users[start:stop], self._device)
+            cell, at = gather(indptr, source, int(ends[stop] - ends[start]))
+            place = (row[cell] + start) * len(self._matrix) + column[at]
+            out.view(-1).index_add_(0, place, value[at].to(wide))
+            start = stop
+        return out.float()
 
 
 def largest(table: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 
@@ -12,6 +13,7 @@ class Plateau(torch.nn.Module):
 
     The rule of torch's ``ReduceLROnPlateau`` (relative threshold 1e-4), maximising. Its memory is two
     buffers: attached to the model it is checkpointed with it, so a resumed training goes on the same way.
+    The buffers stay on the CPU, where the rule is computed, when the model goes to another device or type.
     """
 
     best: torch.Tensor
@@ -22,6 +24,10 @@ class Plateau(torch.nn.Module):
         self.factor, self.patience = factor, patience
         self.register_buffer("best", torch.tensor(-math.inf, dtype=torch.float64))
         self.register_buffer("waited", torch.tensor(0))
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Plateau:
+        """Keep the buffers as they are."""
+        return self
 
     def step(self, value: float, optimizer: torch.optim.Optimizer) -> None:
         """Note a validation value and lower the rates where due."""
