@@ -121,12 +121,12 @@ def send(device: str | torch.device, *arrays: NDArray[Any]) -> list[torch.Tensor
     starts = [0]
     for each in arrays:
         starts.append(starts[-1] + -(-each.nbytes // 16) * 16)  # aligned for every type
-    # A copy is queued from pinned memory only, which torch uses again only when the copy has ended.
+    # A CUDA copy is queued from pinned memory only, which torch uses again only when the copy has ended.
     host = torch.empty(starts[-1], dtype=torch.uint8, pin_memory=kind == "cuda")
     parts = [(start, start + each.nbytes, each) for start, each in zip(starts, arrays, strict=False)]
     for start, end, each in parts:
         host.numpy()[start:end] = np.ascontiguousarray(each).reshape(-1).view(np.uint8)
-    there = host.to(device, non_blocking=True)
+    there = host.to(device, non_blocking=kind != "mps")  # Apple's may read the memory after it is free
     types = [torch.from_numpy(np.empty(0, each.dtype)).dtype for each in arrays]
     return [
         there[start:end].view(dtype).view(each.shape) for (start, end, each), dtype in zip(parts, types, strict=True)

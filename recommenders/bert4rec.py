@@ -118,14 +118,18 @@ class BERT4Rec(SequentialRecommender):
 
     def _masked_loss(self, held: Histories, users: NDArray[np.int64], device: str) -> float:
         """Return the mean loss at masked positions of the sequences of `users`, drawn from torch's generator."""
-        total, count = 0.0, 0
-        while not count:  # a few short sequences may have no masked position
+        import torch
+
+        losses, counts = [], [0]
+        while not sum(counts):  # a few short sequences may have no masked position
+            losses, counts = [], []
             for start in range(0, len(users), self.settings.batch):
                 part = users[start : start + self.settings.batch]
                 batch = self._cloze(held, part, device, last=0.0)
-                total += float(self.loss(batch).detach()) * len(batch.target)
-                count += len(batch.target)
-        return total / count
+                losses.append(self.loss(batch).detach())
+                counts.append(len(batch.target))
+        values = torch.stack(losses).tolist()  # a GPU's host waits once
+        return sum(value * count for value, count in zip(values, counts, strict=True)) / sum(counts)
 
     def _train_batch(self, users: NDArray[np.int64], device: str) -> SequenceBatch:
         return self._cloze(self.histories, users, device, last=self._force_last)

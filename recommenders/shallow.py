@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.devices import send
 from bench.errors import BenchError
 from bench.norms import scale_of
 from bench.protocols import Estimate, Interactions, Items, Recommender, RunContext, Shape, Validator
@@ -64,6 +65,7 @@ class Shallow(Recommender):
 
         from bench.training.plateau import Plateau
 
+        from ._made_of_table import MadeOfTable
         from ._shallow_net import ShallowNet, means, random_table
 
         own = self.settings
@@ -73,11 +75,10 @@ class Shallow(Recommender):
                 "their products leave float32. Add --treat l2 or --treat standardize."
             )
         torch.manual_seed(run.seed)
-        self._table = items.vectors
+        self._table, self._others = items.vectors, MadeOfTable()
         self._learned = not items.vectors.shape[1]
         rows = self._usable(train, items, run)
-        user = torch.tensor(train.user[rows], dtype=torch.long, device=run.device)
-        item = torch.tensor(train.item[rows], dtype=torch.long, device=run.device)
+        user, item = send(run.device, *(part[rows].astype(np.int64) for part in (train.user, train.item)))
         self._hot = torch.zeros(train.n_items, dtype=torch.bool, device=run.device)
         self._hot[item] = True
         self._pools(user, train.n_users)
@@ -127,8 +128,8 @@ class Shallow(Recommender):
         """
         import torch
 
-        found = self._items if items is None else self._outputs(items)
-        rows = torch.as_tensor(users, dtype=torch.long, device=found.device)
+        found = self._items if items is None else self._others.of(items, self._outputs)
+        (rows,) = send(found.device, users.astype(np.int64))
         scores = self._users[rows] @ found.T
         return scores.masked_fill_(~self._hot, -torch.inf) if self._learned else scores
 
@@ -181,12 +182,13 @@ class Shallow(Recommender):
                 "shallow: the published lane ends training by the loss of validation pairs, and none of the "
                 f"{len(held)} has a track that trains. Change --split, or take lane=corrected."
             )
-        user, item = (torch.tensor(part[known], dtype=torch.long, device=run.device) for part in (held.user, held.item))
+        user, item = send(run.device, *(part[known].astype(np.int64) for part in (held.user, held.item)))
         batches, margin = self._batches(user, item), self.settings.chosen("margin")
 
         def validate() -> float:
-            total = sum(float(self._net.loss(batch, margin).detach()) * len(batch.user) for batch in batches(0))
-            return -total / len(user)
+            losses = [(self._net.loss(batch, margin).detach(), len(batch.user)) for batch in batches(0)]
+            values = torch.stack([loss for loss, _ in losses]).tolist()  # a GPU's host waits once
+            return -sum(value * pairs for value, (_, pairs) in zip(values, losses, strict=True)) / len(user)
 
         return validate
 

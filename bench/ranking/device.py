@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.devices import send
 from bench.ranking.topk import NotFiniteError, Selector
 
 
@@ -28,8 +29,9 @@ def top_on_device(
     """
     rows, n_items = scores.shape
     device = scores.device
-    x = scores.float().masked_fill(_on(~selector.mask, device), -torch.inf)
-    x[_on(owner, device), _on(seen.astype(np.int64), device)] = -torch.inf
+    hidden, row, known = send(device, ~selector.mask, owner, seen.astype(np.int64))
+    x = scores.float().masked_fill(hidden, -torch.inf)
+    x[row, known] = -torch.inf
     value, item = torch.topk(x, min(k + 1, n_items), dim=1)
     packed = torch.cat([value.view(torch.int32), item.int()], dim=1).cpu().numpy()  # one copy
     best, column = packed[:, : value.shape[1]].view(np.float32), packed[:, value.shape[1] :]
@@ -47,7 +49,7 @@ def top_on_device(
         which = np.flatnonzero(hard)
         place = np.cumsum(hard) - 1
         theirs = hard[owner]
-        values = scores[_on(which, device)].float().cpu().numpy()
+        values = scores[send(device, which)[0]].float().cpu().numpy()
         for start in range(0, len(which), selector.rows):
             part = which[start : start + selector.rows]
             mine = theirs & (owner >= part[0]) & (owner <= part[-1])
@@ -66,8 +68,3 @@ def _ordered(value: NDArray[np.float32], item: NDArray[np.int32], ranks: NDArray
     order = np.lexsort((ranks[item].ravel(), -value.ravel(), row))
     listed: NDArray[np.int32] = np.where(value == -np.inf, -1, item).ravel()[order].reshape(item.shape)
     return listed
-
-
-def _on(array: NDArray[np.generic], device: torch.device) -> torch.Tensor:
-    """Queue the copy of an array to a device."""
-    return torch.from_numpy(np.ascontiguousarray(array)).to(device, non_blocking=True)

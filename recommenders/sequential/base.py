@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.devices import send
 from bench.errors import BenchError
 from bench.protocols import Estimate, Interactions, Items, Recommender, RunContext, Shape, Validator
 from bench.training.loop import History, Schedule, fit
 
+from .._made_of_table import MadeOfTable
 from .batches import Histories, SequenceBatch, shuffled
 from .memory import encoder_bytes, full_loss_note, loss_bytes
 from .settings import SequentialSettings, model_width
@@ -201,15 +203,13 @@ class SequentialRecommender(Recommender):
         self.net.eval()
         with torch.no_grad():
             if items is not None:
-                table = self._catalog(torch.from_numpy(np.array(self.vocabulary.scaled(items.vectors))))
+                table = self._others.of(items, lambda other: self._catalog(*send(self._device, self._scaled(other))))
             else:
                 if self._candidates is None:
                     self._candidates = self._catalog(self._vectors)
                 table = self._candidates
             scores: torch.Tensor = self.states(users) @ table.T
-            if self.net.items.learned:
-                scores[:, torch.from_numpy(self.vocabulary.others).to(self._device)] = -torch.inf
-            return scores
+            return scores.index_fill_(1, self._unknown, -torch.inf) if self.net.items.learned else scores
 
     def states(self, users: NDArray[np.int32], size: int = 512) -> torch.Tensor:
         """Return the states (B, d) that predict the next track of `users`; zeros for users without history."""
@@ -222,7 +222,8 @@ class SequentialRecommender(Recommender):
             part = some[start : start + size]
             batch, order = self._last_batch(users[part].astype(np.int64), self._device)
             states = self.net.encode(batch, inputs)
-            out[torch.from_numpy(part).to(self._device)] = states[torch.from_numpy(order).to(self._device)]
+            here, place = send(self._device, part, order)
+            out[here] = states[place]
         return out
 
     # -- preparation -----------------------------------------------------------------------------------
@@ -237,9 +238,11 @@ class SequentialRecommender(Recommender):
         self.histories = Histories.of(train, self.vocabulary.token)
         torch.manual_seed(run.seed)
         self._device = run.device
-        self._vectors = torch.from_numpy(np.array(self.vocabulary.scaled(items.vectors)))
-        self.net = self._network(self._vectors[self.vocabulary.rows].clone()).to(run.device)
-        self._candidates = None
+        self._rows, self._unknown = send(run.device, self.vocabulary.rows, self.vocabulary.others)
+        vectors = self._scaled(items)
+        self.net = self._network(torch.from_numpy(vectors[self.vocabulary.rows])).to(run.device)
+        (self._vectors,) = send(run.device, vectors)
+        self._candidates, self._others = None, MadeOfTable()
 
     def _network(self, base: torch.Tensor) -> SequenceNetwork:
         from .encoder import SequenceNetwork
@@ -273,11 +276,12 @@ class SequentialRecommender(Recommender):
             return "none" if self._published else "linear"
         return self.settings.projection
 
-    def _catalog(self, vectors: torch.Tensor) -> torch.Tensor:
-        import torch
+    def _scaled(self, items: Items) -> NDArray[np.float32]:
+        """Return a scaled copy of the vectors (N, D) of a table."""
+        return np.array(self.vocabulary.scaled(items.vectors))
 
-        rows = torch.from_numpy(self.vocabulary.rows).to(self._device)
-        return self.net.items.catalog(vectors.to(self._device), rows)
+    def _catalog(self, vectors: torch.Tensor) -> torch.Tensor:
+        return self.net.items.catalog(vectors, self._rows)
 
     def _targets(self, lengths: NDArray[np.int64]) -> float:
         """Return the mean number of predicted positions of a batch, for training sequences of these lengths (U,)."""

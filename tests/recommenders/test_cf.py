@@ -109,12 +109,11 @@ def test_itemknn_is_the_brute_force(train, neighbours, monkeypatch):
 def test_elsa_loss_and_gradient_are_the_dense_ones(train, factors):
     matrix = cooccurrence.InteractionMatrix(train, "elsa")
     users = np.array([7, 3, 30, 31, 2, 59], np.int32)
-    columns, starts = matrix.histories(users)
-    lengths = np.diff(np.append(starts, len(columns))).astype(np.float64)
+    columns, starts, lengths = matrix.histories(torch.from_numpy(users.astype(np.int64)), matrix.lengths[users].sum())
     torch.manual_seed(0)
     a = torch.nn.functional.normalize(torch.randn(36, factors, dtype=torch.float64), dim=1)
     ours, plain = a.clone().requires_grad_(), a.clone().requires_grad_()
-    loss = elsa.loss(ours, *(torch.from_numpy(part) for part in (columns, starts, lengths)))
+    loss = elsa.loss(ours, columns, starts, lengths.double())
     x = torch.from_numpy(dense(train)[users][:, :36])
     y = x @ plain @ plain.T - x
     unit = torch.nn.functional.normalize
