@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.devices import send
 from bench.errors import BenchError
 from bench.norms import l2, scale_of
 from bench.protocols import Interactions, Items, Lane, Recommender, RunContext, Validator
+
+from ._made_of_table import MadeOfTable
+
+if TYPE_CHECKING:
+    import torch
 
 BLOCK = 4096
 """Pairs whose vectors are copied at once: 80 MB at width 4800."""
@@ -45,7 +51,8 @@ class KNN(Recommender):
 
     Published (Tamm & Aljanaki, RecSys 2024, section 3): the mean of the raw vectors of the user's
     training tracks, then the cosine. Corrected (default): vectors are scaled to length 1 before the mean, so
-    that the norm of a vector is no weight.
+    that the norm of a vector is no weight. Profiles are computed on the CPU; on a GPU they and the table stay there
+    for the products.
     """
 
     Settings = KNNSettings
@@ -65,7 +72,9 @@ class KNN(Recommender):
         """
         if not items.vectors.shape[1]:
             raise BenchError("knn needs item vectors: give an --extractor other than none.")
+        self._device, self._others = run.device, MadeOfTable()
         self._unit = l2(items.vectors)
+        self._candidates = self._placed(self._unit)
         self._profile = self.settings.profile or ("mean" if self.settings.lane == "published" else "mean_normalized")
         self._source = items.vectors / scale_of(items.vectors) if self._profile == "mean" else self._unit
         self.update_history(train)
@@ -75,19 +84,35 @@ class KNN(Recommender):
         self._train, self._indptr = known, known.indptr
         self._weights = self._weigh(known)
         if self._profile != "max":
-            self._users = l2(self._means(self._source))
+            self._users = self._placed(l2(self._means(self._source)))
+        elif self._device != "cpu":
+            self._known = send(self._device, known.item.astype(np.int64), self._weights)
 
-    def score(self, users: NDArray[np.int32], items: Items | None = None) -> NDArray[np.float32]:
+    def score(self, users: NDArray[np.int32], items: Items | None = None) -> NDArray[np.float32] | torch.Tensor:
         """Return cosines (B, n_items); `items` replaces the candidates, not the profiles."""
-        unit = self._unit if items is None else l2(items.vectors)
-        if self._profile != "max":
-            return self._users[users] @ unit.T
-        out = np.full((len(users), len(unit)), -np.inf, np.float32)
+        unit = self._candidates if items is None else self._others.of(items, lambda new: self._placed(l2(new.vectors)))
+        if self._profile == "max":
+            return self._nearest(users, unit)
+        return self._users[self._placed(users.astype(np.int64))] @ unit.T  # type: ignore[no-any-return]
+
+    def _placed(self, array: NDArray[Any]) -> Any:
+        """Return an array as it is on the CPU, or as a tensor on the device."""
+        return array if self._device == "cpu" else send(self._device, array)[0]
+
+    def _nearest(self, users: NDArray[np.int32], unit: Any) -> Any:
+        """Return the largest weighted cosine (B, N) of each track with any of the history."""
+        here = self._device == "cpu"
+        out = (
+            np.full((len(users), len(unit)), -np.inf, np.float32)
+            if here
+            else unit.new_full((len(users), len(unit)), -np.inf)
+        )
+        item, weights = (self._train.item, self._weights) if here else self._known
         for row, user in enumerate(users):  # one product a user, as histories differ in length
-            part = slice(self._indptr[user], self._indptr[user + 1])
-            near = self._unit[self._train.item[part]] @ unit.T
+            part = slice(int(self._indptr[user]), int(self._indptr[user + 1]))
+            near = (self._candidates[item[part]] @ unit.T) * weights[part, None]
             if len(near):
-                out[row] = (near * self._weights[part, None]).max(axis=0)
+                out[row] = near.max(axis=0) if here else near.amax(dim=0)
         return out
 
     def _weigh(self, train: Interactions) -> NDArray[np.float32]:

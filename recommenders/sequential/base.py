@@ -213,8 +213,6 @@ class SequentialRecommender(Recommender):
 
     def states(self, users: NDArray[np.int32], size: int = 512) -> torch.Tensor:
         """Return the states (B, d) that predict the next track of `users`; zeros for users without history."""
-        import torch
-
         inputs: torch.Tensor = self.net.items()[0]
         out = inputs.new_zeros(len(users), self.net.width)
         some = np.arange(len(users)) if self._scores_empty_history else np.flatnonzero(self.histories.lengths[users])

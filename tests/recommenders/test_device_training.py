@@ -35,6 +35,7 @@ TOLERANCE = {
     "bpr": 1e-4,  # gradients are summed in another order
     "ease": 1e-6,  # the inverse is torch's, not scipy's
     "itemknn": 1e-6,  # sums in float64
+    "knn": 1e-6,  # products by torch
     "sasrec": 1e-3,
     "shallow": 1e-4,
 }
@@ -117,14 +118,25 @@ def test_the_host_waits_for_epochs_not_for_steps(name, lane, budget):
         assert log.queued.total() <= 2
 
 
-@pytest.mark.parametrize(("name", "fit"), [("ease", 1), ("itemknn", 0)])
-def test_models_of_counts_wait_for_no_block(name, fit):
+@pytest.mark.parametrize(
+    ("spec", "waits"),
+    [
+        ("ease", 1),  # whether the matrix is singular
+        ("itemknn:neighbours=20", 0),
+        ("knn", 0),
+        ("knn:profile=max,weight=count", 0),
+    ],
+)
+def test_models_without_steps_score_without_waiting(spec, waits):
+    expected = scores(*fitted(spec))
     with pretend_device() as log:
-        model, contract = fitted(AT_ONCE[name], NAME)
-        assert log.total == fit  # EASE asks once whether the matrix is singular
+        model, contract = fitted(spec, NAME)
+        assert log.total == waits
         log.clear()
-        model.score(contract._all)
+        found = model.score(contract._all)
         assert log.total == 0
+        assert log.launches > 0
+        assert_close(np.array(found.cpu()), expected, 1e-6)
 
 
 def test_a_batch_of_sequences_is_one_copy():
@@ -155,10 +167,10 @@ def test_a_device_without_float64_trains(name):
         assert np.isfinite(scores(model, contract)[:, contract._split.hot]).any()
 
 
-@pytest.mark.parametrize("name", ["bert4rec", "sasrec", "shallow"])
+@pytest.mark.parametrize("name", ["bert4rec", "sasrec", "shallow", "knn"])
 def test_another_table_is_copied_once_and_kept_as_long_as_it_lives(name):
     with pretend_device() as log:
-        model, contract = fitted(f"{name}:epochs=1,{STEPWISE[name]}", NAME)
+        model, contract = fitted(f"{name}:epochs=1,{STEPWISE[name]}" if name in STEPWISE else name, NAME)
         gc.collect()
         before = log.alive()
         other = contract._table()
