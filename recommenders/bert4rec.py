@@ -120,15 +120,15 @@ class BERT4Rec(SequentialRecommender):
         """Return the mean loss at masked positions of the sequences of `users`, drawn from torch's generator."""
         import torch
 
-        losses, counts = [], [0]
+        losses: list[torch.Tensor] = []
+        counts: list[int] = []
         while not sum(counts):  # a few short sequences may have no masked position
-            losses, counts = [], []
             for start in range(0, len(users), self.settings.batch):
                 part = users[start : start + self.settings.batch]
                 batch = self._cloze(held, part, device, last=0.0)
                 losses.append(self.loss(batch).detach())
                 counts.append(len(batch.target))
-        values = torch.stack(losses).tolist()  # a GPU's host waits once
+        values: list[float] = torch.stack(losses).tolist()  # a GPU's host waits once
         return sum(value * count for value, count in zip(values, counts, strict=True)) / sum(counts)
 
     def _train_batch(self, users: NDArray[np.int64], device: str) -> SequenceBatch:

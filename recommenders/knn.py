@@ -93,7 +93,8 @@ class KNN(Recommender):
         unit = self._candidates if items is None else self._others.of(items, lambda new: self._placed(l2(new.vectors)))
         if self._profile == "max":
             return self._nearest(users, unit)
-        return self._users[self._placed(users.astype(np.int64))] @ unit.T  # type: ignore[no-any-return]
+        cosines: NDArray[np.float32] | torch.Tensor = self._users[self._placed(users.astype(np.int64))] @ unit.T
+        return cosines
 
     def _placed(self, array: NDArray[Any]) -> Any:
         """Return an array as it is on the CPU, or as a tensor on the device."""

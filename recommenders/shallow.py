@@ -187,7 +187,7 @@ class Shallow(Recommender):
 
         def validate() -> float:
             losses = [(self._net.loss(batch, margin).detach(), len(batch.user)) for batch in batches(0)]
-            values = torch.stack([loss for loss, _ in losses]).tolist()  # a GPU's host waits once
+            values: list[float] = torch.stack([loss for loss, _ in losses]).tolist()  # a GPU's host waits once
             return -sum(value * pairs for value, (_, pairs) in zip(values, losses, strict=True)) / len(user)
 
         return validate

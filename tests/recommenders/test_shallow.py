@@ -11,6 +11,7 @@ import torch
 from bench.errors import BenchError
 from bench.protocols import RunContext
 from bench.registry import create
+from bench.testing.pretend_device import NAME, pretend_device
 from bench.training.plateau import Plateau
 from bench_recommenders._negatives import distinct_rows, sample_negatives
 from bench_recommenders._shallow_net import PairBatch, ShallowNet, dots, gathered, means
@@ -111,6 +112,18 @@ def test_plateau_is_torchs():
         torchs.step(value)
         assert ours.param_groups[0]["lr"] == theirs.param_groups[0]["lr"]
     assert ours.param_groups[0]["lr"] < 0.02
+
+
+def test_a_plateau_waits_for_no_device_and_needs_no_float64():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    with pretend_device(float64=False) as log:
+        model = torch.nn.Sequential(Plateau(0.1, 1), torch.nn.Linear(2, 2)).to(NAME)
+        log.clear()
+        for _ in range(4):
+            model[0].step(0.5, optimizer)
+        assert log.total == 0  # before: 1 or 2 a validation
+        assert model.state_dict()["0.best"] == 0.5
+    assert optimizer.param_groups[0]["lr"] == 0.1
 
 
 def test_users_without_items_get_the_mean_of_the_others():

@@ -163,6 +163,20 @@ def test_a_device_without_float64_refuses_it():
         assert torch.zeros(3, device=NAME).double().dtype == torch.float64
 
 
+def test_arrays_are_sent_by_one_copy():
+    arrays = [np.arange(6).reshape(2, 3), np.array([True, False, True]), np.empty(0, np.int64), np.float32([[1.5]])]
+    with pretend_device() as log:
+        found = devices.send(NAME, *(each.copy() for each in arrays), np.arange(8)[::2])
+        assert (log.total, log.queued.total()) == (0, 1)
+        for tensor, array in zip(found, [*arrays, np.array([0, 2, 4, 6])], strict=True):
+            assert tensor.device.type == NAME
+            np.testing.assert_array_equal(tensor.cpu().numpy(), array)
+            assert tensor.cpu().numpy().dtype == array.dtype
+    (here,) = devices.send("cpu", arrays[0])
+    assert here.numpy() is not arrays[0]
+    assert here.data_ptr() == arrays[0].ctypes.data  # not a copy
+
+
 def test_devices_are_checked():
     assert devices.choose("cpu")[0] == "cpu"
     assert devices.choose("auto")[0] == ("cuda" if torch.cuda.is_available() else "cpu")
