@@ -101,13 +101,17 @@ def _redraw(
 def _redraw_all(
     drawn: torch.Tensor, pair: torch.Tensor, positive: torch.Tensor, pool: torch.Tensor, known: IsKnown
 ) -> torch.Tensor:
-    """Do the same in arrays of one size: a GPU has time for all draws, but its host would wait for their number."""
+    """Do the same with all draws at once, and take the first unknown one of each pair.
+
+    A GPU checks nine times as many draws in less time than its host waits for the number of known pairs.
+    """
     import torch
 
-    for _ in range(ROUNDS):
-        again = pool[torch.randint(len(pool), drawn.shape, device=pool.device)]
-        drawn = torch.where(known(pair, drawn), again, drawn)
-    return torch.where(known(pair, drawn), positive[pair], drawn)
+    again = pool[torch.randint(len(pool), (ROUNDS, len(drawn)), device=pool.device)]
+    tried = torch.cat([drawn[None], again])
+    mistaken = known(pair.expand(tried.shape), tried)
+    first = mistaken.to(torch.uint8).argmin(dim=0, keepdim=True)  # the first of the smallest
+    return torch.where(mistaken.all(dim=0), positive[pair], tried.gather(0, first)[0])
 
 
 def distinct_rows(size: int, *indexes: torch.Tensor) -> tuple[torch.Tensor | None, list[torch.Tensor]]:

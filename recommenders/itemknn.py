@@ -85,6 +85,7 @@ class ItemKNN(Recommender):
         if self._device.type != "cpu":
             where = (part.astype(np.int64) for part in (self._similarity.indptr, self._similarity.indices))
             self._resident = send(self._device, *where, self._similarity.data)
+            self._device = self._resident[0].device  # with its number, as tensors name it
 
     def update_history(self, known: Interactions) -> None:
         """Sum over the tracks of `known` that training has."""

@@ -100,7 +100,7 @@ class KNN(Recommender):
         """Return an array as it is on the CPU, or as a tensor on the device."""
         return array if self._device == "cpu" else send(self._device, array)[0]
 
-    def _nearest(self, users: NDArray[np.int32], unit: Any) -> Any:
+    def _nearest(self, users: NDArray[np.int32], unit: Any) -> NDArray[np.float32] | torch.Tensor:
         """Return the largest weighted cosine (B, N) of each track with any of the history."""
         here = self._device == "cpu"
         out = (

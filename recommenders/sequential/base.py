@@ -104,6 +104,7 @@ class SequentialRecommender(Recommender):
             notes.append(f"{short} of {shape.users} listeners have fewer than {self.shortest} tracks: not trained on")
         learned = not shape.width or settings.item_mode != "frozen"
         tables = 4 * rows * width * 6 + (12 * rows * (shape.width or width) if learned else 0)
+        tables += 0 if shape.device == "cpu" else 4 * shape.items * shape.width  # of all items, on the device
         loss = loss_bytes(settings, targets, rows, shape.device)
         return Estimate(loss + tables + encoder_bytes(settings, width, targets / self._target_share, targets), notes)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench.protocols import RunContext
-from bench.registry import get, missing_libraries, names
+from bench.protocols import RunContext, Shape
+from bench.registry import create, get, missing_libraries, names
 from bench.run.recommend.validation import Validation
 from bench.testing import RecommenderContract
 from bench.testing.pretend_device import NAME, pretend_device
@@ -165,6 +165,13 @@ def test_a_device_without_float64_trains(name):
     with pretend_device(float64=False):
         model, contract = fitted(AT_ONCE.get(name) or f"{name}:epochs=2,{STEPWISE[name]}{plateau}", NAME)
         assert np.isfinite(scores(model, contract)[:, contract._split.hot]).any()
+
+
+def test_the_plan_counts_the_table_that_stays_on_a_gpu():
+    model = create("recommenders", "sasrec")
+    sizes = {"users": 10, "hot": 40, "pairs": 100, "width": 8, "lengths": np.full(10, 10)}
+    few, many = (model.plan(Shape(**sizes, items=items, device="cuda")).bytes for items in (50, 1050))
+    assert many - few == 4 * 8 * 1000
 
 
 @pytest.mark.parametrize("name", ["bert4rec", "sasrec", "shallow", "knn"])
