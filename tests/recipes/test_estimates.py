@@ -70,3 +70,11 @@ def test_claims_fit_a_screen(width):
     assert "contradicted*" in verdicts
     assert "failed*" in verdicts
     assert "a ratio of 3.7." in " ".join(lines)
+
+
+def test_a_part_of_a_table_without_values_is_not_printed():
+    out = StringIO()
+    made = chapter(published(), {}, "published", builtin=False)  # nothing is measured
+    show([], Console(file=out, width=100, force_terminal=True, color_system=None), chapters=[made])
+    assert "Weakest difference" not in out.getvalue()
+    assert "not measured" in out.getvalue()

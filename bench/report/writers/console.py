@@ -101,7 +101,7 @@ def _chapter(console: Console, chapter: Chapter) -> None:
 
 
 def _folded(console: Console, grid: Grid) -> list[Grid]:
-    """Split a table that is too wide into several; each repeats the first column."""
+    """Split a table that is too wide into several that have values; each repeats the first column."""
     cells = [[cell_len(_shown(cell)) for cell in row] for row in grid.rows]
     filled = [{at for at, row in enumerate(grid.rows) if row[i].text not in ("", NONE)} for i in range(len(grid.heads))]
     titles = [section.title for section in grid.sections for _ in section.rows]
@@ -126,7 +126,8 @@ def _folded(console: Console, grid: Grid) -> list[Grid]:
             more, rows = 1 + width(i, filled[i], grid.heads[0].group), set()
         chosen[-1].append(i)
         taken, rows = more, rows | filled[i]
-    return [_columns(grid, columns) for columns in chosen]
+    parts = [_columns(grid, columns) for columns in chosen]
+    return [part for part in parts if part.rows] or parts[:1]
 
 
 def _columns(grid: Grid, columns: Sequence[int]) -> Grid:
