@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def choose(wanted: str) -> tuple[str, str]:
-    """Return the device to use and a sentence that says why; ``auto`` takes a CUDA GPU if there is one.
+    """Return the device to use and why ``auto`` chose it (empty for any other); it takes a CUDA GPU if there is one.
 
     An Apple GPU is never taken by itself, because nothing here has been measured on one.
 
@@ -35,9 +35,9 @@ def choose(wanted: str) -> tuple[str, str]:
     if wanted == "auto":
         if gpus:
             more = f", the first of {gpus}" if gpus > 1 else ""
-            return "cuda", f"auto: torch finds a GPU, {torch.cuda.get_device_name(0)}{more}"
-        apple = " An Apple GPU is there: --device mps uses it." if torch.backends.mps.is_available() else ""
-        return "cpu", f"auto: torch finds no CUDA GPU.{apple}"
+            return "cuda", f"auto: torch finds {torch.cuda.get_device_name(0)}{more}"
+        apple = "; --device mps uses the Apple GPU" if torch.backends.mps.is_available() else ""
+        return "cpu", f"auto: torch finds no CUDA GPU{apple}"
     try:
         asked = torch.device(wanted)
     except RuntimeError as error:
@@ -48,7 +48,7 @@ def choose(wanted: str) -> tuple[str, str]:
         )
     if asked.type not in ("cpu", "cuda") and not _available(asked):
         raise BenchError(f"--device {wanted}: this machine has no such device. Use auto, cpu, cuda or cuda:1.")
-    return wanted, "as asked"
+    return wanted, ""
 
 
 @cache

@@ -220,9 +220,14 @@ class Experiment(ABC, Generic[CellT]):
         return self._identities[key]
 
     @cached_property
+    def chosen(self) -> tuple[str, str]:
+        """The device in use and why; it is found only when needed, because this imports torch."""
+        return devices.choose(self.environment.device)
+
+    @property
     def device(self) -> str:
-        """The device in use; it is found only when needed, because this imports torch."""
-        return devices.choose(self.environment.device)[0]
+        """The device in use."""
+        return self.chosen[0]
 
     def checkpoints(self, record: Record) -> Path:
         """Return the folder of a cell's checkpoints, named by its inputs so that a changed run starts again."""

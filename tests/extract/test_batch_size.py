@@ -11,7 +11,7 @@ from bench.errors import BenchError
 from bench.extract import Extraction, open_set
 from bench.extract.batch_size import batch_size, check_memory
 from bench.extract.readers import Source
-from bench.registry import create
+from bench.registry import create, get
 from bench.run.extraction_plan import ExtractionPlan
 from bench.run.extraction_task import Audio
 from bench.run.inputs import catalog_of
@@ -101,3 +101,12 @@ def test_models_that_were_loaded_for_timing_do_not_take_the_memory_of_the_next(m
     with pretend_device() as log:
         assert len(plan.plan(NAME)) == len(specs)
         assert (log.alive() > 0) == kept
+
+
+def test_the_plan_suggests_a_faster_precision_on_a_gpu_only(music, tmp_path):
+    audio = Audio.of(catalog_of(str(music), []), tmp_path)
+    plan = ExtractionPlan([get("extractors", "mert").tiny()], audio, Environment(tmp_path))
+    assert "bfloat16" not in " ".join(plan.plan("cpu"))
+    with pretend_device():
+        again = ExtractionPlan([get("extractors", "mert").tiny()], audio, Environment(tmp_path))
+        assert "precision=bfloat16" in again.plan(NAME)[1]

@@ -107,7 +107,8 @@ class RecommendExperiment(Experiment[Cell]):
 
     def forecast(self, todo: Sequence[Cell]) -> Iterable[str]:
         """Return lines about device and memory; raise BenchError for a training that is impossible."""
-        yield f"device: {self.device}"  # a missing device stops the run here, not after hours
+        device, why = self.chosen  # a missing device stops the run here, not after hours
+        yield f"device: {device}" + (f" ({why})" if why else "")
         widest = max([sum(task.set.layers.values()) for task in self.extraction], default=128)
         yield plan.memory(len(self.split.items), widest)
         yield from joins(dict.fromkeys(cell.extractor for cell in todo), self.split.items, "track")
