@@ -72,8 +72,8 @@ class ExtractionPlan:
             )
             if device != "cpu" and getattr(part.extractor.settings, "precision", None) == "float32":
                 lines.append(
-                    f"note: {part.extractor.name}: precision=bfloat16 or tf32 takes the fast products of a GPU, and gives "
-                    "vectors of its own."
+                    f"note: {part.extractor.name}: precision=bfloat16 or tf32 takes the fast products of a GPU, and "
+                    "gives vectors of its own."
                 )
             if len(lacking) > 1 and memory[part.set.sha256]:
                 part.work(device).unload()  # the next model needs the GPU's memory
