@@ -114,11 +114,22 @@ def read_or_make(
     return Found(made, sound, unknown)
 
 
+REASONS = {
+    "user_does_not_train": "the listener has no training plays",
+    "heard_before_start": "the listener had played the track before the training window",
+    "item_does_not_train": "the track has no training plays",
+    "first_played_in_validation": "the track was first played in the validation period",
+    "cold_item_of_other_half": "cold tracks serve either validation or test",
+}
+"""Why held-out pairs are left out, in words, by the key in a split's counts."""
+
+
 def notes(name: str, settings: SplitSettings, split: Split, published: str | None) -> list[str]:
     """Say what the split left out of the log, and whether it is the published one."""
     left = split.counts["left_out"]
     parts = [f"{n} plays {why.replace('_', ' ')}" for why, n in left["plays"].items() if n]
-    parts += [f"{n} held-out pairs ({why.replace('_', ' ')})" for why, n in left["pairs"].items() if n]
+    reasons = ((n, REASONS.get(why, why.replace("_", " "))) for why, n in left["pairs"].items())
+    parts += [f"{n} held-out pairs ({why})" for n, why in reasons if n]
     found = ["left out of the log: " + ", ".join(parts)] if parts else []
     if changed := deviations(settings):
         found.append(f"{name} with {', '.join(changed)} is not the published split")

@@ -172,7 +172,7 @@ def _block(console: Console, board: Board, block: Block, metrics: Sequence[str])
         table = _table(board, block, shown, _NARROW)
     console.print(table)
     if dropped:
-        console.print(text(f"For want of room without {', '.join(dropped)}.", "dim"))
+        console.print(text(f"Left out, because the terminal is narrow: {', '.join(dropped)}.", "dim"))
 
 
 def _fits(console: Console, table: Table) -> bool:

@@ -26,7 +26,7 @@ def test_two_sets_fit_a_terminal_of_100_columns_with_all_metrics(results):
     text = shown(results, width=100, terminal=True)
     assert widest(text) <= 100
     assert text.count("Recall") == 2
-    assert "For want of room" not in text
+    assert "because the terminal is narrow" not in text
 
 
 def test_files_and_pipes_get_room_for_a_legible_table(results):
@@ -45,7 +45,7 @@ def test_a_narrow_terminal_keeps_the_main_metric_of_every_set(results, width):
     assert widest(text) <= width
     header = next(line for line in text.split("\n") if line.startswith("Extractor"))
     assert header.count("NDCG") == 3
-    assert "For want of room without mixed Recall@10" in text
+    assert "Left out, because the terminal is narrow: mixed Recall@10" in text
 
 
 def test_rows_marks_and_notes(results):
