@@ -39,8 +39,9 @@ class Transfer:
             return values.cpu().numpy
         host = torch.empty(values.shape, dtype=values.dtype, pin_memory=self._pinned)
         host.copy_(values, non_blocking=True)
-        copied = getattr(torch, self.device.type).Event()
-        copied.record()
+        module = getattr(torch, self.device.type)
+        copied = module.Event()
+        copied.record(module.current_stream(values.device))  # by default that of the first GPU, whichever copies
 
         def wait() -> NDArray[Any]:
             copied.synchronize()

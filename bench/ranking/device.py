@@ -31,7 +31,7 @@ def top_on_device(
     device = scores.device
     hidden, row, known = send(device, ~selector.mask, owner, seen.astype(np.int64))
     x = scores.float().masked_fill(hidden, -torch.inf)
-    x[row, known] = -torch.inf
+    x.index_put_((row, known), x.new_full((), -torch.inf))  # the host would wait for the copy of a Python number
     value, item = torch.topk(x, min(k + 1, n_items), dim=1)
     packed = torch.cat([value.view(torch.int32), item.int()], dim=1).cpu().numpy()  # one copy
     best, column = packed[:, : value.shape[1]].view(np.float32), packed[:, value.shape[1] :]

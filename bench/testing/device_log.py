@@ -14,6 +14,18 @@ import torch
 
 OWN = {str(Path(__file__).with_name(name)) for name in ("device_log.py", "pretend_device.py", "autocast_rules.py")}
 """Files whose functions are not the place of an event."""
+aten = torch.ops.aten
+WAITS = {
+    aten._local_scalar_dense.default: "item",
+    aten.nonzero.default: "nonzero",
+    aten.masked_select.default: "boolean mask",
+    aten.equal.default: "equal",
+    aten.bincount.default: "bincount",
+    aten._unique2.default: "unique",
+    aten.unique_dim.default: "unique",
+    aten.unique_consecutive.default: "unique",
+}
+"""Operations for which the host waits -> the kind of event."""
 
 
 class OnDevice(Protocol):

@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from bench.testing import autocast_rules
-from bench.testing.device_log import Log
+from bench.testing.device_log import WAITS, Log
 
 NAME = "pretend"
 """The name of the device for ``.to(...)`` and ``device=...``."""
@@ -30,16 +30,6 @@ _INDEXING = frozenset(
 )
 _FUSED = frozenset({aten.scaled_dot_product_attention.default})
 """Operations that a GPU computes in one kernel, without storing what is between, although torch could split them."""
-_WAITS = {
-    aten._local_scalar_dense.default: "item",
-    aten.nonzero.default: "nonzero",
-    aten.masked_select.default: "boolean mask",
-    aten.equal.default: "equal",
-    aten.bincount.default: "bincount",
-    aten._unique2.default: "unique",
-    aten.unique_dim.default: "unique",
-    aten.unique_consecutive.default: "unique",
-}
 
 
 _log = Log()
@@ -83,6 +73,15 @@ class PretendTensor(torch.Tensor):
         """Refuse, as for every tensor that is not on the CPU."""
         raise TypeError(f"can't convert {NAME}:0 device type tensor to numpy; copy it to the CPU first")
 
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """Write values; with indices, CUDA copies a number from the host, which waits for it."""
+        indices = index if isinstance(index, tuple) else (index,)
+        if isinstance(value, (int, float)) and any(
+            isinstance(each, torch.Tensor) and each.dtype != torch.bool for each in indices
+        ):
+            _log.note("to device")
+        super().__setitem__(index, value)
+
     def __array__(self, *_: object, **__: object) -> Any:
         """Refuse, as `numpy`."""
         return self.numpy()
@@ -102,8 +101,8 @@ class _Mode(TorchDispatchMode):
 class _Event:
     """A point in the device's queue for which the host can wait."""
 
-    def record(self) -> None:
-        """Mark the point."""
+    def record(self, stream: object) -> None:
+        """Mark the point in a queue, which must be named: by default torch takes that of the current GPU."""
 
     def synchronize(self) -> None:
         """Wait for the device to reach it."""
@@ -139,6 +138,10 @@ def _register() -> None:
         """What ``torch.pretend`` offers."""
 
         Event = _Event
+
+        @staticmethod
+        def current_stream(device: torch.device) -> object:
+            return device
 
         @staticmethod
         def get_amp_supported_dtype() -> list[torch.dtype]:
@@ -283,7 +286,7 @@ def _check(func: Any, args: Any, flat: list[Any], kwargs: dict[str, Any]) -> Non
 
 def _note(func: Any, args: Any, kwargs: dict[str, Any]) -> None:
     """Log an operation for which the host waits."""
-    kind = _WAITS.get(func)
+    kind = WAITS.get(func)
     if func in _INDEXING:
         indices = tree_flatten(args[1])[0]
         if any(isinstance(each, torch.Tensor) and each.dtype in (torch.bool, torch.uint8) for each in indices):

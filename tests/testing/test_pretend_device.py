@@ -37,6 +37,17 @@ def test_training_gives_the_numbers_of_the_cpu():
     assert log.launches > 100
 
 
+def test_a_number_that_is_written_at_indices_is_copied_to_the_device():
+    with pretend_device() as log:
+        x = torch.zeros(4, device=NAME)
+        at = torch.arange(2, device=NAME)
+        x[at] = 1.0
+        assert [kind for kind, _ in log.waits] == ["to device"]
+        x.index_put_((at,), x.new_full((), 2.0))
+        assert log.total == 1
+        assert x.tolist() == [2.0, 2.0, 0.0, 0.0]
+
+
 def test_inference_mode_and_views():
     with pretend_device(), torch.inference_mode():
         x = torch.arange(12.0, device=NAME).reshape(3, 4)
