@@ -17,6 +17,19 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+PINNED = 64 << 20
+"""Most bytes of a copy from pinned memory: torch rounds them up to a power of two, and keeps them for later copies."""
+_MEMORY = re.compile(
+    # cuBLAS and cuDNN also fail in these ways when there is no memory for their handles and workspaces.
+    r"out of memory|can't allocate memory|not enough memory|alloc(ation)?_failed"
+    r"|(cublas|cudnn)_status_not_initialized|cudnn_status_internal_error",
+    re.IGNORECASE,
+)
+_LOST = re.compile(r"\b(CUDA|HIP|XPU) error\b|\b(CUBLAS|CUDNN)_STATUS_(EXECUTION_FAILED|INTERNAL_ERROR)")
+_REFUSED = re.compile(r"CUDA error: invalid (configuration )?argument|CUBLAS_STATUS_(INVALID_VALUE|NOT_SUPPORTED)")
+"""A call that the device refuses, such as one with too large a batch; it then computes others."""
+_LIBRARY = re.compile(r"CUDA|HIP|MPS|XPU|(?i:cu(dnn|blas|fft|solver|sparse)|nvrtc)")
+
 
 def choose(wanted: str) -> tuple[str, str]:
     """Return the device to use and why ``auto`` chose it (empty for any other); it takes a CUDA GPU if there is one.
@@ -107,10 +120,11 @@ def has_float64(device: str) -> bool:
 
 
 def send(device: str | torch.device, *arrays: NDArray[Any]) -> list[torch.Tensor]:
-    """Return arrays as tensors on a device, by one copy that the host does not wait for; on the CPU without a copy.
+    """Return arrays as tensors on a device, by one copy; on the CPU without a copy.
 
-    The arrays may change as soon as this function returns, except on the CPU. The tensors share one block of memory,
-    which is free when the last of them goes.
+    The host does not wait for the device, except for more than `PINNED` bytes. The arrays may change as soon as this
+    function returns, except on the CPU. The tensors share one block of memory, which is free when the last of them
+    goes.
     """
     import numpy as np
     import torch
@@ -122,7 +136,7 @@ def send(device: str | torch.device, *arrays: NDArray[Any]) -> list[torch.Tensor
     for each in arrays:
         starts.append(starts[-1] + -(-each.nbytes // 16) * 16)  # aligned for every type
     # A CUDA copy is queued from pinned memory only, which torch uses again only when the copy has ended.
-    host = torch.empty(starts[-1], dtype=torch.uint8, pin_memory=kind == "cuda")
+    host = torch.empty(starts[-1], dtype=torch.uint8, pin_memory=kind == "cuda" and starts[-1] <= PINNED)
     parts = [(start, start + each.nbytes, each) for start, each in zip(starts, arrays, strict=False)]
     for start, end, each in parts:
         host.numpy()[start:end] = np.ascontiguousarray(each).reshape(-1).view(np.uint8)
@@ -147,26 +161,21 @@ def out_of_memory(error: BaseException) -> bool:
 
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    text = str(error).lower()
-    return any(
-        words in text for words in ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
-    )
+    return _MEMORY.search(str(error)) is not None
 
 
 def lost(error: BaseException) -> bool:
     """Whether an error means that a GPU cannot be used any more by this process, whatever is computed next."""
     import torch
 
-    if isinstance(error, getattr(torch, "AcceleratorError", ())):
-        return not out_of_memory(error)
-    text = str(error)
-    fatal = re.search(r"\b(CUDA|HIP|XPU) error\b|\b(CUBLAS|CUDNN)_STATUS_(EXECUTION_FAILED|INTERNAL_ERROR)\b", text)
-    return isinstance(error, RuntimeError) and fatal is not None and not out_of_memory(error)
+    if not isinstance(error, RuntimeError) or out_of_memory(error) or _REFUSED.search(str(error)):
+        return False
+    return isinstance(error, getattr(torch, "AcceleratorError", ())) or _LOST.search(str(error)) is not None
 
 
 def of_library(error: BaseException) -> bool:
     """Whether a GPU, its driver or its libraries failed, so that the data may be valid."""
-    return isinstance(error, RuntimeError) and re.search(r"CUDA|CUDNN|cuDNN|CUBLAS|HIP|MPS", str(error)) is not None
+    return isinstance(error, RuntimeError) and _LIBRARY.search(str(error)) is not None
 
 
 def _module(device: Any) -> Any:
@@ -178,7 +187,12 @@ def _module(device: Any) -> Any:
 
 def _available(device: Any) -> bool:
     """Whether torch offers the device on this machine."""
+    import torch
+
     module = _module(device)
-    there = getattr(module, "is_available", None)
+    # Older versions of torch answer for Apple's GPUs in `torch.backends` alone.
+    there = getattr(module, "is_available", None) or getattr(
+        getattr(torch.backends, device.type, None), "is_available", None
+    )
     count = getattr(module, "device_count", None)
     return bool(there and there() and (not count or (device.index or 0) < count()))

@@ -183,7 +183,10 @@ class Batcher:
             if not devices.out_of_memory(error):
                 self._one_by_one(part, error)
                 return False
-            devices.empty_cache(self.device)
+            try:
+                devices.empty_cache(self.device)
+            except RuntimeError as failed:  # it was not the memory: nothing works any more
+                raise self._lost(failed) from error
         if self.size > 1:
             self.size = max(1, min(self.size, len(part)) // 2)
             self.log(f"memory ran out: continuing with batches of {self.size}")

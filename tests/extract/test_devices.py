@@ -98,6 +98,7 @@ def test_the_host_waits_once_a_batch_and_after_the_next_one_has_started(paths, t
     [
         RuntimeError("CUDA error: an illegal memory access was encountered\nCompile with TORCH_USE_CUDA_DSA"),
         RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED_CUDART"),
         torch.AcceleratorError("CUDA error: device-side assert triggered"),
     ],
 )
@@ -145,7 +146,18 @@ class Narrow(OnDevice):
         yield from super().frames(activations / 2)
 
 
-@pytest.mark.parametrize("words", [Narrow.words, "cuDNN error: CUDNN_STATUS_ALLOC_FAILED", "CUDA error: out of memory"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        Narrow.words,
+        "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+        "cuFFT error: CUFFT_ALLOC_FAILED",
+        "CUDA error: out of memory",
+    ],
+)
 def test_memory_of_libraries_halves_the_batch(paths, tmp_path, words):
     class Worded(Narrow):
         pass
@@ -155,6 +167,36 @@ def test_memory_of_libraries_halves_the_batch(paths, tmp_path, words):
     outcome, _ = extract(tmp_path, Worded(), paths, "cpu", batch=8, said=said)
     assert (outcome.done, outcome.failed) == (CLIPS, [])
     assert [line.rpartition(" ")[2] for line in said] == ["4", "2"]
+
+
+def test_a_device_that_cannot_free_its_cache_is_lost(paths, tmp_path, monkeypatch):
+    def empty():
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    with pretend_device():
+        monkeypatch.setattr(torch.pretend, "empty_cache", empty, raising=False)
+        with pytest.raises(BenchError, match="cannot use it any more"):
+            extract(tmp_path, Narrow(), paths, NAME, batch=8)
+    assert len(open_set(tmp_path, Narrow()).rows()) == 0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.AcceleratorError("CUDA error: invalid configuration argument"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_NOT_SUPPORTED when calling `cublasGemmStridedBatchedEx`"),
+        RuntimeError("cuFFT error: CUFFT_INTERNAL_ERROR"),
+    ],
+)
+def test_a_batch_that_the_device_refuses_runs_window_by_window(paths, tmp_path, error):
+    class Single(OnDevice):
+        def frames(self, waves):
+            if len(waves) > 1:
+                raise error
+            yield from super().frames(waves)
+
+    outcome, _ = extract(tmp_path, Single(), paths, "cpu")
+    assert (outcome.done, outcome.failed) == (CLIPS, [])
 
 
 def test_the_halved_batch_is_remembered(paths, tmp_path):

@@ -107,6 +107,7 @@ def test_a_decoder_that_is_installed_later_is_used(tmp_path, no_decoder, monkeyp
         (MemoryError(), False),
         (torch.OutOfMemoryError("CUDA out of memory"), False),
         (RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED"), False),
+        (RuntimeError("cuFFT error: CUFFT_INTERNAL_ERROR"), False),
         (ImportError("No module named 'einops'"), False),
         (OSError("libcublas.so.12: cannot open shared object file"), False),
         (RuntimeError("shape mismatch"), True),
