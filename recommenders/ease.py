@@ -168,7 +168,8 @@ def _factorise(matrix: torch.Tensor) -> bool:
     import torch
 
     info = torch.zeros((), dtype=torch.int32, device=matrix.device)
-    torch.linalg.cholesky_ex(matrix, out=(matrix, info))
+    # By columns, as cuSOLVER stores them: torch would copy another layout there and back.
+    torch.linalg.cholesky_ex(matrix.T, upper=True, out=(matrix.T, info))
     return bool(info)
 
 
@@ -177,7 +178,7 @@ def _invert(factor: torch.Tensor) -> bool:
     if factor.device.type != "cpu":
         import torch
 
-        torch.cholesky_inverse(factor, out=factor)
+        torch.cholesky_inverse(factor.T, upper=True, out=factor.T)
         return False
     from scipy.linalg.lapack import spotri
 
