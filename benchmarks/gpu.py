@@ -34,6 +34,7 @@ from sequences import made
 
 from bench import devices
 from bench.extract import Extraction
+from bench.extract.batch_size import batch_size
 from bench.extract.batches import Batcher, Track
 from bench.extract.pooling import sums
 from bench.extract.readers import Source, read_ahead
@@ -53,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rows", default=",".join((*ENCODERS, *OTHERS)), help="some of the rows (default all)")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--batch", type=int, default=64, help="windows a batch")
+    parser.add_argument("--batch", type=int, default=64, help="most windows in a batch; fewer if memory is short")
     arguments = parser.parse_args()
     device, why = devices.choose(arguments.device)
     tiny = device == "cpu"
@@ -86,9 +87,10 @@ def encoder(name: str, device: str, batch: int, *, tiny: bool) -> None:
     for precision in PRECISIONS if "precision" in settings else PRECISIONS[:1]:
         with failing_softly(f"{name} {precision}"):
             plugin = network(name, precision, settings, tiny=tiny)
+            size = min(batch, batch_size(plugin, device))
             plugin.load(device, "float32")
-            clips = alone(plugin, device, batch, precision)
-            end, naive = whole(plugin, device, batch, 4 if tiny else 64, naive=precision == "float32")
+            clips = alone(plugin, device, size, precision)
+            end, naive = whole(plugin, device, size, 4 if tiny else 64, naive=precision == "float32")
             after = f", naive loop {naive:.2f} ({end / naive:.1f} times)" if naive else ""
             print(f"  {name:10} {precision:8} alone {clips}; end to end {end:8.2f} clips/s{after}", flush=True)
             del plugin
@@ -225,7 +227,7 @@ def timed(device: str, work: Callable[[], object], rounds: int = 3) -> float:
         started = time.perf_counter()
         work()
         if device != "cpu":
-            torch.cuda.synchronize()
+            torch.accelerator.synchronize(device)
         if number:
             best = min(best, time.perf_counter() - started)
     return best
