@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -79,8 +80,9 @@ def about(device: str) -> dict[str, str] | None:
     if kind == "cuda":
         found["memory"] = f"{torch.cuda.get_device_properties(device).total_memory / 2**30:.1f} GiB"
         found["cuda"], found["cudnn"] = str(torch.version.cuda), str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
-        if driver := nvidia_smi("driver_version"):
-            found["driver"] = driver[0]
+        with suppress(BenchError):  # in a container the program may fail although the GPU works
+            if driver := nvidia_smi("driver_version"):
+                found["driver"] = driver[0]
     return found
 
 

@@ -1,8 +1,8 @@
 """The training loop: seeds, mixed precision, early stopping, checkpoints, deadline and training curves.
 
 Every epoch draws from a generator seeded by (seed, epoch), so that a resumed run equals an uninterrupted one
-without stored generator states. Checkpoints are safetensors files, without pickle. Training curves are written
-as a TensorBoard log.
+without stored generator states; on a GPU up to rounding, because some sums there have no fixed order. Checkpoints
+are safetensors files, without pickle. Training curves are written as a TensorBoard log.
 """
 
 from __future__ import annotations
