@@ -138,11 +138,13 @@ def send(device: str | torch.device, *arrays: NDArray[Any]) -> list[torch.Tensor
     for each in arrays:
         starts.append(starts[-1] + -(-each.nbytes // 16) * 16)  # aligned for every type
     # A CUDA copy is queued from pinned memory only, which torch uses again only when the copy has ended.
-    host = torch.empty(starts[-1], dtype=torch.uint8, pin_memory=kind == "cuda" and starts[-1] <= PINNED)
+    pinned = kind == "cuda" and starts[-1] <= PINNED
+    host = torch.empty(starts[-1], dtype=torch.uint8, pin_memory=pinned)
     parts = [(start, start + each.nbytes, each) for start, each in zip(starts, arrays, strict=False)]
     for start, end, each in parts:
         host.numpy()[start:end] = np.ascontiguousarray(each).reshape(-1).view(np.uint8)
-    there = host.to(device, non_blocking=kind != "mps")  # Apple's may read the memory after it is free
+    # These two may read other memory after it is free.
+    there = host.to(device, non_blocking=pinned or kind not in ("cuda", "mps"))
     types = [torch.from_numpy(np.empty(0, each.dtype)).dtype for each in arrays]
     return [
         there[start:end].view(dtype).view(each.shape) for (start, end, each), dtype in zip(parts, types, strict=True)
