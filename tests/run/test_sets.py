@@ -53,7 +53,7 @@ def test_onion_with_its_own_features_and_split(run, records, tmp_path):
     assert "split recsys2024 at 2020-02-20T00:00:00Z" in said.err
     assert re.search(r"the split differs from Table 2 of .*: train users \d\d \(17,053", said.err)
     assert "no id_tags.csv: tags are unknown" in said.err
-    assert "held-out pairs (item does not train)" in said.err
+    assert "held-out pairs (the track has no training plays)" in said.err
     (record,) = records(tmp_path / "results").values()
     assert record["split"]["name"] == "recsys2024"
     assert record["split"]["published"].startswith("differs from Table 2")
