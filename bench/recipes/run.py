@@ -10,18 +10,20 @@ from pathlib import Path
 from bench.errors import BenchError, did_you_mean
 from bench.protocols import Lane
 from bench.recipes import RECIPES, recsys2024
-from bench.recipes.estimates import DRAWN, estimates
+from bench.recipes.estimates import drawn, estimates
 from bench.recipes.requests import Backend, backends, log_backends, requests
 from bench.recipes.verdicts import chapter
 from bench.report.board import Board
 from bench.report.build import Found, boards
 from bench.report.report import Report, report
-from bench.run.inputs import open_data
+from bench.run.inputs import open_data, open_inputs
 from bench.run.options import Data, Environment
 from bench.run.probe.experiment import ProbeExperiment
 from bench.run.probe.request import OWN, ProbeRequest
 from bench.run.progress import Ui
 from bench.run.recommend.experiment import RecommendExperiment
+from bench.run.recommend.top_lists import default_cutoff
+from bench.text import counted
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,12 @@ class RecipeRun:
             log_backends(self.backends[lane], ui.log)
         if all(backend.missing for found in self.backends.values() for backend in found):
             raise BenchError("none of the paper's embeddings is available; the lines above give the reasons.")
+        inputs = open_inputs(recipe.data, recsys2024.SPLIT, environment, ui.log, opened)
+        hot = int(inputs.split.hot.sum())
+        self.k = default_cutoff(min(recsys2024.K, opened.dataset.default_k), hot)
+        self.small = "" if self.k == recsys2024.K else f"{inputs.name} has {counted(hot, 'hot track')}"
+        if self.small:
+            ui.log(f"note: k = {self.k}, not the paper's {recsys2024.K}: {self.small}")
         recommend = [
             request
             for lane, found in self.backends.items()
@@ -89,21 +97,21 @@ class RecipeRun:
                 found,
                 data=recipe.data,
                 split=recsys2024.SPLIT,
-                k=recsys2024.K,
+                k=self.k,
                 lane=lane,
                 seeds=recipe.seeds,
                 models=recipe.models or list(self.paper.models),
                 more=recsys2024.BASELINES,
             )
         ]
-        first, *others = (RecommendExperiment(request, environment, ui) for request in recommend)
         asked = [request for lane in recipe.lanes for request in self._probes(lane)] if recipe.probes else []
         probes = [ProbeExperiment(request, environment, ui) for request in asked]
-        self.experiments: list[RecommendExperiment | ProbeExperiment] = [first, *others, *probes]
+        cells = [RecommendExperiment(request, environment, ui) for request in recommend]
+        self.experiments: list[RecommendExperiment | ProbeExperiment] = [*cells, *probes]
         for experiment in self.experiments:
             experiment.opened = opened
-            if experiment in others:
-                experiment.inputs = first.inputs
+            if isinstance(experiment, RecommendExperiment):
+                experiment.inputs = inputs
             experiment.open()
 
     def _probes(self, lane: Lane) -> list[ProbeRequest]:
@@ -142,9 +150,16 @@ class RecipeRun:
             if isinstance(experiment, RecommendExperiment):
                 experiment.each = partial(_tell, experiment, show)
             records += experiment.do().records
-        made = report(list(dict(records).items()), [self.paper], drawn=DRAWN)
+        made = report(list(dict(records).items()), [self.paper], drawn=drawn(self.k))
         verdicts = [
-            chapter(self.paper, estimates(self.paper, found, made.boards, made.probed, lane), lane, self.builtin)
+            chapter(
+                self.paper,
+                estimates(self.paper, found, made.boards, made.probed, lane, self.k),
+                lane,
+                k=self.k,
+                why=self.small,
+                builtin=self.builtin,
+            )
             for lane, found in self.backends.items()
         ]
         return replace(made, chapters=[*made.chapters, *verdicts])

@@ -19,15 +19,21 @@ from bench.recipes.claims import (
     judge_printed,
     pairs,
 )
-from bench.recipes.estimates import printed_means
-from bench.recipes.recsys2024 import CLAIMS, EMBEDDINGS, METRIC, RANDOM
-from bench.report.format import NONE, number
+from bench.recipes.estimates import LEAST_ROWS, correlation_with, printed_means
+from bench.recipes.recsys2024 import CLAIMS, EMBEDDINGS, METRIC, OTHER_METRICS, PRINTED_METRICS, RANDOM, K
+from bench.report.format import NONE, bounds, heading, number
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
-from bench.stats import LEAST_USERS, holm, paired_t, sign_flip
+from bench.stats import LEAST_USERS, holm, interval, paired_t, sign_flip
 
 
-def chapter(paper: Paper, found: Mapping[Place, Estimate], lane: str, builtin: bool) -> Chapter:
-    """Return the claims with their verdicts, and comparisons of embeddings with vectors trained from scratch."""
+def chapter(
+    paper: Paper, found: Mapping[Place, Estimate], lane: str, *, k: int = K, why: str = "", builtin: bool = False
+) -> Chapter:
+    """Return the claims with their verdicts, and comparisons of embeddings with vectors trained from scratch.
+
+    `k` is the cut-off of our results, and `why` the reason if it is not that of the paper.
+    """
+    metric = f"{heading(METRIC)}@{k}"
     judged = judge(CLAIMS, found)
     counts = Counter(each.verdict for each in judged)
     lead = [
@@ -41,18 +47,25 @@ def chapter(paper: Paper, found: Mapping[Place, Estimate], lane: str, builtin: b
         f"significant or absent is not decidable from them. {RANDOM} is the paper's name for vectors trained from "
         "scratch.",
     ]
+    if k != K:
+        lead.append(
+            f"The paper's {heading(METRIC)}@{K} is {metric} here, since {why}: our verdicts are about {metric}, and "
+            f"those of the paper's table about {heading(METRIC)}@{K}."
+        )
     if builtin:
         lead.append(
             "Music and listening are synthetic: these verdicts test the software and say nothing about the paper."
         )
     return Chapter(
         name=f"{paper.name}-claims-{lane}",
-        title=f"Claims of the paper, lane {lane}",
+        title=f"Claims of the paper at {metric}, lane {lane}",
         lead=lead,
-        grids=[_claims(judged, paper), *_random(paper, found)],
+        grids=[_claims(judged, paper), *_random(paper, found, metric), *_correlations(found, k)],
         notes=[
-            f"Recommendation: differences of {METRIC} over the same resampled users (and seeds, if there are several). "
-            "MIR tasks: differences of the main metric, with the standard errors of both values."
+            f"Recommendation: differences of {metric} over the same resampled users (and seeds, if there are several). "
+            "MIR tasks: differences of the main metric, with the standard errors of both values.",
+            f"Whether MRR and precision correlate with the printed metrics is not decidable from the paper's table, "
+            f"which has neither. It is measured over rows of ours, if there are at least {LEAST_ROWS}.",
         ],
     )
 
@@ -119,7 +132,7 @@ def _numbers(contrast: Contrast | None) -> list[Cell]:
     ]
 
 
-def _random(paper: Paper, found: Mapping[Place, Estimate]) -> list[Grid]:
+def _random(paper: Paper, found: Mapping[Place, Estimate], metric: str) -> list[Grid]:
     """Compare embeddings with vectors trained from scratch: paired tests over users, one family per recommender."""
     sections = []
     for model in paper.models:
@@ -148,8 +161,28 @@ def _random(paper: Paper, found: Mapping[Place, Estimate]) -> list[Grid]:
         "p (Holm) is that of the table of claims. Beside it: Student's paired t and random sign flips (both with means "
         "over seeds); p after Holm's correction within each recommender."
     )
-    title = f"{METRIC}: each embedding against vectors trained from scratch"
+    title = f"{metric}: each embedding against vectors trained from scratch"
     return [Grid("against-random", title, heads, sections, [note])]
+
+
+def _correlations(found: Mapping[Place, Estimate], k: int) -> list[Grid]:
+    """Return the rank correlations of the metrics that the paper does not print with those that it prints."""
+    rows = []
+    for name in OTHER_METRICS:
+        known = [found.get(Place(name, correlation_with(other))) for other in PRINTED_METRICS]
+        if any(known):
+            rows.append([Cell(f"{heading(name)}@{k}"), *map(_with_interval, known)])
+    if not rows:
+        return []
+    heads = [Head("Metric", right=False), *(Head(f"{heading(name)}@{k}") for name in PRINTED_METRICS)]
+    title = "Metrics that the paper does not print: Spearman's rank correlation with the printed ones, over our rows"
+    return [Grid("other-metrics", title, heads, [Section("", rows)])]
+
+
+def _with_interval(estimate: Estimate | None) -> Cell:
+    if estimate is None or estimate.draws is None:
+        return Cell(NONE)
+    return Cell(bounds(estimate.mean, *interval(estimate.draws)), value=estimate.mean)
 
 
 def _p(p: float | None, *, bold: bool = False) -> Cell:
