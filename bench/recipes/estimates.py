@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from bench.published import Paper, imported
 from bench.recipes.claims import Estimate, Place, weighted
 from bench.recipes.recsys2024 import (
+    ABLATIONS,
     AVERAGE,
+    CODE,
     CORRELATION,
     EMBEDDINGS,
     LEAST_CORRELATION,
@@ -19,12 +21,14 @@ from bench.recipes.recsys2024 import (
     OTHER_METRICS,
     PRINTED_METRICS,
     RANDOM,
+    SHALLOW,
+    VARIANTS,
     K,
 )
 from bench.recipes.requests import Backend
 from bench.report.board import Block, Board, Row
 from bench.report.mir import Probed
-from bench.report.paper_match import embedding_of, model_of
+from bench.report.paper_match import embedding_of
 from bench.report.users import Reader
 from bench.stats import correlations
 
@@ -32,6 +36,12 @@ WHERE = "hot"
 
 LEAST_ROWS = 8
 """Minimum number of rows for a correlation between metrics."""
+
+
+def code_reading(found: Mapping[Place, Estimate]) -> dict[Place, Estimate]:
+    """Return the values with those of the code's reading of Shallow Net in the place of the text's; {} without any."""
+    code = {Place(place.row, SHALLOW): estimate for place, estimate in found.items() if place.column == CODE}
+    return {place: estimate for place, estimate in found.items() if place.column != SHALLOW} | code if code else {}
 
 
 def drawn(k: int) -> tuple[str, ...]:
@@ -56,7 +66,7 @@ def estimates(
 ) -> dict[Place, Estimate]:
     """Return the measured values at cut-off k for the cells of the paper in one lane, by printed names."""
     names = {backend.spec: backend.name for backend in backends} | {"none": RANDOM}
-    models = {spec: name for name, spec in paper.models.items()}
+    models = {spec: name for name, spec in {**paper.models, **VARIANTS, **ABLATIONS}.items()}
     found: dict[Place, Estimate] = {}
     for block in (block for board in boards for block in board.blocks if block.lane == lane):
         found |= _block_estimates(block, names, models, k)
@@ -77,7 +87,7 @@ def _block_estimates(
     block: Block, names: Mapping[str, str], models: Mapping[str, str], k: int
 ) -> dict[Place, Estimate]:
     metric = f"{METRIC}@{k}"
-    shuffled = {(embedding_of(row), model_of(row)): row.mean(WHERE, metric) for row in block.controls}
+    shuffled = {(embedding_of(row), row.model): row.mean(WHERE, metric) for row in block.controls}
     found, rows = {}, []
     for row in block.rows:
         if row.first is None or row.imported or row.first.extractor.view.treat:
@@ -86,7 +96,7 @@ def _block_estimates(
         value = row.mean(WHERE, metric)
         if name is not None and model is not None and value is not None:
             draws = row.draws.get(WHERE, {}).get(metric)
-            floor = shuffled.get((f"shuffled:{embedding_of(row)}", model_of(row)))
+            floor = shuffled.get((f"shuffled:{embedding_of(row)}", row.model))
             gain = None if floor is None else value - floor
             found[Place(name, model)] = Estimate(value, draws=draws, users=_users(row, metric), gain=gain)
             rows.append(row)
@@ -101,7 +111,7 @@ def _users(row: Row, metric: str) -> NDArray[np.float64] | None:
 
 def _averages(found: Mapping[Place, Estimate]) -> dict[Place, Estimate]:
     """Return the averages over embeddings, for models with values for all of them."""
-    cells = {model: [found.get(Place(name, model)) for name in EMBEDDINGS] for model in MODELS}
+    cells = {model: [found.get(Place(name, model)) for name in EMBEDDINGS] for model in (*MODELS, CODE)}
     return {
         Place(AVERAGE, model): weighted([(1 / len(each), estimate) for estimate in each if estimate])
         for model, each in cells.items()

@@ -34,6 +34,7 @@ class Recipe:
     models, embeddings : names in the paper or in `bench`, in capitals or not; empty: all of the paper's
     mir_root : folder with the folders of the tasks in Table 4
     probes : whether MIR tasks are evaluated
+    ablations : whether Shallow Net is also trained with other choices, in the corrected lane
     """
 
     name: str
@@ -44,6 +45,7 @@ class Recipe:
     embeddings: Sequence[str] = ()
     mir_root: str | None = None
     probes: bool = True
+    ablations: bool = False
 
     def __post_init__(self) -> None:
         """Replace names by those that the paper prints; raise an error for unknown ones."""
@@ -93,15 +95,14 @@ class RecipeRun:
             request
             for lane, found in self.backends.items()
             for request in requests(
-                self.paper,
                 found,
                 data=recipe.data,
                 split=recsys2024.SPLIT,
                 k=self.k,
                 lane=lane,
                 seeds=recipe.seeds,
-                models=recipe.models or list(self.paper.models),
-                more=recsys2024.BASELINES,
+                models=[*self._models(lane), *self._ablations(lane), *recsys2024.BASELINES],
+                from_scratch=self._models(lane),
             )
         ]
         asked = [request for lane in recipe.lanes for request in self._probes(lane)] if recipe.probes else []
@@ -113,6 +114,16 @@ class RecipeRun:
             if isinstance(experiment, RecommendExperiment):
                 experiment.inputs = inputs
             experiment.open()
+
+    def _models(self, lane: Lane) -> list[str]:
+        """Return the specs of the paper's recommenders in a lane, and that of the code's reading."""
+        names = self.recipe.models or list(self.paper.models)
+        more = recsys2024.VARIANTS.values() if lane == "published" and recsys2024.SHALLOW in names else ()
+        return [*(self.paper.models[name] for name in names), *more]
+
+    def _ablations(self, lane: Lane) -> list[str]:
+        wanted = self.recipe.ablations and self.paper.models[recsys2024.SHALLOW] in self._models(lane)
+        return list(recsys2024.ABLATIONS.values()) if wanted and lane == "corrected" else []
 
     def _probes(self, lane: Lane) -> list[ProbeRequest]:
         specs = tuple(backend.spec for backend in self.backends[lane] if backend.missing is None)

@@ -7,8 +7,19 @@ import pytest
 from rich.console import Console
 
 from bench.recipes.claims import Estimate, Place
-from bench.recipes.estimates import correlation_with, drawn, metric_correlations, printed_means
-from bench.recipes.recsys2024 import AVERAGE, BERT, CORRELATION, EMBEDDINGS, KNN, LEAST_CORRELATION, RANDOM, published
+from bench.recipes.estimates import code_reading, correlation_with, drawn, metric_correlations, printed_means
+from bench.recipes.recsys2024 import (
+    AVERAGE,
+    BERT,
+    CODE,
+    CORRELATION,
+    EMBEDDINGS,
+    KNN,
+    LEAST_CORRELATION,
+    RANDOM,
+    SHALLOW,
+    published,
+)
 from bench.recipes.verdicts import chapter
 from bench.report import show
 from bench.report.board import Row, Value
@@ -96,3 +107,23 @@ def test_another_cutoff_is_named_beside_the_papers():
     assert "HitRate@50" in same.title
     assert not any("HitRate@" in line for line in same.lead)
     assert [grid.name for grid in same.grids] == ["claims"]
+
+
+def test_the_codes_reading_of_shallow_has_verdicts_of_its_own():
+    means = {("MusiCNN", SHALLOW): 0.3, ("MusiCNN", CODE): 0.2, (RANDOM, SHALLOW): 0.1, (RANDOM, CODE): 0.4}
+    found = {Place(*at): Estimate(mean, error=0.01) for at, mean in means.items()}
+    found |= {Place("MFCC", SHALLOW): Estimate(0.1, error=0.01), Place("MusiCNN", BERT): Estimate(0.5, error=0.01)}
+    assert {(*place,): estimate.mean for place, estimate in code_reading(found).items()} == {
+        ("MusiCNN", CODE): 0.2,
+        (RANDOM, CODE): 0.4,
+        ("MusiCNN", SHALLOW): 0.2,
+        (RANDOM, SHALLOW): 0.4,
+        ("MusiCNN", BERT): 0.5,
+    }
+    claims, against = chapter(published(), found, "published").grids
+    at = [head.heading for head in claims.heads].index("Code reading")
+    verdicts = {cells[0].text: (cells[at - 8 + 1].text, cells[at].text) for cells in claims.sections[0].rows}
+    assert verdicts["viable"] == ("undecided", "failed")
+    assert verdicts["mfcc-shallow"][1] == "–", "the code's reading has no MFCC"
+    assert [section.title for section in against.sections if section.rows] == [SHALLOW, CODE]
+    assert code_reading({place: estimate for place, estimate in found.items() if place.column != CODE}) == {}

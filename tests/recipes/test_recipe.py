@@ -103,6 +103,21 @@ def test_two_lanes_without_probes_and_tables_on_the_way(recipe):
     assert "NDCG" not in err, "nothing was computed"
 
 
+def test_variants_of_shallow_net_belong_to_one_lane_each(recipe):
+    words = ["recsys2024", "--embeddings", "MFCC", "--models", "shallow", "--ablations", "--no-probes", "--dry-run"]
+    code, _, err = recipe(*words, "--lanes", "both")
+    assert code == 0, err
+    cells = [line.removeprefix("to compute: ") for line in err.splitlines() if line.startswith("to compute")]
+    models = [[cell.partition(" x ")[2] for cell in line.split(", ") if " x " in cell] for line in cells]
+    ablations = ["shallow:items=trainable", "shallow:user_init=random", "shallow:count=5"]
+    assert models == [
+        ["shallow", "shallow:reading=code", "elsa"],
+        ["shallow", "shallow:reading=code"],
+        ["shallow", *ablations, "elsa"],
+        ["shallow"],
+    ]
+
+
 def test_mir_tasks_are_left_out_or_have_a_folder(recipe, tmp_path):
     assert "give one of them" in recipe("recsys2024", "--no-probes", "--mir-root", tmp_path)[2]
 
