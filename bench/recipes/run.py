@@ -147,9 +147,19 @@ class RecipeRun:
         return probes
 
     def plan(self) -> None:
-        """Print the plans of all experiments."""
+        """Print the plans of all experiments; what they say of the data and the machine, once."""
+        said: set[str] = set()
+
+        def once(line: str) -> None:
+            if line not in said:
+                self.ui.log(line)
+            if line.startswith(("data: ", "parts: ", "note: ", "device: ", "memory: ", "results: ")):
+                said.add(line)
+
         for experiment in self.experiments:
+            experiment.ui = replace(self.ui, log=once)
             experiment.plan()
+            experiment.ui = self.ui
 
     def do(self, show: Callable[[list[Board]], None] = lambda _boards: None) -> Report:
         """Run all experiments that have no records yet, and return their report, which ends with the claims.

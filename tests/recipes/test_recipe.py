@@ -107,6 +107,8 @@ def test_variants_of_shallow_net_belong_to_one_lane_each(recipe):
     words = ["recsys2024", "--embeddings", "MFCC", "--models", "shallow", "--ablations", "--no-probes", "--dry-run"]
     code, _, err = recipe(*words, "--lanes", "both")
     assert code == 0, err
+    told = [line for line in err.splitlines() if line.startswith(("data: ", "parts: ", "note: ", "results: "))]
+    assert len(told) == len(set(told)) > 3, "the plans of the experiments say it once"
     cells = [line.removeprefix("to compute: ") for line in err.splitlines() if line.startswith("to compute")]
     models = [[cell.partition(" x ")[2] for cell in line.split(", ") if " x " in cell] for line in cells]
     ablations = ["shallow:items=trainable", "shallow:user_init=random", "shallow:count=5"]
