@@ -88,9 +88,9 @@ def two_way_tests(
 def _by_listener(scores: PairScores) -> Scores:
     """Return what each listener adds to the metric, times their number, so that the mean is the metric."""
     total = np.bincount(scores.listener, scores.weight * scores.values.mean(axis=0))
-    total = np.asarray(total[np.bincount(scores.listener) > 0], np.float64)
+    total = total[np.bincount(scores.listener) > 0]
     seeds = _seeds(scores.by_seed)
-    return Scores(total * len(total), seeds.variance, seeds.n - 1)
+    return Scores(np.multiply(total, len(total), dtype=np.float64), seeds.variance, seeds.n - 1)
 
 
 def _seeds(by_seed: NDArray[np.float64]) -> Part:
