@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +20,7 @@ def held_out_ranks(
     # One comparison takes a pass over the scores, and sorting them about as many as the logarithm of their number.
     few = x.shape[1].bit_length() // 4
     bounds = np.flatnonzero(np.diff(row, prepend=-1, append=len(x))).tolist()
-    for start, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, end in pairwise(bounds):
         scores, values = x[row[start]], value[start:end]
         if end - start <= few:
             above = np.array([np.count_nonzero(scores > v) for v in values])
