@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bench.records.paths import ranks_path
-from bench.records.record import Record
+from bench.records.record import SETS, Record
 from bench.records.rows import LONGEST_NAME, read_columns
 
 _NAMES = pa.dictionary(pa.int32(), pa.large_string())
@@ -21,6 +21,10 @@ SCHEMA = pa.schema(
     [("candidates", _NAMES), ("user", _NAMES), ("item", _NAMES), ("artist", _NAMES), ("rank", pa.int32())]
 )
 """Columns of the file: one row for each candidate set, listener and held-out item; `artist` is null if unknown."""
+
+_TEXT = (pl.String, pl.Categorical, pl.Enum)
+_KINDS = {**dict.fromkeys(("candidates", "user", "item", "artist"), _TEXT), "rank": (pl.Int32,)}
+"""The types of the columns that a reader accepts."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -119,12 +123,13 @@ def read_ranks(record_path: Path, record: Record) -> dict[str, HeldOut] | str:
     found = read_columns(ranks_path(record_path), record.ranks.count, record.ranks.sha256, SCHEMA.names)
     if isinstance(found, str):
         return found
-    if lacking := [name for name in SCHEMA.names if name not in found.columns]:
-        return f"it has no column {lacking[0]}"
+    for name, kinds in _KINDS.items():
+        if found.schema.get(name, pl.Null) not in kinds:
+            return f"its column {name} is missing or of another type"
     try:
         places = found["candidates"].cast(pl.String)
         names = {name: found[name].cast(pl.String) for name in ("user", "item", "artist")}
-        ranks = found["rank"].cast(pl.Int32)
+        ranks = found["rank"]
         return _held_out(places, names, ranks, record)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
         return f"it cannot be read ({error})"
@@ -139,7 +144,7 @@ def _held_out(
     if strange := set(places.unique().to_list()) ^ set(record.metrics):
         return f"it or its record has no pairs of {min(strange)}"
     found = {}
-    for where in record.metrics:
+    for where in (where for where in SETS if where in record.metrics):
         rows = (places == where).arg_true()
         user, rank = names["user"].gather(rows), ranks.gather(rows).to_numpy()
         new = np.flatnonzero((user != user.shift()).fill_null(value=True).to_numpy())

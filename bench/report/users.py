@@ -13,8 +13,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bench.records import Record, users_path
-from bench.records.rows import LONGEST_NAME, read_rows
+from bench.records.rows import LONGEST_NAME
 from bench.report.board import Row
+from bench.report.cutoffs import read_values
 from bench.report.format import SETS
 from bench.text import one_line
 
@@ -82,7 +83,7 @@ class Reader:
         if not wanted or not os.path.lexists(file):
             return {}
         names = dict.fromkeys(name for metrics in wanted.values() for name in metrics)
-        frame = read_rows(file, record, ["candidates", "user", *names])
+        frame = read_values(path, record, names)
         if not isinstance(frame, str):
             try:
                 users = self._users(frame["candidates"].cast(pl.String), frame["user"].cast(pl.String))
