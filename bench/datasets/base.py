@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -59,13 +60,13 @@ class FolderDataset(Dataset):
             )
         return root
 
+    @abstractmethod
     def missing(self, root: Path) -> list[str]:
         """Return the names of required files that are absent."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sources(self, root: Path) -> list[Path]:
         """Return the files that listening data and metadata are read from."""
-        raise NotImplementedError
 
     def fingerprint(self, root: Path) -> dict[str, Any]:
         """Return name, settings and sha256 of the files; unchanged files are hashed only once."""
@@ -89,9 +90,9 @@ class FolderDataset(Dataset):
 class LogDataset(FolderDataset):
     """Base class for data sets whose log is text; it is converted to Parquet on first use."""
 
+    @abstractmethod
     def log(self, root: Path) -> parquet_cache.Log:
         """Return the path of the log and its columns."""
-        raise NotImplementedError
 
     def listens(self, root: Path) -> pl.LazyFrame:
         """Return user, item (str), time (datetime, UTC), in the order of the file."""
