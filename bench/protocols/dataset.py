@@ -74,7 +74,7 @@ class Dataset(Plugin, ABC):
         return ()
 
     def caveats(self, root: Path) -> list[str]:
-        """Return what every reader of the results must know: printed in the plan, kept in records, and shown by reports."""
+        """Return what readers of the results must know: it is printed in plans, kept in records, shown by reports."""
         return []
 
     def notes(self, root: Path) -> list[str]:
