@@ -56,7 +56,7 @@ EXPECTED = {
 }
 SETS = {
     "a": ("acousticness", "danceability", "energy"),
-    "b": ("instrumentalness", "loudness", "valence"),
+    "b": ("loudness", "speechiness", "valence"),
 }
 """Two disjoint sets of descriptors that are about as good as one another."""
 

@@ -127,7 +127,7 @@ class Yambda(FolderDataset):
 
     def _counting(self) -> pl.Expr:
         """Whether a play counts."""
-        heard = pl.col(PLAYED) >= self.settings.min_ratio
+        heard: pl.Expr = pl.col(PLAYED) >= self.settings.min_ratio
         return heard if self.settings.plays == "all" else heard & (pl.col(ORGANIC) == 1)
 
     def _counts(self, root: Path) -> dict[str, Any]:
@@ -135,7 +135,7 @@ class Yambda(FolderDataset):
         table, ratio = self._open(root), self.settings.min_ratio
         key: dict[str, Any] = {"log": self.sha256(table.path), "min_ratio": ratio, "format": 1}
         played = pl.col(PLAYED)
-        more = {"counting": self._counting().sum(), "unknown": played.is_null().sum()}
+        more: dict[str, Any] = {"counting": self._counting().sum(), "unknown": played.is_null().sum()}
         if self.settings.plays == "organic":
             key["plays"] = "organic"
             more["recommended"] = ((played >= ratio) & (pl.col(ORGANIC) != 1).fill_null(True)).sum()
