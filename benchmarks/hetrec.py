@@ -1,7 +1,7 @@
 """Cold artists of HetRec 2011 by Spotify descriptors: measured beside expected figures, by plain ``bench run``.
 
-    python benchmarks/hetrec.py ROOT DESCRIPTORS                  # one minute
-    python benchmarks/hetrec.py ROOT DESCRIPTORS --random-folds 60  # also: two sets of descriptors, on random folds
+    python benchmarks/hetrec.py ROOT DESCRIPTORS                    # ten seconds of one core
+    python benchmarks/hetrec.py ROOT DESCRIPTORS --random-folds 60  # also two sets of descriptors on random folds
 
 ROOT holds hetrec2011-lastfm-2k (user_artists.dat, artists.dat). DESCRIPTORS is ``data_w_genres.csv`` of
 swarupa29/Data-science-project-Song-Genre at commit 06aca6f2: 22,727 artists; its hash is checked. Neither is part of
@@ -32,8 +32,10 @@ from bench import records
 from bench.cli import main as bench
 from bench.datasets.lastfm_2k import LastFM2K
 from bench.files.atomic import file_sha256
+from bench.metrics.from_ranks import pair_values
 from bench.records import Record
-from bench.stats import paired_test
+from bench.records.ranks import HeldOut, read_ranks
+from bench.stats import PairedTest, PairScores, item_clusters, pair_weights, paired_test, two_way, two_way_tests
 
 DESCRIPTORS = "06ed5251f02dbd74dea88f3acdcca698144d1087a4540fa18b7769f928637bcb"
 NINE = (
@@ -143,15 +145,17 @@ def per_user(path: Path) -> NDArray[np.float64]:
 def measured(folder: Path, vectors: pl.DataFrame, plays: pl.DataFrame) -> dict[str, float]:
     """Return the measured values of `EXPECTED`."""
     found: dict[str, float] = {"listeners": plays["user"].n_unique(), "artists": len(vectors), "pairs": len(plays)}
-    cells = {fold: run(folder, [vectors], f"cold_random:fold={fold}") for fold in FOLDS}
-    means = np.array([cells[fold][0][1].metrics["cold"][METRIC] for fold in FOLDS])
+    cells = run(folder, [vectors], "cold_random", "--folds", "all")
+    means = np.array([by_spec(cells, fold)[0][1].metrics["cold"][METRIC] for fold in FOLDS])
     found |= {f"NDCG@10, fold {fold}": float(mean) for fold, mean in zip(FOLDS, means, strict=True)}
     found["NDCG@10, mean of the folds"] = float(means.mean())
     found["NDCG@10, sd of the folds"] = float(means.std(ddof=1))
-    path, first = cells[1][0]
+    path, first = by_spec(cells, 1)[0]
     users = per_user(path)
     found["half-width over listeners, fold 1"] = float(1.96 * users.std(ddof=1) / np.sqrt(len(users)))
-    shuffled = next(record for _, record in cells[1] if record.extractor.spec.startswith("shuffled"))
+    interval = two_way(per_pair(path, first)).interval()
+    found["half-width over listeners and artists, fold 1"] = (interval.high - interval.low) / 2 if interval else np.nan
+    shuffled = next(record for _, record in by_spec(cells, 1) if record.extractor.spec.startswith("shuffled"))
     found["shuffled rows, fold 1"] = shuffled.metrics["cold"][METRIC]
     found["chance, fold 1"] = first.chance["cold"][METRIC]
     return found
@@ -167,6 +171,8 @@ def table(found: dict[str, float]) -> None:
         differ += [] if same else [name]
         value = f"{found[name]:,.{digits + bool(digits)}f}"
         print(f"| {name} | {expected:,.{digits}f} | {value} | {'yes' if same else 'no'} |")
+    for name in found.keys() - EXPECTED.keys():
+        print(f"| {name} | – | {found[name]:.4f} | – |")
     print(f"\ndifferent: {', '.join(differ) or 'none'}")
 
 
@@ -174,22 +180,42 @@ def table(found: dict[str, float]) -> None:
 
 
 def two_sets(folder: Path, vectors: pl.DataFrame, seeds: int) -> None:
-    """Compare two disjoint sets of descriptors on random folds, by tests over listeners alone."""
+    """Compare two disjoint sets of descriptors on random folds, by tests over listeners alone and over artists, too."""
     tables = [vectors.select("track_id", *names) for names in SETS.values()]
-    signs: list[int] = []
+    signs: list[tuple[int, int]] = []
     for seed in range(seeds):
-        for fold in FOLDS:
-            a, b = (
-                per_user(path)
-                for path, _ in run(folder, tables, f"cold_random:seed={seed},fold={fold}", "--no-controls")
-            )
-            test = paired_test(a, b)
-            signs.append(int(np.sign(test.mean)) * (test.p <= 0.05))
+        cells = run(folder, tables, f"cold_random:seed={seed}", "--folds", "all", "--no-controls")
+        for a, b in (by_spec(cells, fold) for fold in FOLDS):
+            one = paired_test(per_user(a[0])[None], per_user(b[0])[None])
+            two, _ = two_way_tests([(per_pair(*a), per_pair(*b))])[0]
+            signs.append((significant(one), significant(two)))
     for name, names in SETS.items():
         print(f"{name}: {', '.join(names)}")
-    for sign, text in ((1, "a better"), (-1, "b better")):
-        share = np.mean(np.array(signs) == sign)
-        print(f"{text} at p <= .05 by the test over listeners: {share:.0%} of {len(signs)} folds")
+    print("| p <= .05 in | a better | b better |\n|---|---|---|")
+    for test, found in zip(("listeners alone", "listeners and artists"), np.array(signs).T, strict=True):
+        print(f"| {test}, {len(found)} folds | {np.mean(found > 0):.0%} | {np.mean(found < 0):.0%} |")
+
+
+def by_spec(cells: Sequence[tuple[Path, Record]], fold: int) -> list[tuple[Path, Record]]:
+    """Return the cells of a fold, in the order of their tables."""
+    return [cell for cell in cells if cell[1].split.settings["fold"] == fold]
+
+
+def per_pair(path: Path, record: Record) -> PairScores:
+    """Return the values of the held-out pairs of a record, in the order of their names."""
+    held = read_ranks(path, record)
+    if isinstance(held, str):
+        raise SystemExit(f"{path}: {held}")
+    cold: HeldOut = held["cold"]
+    order = np.lexsort((cold.item, cold.listener))
+    listener = cold.listener[order]
+    clusters = item_clusters(cold.artist, cold.item)[order]
+    return PairScores(pair_values("ndcg", 10, cold)[None, order], pair_weights(listener), listener, clusters)
+
+
+def significant(test: PairedTest) -> int:
+    """Return 1 or -1, the sign of a significant difference, or 0."""
+    return int(np.sign(test.mean)) * (test.p <= 0.05)
 
 
 if __name__ == "__main__":
