@@ -87,9 +87,14 @@ class LastFM2K(FolderDataset):
         return found.sort("track_id") if tags is None else found.join(tags, on="track_id", how="left").sort("track_id")
 
     def labels(self, root: Path, task: str) -> pl.DataFrame | None:
-        """Return track_id and label, the list of an artist's tags, for catalog-tags; None for other tasks."""
-        tags = self._tags(root) if task == "catalog-tags" else None
-        return None if tags is None else tags.rename({"tags": "label"}).sort("track_id")
+        """Return track_id and label, the list of an artist's tags, for catalog-tags; None for other tasks.
+
+        Artists without a name are left out: somebody tagged them, but nobody played them.
+        """
+        known = self.meta(root) if task == "catalog-tags" else pl.DataFrame()
+        if "tags" not in known.columns:
+            return None
+        return known.filter(pl.col("tags").is_not_null()).select("track_id", label="tags")
 
     def _tags(self, root: Path) -> pl.DataFrame | None:
         """Return track_id and tags: those that most listeners gave come first, then in alphabetical order."""
