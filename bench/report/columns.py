@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bench.datasets.contamination import same_catalogue
 from bench.records import Cost
+from bench.report import budgets
 from bench.report.board import Block, Board, Row, Value
 from bench.report.format import NONE, bounds, heading, number, percent, short
 from bench.report.grid import Cell, Grid, Head, Section
@@ -156,6 +157,7 @@ def main(board: Board, block: Block, metrics: Sequence[str]) -> list[Column]:
         Column("s/1000", lambda row: Cell(number(row.cost(lambda cost: cost.extract_s_per_1000), 1))),
         Column("Licence", lambda row: Cell(row.license or NONE), right=False),
         *([Column("Trained on", _trained_on(board), right=False)] if any(row.trained_on for row in board.rows) else []),
+        *tuned(block),
         seeds(),
     ]
 
@@ -210,6 +212,11 @@ def _score(cost: Cost) -> float | None:
 
 def _peak(cost: Cost) -> float | None:
     return None if cost.peak_memory_bytes is None else cost.peak_memory_bytes / 2**20
+
+
+def tuned(block: Block) -> list[Column]:
+    """Return the column that says which rows were tuned; none if no row was."""
+    return [Column("Settings", lambda row: Cell(budgets.settings(row)), right=False)] if budgets.shown(block) else []
 
 
 def seeds() -> Column:
