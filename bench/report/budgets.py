@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from bench.entries import CONTROL_MODELS
 from bench.records import SearchInfo
 from bench.report.board import Block, Board, Note, Row
 from bench.report.format import NONE, without_folders
@@ -35,8 +34,8 @@ def settings(row: Row) -> str:
     if search := search_of(row):
         made = len(search.trials)
         return f"tuned ({made} of {search.budget})" if search.budget and made < search.budget else f"tuned ({made})"
-    if row.first is None or row.imported or row.first.recommender.name in CONTROL_MODELS:
-        return NONE
+    if row.first is None or row.imported or (row.control and row.first.extractor.name == "none"):
+        return NONE  # popularity and random recommendations are the controls without vectors
     given = row.first.recommender.spec.partition(":")[2]
     return GIVEN if given and not re.fullmatch(r"lane=\w+", given) else DEFAULT
 

@@ -83,11 +83,13 @@ def metric_column(where: str, metric: str, style: Style) -> Column:
 
 
 def names(block: Block) -> list[Column]:
-    """Return the columns that identify a row; the lane only where it differs."""
+    """Return the columns that identify a row; the lane only where it differs, how it was tuned only if any row was."""
     found = [
         Column("Extractor", lambda row: Cell(row.extractor), right=False),
         Column("Model", lambda row: Cell(row.model), right=False),
     ]
+    if budgets.shown(block):
+        found.append(Column("Settings", lambda row: Cell(budgets.settings(row)), right=False))
     if block.lane == "mixed":
         found.append(Column("Lanes", lambda row: Cell(_lanes(row)), right=False))
     return found
@@ -157,7 +159,6 @@ def main(board: Board, block: Block, metrics: Sequence[str]) -> list[Column]:
         Column("s/1000", lambda row: Cell(number(row.cost(lambda cost: cost.extract_s_per_1000), 1))),
         Column("Licence", lambda row: Cell(row.license or NONE), right=False),
         *([Column("Trained on", _trained_on(board), right=False)] if any(row.trained_on for row in board.rows) else []),
-        *tuned(block),
         seeds(),
     ]
 
@@ -212,11 +213,6 @@ def _score(cost: Cost) -> float | None:
 
 def _peak(cost: Cost) -> float | None:
     return None if cost.peak_memory_bytes is None else cost.peak_memory_bytes / 2**20
-
-
-def tuned(block: Block) -> list[Column]:
-    """Return the column that says which rows were tuned; none if no row was."""
-    return [Column("Settings", lambda row: Cell(budgets.settings(row)), right=False)] if budgets.shown(block) else []
 
 
 def seeds() -> Column:

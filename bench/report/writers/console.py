@@ -13,17 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.report.board import Block, Board, Row
-from bench.report.columns import (
-    LANE_HEADINGS,
-    LANE_NOTES,
-    Column,
-    brief,
-    half_width,
-    metric_column,
-    names,
-    seeds,
-    tuned,
-)
+from bench.report.columns import LANE_HEADINGS, LANE_NOTES, Column, brief, half_width, metric_column, names, seeds
 from bench.report.format import MAIN, NONE, RANKED_BY, checked, heading, parts
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
 from bench.terminal import screen, text
@@ -211,7 +201,7 @@ def _table(board: Board, block: Block, shown: Sequence[tuple[str, str]], widths:
         name, k = parts(metric)
         column = metric_column(where, metric, style)
         columns.append(replace(column, heading=heading(name), group=f"{where} @{k}"))
-    columns += [*tuned(block), seeds()]
+    columns.append(seeds())
     table = _empty(columns, [widths.get(column.heading) for column in columns], whole=True)
     for rows in (block.rows, block.controls):
         for row in rows:

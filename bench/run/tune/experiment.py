@@ -15,8 +15,8 @@ from bench.run.experiment import Experiment, Finished
 from bench.run.recommend.experiment import RecommendExperiment
 from bench.run.recommend.request import Cell, RecommendRequest
 from bench.run.recommend.validation import absent
-from bench.run.tune.search import Budget, Search, space_of
-from bench.run.tune.space import Parameter
+from bench.run.tune.search import Budget, Search
+from bench.run.tune.space import Parameter, space_of
 from bench.text import counted, duration
 
 

@@ -12,14 +12,14 @@ from typing import Literal
 
 from bench.errors import BenchError
 from bench.files.atomic import digest
-from bench.protocols import Lane, RunContext
+from bench.protocols import RunContext
 from bench.records import SearchInfo, Trial
-from bench.registry import create, get
+from bench.registry import create
 from bench.run.recommend.experiment import RecommendExperiment
 from bench.run.recommend.fit import check
 from bench.run.recommend.request import Cell
 from bench.run.recommend.validation import Validation
-from bench.run.tune.space import Parameter, parse
+from bench.run.tune.space import Parameter
 from bench.run.tune.trials import Journal, Sampler, propose
 from bench.specs import Spec
 from bench.text import counted, duration
@@ -218,40 +218,6 @@ class Search:
         valid = Validation(split, present, experiment.k[0], experiment.k[0], self.cell.seed)
         model.fit(split.train, table, valid=valid, run=run)
         return valid(model)
-
-
-def space_of(base: Spec, given: str | None, lane: Lane) -> tuple[Parameter, ...]:
-    """Return the search space without settings that the model's spec fixes, and check that settings accept its bounds.
-
-    This needs no data, so that an invalid space is reported before any data is read.
-
-    Raises
-    ------
-    BenchError
-        For an empty or invalid space, one that varies what `base` fixes, or one that the model's settings reject.
-
-    """
-    text = given if given is not None else get("recommenders", base.name).SPACE
-    space = parse(text)
-    if given is None:  # the model's default space, without what spec or lane fixes
-        space = tuple(one for one in space if one.key not in base.settings and not _refused(base, one, lane))
-    elif both := [one.key for one in space if one.key in base.settings]:
-        raise BenchError(f"--space varies {', '.join(both)}, which --model {base} fixes: drop one.")
-    elif errors := [error for one in space if (error := _refused(base, one, lane))]:
-        raise errors[0]
-    if not space:
-        raise BenchError(f"nothing to search: {base} offers no space. Give --space key=lo..hi,key=a|b.")
-    return space
-
-
-def _refused(base: Spec, one: Parameter, lane: Lane) -> BenchError | None:
-    """Return the error of the model's settings for a bound of a range, or for a choice; None if all are valid."""
-    for end in one.ends:
-        try:
-            create("recommenders", str(Spec(base.name, {**base.settings, one.key: end})), lane=lane)
-        except BenchError as error:
-            return error
-    return None
 
 
 def _repeated(number: int, same: Trial) -> Trial:
