@@ -21,9 +21,18 @@ def search_of(row: Row) -> SearchInfo | None:
 
 
 def model_before(row: Row) -> str:
-    """Return the spec of a row's model before tuning, by which a tuned row and its tuned control belong together."""
+    """Return the spec of a row's model before tuning."""
     search = search_of(row)
     return search.base if search else row.first.recommender.spec if row.first else ""
+
+
+def same_model(row: Row, control: Row) -> bool:
+    """Whether a row and a control have one model: the same settings, or both were tuned from the same spec."""
+    if row.first is None or control.first is None:
+        return False
+    a, b = row.first.recommender, control.first.recommender
+    tuned = search_of(row) is not None and search_of(control) is not None and model_before(row) == model_before(control)
+    return a.refit == b.refit and (tuned or (a.spec, a.settings) == (b.spec, b.settings))
 
 
 def settings(row: Row) -> str:
@@ -47,51 +56,46 @@ def notes(board: Board) -> list[Note]:
     found = []
     for block in board.blocks:
         own = [row for row in block.all if settings(row) != NONE]
-        tuned = {id(row): search for row in own if (search := search_of(row))}
-        if others := [row for row in own if id(row) not in tuned] if tuned else []:
-            names = _names(row for row in own if id(row) in tuned)
+        tuned = [(row, search) for row in own if (search := search_of(row))]
+        others = [row for row in own if search_of(row) is None]
+        if tuned and others:
             found.append(
-                f"Tuned beside untuned rows: {names} had their settings tuned, {_names(others)} not. "
+                f"Tuned beside untuned rows: {_names(row for row, _ in tuned)} were tuned, {_names(others)} were not. "
                 "A difference between the two may be one of tuning alone."
             )
-        found += _unequal(own, tuned)
+        found += _unequal(tuned)
     equal = "" if found else " All of them had equal searches: the same trials, and one space for each model."
-    meaning = f"Tuned (N): the best of N trials on validation data; the test part was used once.{equal}"
+    meaning = f"Tuned (N): the best of N trials on validation data, tested once.{equal}"
     return [Note(one_line(text), True) for text in [meaning, *found]]
 
 
-def _unequal(rows: Sequence[Row], tuned: dict[int, SearchInfo]) -> list[str]:
-    """Name the tuned rows whose trials, time or searches differ; a space that is used up has no further settings."""
+def _unequal(tuned: Sequence[tuple[Row, SearchInfo]]) -> list[str]:
+    """Name the rows whose trials, time or searches differ; a space that is used up has no further settings."""
     found = []
     trials: dict[int, list[Row]] = {}
-    spaces: dict[str, dict[tuple[str, ...], list[Row]]] = {}
-    for row in rows:
-        if search := tuned.get(id(row)):
-            if search.ended != "space":
-                trials.setdefault(len(search.trials), []).append(row)
-            kind = (search.space, search.sampler, str(search.seed), search.objective)
-            spaces.setdefault(search.base, {}).setdefault(kind, []).append(row)
+    searches: dict[str, dict[str, list[Row]]] = {}
+    for row, one in tuned:
+        if one.ended != "space":
+            trials.setdefault(len(one.trials), []).append(row)
+        how = f"{one.space} ({one.sampler}, seed {one.seed}, {one.objective})"
+        searches.setdefault(one.base, {}).setdefault(how, []).append(row)
     if len(trials) > 1:
-        each = "; ".join(f"{counted(number, 'trial')} for {_names(trials[number])}" for number in sorted(trials))
-        found.append(f"Unequal budgets: {each}. More trials find better settings.")
-    if cut := [row for row in rows if (search := tuned.get(id(row))) and search.ended == "time"]:
-        found.append(f"Ended by their time limit, so that their budgets are not equal: {_names(cut)}.")
-    for base, kinds in spaces.items():
+        each = [f"{counted(number, 'trial')} for {_names(trials[number])}" for number in sorted(trials)]
+        found.append(f"Unequal budgets: {'; '.join(each)}. More trials find better settings.")
+    if cut := [row for row, one in tuned if one.ended == "time"]:
+        found.append(f"Ended by the time limit, so that slow trainings made fewer or shorter trials: {_names(cut)}.")
+    for base, kinds in searches.items():
         if len(kinds) > 1:
-            each = "; ".join(f"{space} ({sampler}, seed {seed}, {objective}) for {_names(having)}"
-                             for (space, sampler, seed, objective), having in kinds.items())  # fmt: skip
-            found.append(f"Unequal searches of {without_folders(base)}: {each}.")
-    if failed := [
-        f"{row.extractor} × {row.model} {lost} of {len(search.trials)}"
-        for row in rows
-        if (search := tuned.get(id(row))) and (lost := sum(trial.value is None for trial in search.trials))
-    ]:
-        found.append(f"Failed trials count as trials: {', '.join(failed[:MOST])}{_more(failed)}.")
+            each = [f"{how} for {_names(rows)}" for how, rows in kinds.items()]
+            found.append(f"Unequal searches of {without_folders(base)}: {'; '.join(each)}.")
+    failed = [(row, one, sum(trial.value is None for trial in one.trials)) for row, one in tuned]
+    if each := [f"{_names([row])} {lost} of {len(one.trials)}" for row, one, lost in failed if lost]:
+        found.append(f"Failed trials count as trials: {', '.join(each[:MOST])}{_more(each)}.")
     return found
 
 
 def _names(rows: Iterable[Row]) -> str:
-    names = [f"{row.extractor} × {row.model}" for row in rows]
+    names = [f"{row.extractor} × {without_folders(model_before(row))}" for row in rows]
     return ", ".join(names[:MOST]) + _more(names)
 
 
