@@ -90,7 +90,8 @@ class TuneExperiment(RecommendExperiment):
     def forecast(self, todo: Sequence[Cell]) -> Iterable[str]:
         """Return the lines about computing cells, and the time of the remaining trials if it can be known."""
         yield from super().forecast(todo)
-        yield self._time(self.searched(todo))
+        if searched := self.searched(todo):
+            yield self._time(searched)
 
     def _time(self, todo: Sequence[Cell]) -> str:
         """Estimate the time of searches from finished trials and from records of the models' fixed settings."""
