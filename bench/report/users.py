@@ -13,13 +13,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bench.records import Record, users_path
-from bench.records.rows import read_rows
+from bench.records.rows import LONGEST_NAME
 from bench.report.board import Row
+from bench.report.cutoffs import read_values
 from bench.report.format import SETS
 from bench.text import one_line
-
-_LONGEST = 1000
-"""Maximum bytes of a user's name; real logs are far below it."""
 
 _ORDERS = 4
 """Number of orders of users that are remembered."""
@@ -85,7 +83,7 @@ class Reader:
         if not wanted or not os.path.lexists(file):
             return {}
         names = dict.fromkeys(name for metrics in wanted.values() for name in metrics)
-        frame = read_rows(file, record, ["candidates", "user", *names])
+        frame = read_values(path, record, names)
         if not isinstance(frame, str):
             try:
                 users = self._users(frame["candidates"].cast(pl.String), frame["user"].cast(pl.String))
@@ -122,8 +120,8 @@ def _sorted(users: pl.Series, chosen: pl.Series) -> _Users:
     why = None
     if names.null_count() or names.n_unique() < len(names):
         why = "users are not named, or named twice"
-    elif (names.str.len_bytes().max() or 0) > _LONGEST:  # type: ignore[operator]
-        why = f"users have names of more than {_LONGEST:,} bytes"
+    elif (names.str.len_bytes().max() or 0) > LONGEST_NAME:  # type: ignore[operator]
+        why = f"users have names of more than {LONGEST_NAME:,} bytes"
     order = names.arg_sort()
     text = "\0".join(names.gather(order).fill_null("").to_list())
     return _Users(rows.gather(order).to_numpy().astype(np.intp), hashlib.sha256(text.encode()).hexdigest(), why)
