@@ -57,7 +57,7 @@ class DemoSettings:
 
 
 class Demo(Dataset):
-    """600 tracks of 9 s by 120 artists, 2,000 listeners, about 288,000 plays, 200 tracks new in the last month.
+    """600 tracks of 9 s by 120 artists, 2,000 listeners, about 288,000 plays, 250 tracks new in the last month.
 
     Its folder also contains ``oracle.parquet`` (track_id, t0, t1, ...): the traits that determine the
     simulated tastes, and therefore the best possible item vectors.

@@ -37,7 +37,7 @@ class WorldSize:
 
     tracks: int = 600
     artists: int = 120
-    cold: int = 200
+    cold: int = 250
     """Least number of tracks released on or after the cut; the tracks of an album are released together."""
     seconds: float = 9.0
     rate: int = 22_050

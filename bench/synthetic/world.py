@@ -30,7 +30,7 @@ from bench.synthetic.random_stream import Stream
 _CENTRE: Final = np.array([0.54, 0.95, 0.54, 0.53, 0.45, 0.5, 0.5])
 _WEIGHTS: Final = {
     1: (1.4, np.array([3.0, 2.2, 1.3, 2.8, 2.0])),
-    2: (0.98, np.array([3.0, 2.2, 1.5, 2.8, 2.0, 3.0, 1.5])),
+    2: (1.2, np.array([3.0, 2.2, 1.5, 2.8, 2.0, 2.5, 1.5])),
 }
 """By generator: weight of genre; weights of brightness, tempo, mode, energy, percussiveness, attack and scene."""
 STRAYING: Final = 0.25
