@@ -20,7 +20,7 @@ from bench.protocols import Dataset
 from bench.registry import create
 from bench.run.options import Data, Environment
 from bench.splits import cache, leaks
-from bench.splits.make import Split
+from bench.splits.make import Kept, Split
 from bench.splits.published import checked
 from bench.splits.sequences import with_plays
 
@@ -33,6 +33,7 @@ class Opened:
 
     catalog : track_id, path, offset, duration; None without audio
     own_ids : whether catalogue and log use the same track ids by definition
+    kept : where `bench.splits.make.make` keeps what it reads of the log for further folds; None: nowhere
     """
 
     dataset: Dataset
@@ -40,6 +41,7 @@ class Opened:
     catalog: pl.DataFrame | None
     own_ids: bool
     notes: list[str]
+    kept: Kept | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Inputs:
     catalog: pl.DataFrame | None
     notes: list[str]
     leaks: leaks.Leaks
+    caveats: Sequence[str] = ()
+    """What every reader of the results must know about the data."""
     published: str | None = None
     """How the sizes of a published split compare with the printed ones; None for other splits."""
 
@@ -118,6 +122,7 @@ def open_inputs(
     opened = opened or open_data(data, environment)
     dataset = opened.dataset
     name, settings = cache.asked(split or dataset.default_split)
+    cache.check_times(dataset, name, settings)
     fingerprint = dataset.fingerprint(opened.root)
     key = cache.key(dataset, fingerprint, settings, _audio_key(opened))
     frame = dataset.meta(opened.root)
@@ -138,6 +143,7 @@ def open_inputs(
         environment.cache / "splits",
         key,
         log,
+        opened.kept,
     )
     made, notes = found.split, list(opened.notes)
     items = pl.Series("item", made.items, dtype=pl.String)
@@ -158,7 +164,9 @@ def open_inputs(
     if getattr(settings, "sequence", "") == "all_plays":
         made = with_plays(made, dataset.listens(opened.root))
     notes = [note for note in notes if note]
-    return Inputs(opened, fingerprint, made, name, _meta(frame, made.items), catalog, notes, found.leaks, published)
+    caveats = dataset.caveats(opened.root)
+    described_items = _meta(frame, made.items)
+    return Inputs(opened, fingerprint, made, name, described_items, catalog, notes, found.leaks, caveats, published)
 
 
 def match(opened: Opened, items: pl.Series) -> tuple[pl.DataFrame, Matched]:
