@@ -133,7 +133,7 @@ def tested(scores: dict[tuple[str, str], PairScores]) -> dict[tuple[str, str, st
 def per_listener(scores: PairScores) -> NDArray[np.float64]:
     """Return the metric of each listener (1, U)."""
     total = np.bincount(scores.listener, weights=scores.weight * scores.values[0])
-    return (total * len(total))[None]
+    return np.asarray(total * len(total), np.float64)[None]
 
 
 def ridge(x: NDArray[np.float64], truth: NDArray[np.bool_], artists: list[str], folds: int = 10) -> float:
@@ -161,12 +161,17 @@ def main(seeds: list[int]) -> None:
     order = ("planted", "MusiCNN", "MFCC + attack", "MFCC", "popularity", "shuffled MFCC")
     for where in ("cold", "hot"):
         rows = {row: [one.ndcg[where, row] for one in found] for row in order if (where, row) in found[0].ndcg}
-        show(f"{where} NDCG@10", seeds, {row: [*values, np.mean(values)] for row, values in rows.items()}, "{:.3f}")
+        show(
+            f"{where} NDCG@10",
+            seeds,
+            {row: [*values, float(np.mean(values))] for row, values in rows.items()},
+            "{:.3f}",
+        )
     for where in ("cold", "hot"):
         pairs = [key for key in found[0].p if key[0] == where]
         show(f"{where} p", seeds, {f"{a} - {b}": [one.p[where, a, b] for one in found] for _, a, b in pairs}, "{:.4f}")
     known = {f"{name}: {trait}": [one.accuracy[name, trait] for one in found] for name, trait in found[0].accuracy}
-    show("accuracy", seeds, {name: [*values, np.mean(values)] for name, values in known.items()}, "{:.3f}")
+    show("accuracy", seeds, {name: [*values, float(np.mean(values))] for name, values in known.items()}, "{:.3f}")
 
 
 def show(title: str, seeds: list[int], columns: dict[str, list[float]], form: str) -> None:

@@ -152,7 +152,7 @@ class DemoLong(Demo):
     name: str = "demo-long"
     size: WorldSize = DEMO_LONG
     size_1: ClassVar[WorldSize] = DEMO_LONG_1
-    # Most listeners have played half of the 70 hot tracks: a random top 10 of the rest would score too well.
+    # There are few candidates, 25 cold ones in a test: half of all random top 10 would hit.
     default_k = 5
 
 
