@@ -5,15 +5,50 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.records import Cost, Environment, Record
 from bench.report.format import RANKED_BY, SETS
+from bench.stats import Components
 
 LANES = ("corrected", "published", "mixed")
 """Lanes, in the order of the blocks."""
+
+
+Verdict = Literal["best", "told apart", "equivalent", "not told apart", "undecided"]
+"""The comparison of a row with the best row of its lane.
+
+told apart : p is at most 0.05 after Holm's correction
+equivalent : not told apart, and two one-sided tests show that the difference is within the margin
+undecided : so few users differ that no values could give a p of 0.05
+not told apart : everything else
+"""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What can be said about a row's value beside its own shuffled rows, and beside the best row of its lane.
+
+    gain : difference from the same vectors with shuffled rows; None without such a row
+    difference : difference from the best row; None for the best row itself
+    differ : users whose value is not that of the best row
+    p : two-sided p of the difference after Holm's correction
+    comparisons : number of comparisons that Holm's correction counts
+    margin : largest difference that counts as equivalent; None if the best row has no gain over its shuffled rows
+    two_way : whether the variances include that over the artists of the held-out tracks
+    """
+
+    verdict: Verdict
+    gain: Components | None = None
+    difference: Components | None = None
+    differ: int | None = None
+    p: float | None = None
+    comparisons: int = 0
+    margin: float | None = None
+    two_way: bool = False
 
 
 @dataclass(frozen=True)
@@ -25,8 +60,8 @@ class Value:
     high: float | None = None
     best: bool = False
     """Whether the row is not significantly worse than the best row of its block."""
-    differ: int | None = None
-    """Number of users whose value differs from the best row's; None where the two were not compared."""
+    evidence: Evidence | None = None
+    """Comparison with shuffled rows and with the best row; None where the row was not compared."""
 
 
 @dataclass

@@ -1,0 +1,145 @@
+"""Compare rows with the best row of their lane, and with their own shuffled rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from bench.report.board import Block, Evidence, Row
+from bench.report.values import Values
+from bench.specs import Spec
+from bench.stats import Components, Scores, equivalence, holm, paired_tests
+
+ALPHA = 0.05
+
+MARGIN = 0.1
+"""Rows are equivalent if they differ by less than this share of the best row's gain over its shuffled rows."""
+
+Read = Callable[[Row], Values | None]
+
+
+def shuffled_row(block: Block, row: Row) -> Row | None:
+    """Return the control with a row's vectors in shuffled order and the same model; None if there is none."""
+    first = row.first
+    if first is None:
+        return None
+    wanted = str(Spec("shuffled", {"of": first.extractor.spec}))
+    for control in block.controls:
+        other = control.first
+        if (
+            other is not None
+            and other.extractor.spec == wanted
+            and other.extractor.view.treat == first.extractor.view.treat
+            and (other.recommender.spec, other.recommender.settings, other.recommender.refit)
+            == (first.recommender.spec, first.recommender.settings, first.recommender.refit)
+        ):
+            return control
+    return None
+
+
+def declared(block: Block) -> int:
+    """Return the largest number of rows that a command declared before it made rows of a block; 0 without any."""
+    families = (record.family for row in block.rows for _, record in row.records)
+    return max((len(family.rows) for family in families if family), default=0)
+
+
+def compare(
+    block: Block, where: str, rows: Sequence[Row], metrics: Mapping[int, Sequence[str]], read: Read, held: Sequence[int]
+) -> None:
+    """Give rows their evidence in every metric, and mark those that are not told apart from the best row.
+
+    Each metric on each candidate set is a family of tests. Its size is the number of rows, or of declared rows if there
+    are more.
+
+    Parameters
+    ----------
+    block
+        The lane of the rows.
+    where
+        The candidate set.
+    rows
+        Rows that were measured on the same users.
+    metrics
+        The metrics of each row, by its `id`.
+    read
+        Returns the values of a row; None if it has no usable file.
+    held
+        Places in `rows` whose values are in memory, and are compared together.
+
+    """
+    having = {
+        metric: [row for row in rows if metric in metrics[id(row)]]
+        for metric in dict.fromkeys(metric for row in rows for metric in metrics[id(row)])
+    }
+    best = {
+        metric: max(each, key=lambda row: row.values[where][metric].mean)
+        for metric, each in having.items()
+        if len(each) > 1
+    }
+    family = {metric: max(len(having[metric]), declared(block)) - 1 for metric in best}
+    tops = {id(row): values for row in best.values() if (values := read(row))}
+    found: dict[str, dict[int, Evidence]] = {metric: {} for metric in best}
+    for part in (held, *([at] for at in range(len(rows)) if at not in set(held))):
+        jobs: dict[int, list[tuple[str, int, Scores, Scores]]] = {}
+        for at in part:
+            values = read(rows[at])
+            floor = (row := shuffled_row(block, rows[at])) and read(row)
+            for metric, top in best.items():
+                if values is None or metric not in values.metrics:
+                    continue
+                gain = values.less(floor, metric) if floor and metric in floor.metrics else None
+                if top is rows[at]:
+                    found[metric][at] = Evidence("best", gain, comparisons=family[metric])
+                    continue
+                apart = values.less(tops[id(top)], metric)
+                found[metric][at] = Evidence(
+                    "undecided", gain, apart, comparisons=family[metric], two_way=values.is_paired(tops[id(top)])
+                )
+                job = (metric, at, tops[id(top)].by_user(metric), values.by_user(metric))
+                jobs.setdefault(family[metric], []).append(job)
+        for comparisons, asked in jobs.items():
+            tests = paired_tests([(a, b) for *_, a, b in asked], comparisons=comparisons)
+            for (metric, at, *_), test in zip(asked, tests, strict=True):
+                one = found[metric][at]
+                p = max(test.p, one.difference.p) if one.two_way and one.difference else test.p
+                found[metric][at] = replace(one, p=p, differ=test.different)
+    for metric, each in found.items():
+        for at, one in _judged(each).items():
+            value = rows[at].values[where][metric]
+            rows[at].values[where][metric] = replace(value, best=one.verdict != "told apart", evidence=one)
+
+
+def _judged(found: Mapping[int, Evidence]) -> dict[int, Evidence]:
+    """Return the evidence of a family with its margin, corrected p values and verdicts."""
+    top = next(each for each in found.values() if each.verdict == "best")
+    margin = MARGIN * top.gain.mean if top.gain and top.gain.mean > 0 else None
+    others = {at: each for at, each in found.items() if each is not top}
+    p = _corrected({at: 1.0 if each.p is None else each.p for at, each in others.items()}, top.comparisons)
+    tost = _corrected({at: _equivalence(each.difference, margin) for at, each in others.items()}, top.comparisons)
+    return {
+        at: replace(each, margin=margin)
+        if each is top
+        else replace(each, margin=margin, p=p[at], verdict=_verdict(each, p[at], tost[at], margin))
+        for at, each in found.items()
+    }
+
+
+def _verdict(one: Evidence, p: float, tost: float, margin: float | None) -> str:
+    if p <= ALPHA:
+        return "told apart"
+    if not one.differ:  # the same values
+        return "not told apart" if margin is None else "equivalent"
+    if 2.0 ** (1 - one.differ) * one.comparisons > ALPHA:
+        return "undecided"
+    return "equivalent" if tost <= ALPHA else "not told apart"
+
+
+def _equivalence(difference: Components | None, margin: float | None) -> float:
+    return 1.0 if difference is None or margin is None else equivalence(difference, margin).p
+
+
+def _corrected(p: Mapping[int, float], comparisons: int) -> dict[int, float]:
+    """Return p values after Holm's correction; comparisons that were declared but not made count as p = 1."""
+    absent = {f"absent {n}": 1.0 for n in range(comparisons - len(p))}
+    adjusted = holm({**{str(at): value for at, value in p.items()}, **absent})
+    return {at: adjusted[str(at)] for at in p}
