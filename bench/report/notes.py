@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from bench.datasets.contamination import same_catalogue
 from bench.report.board import Block, Board, Note, Row
 from bench.report.format import SETS, heading, percent
-from bench.stats import LEAST_USERS
-from bench.stats.paired import LEAST_DIFFERENT
+from bench.stats import LEAST_USERS, least_different, undecided
 from bench.text import one_line
 
 ONCE, SPANNED, IMPORTED, UNTRAINED = "†", "‡", "§", "¶"
@@ -124,13 +123,13 @@ def _differences(board: Board) -> list[str]:
             low, high = min(compared)[0], max(compared)[0]
             of = max(users for _, users, _ in compared)
             spans.append(f"{where} {low:,}{'' if low == high else f' to {high:,}'} of {of:,}")
-            few.update(dict.fromkeys(name for differ, _, name in compared if differ < LEAST_DIFFERENT))
+            few.update(dict.fromkeys(name for differ, _, name in compared if undecided(differ)))
     found = []
     if spans:
         found.append(f"Users whose {heading(metric)} is not that of the best row of the lane: {', '.join(spans)}.")
     if few:
         found.append(
-            f"Undecided, as fewer than {LEAST_DIFFERENT} users differ from the best row, which no test can tell from "
+            f"Undecided, as fewer than {least_different()} users differ from the best row, which no test can tell from "
             f"chance: {_listed(few, most=10)}."
         )
     return found

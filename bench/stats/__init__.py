@@ -1,32 +1,28 @@
-"""Statistics: intervals over users and seeds, paired tests, corrections for many tests, rank correlation."""
+"""Statistics: intervals over listeners, items and seeds, tests, power, rank correlation."""
 
-from bench.stats.bootstrap import (
-    RESAMPLES,
-    Difference,
-    Interval,
-    bootstrap,
-    compare,
-    interval,
-    percentiles,
-    resampled_means,
-    two_level,
-)
-from bench.stats.correlation import (
-    RankCorrelation,
-    correlations,
-    least_significant,
-    rank_correlation,
-    rank_correlations,
-    smallest_p,
-    words,
-)
+from bench.stats.bootstrap import RESAMPLES, Interval, bootstrap, interval, percentiles, resampled_means, two_level
+from bench.stats.correlation import RankCorrelation, correlations, least_significant, rank_correlations, smallest_p
 from bench.stats.intervals import LEAST_USERS, mean_intervals, wilson
-from bench.stats.paired import PairedTest, Scores, TTest, holm, paired_t, paired_test, paired_tests
+from bench.stats.pair_scores import PairScores, item_clusters, pair_weights
+from bench.stats.paired import (
+    PairedTest,
+    Scores,
+    TTest,
+    holm,
+    least_different,
+    paired_t,
+    paired_test,
+    paired_tests,
+    undecided,
+)
+from bench.stats.power import Needed, needed, smallest_detectable
 from bench.stats.sign_flip import SignFlip, sign_flip
+from bench.stats.two_way import Components, Equivalence, Part, difference, equivalence, two_way, two_way_tests
 
 __all__ = [
-    "LEAST_USERS", "RESAMPLES", "Difference", "Interval", "PairedTest", "RankCorrelation", "Scores", "SignFlip",
-    "TTest", "bootstrap", "compare", "correlations", "holm", "interval", "least_significant", "mean_intervals",
-    "paired_t", "paired_test", "paired_tests", "percentiles", "rank_correlation", "rank_correlations",
-    "resampled_means", "sign_flip", "smallest_p", "two_level", "wilson", "words",
+    "LEAST_USERS", "RESAMPLES", "Components", "Equivalence", "Interval", "Needed", "PairScores", "PairedTest", "Part",
+    "RankCorrelation", "Scores", "SignFlip", "TTest", "bootstrap", "correlations", "difference", "equivalence",
+    "holm", "interval", "item_clusters", "least_different", "least_significant", "mean_intervals", "needed",
+    "pair_weights", "paired_t", "paired_test", "paired_tests", "percentiles", "rank_correlations", "resampled_means",
+    "sign_flip", "smallest_detectable", "smallest_p", "two_level", "two_way", "two_way_tests", "undecided", "wilson",
 ]  # fmt: skip

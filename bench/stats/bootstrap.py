@@ -1,4 +1,4 @@
-"""Uncertainty over users: bootstrap intervals of means and of paired differences.
+"""Uncertainty over users: bootstrap intervals of means.
 
 `scipy.stats.bootstrap` draws other resamples, which would change recorded intervals, and cannot resample both seeds
 and users.
@@ -22,14 +22,6 @@ _BLOCK = 1 << 20
 class Interval(NamedTuple):
     """The bounds of an interval."""
 
-    low: float
-    high: float
-
-
-class Difference(NamedTuple):
-    """A mean difference with its interval."""
-
-    mean: float
     low: float
     high: float
 
@@ -99,31 +91,6 @@ def bootstrap(
     return {name: Interval(float(a), float(b)) for name, a, b in zip(values, low, high, strict=True)}
 
 
-def compare(
-    a: NDArray[np.float64],
-    b: NDArray[np.float64],
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-    level: float = 0.95,
-) -> Difference:
-    """Return the mean of a - b over the same users (U,), with its bootstrap interval over users.
-
-    The comparison is paired: variation among users that both models share does not widen the interval.
-
-    Raises
-    ------
-    ValueError
-        When `a` and `b` differ in length, and as `bootstrap`.
-
-    """
-    if np.shape(a) != np.shape(b):
-        raise ValueError(f"a and b must hold the same users, got shapes {np.shape(a)} and {np.shape(b)}")
-    difference = np.asarray(a, np.float64) - np.asarray(b, np.float64)
-    low, high = bootstrap(difference, resamples=resamples, seed=seed, level=level)
-    return Difference(float(difference.mean()), low, high)
-
-
 def resampled_means(table: NDArray[np.float64], *, resamples: int, seed: int) -> NDArray[np.float64]:
     """Return the bootstrap column means (resamples, M) of `table` (U, M), computed in blocks.
 
@@ -162,7 +129,7 @@ def two_level(
 
     All seeds of all tables share the draws of users, so that the means of two tables can be subtracted as
     pairs. Each table draws its seeds independently. With one seed each, the interval of a difference is
-    identical to that of `compare`.
+    that of `bootstrap` of the users' differences.
 
     Parameters
     ----------

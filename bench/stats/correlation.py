@@ -1,7 +1,7 @@
 """Rank correlation of few points, such as two columns of a leaderboard.
 
 With so few points, the p value comes from permutations (all of them up to 9 points) and the interval from
-resampling points or users; `words` explains what can be concluded.
+resampling points or users.
 
 Written in NumPy because reports need it: `scipy.stats` takes 0.7 s to import, and its permutation test draws other
 permutations, which would change p values above 9 points.
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import permutations
 from statistics import NormalDist
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from bench.stats.bootstrap import interval
 
 Coefficient = Literal["spearman", "kendall"]
-SYMBOL: dict[Coefficient, str] = {"spearman": "Spearman's rho", "kendall": "Kendall's tau"}
 EXACT = 9
 """Maximum number of points for which all permutations are used (9! = 362,880)."""
 _BLOCK = 1 << 21
@@ -34,8 +33,7 @@ _BLOCK = 1 << 21
 class RankCorrelation:
     """A coefficient over `n` points with its two-sided permutation p value and a bootstrap interval.
 
-    value : None when a column is constant or has fewer than two points
-    p : share of permutations with a coefficient at least as far from 0; None with `value`
+    p : share of permutations with a coefficient at least as far from 0
     exact : whether all n! permutations were used
     low, high : bootstrap interval over points or users; None when too few draws are defined
     undefined : share of the bootstrap draws that were excluded because a column was constant
@@ -44,66 +42,13 @@ class RankCorrelation:
 
     coefficient: Coefficient
     n: int
-    value: float | None
-    p: float | None
+    value: float
+    p: float
     exact: bool
     low: float | None
     high: float | None
     undefined: float
     over: Literal["points", "users"] = "points"
-
-
-def rank_correlation(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    coefficient: Coefficient = "spearman",
-    *,
-    draws: NDArray[np.float64] | None = None,
-    resamples: int = 10_000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> RankCorrelation:
-    """Compute the rank correlation of two columns (n,): Spearman's rho with midranks, or Kendall's tau-b.
-
-    Parameters
-    ----------
-    x, y
-        One value per point, in the same order.
-    coefficient
-        ``spearman`` or ``kendall``; ties are allowed in both.
-    draws
-        Bootstrap samples (R, n) of `x` over users (`resampled_means`): the interval then shows the uncertainty
-        due to the users. By default points are resampled, which shows the uncertainty due to few points.
-    resamples
-        Number of permutations above 9 points, and of bootstrap samples of points.
-    seed
-        Random seed of the draws.
-    level
-        Confidence level of the interval.
-
-    Raises
-    ------
-    ValueError
-        For columns of different length, values that are not finite, or an unknown coefficient.
-
-    References
-    ----------
-    Kendall and Gibbons, Rank Correlation Methods (5th edition, 1990); Phipson and Smyth (2010) for drawn
-    permutations.
-
-    """
-    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
-    if coefficient not in SYMBOL:
-        raise ValueError(f"unknown coefficient {coefficient!r}: spearman or kendall")
-    if x.shape != y.shape or x.ndim != 1:
-        raise ValueError(f"x and y must hold the same points, got shapes {x.shape} and {y.shape}")
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise ValueError("points with values that are not finite: leave them out, and say so")
-    if len(x) < 2 or not np.ptp(x) or not np.ptp(y):
-        return RankCorrelation(coefficient, len(x), None, None, len(x) <= EXACT, None, None, 1.0)
-    options: dict[str, Any] = {"resamples": resamples, "seed": seed, "level": level}
-    ((found,),) = rank_correlations(x[None], y[None], coefficient, draws=[draws], **options)
-    return found
 
 
 def rank_correlations(
@@ -116,14 +61,29 @@ def rank_correlations(
     seed: int = 0,
     level: float = 0.95,
 ) -> list[list[RankCorrelation]]:
-    """Return `rank_correlation` of each column of xs (P, n) with each of ys (Q, n), in less time.
+    """Compute the rank correlation of each column of xs (P, n) with each of ys (Q, n).
 
     Parameters
     ----------
     xs, ys
-        Finite columns of at least two points, none of them constant.
+        Finite columns of at least two points, none of them constant; one value per point, in the same order.
+    coefficient
+        ``spearman`` (rho with midranks) or ``kendall`` (tau-b); ties are allowed in both.
     draws
-        For each column of xs, its `draws` or None. Without any, there are no intervals.
+        For each column of xs, its bootstrap samples (R, n) over users (`resampled_means`): the interval then shows
+        the uncertainty due to the users. With None instead, points are resampled, which shows the uncertainty due to
+        few points. Without any draws, there are no intervals.
+    resamples
+        Number of permutations above 9 points, and of bootstrap samples of points.
+    seed
+        Random seed of the draws.
+    level
+        Confidence level of the interval.
+
+    References
+    ----------
+    Kendall and Gibbons, Rank Correlation Methods (5th edition, 1990); Phipson and Smyth (2010) for drawn
+    permutations.
 
     """
     n, exact = xs.shape[1], xs.shape[1] <= EXACT
@@ -201,35 +161,6 @@ def least_significant(n: int, coefficient: Coefficient, alpha: float = 0.05) -> 
     values, counts = np.unique(np.abs(np.concatenate(drawn)).round(9), return_counts=True)
     tail = counts[::-1].cumsum()[::-1] / counts.sum()
     return float(values[tail <= alpha][0]) if (tail <= alpha).any() else None
-
-
-def words(result: RankCorrelation, *, comparisons: int = 1, alpha: float = 0.05) -> str:
-    """Explain in plain sentences what can and cannot be concluded from a correlation of few points.
-
-    `comparisons` is the number of coefficients tested together; the limits are those of the first step of
-    Holm's procedure (alpha / comparisons).
-    """
-    name, n = SYMBOL[result.coefficient], result.n
-    if result.value is None or result.p is None:
-        why = "there are fewer than two" if n < 2 else "a column has one value only"
-        return f"{name} is undefined over {n} points: {why}."
-    kind = "exact" if result.exact else "drawn"
-    between = (
-        "" if result.low is None else f", {result.low:.2f} to {result.high:.2f} when the {result.over} are drawn anew"
-    )
-    said = f"{name} {result.value:.3f} over {n} points ({kind} two-sided p {result.p:.3f}{between})."
-    bound = alpha / comparisons
-    told = f"p < {alpha:g}" if comparisons == 1 else f"p < {alpha:g} after correction for {comparisons} comparisons"
-    least = least_significant(n, result.coefficient, bound)
-    if least is None:
-        return (
-            f"{said} No order of {n} points can reach {told} (the smallest p there is is {smallest_p(n):.3f}): "
-            "nothing can be claimed."
-        )
-    verdict = "it is reached here" if result.p <= bound else "no relation is shown, and none is excluded"
-    return (
-        f"{said} With {n} points it takes a coefficient of {least:.2f} or more, or its negative, for {told}: {verdict}."
-    )
 
 
 def _orders(n: int, resamples: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:

@@ -16,9 +16,6 @@ from numpy.typing import NDArray
 
 from bench.stats.sign_flip import differences, sign_flips
 
-LEAST_DIFFERENT = 6
-"""Minimum number of users with a difference: with 5, the smallest two-sided p, 2 / 2^5, is above 0.05."""
-
 MANY = 300
 """Effective number of differences from which Student's t is used; with fewer, values such as hits are too coarse."""
 
@@ -46,10 +43,19 @@ class PairedTest(NamedTuple):
     n: int
     different: int
 
-    @property
-    def undecided(self) -> bool:
-        """Whether too few users differ for any values to reach p 0.05."""
-        return self.different < LEAST_DIFFERENT
+
+def least_different(comparisons: int = 1, alpha: float = 0.05) -> int:
+    """Return the minimum number of users with a difference that lets a test reach alpha: 6 for a single test.
+
+    With V of them, the smallest two-sided p of flipped signs is 2 / 2^V; Holm's procedure multiplies the smallest p
+    of a family by the number of its `comparisons`.
+    """
+    return math.ceil(math.log2(2 * max(comparisons, 1) / alpha))
+
+
+def undecided(different: int, comparisons: int = 1, alpha: float = 0.05) -> bool:
+    """Return whether too few users have a difference for any values to be significant in a family of tests."""
+    return different < least_different(comparisons, alpha)
 
 
 def paired_t(a: NDArray[np.float64], b: NDArray[np.float64]) -> TTest:
