@@ -82,6 +82,8 @@ class Row:
     """Candidate set -> metric -> bootstrap means (resamples,) over users (and seeds), where known."""
     spanned: bool = False
     """Whether the intervals span those of the seeds, because per-user files are missing or unusable."""
+    by_listeners: bool = False
+    """Whether intervals on new items are over listeners alone, because ranks of held-out items are missing."""
 
     @property
     def first(self) -> Record | None:
@@ -138,6 +140,11 @@ class Row:
         """Return the mean of a metric, None where it is absent."""
         value = self.values.get(candidates, {}).get(metric)
         return None if value is None else value.mean
+
+    def evidence(self, candidates: str, metric: str) -> Evidence | None:
+        """Return the evidence on a metric, None where the row was not compared."""
+        value = self.values.get(candidates, {}).get(metric)
+        return None if value is None else value.evidence
 
     def about(self, of: Callable[[Environment], str | None]) -> list[str]:
         """Return the distinct values of a field of the environment, in the order of the seeds."""

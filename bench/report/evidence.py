@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
-from bench.report.board import Block, Evidence, Row
-from bench.report.values import Values
+from bench.report.board import Block, Evidence, Row, Verdict
+from bench.report.values import Values, tested
 from bench.specs import Spec
-from bench.stats import Components, Scores, equivalence, holm, paired_tests
+from bench.stats import Components, equivalence, holm, undecided
 
 ALPHA = 0.05
 
@@ -39,12 +39,18 @@ def shuffled_row(block: Block, row: Row) -> Row | None:
 
 def declared(block: Block) -> int:
     """Return the largest number of rows that a command declared before it made rows of a block; 0 without any."""
-    families = (record.family for row in block.rows for _, record in row.records)
+    families = (getattr(record, "family", None) for row in block.rows for _, record in row.records)
     return max((len(family.rows) for family in families if family), default=0)
 
 
 def compare(
-    block: Block, where: str, rows: Sequence[Row], metrics: Mapping[int, Sequence[str]], read: Read, held: Sequence[int]
+    block: Block,
+    where: str,
+    rows: Sequence[Row],
+    metrics: Mapping[int, Sequence[str]],
+    read: Read,
+    held: Sequence[int],
+    full: Collection[str],
 ) -> None:
     """Give rows their evidence in every metric, and mark those that are not told apart from the best row.
 
@@ -65,6 +71,8 @@ def compare(
         Returns the values of a row; None if it has no usable file.
     held
         Places in `rows` whose values are in memory, and are compared together.
+    full
+        Metrics whose differences and gains over shuffled rows the evidence keeps; of others, only p and the verdict.
 
     """
     having = {
@@ -80,33 +88,34 @@ def compare(
     tops = {id(row): values for row in best.values() if (values := read(row))}
     found: dict[str, dict[int, Evidence]] = {metric: {} for metric in best}
     for part in (held, *([at] for at in range(len(rows)) if at not in set(held))):
-        jobs: dict[int, list[tuple[str, int, Scores, Scores]]] = {}
+        jobs: dict[int, list[tuple[str, int, Values, Values]]] = {}
         for at in part:
-            values = read(rows[at])
-            floor = (row := shuffled_row(block, rows[at])) and read(row)
-            for metric, top in best.items():
-                if values is None or metric not in values.metrics:
-                    continue
-                gain = values.less(floor, metric) if floor and metric in floor.metrics else None
-                if top is rows[at]:
-                    found[metric][at] = Evidence("best", gain, comparisons=family[metric])
-                    continue
-                apart = values.less(tops[id(top)], metric)
-                found[metric][at] = Evidence(
-                    "undecided", gain, apart, comparisons=family[metric], two_way=values.is_paired(tops[id(top)])
-                )
-                job = (metric, at, tops[id(top)].by_user(metric), values.by_user(metric))
-                jobs.setdefault(family[metric], []).append(job)
+            values, floor = read(rows[at]), _floor(block, rows[at], read)
+            if values is None:
+                continue
+            for metric in (metric for metric in best if metric in values.metrics):
+                top, is_top = tops[id(best[metric])], best[metric] is rows[at]
+                one = Evidence("best" if is_top else "undecided", comparisons=family[metric])
+                if metric in full:
+                    gain = values.less(floor, metric) if floor and metric in floor.metrics else None
+                    apart = None if is_top else values.less(top, metric)
+                    one = replace(one, gain=gain, difference=apart, two_way=values.is_paired(top))
+                found[metric][at] = one
+                if not is_top:
+                    jobs.setdefault(family[metric], []).append((metric, at, top, values))
         for comparisons, asked in jobs.items():
-            tests = paired_tests([(a, b) for *_, a, b in asked], comparisons=comparisons)
+            tests = tested([(a, b, metric) for metric, _, a, b in asked], comparisons)
             for (metric, at, *_), test in zip(asked, tests, strict=True):
-                one = found[metric][at]
-                p = max(test.p, one.difference.p) if one.two_way and one.difference else test.p
-                found[metric][at] = replace(one, p=p, differ=test.different)
+                found[metric][at] = replace(found[metric][at], p=test.p, differ=test.different)
     for metric, each in found.items():
         for at, one in _judged(each).items():
             value = rows[at].values[where][metric]
             rows[at].values[where][metric] = replace(value, best=one.verdict != "told apart", evidence=one)
+
+
+def _floor(block: Block, row: Row, read: Read) -> Values | None:
+    control = shuffled_row(block, row)
+    return None if control is None else read(control)
 
 
 def _judged(found: Mapping[int, Evidence]) -> dict[int, Evidence]:
@@ -124,12 +133,12 @@ def _judged(found: Mapping[int, Evidence]) -> dict[int, Evidence]:
     }
 
 
-def _verdict(one: Evidence, p: float, tost: float, margin: float | None) -> str:
+def _verdict(one: Evidence, p: float, tost: float, margin: float | None) -> Verdict:
     if p <= ALPHA:
         return "told apart"
     if not one.differ:  # the same values
         return "not told apart" if margin is None else "equivalent"
-    if 2.0 ** (1 - one.differ) * one.comparisons > ALPHA:
+    if undecided(one.differ, one.comparisons, ALPHA):
         return "undecided"
     return "equivalent" if tost <= ALPHA else "not told apart"
 

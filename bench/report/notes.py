@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from bench.datasets.contamination import same_catalogue
 from bench.report.board import Block, Board, Note, Row
 from bench.report.format import SETS, heading, percent
-from bench.stats import LEAST_USERS, least_different, undecided
+from bench.stats import LEAST_USERS
 from bench.text import one_line
 
 ONCE, SPANNED, IMPORTED, UNTRAINED = "†", "‡", "§", "¶"
@@ -115,22 +115,28 @@ def _differences(board: Board) -> list[str]:
     few: dict[str, None] = {}
     for where in board.sets:
         compared = [
-            (differ, row.first.users[where], f"{row.extractor} × {row.model} ({where} {differ})")
+            (evidence.differ, row.first.users[where], f"{row.extractor} × {row.model} ({where} {evidence.differ})")
             for row in board.rows
-            if row.first and (value := row.values.get(where, {}).get(metric)) and (differ := value.differ) is not None
+            if row.first and (evidence := row.evidence(where, metric)) and evidence.differ is not None
         ]
         if compared:
             low, high = min(compared)[0], max(compared)[0]
             of = max(users for _, users, _ in compared)
             spans.append(f"{where} {low:,}{'' if low == high else f' to {high:,}'} of {of:,}")
-            few.update(dict.fromkeys(name for differ, _, name in compared if undecided(differ)))
+        few.update(
+            dict.fromkeys(
+                f"{row.extractor} × {row.model} ({where} {evidence.differ})"
+                for row in board.rows
+                if (evidence := row.evidence(where, metric)) and evidence.verdict == "undecided"
+            )
+        )
     found = []
     if spans:
         found.append(f"Users whose {heading(metric)} is not that of the best row of the lane: {', '.join(spans)}.")
     if few:
         found.append(
-            f"Undecided, as fewer than {least_different()} users differ from the best row, which no test can tell from "
-            f"chance: {_listed(few, most=10)}."
+            "Undecided, because so few users differ from the best row that no test of so many rows can reach p 0.05: "
+            f"{_listed(few, most=10)}."
         )
     return found
 

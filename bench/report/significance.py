@@ -76,7 +76,7 @@ class _Set:
         self.waiting = {}
 
 
-def complete(block: Block, problems: list[str], drawn: Collection[str]) -> None:
+def complete(block: Block, problems: list[str], drawn: Collection[str], full: Collection[str]) -> None:
     """Compute the intervals of rows with several records, and compare the rows with the best one.
 
     A row is not told apart from the best row of its block (controls excluded) if their paired difference has p above
@@ -92,6 +92,8 @@ def complete(block: Block, problems: list[str], drawn: Collection[str]) -> None:
         Receives a line for each file that cannot be used.
     drawn
         Metrics (``ndcg@10``) whose bootstrap means the rows keep.
+    full
+        Metrics whose differences and gains over shuffled rows the rows keep.
 
     """
     reader = Reader()
@@ -117,11 +119,11 @@ def complete(block: Block, problems: list[str], drawn: Collection[str]) -> None:
         for row in block.all:
             if row.values.get(where) and len(row.records) > 1:
                 _widen(row, where, found.intervals.get(id(row), {}))
-        _compare(block, competing[where], found, reader)
+        _compare(block, competing[where], found, reader, full)
     problems += dict.fromkeys(text for where in SETS for text in reader.problems.get(where, ()))
 
 
-def _compare(block: Block, competing: list[Row], found: _Set, reader: Reader) -> None:
+def _compare(block: Block, competing: list[Row], found: _Set, reader: Reader, full: Collection[str]) -> None:
     """Compare the rows with the best one, or record why they cannot be compared."""
     usable = found.usable
     tested = [row for row in competing if id(row) in usable]
@@ -150,7 +152,8 @@ def _compare(block: Block, competing: list[Row], found: _Set, reader: Reader) ->
             return found.held.get(id(row)) or reader.values(row, [found.where]).get(found.where)
 
         metrics = {id(row): usable[id(row)][2] for row in alike}
-        compare(block, found.where, alike, metrics, read, [at for at, row in enumerate(alike) if id(row) in found.held])
+        held = [at for at, row in enumerate(alike) if id(row) in found.held]
+        compare(block, found.where, alike, metrics, read, held, full)
 
 
 def _widen(row: Row, where: str, intervals: Mapping[str, tuple[float, float]]) -> None:

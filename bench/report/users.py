@@ -1,10 +1,10 @@
-"""The per-user values of a row, from the files beside its records; each file is read once for all candidate sets."""
+"""The values of a row, from the files beside its records; each file is read once for all candidate sets."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from bench.records import Record, users_path
 from bench.records.rows import read_rows
 from bench.report.board import Row
 from bench.report.format import SETS
+from bench.report.values import Values
 from bench.text import one_line
 
 _LONGEST = 1000
@@ -26,26 +27,21 @@ _ORDERS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Values:
-    """The values of a row on one candidate set.
+class _Users:
+    """The rows (U,) of a file that belong to a candidate set, sorted by user; names, hash, why they cannot be used."""
 
-    users : hash of the users' names
-    metrics : names of the M metrics
-    table : values (M, S, U) by metric, seed and user, users sorted by name
-    """
-
-    users: str
-    metrics: list[str]
-    table: NDArray[np.float64]
+    rows: NDArray[np.intp]
+    names: pl.Series
+    hash: str
+    why: str | None
 
 
 @dataclass(frozen=True, eq=False)
-class _Users:
-    """The rows (U,) of a file that belong to a candidate set, sorted by user; their hash; why they cannot be used."""
+class _One:
+    """The users of one record on one candidate set, and their values (U,) by metric."""
 
-    rows: NDArray[np.intp]
-    hash: str
-    why: str | None
+    users: _Users
+    values: dict[str, NDArray[np.float64]]
 
 
 @dataclass
@@ -59,28 +55,25 @@ class Reader:
     _orders: list[tuple[pl.Series, pl.Series, dict[str, _Users]]] = field(default_factory=list)
 
     def values(self, row: Row, sets: Sequence[str]) -> dict[str, Values]:
-        """Return the values of a row on those candidate sets for which every seed has a usable file."""
-        seeds = [
-            self._read(path, record, {where: list(row.values[where]) for where in sets}) for path, record in row.records
-        ]
+        """Return the values of a row on those candidate sets for which every record has a usable file."""
+        wanted = {where: list(row.values[where]) for where in sets}
+        by_fold: dict[str, list[dict[str, _One]]] = {}
+        for path, record in row.records:
+            by_fold.setdefault(record.split.fingerprint, []).append(self._read(path, record, wanted))
         found = {}
         for where in sets:
-            each = [seed[where] for seed in seeds if where in seed]
-            if len(each) < len(seeds):
+            folds = [[seed[where] for seed in seeds if where in seed] for seeds in by_fold.values()]
+            if sum(map(len, folds)) < len(row.records):
                 continue
-            if len({users for users, _ in each}) > 1:
+            if any(len({one.users.hash for one in seeds}) > 1 for seeds in folds):
                 told = f"{row.extractor} × {row.model}: its seeds were measured on different users ({where})."
                 self._say(where, told)
                 continue
-            metrics = [name for name in row.values[where] if all(name in values for _, values in each)]
-            table = np.array([[values[name] for _, values in each] for name in metrics])
-            found[where] = Values(each[0][0], metrics, table)
+            found[where] = _joined(wanted[where], folds)
         return found
 
-    def _read(
-        self, path: Path, record: Record, wanted: Mapping[str, Sequence[str]]
-    ) -> dict[str, tuple[str, dict[str, NDArray[np.float64]]]]:
-        """Return by candidate set the hash of the users and their values (U,) by metric, where a file has them."""
+    def _read(self, path: Path, record: Record, wanted: Mapping[str, Sequence[str]]) -> dict[str, _One]:
+        """Return by candidate set the users of a record and their values, where its file has them."""
         file = users_path(path)
         if not wanted or not os.path.lexists(file):
             return {}
@@ -101,7 +94,7 @@ class Reader:
             if why := _unfit(users[where], values, record, where):
                 self._say(where, f"{file} is left out: {why}.")
             else:
-                found[where] = users[where].hash, values
+                found[where] = _One(users[where], values)
         return found
 
     def _users(self, candidates: pl.Series, users: pl.Series) -> dict[str, _Users]:
@@ -116,6 +109,25 @@ class Reader:
         self.problems.setdefault(where, []).append(one_line(text))
 
 
+def _joined(metrics: Sequence[str], folds: Sequence[Sequence[_One]]) -> Values:
+    """Return the values of the seeds of every fold; several folds are averaged.
+
+    A user's share in the mean over F folds is the sum of the user's values in them, each divided by F and by the
+    number of users of the fold.
+    """
+    every = [one for seeds in folds for one in seeds]
+    kept = [name for name in metrics if all(name in one.values for one in every)]
+    tables = [np.array([[one.values[name] for one in seeds] for name in kept]) for seeds in folds]
+    if len(folds) == 1:
+        return Values(every[0].users.hash, kept, tables[0])
+    names = [seeds[0].users.names for seeds in folds]
+    users = pl.concat(names).unique().sort()
+    table = np.zeros((*tables[0].shape[:2], len(users)))
+    for theirs, values in zip(names, tables, strict=True):
+        table[:, :, users.search_sorted(theirs).to_numpy()] += values * (len(users) / len(folds) / len(theirs))
+    return Values(_hash(seeds[0].users.hash for seeds in folds), kept, table)
+
+
 def _sorted(users: pl.Series, chosen: pl.Series) -> _Users:
     rows = chosen.fill_null(value=False).arg_true()
     names = users.gather(rows)
@@ -125,8 +137,12 @@ def _sorted(users: pl.Series, chosen: pl.Series) -> _Users:
     elif (names.str.len_bytes().max() or 0) > _LONGEST:  # type: ignore[operator]
         why = f"users have names of more than {_LONGEST:,} bytes"
     order = names.arg_sort()
-    text = "\0".join(names.gather(order).fill_null("").to_list())
-    return _Users(rows.gather(order).to_numpy().astype(np.intp), hashlib.sha256(text.encode()).hexdigest(), why)
+    names = names.gather(order)
+    return _Users(rows.gather(order).to_numpy().astype(np.intp), names, _hash(names.fill_null("").to_list()), why)
+
+
+def _hash(texts: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 
 def _unfit(users: _Users, values: Mapping[str, NDArray[np.float64]], record: Record, where: str) -> str | None:

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.stats import NOTHING, Components, PairScores, Scores, difference, two_way
+from bench.stats import (
+    Components,
+    PairedTest,
+    PairScores,
+    Part,
+    Scores,
+    difference,
+    paired_tests,
+    two_way,
+    two_way_tests,
+)
+
+_NONE = Part(0.0, math.inf, 1)
 
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """The ranks of a row's held-out pairs (listener, item), whose values depend on listeners and on artists.
+    """The ranks of a row's held-out pairs (listener, item) on a set whose values depend on listeners and on artists.
 
     key : hash of the pairs; rows with the same key have the same pairs in the same order
     rank : ranks (S, P) by seed
@@ -46,15 +59,13 @@ class Values:
         """Bytes in memory."""
         return self.table.nbytes + (self.pairs.rank.nbytes if self.pairs else 0)
 
-    def by_user(self, metric: str) -> Scores:
-        """Return what the test over users needs."""
-        return Scores.of(self.table[self.metrics.index(metric)])
+    def of(self, metric: str) -> NDArray[np.float64]:
+        """Return the values (S, U) of a metric."""
+        return self.table[self.metrics.index(metric)]
 
     def components(self, metric: str) -> Components:
-        """Return the mean of a metric and its variance: over listeners, artists if the items are new, and seeds."""
-        if self.pairs:
-            return two_way(self.pairs.scores(metric))
-        return _of_users(two_way(self._user_scores(metric)))
+        """Return the mean of a metric, and its variance over users, artists if the items are new, and seeds."""
+        return two_way(self.pairs.scores(metric)) if self.pairs else _without_items(two_way(_by_user(self.of(metric))))
 
     def is_paired(self, other: Values) -> bool:
         """Whether both have the same held-out pairs, so that differences vary over artists as well."""
@@ -64,15 +75,33 @@ class Values:
         """Return the difference of a metric from that of another row with the same users."""
         if self.pairs and other.pairs and self.is_paired(other):
             return difference(self.pairs.scores(metric), other.pairs.scores(metric))
-        return _of_users(difference(self._user_scores(metric), other._user_scores(metric)))
-
-    def _user_scores(self, metric: str) -> PairScores:
-        """Return the values of users as if each had one held-out item."""
-        values = self.table[self.metrics.index(metric)]
-        users = np.arange(values.shape[1])
-        return PairScores(values, np.full(len(users), 1 / len(users)), users, users)
+        return _without_items(difference(_by_user(self.of(metric)), _by_user(other.of(metric))))
 
 
-def _of_users(found: Components) -> Components:
-    """Return components without a variance over items."""
-    return replace(found, clusters=NOTHING, pairs=NOTHING)
+def tested(pairs: Sequence[tuple[Values, Values, str]], comparisons: int) -> list[PairedTest]:
+    """Return the test of each difference (first less second) in a metric, over users, seeds, and artists where known.
+
+    Artists count where both rows have ranks of the same held-out pairs.
+    """
+    found: dict[int, PairedTest] = {}
+    both = [
+        (at, a.pairs.scores(metric), b.pairs.scores(metric))
+        for at, (a, b, metric) in enumerate(pairs)
+        if a.pairs and b.pairs and a.is_paired(b)
+    ]
+    tests = two_way_tests([(a, b) for _, a, b in both], comparisons=comparisons)
+    found.update((at, test) for (at, _, _), (test, _) in zip(both, tests, strict=True))
+    rest = [at for at in range(len(pairs)) if at not in found]
+    users = [(Scores.of(a.of(metric)), Scores.of(b.of(metric))) for a, b, metric in (pairs[at] for at in rest)]
+    found.update(zip(rest, paired_tests(users, comparisons=comparisons), strict=True))
+    return [found[at] for at in range(len(pairs))]
+
+
+def _by_user(values: NDArray[np.float64]) -> PairScores:
+    """Return values (S, U) as if each user had one held-out item."""
+    users = np.arange(values.shape[1])
+    return PairScores(values, np.full(len(users), 1 / len(users)), users, users)
+
+
+def _without_items(found: Components) -> Components:
+    return replace(found, clusters=_NONE, pairs=_NONE)

@@ -311,10 +311,11 @@ def test_users_that_differ_from_the_best_row_are_counted(results):
         write(record, results.folder, frame)
     board = only(results)
     values = {row.extractor: row.values["hot"]["ndcg@10"] for row in board.rows}
-    assert [values[name].differ for name in "abc"] == [None, 3, 40]
+    assert [values[name].evidence.differ for name in "abc"] == [None, 3, 40]
     assert [values[name].best for name in "abc"] == [True, True, False]
     assert "hot 3 to 40 of 60" in brief(board)
-    assert "chance: b × knn (hot 3)." in brief(board)
+    assert "reach p 0.05: b × knn (hot 3)." in brief(board)
+    assert values["b"].evidence.verdict == "undecided"
 
 
 def test_a_row_on_other_users_alone_loses_its_marks(results):
