@@ -26,7 +26,7 @@ import numpy as np
 import polars as pl
 from machine import machine
 
-from bench.metrics.ranking import METRICS, chance
+from bench.metrics.ranking import chance, values_of
 from bench.metrics.truth import Ranked
 from bench.records import (
     DataInfo,
@@ -134,8 +134,8 @@ def recommended(data: str, split: str, lane: Any, at: int, model: str, seed: int
         ease = np.random.default_rng(len(where)).beta(1, 8, users)
         places = (0.3 + 0.02 * (at % 20)) / np.log2(np.arange(2, KS[-1] + 2))
         sizes = np.random.default_rng(users).integers(5, 30, users)
-        ranked = Ranked(rng.random((users, KS[-1])) < ease[:, None] * places, sizes)
-        values = {f"{name}@{k}": metric.function(ranked, k) for name, metric in METRICS.items() for k in KS}
+        ranked = Ranked.of(rng.random((users, KS[-1])) < ease[:, None] * places, sizes)
+        values = values_of(ranked, KS)
         fields["metrics"][where] = {name: float(column.mean()) for name, column in values.items()}
         fields["intervals"][where] = {name: tuple(span) for name, span in bootstrap(values, resamples=200).items()}
         fields["chance"][where] = chance(np.full(users, CANDIDATES[where]), sizes, KS)

@@ -19,10 +19,15 @@ from bench.metrics.truth import Ranked, Truth, hits, ideal
 
 @dataclass(frozen=True, kw_only=True)
 class RankingMetric(Metric):
-    """A metric with one value per user, and its expected value for a uniformly random ranking."""
+    """A metric with one value per user, and its expected value for a uniformly random ranking.
 
-    function: Callable[[Ranked, int], NDArray[np.float64]]
-    """Computes the values (U,) from hits and k."""
+    A user's value is the sum of the credits of the hits in the first k, divided by the user's norm.
+    """
+
+    credit: Callable[[Ranked], NDArray[np.float64]]
+    """Computes the credit of each hit (H,)."""
+    norm: Callable[[NDArray[np.int64], int], NDArray[np.floating] | NDArray[np.integer] | float] = lambda sizes, k: 1.0
+    """Computes the norm (U,) from the numbers of held-out items (U,) and k."""
     chance: Callable[[RandomRanking, int], NDArray[np.float64]]
     """Computes the expected values (U,) from the numbers of candidates and held-out items, and k."""
 
@@ -33,49 +38,54 @@ METRICS = table(
         "hitrate",
         "HitRate",
         "share of users with at least one held-out item among the first k",
-        function=lambda ranked, k: (ranked.count(k) > 0).astype(np.float64),
+        credit=lambda hits: (hits.before == 0).astype(np.float64),
         chance=lambda random, k: 1 - random.miss[:, k - 1],
     ),
     RankingMetric(  # divided by |T|, not by min(k, |T|)
         "recall",
         "Recall",
         "share of a user's held-out items found among the first k",
-        function=lambda ranked, k: ranked.count(k) / ranked.sizes,
+        credit=lambda hits: np.ones(len(hits.user)),
+        norm=lambda sizes, k: sizes,
         chance=lambda random, k: random.count[:, k - 1] / random.relevant,
     ),
     RankingMetric(  # a perfect list starts with min(k, |T|) hits
         "ndcg",
         "NDCG",
         "hits discounted by 1 / log2(rank + 1), relative to the best possible list",
-        function=lambda ranked, k: ranked.summed(ranked.gains, k) / ideal(ranked.sizes, k),
+        credit=lambda hits: hits.gains,
+        norm=ideal,
         chance=lambda random, k: random.gain[:, k - 1] / ideal(random.relevant.astype(np.int64), k),
     ),
     RankingMetric(
         "mrr",
         "MRR",
         "1 / rank of the first hit, 0 if the first k hold none",
-        function=lambda ranked, k: np.where(ranked.first <= k, 1.0 / ranked.first, 0.0),
+        credit=lambda hits: (hits.before == 0) / (hits.place + 1),
         chance=lambda random, k: random.reciprocal[:, k - 1],
     ),
     RankingMetric(  # divided by |T|: a perfect list scores below 1 if k is below |T|
         "map",
         "MAP",
         "precision averaged over all held-out items, those not found counting 0",
-        function=lambda ranked, k: ranked.summed(ranked.precisions, k) / ranked.sizes,
+        credit=lambda hits: (hits.before + 1) / (hits.place + 1),
+        norm=lambda sizes, k: sizes,
         chance=lambda random, k: random.precisions[:, k - 1] / random.relevant,
     ),
     RankingMetric(  # a perfect list scores 1 for any k
         "map_min",
         "MAP (min)",
         "as map, but divided by min(k, number of held-out items)",
-        function=lambda ranked, k: ranked.summed(ranked.precisions, k) / np.minimum(ranked.sizes, k),
+        credit=lambda hits: (hits.before + 1) / (hits.place + 1),
+        norm=np.minimum,
         chance=lambda random, k: random.precisions[:, k - 1] / np.minimum(random.relevant, k),
     ),
     RankingMetric(  # divided by k, even if fewer than k items were returned
         "precision",
         "Precision",
         "share of the k places that hold a held-out item",
-        function=lambda ranked, k: ranked.count(k) / k,
+        credit=lambda hits: np.ones(len(hits.user)),
+        norm=lambda sizes, k: k,
         chance=lambda random, k: random.count[:, k - 1] / k,
     ),
 )
@@ -111,12 +121,22 @@ def evaluate(
     ks = list(ks)
     if unknown := [name for name in names if name not in METRICS]:
         raise ValueError(f"unknown metrics {unknown}; known are {', '.join(METRICS)}")
-    ranked = Ranked(hits(topk, truth), truth.sizes)
+    ranked = Ranked.of(hits(topk, truth), truth.sizes)
     if wrong := [k for k in ks if not 1 <= k <= topk.shape[1]]:
         raise ValueError(f"k = {wrong[0]} is outside 1..{topk.shape[1]}, the length of the lists: rank with a larger k")
     if empty := int((ranked.sizes == 0).sum()):
         raise ValueError(f"{empty} of {len(topk)} users have no held-out item: leave them out before ranking")
-    return {f"{name}@{k}": METRICS[name].function(ranked, k) for name in names for k in ks}
+    return values_of(ranked, ks, names)
+
+
+def values_of(ranked: Ranked, ks: Iterable[int], names: Sequence[str] = ALL) -> dict[str, NDArray[np.float64]]:
+    """Return the metrics of every user from their hits; see `evaluate`."""
+    cut = {k: ranked.first(k) for k in ks}
+    return {
+        f"{name}@{k}": hits.summed(METRICS[name].credit(hits)) / METRICS[name].norm(hits.sizes, k)
+        for name in names
+        for k, hits in cut.items()
+    }
 
 
 def chance(

@@ -80,50 +80,41 @@ def hits(topk: NDArray[np.int32], truth: Truth) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, eq=False)
 class Ranked:
-    """Hits of every list, and sums shared by metrics. Hits are rare, so sums run over hits, not over all positions."""
+    """The hits of every user, sorted by user and position. Hits are rare, so that metrics sum over them alone."""
 
-    hit: NDArray[np.bool_]
-    """Mask (U, K) of hits."""
+    user: NDArray[np.int64]
+    """Row of the user of each hit (H,)."""
+    place: NDArray[np.int64]
+    """Position of each hit (H,), from 0."""
     sizes: NDArray[np.int64]
     """Number of held-out items of each user (U,), all above 0."""
 
-    @cached_property
-    def hits(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """User and position (from 0) of each hit, (H,) each, sorted by user and position."""
-        user, place = np.divmod(np.flatnonzero(self.hit), self.hit.shape[1])
-        return user, place
+    @classmethod
+    def of(cls, hit: NDArray[np.bool_], sizes: NDArray[np.int64]) -> Ranked:
+        """Create from a mask (U, K) of hits and the numbers of held-out items (U,)."""
+        user, place = np.divmod(np.flatnonzero(hit), hit.shape[1])
+        return cls(user, place, sizes)
+
+    def first(self, k: int) -> Ranked:
+        """Return the hits in the first k."""
+        early = self.place < k
+        return self if early.all() else Ranked(self.user[early], self.place[early], self.sizes)
 
     @cached_property
     def gains(self) -> NDArray[np.float64]:
         """Rank discount of each hit (H,)."""
-        return discounts(self.hit.shape[1])[self.hits[1]]
+        return discounts(int(self.place.max(initial=0)) + 1)[self.place]
 
     @cached_property
-    def precisions(self) -> NDArray[np.float64]:
-        """Precision at the rank of each hit (H,)."""
-        user, place = self.hits
-        begins = np.searchsorted(user, np.arange(len(self.hit)))
-        found: NDArray[np.float64] = (np.arange(1, len(user) + 1) - begins[user]) / (place + 1)
+    def before(self) -> NDArray[np.int64]:
+        """Number of hits of the same user before each hit (H,)."""
+        found: NDArray[np.int64] = np.arange(len(self.user)) - np.searchsorted(self.user, self.user)
         return found
 
-    def count(self, k: int) -> NDArray[np.int64]:
-        """Return the number of hits in the first k (U,)."""
-        counts: NDArray[np.int64] = np.count_nonzero(self.hit[:, :k], axis=1)
-        return counts
-
-    def summed(self, values: NDArray[np.float64], k: int) -> NDArray[np.float64]:
-        """Return the sum per user (U,) of the values (H,) of hits in the first k."""
-        user, place = self.hits
-        if k < self.hit.shape[1]:
-            early = place < k
-            user, values = user[early], values[early]
-        sums: NDArray[np.float64] = np.bincount(user, values, minlength=len(self.hit)).astype(np.float64, copy=False)
-        return sums
-
-    @cached_property
-    def first(self) -> NDArray[np.float64]:
-        """Rank of the first hit (U,), infinite without a hit."""
-        return np.where(self.hit.any(axis=1), self.hit.argmax(axis=1) + 1.0, np.inf)
+    def summed(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the sum per user (U,) of a value of each hit (H,)."""
+        sums = np.bincount(self.user, values, minlength=len(self.sizes))
+        return sums.astype(np.float64, copy=False)  # without hits, NumPy counts in integers
 
 
 def discounts(k: int) -> NDArray[np.float64]:

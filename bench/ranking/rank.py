@@ -7,7 +7,7 @@ are ranked together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.metrics.beyond_accuracy import Rows
-from bench.ranking.topk import NotFiniteError, Selector, tie_ranks
+from bench.ranking.topk import NO_PAIRS, NotFiniteError, Pairs, Selector, tie_ranks
 
 if TYPE_CHECKING:
     import torch
@@ -39,6 +39,12 @@ class Ranking:
     """Item indices (U, k) for each candidate set, best first, filled with -1 if there are fewer candidates."""
     constant: dict[str, NDArray[np.bool_]]
     """Users (U,) whose candidates all have the same score, for each set: their lists are empty or in random order."""
+    ranks: dict[str, NDArray[np.int32]]
+    """Ranks (P,) of the held-out items of each set, in their order.
+
+    An item's rank is 1 plus the number of the user's candidates, without the history, that stand before it. It is 0
+    if the item cannot be listed: it is no candidate, it is in the history, or its score is -inf.
+    """
 
 
 def rank(
@@ -50,6 +56,7 @@ def rank(
     k: int,
     seed: int,
     present: NDArray[np.bool_] | None = None,
+    held_out: Mapping[str, Rows] | None = None,
     block: int | None = None,
     memory: int = 256 << 20,
     who: str = "the model",
@@ -74,6 +81,8 @@ def rank(
         Seed for breaking ties; see `tie_ranks`.
     present
         Which items (N,) have a vector; the others are not candidates. None: all items.
+    held_out
+        For some candidate sets, items whose ranks are wanted, one row for each of `users`.
     block
         Number of users scored at a time; by default such that the scores take `memory` bytes.
     memory
@@ -95,34 +104,36 @@ def rank(
     n_items = len(candidates[0].mask)
     ties = tie_ranks(n_items, seed)
     sets = [Selector(c.name, c.mask if present is None else c.mask & present, ties) for c in candidates]
-    indptr, seen = history.indptr, history.item
-    if len(users) and not 0 <= users.min() <= users.max() < len(indptr) - 1:
-        raise BenchError(f"users to rank must lie in 0..{len(indptr) - 2}, the rows of the history")
+    n_rows = len(history.indptr) - 1
+    if len(users) and not 0 <= users.min() <= users.max() < n_rows:
+        raise BenchError(f"users to rank must lie in 0..{n_rows - 1}, the rows of the history")
     block = block or max(1, memory // (4 * n_items))
     out = Ranking(
         {s.name: np.full((len(users), k), -1, np.int32) for s in sets},
         {s.name: np.zeros(len(users), np.bool_) for s in sets},
+        {name: np.zeros(len(rows.item), np.int32) for name, rows in (held_out or {}).items()},
     )
 
     for start in range(0, len(users), block):
         batch = users[start : start + block]
         scores = _scored(score(batch), (len(batch), n_items), who)
-        bounds = np.concatenate([[0], np.cumsum(indptr[batch + 1] - indptr[batch])])
-        within = np.arange(bounds[-1]) - np.repeat(bounds[:-1] - indptr[batch], np.diff(bounds))
-        masked = seen[within]
+        seen = _pairs(history, batch)
         for each in sets:
             step = each.rows if isinstance(scores, np.ndarray) else len(batch)
+            held = (held_out or {}).get(each.name)
             for a in range(0, len(batch), step):
                 b = min(a + step, len(batch))
-                owner = np.repeat(np.arange(b - a), np.diff(bounds[a : b + 1]))
-                known = masked[bounds[a] : bounds[b]]
+                rows = slice(start + a, start + b)
+                wanted = _pairs(held, np.arange(rows.start, rows.stop)) if held else NO_PAIRS
+                known = Pairs(*(part[slice(*np.searchsorted(seen.row, [a, b]))] for part in seen))
+                known = known._replace(row=known.row - a)
                 try:
                     if isinstance(scores, np.ndarray):
-                        top, same = each.top(scores[a:b], owner, known, k)
+                        found = each.top(scores[a:b], known, k, wanted)
                     else:
                         from bench.ranking.device import top_on_device
 
-                        top, same = top_on_device(each, scores, owner, known, k)
+                        found = top_on_device(each, scores, known, k, wanted)
                 except NotFiniteError as error:
                     user = int(batch[a + error.row])
                     raise BenchError(
@@ -130,10 +141,20 @@ def rank(
                         f"{error.item}: scores must be finite, or -inf for items it cannot recommend. Look "
                         "for zero vectors divided by their norm, or a training that diverged."
                     ) from None
-                out.topk[each.name][start + a : start + b] = top
-                out.constant[each.name][start + a : start + b] = same
+                out.topk[each.name][rows], out.constant[each.name][rows] = found.items, found.constant
+                if held:
+                    out.ranks[each.name][held.indptr[rows.start] : held.indptr[rows.stop]] = found.ranks
         del scores  # frees the block before the next one is computed
     return out
+
+
+def _pairs(rows: Rows, which: NDArray[np.integer]) -> Pairs:
+    """Return the items of some rows, with the place of their row in `which`."""
+    starts = rows.indptr[which]
+    sizes = rows.indptr[which + 1] - starts
+    owner = np.repeat(np.arange(len(which)), sizes)
+    within = np.arange(len(owner)) - np.repeat(np.cumsum(sizes) - sizes - starts, sizes)
+    return Pairs(owner, rows.item[within])
 
 
 def _scored(

@@ -10,10 +10,16 @@ G >= 8 k, few more than k items are left to sort.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
+from bench.ranking.held_out import held_out_ranks
+
+if TYPE_CHECKING:
+    import torch
 
 _SCRATCH = 4 << 20
 """Bytes of masked scores processed at a time: small enough for the processor's cache."""
@@ -25,6 +31,29 @@ _LOWEST = np.finfo(np.float32).min
 def tie_ranks(n_items: int, seed: int) -> NDArray[np.int64]:
     """Return the rank (N,) of each item among equal scores: a permutation drawn with PCG64([seed, N])."""
     return np.random.Generator(np.random.PCG64([seed, n_items])).permutation(n_items)
+
+
+class Pairs(NamedTuple):
+    """Pairs (P,) of a row of a block of scores, ascending, and an item."""
+
+    row: NDArray[np.int64]
+    item: NDArray[np.int32]
+
+
+NO_PAIRS = Pairs(np.empty(0, np.int64), np.empty(0, np.int32))
+
+
+class Top(NamedTuple):
+    """The lists of a block of B rows.
+
+    items : items (B, k), best first, -1 for no item
+    constant : which rows (B,) have candidates of one score only
+    ranks : ranks (P,) of the held-out items, 0 for those that cannot be listed
+    """
+
+    items: NDArray[np.int32]
+    constant: NDArray[np.bool_]
+    ranks: NDArray[np.int32]
 
 
 class NotFiniteError(Exception):
@@ -57,18 +86,22 @@ class Selector:
         self.width = len(self.items)
         self.rows = max(1, _SCRATCH // (4 * self.width))
         self._scratch: NDArray[np.float32] | None = None
+        self.sent: torch.Tensor | None = None
+        """The tie ranks (N,) on a device, once `bench.ranking.device` has sent them."""
 
-    def top(
-        self, scores: NDArray[np.float32], owner: NDArray[np.int64], seen: NDArray[np.int32], k: int
-    ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-        """Return lists (B, k) for scores (B, N), and which rows' (B,) candidates all have equal scores.
+    def top(self, scores: NDArray[np.float32], seen: Pairs, k: int, held: Pairs) -> Top:
+        """Return the lists for scores (B, N) without the items `seen`, and the ranks of the items `held`.
 
-        ``(owner, seen)`` are pairs of row and item to leave out. Raises NotFiniteError for NaN or +inf.
+        Raises
+        ------
+        NotFiniteError
+            For NaN or +inf.
+
         """
         rows = len(scores)
         size = min(_GROUP, max(1, self.width // (8 * k)))
         groups = -(-self.width // size)
-        x = self._masked(scores, owner, seen, size * groups)
+        x = self._masked(scores, seen, size * groups)
         # Column c is in group c % groups, so that neighbours, which may have similar scores, are in different groups.
         peak = x.reshape(rows, size, groups).max(axis=1) if size > 1 else x
         best = peak.max(axis=1)
@@ -89,8 +122,18 @@ class Selector:
         last[row[listed]] = value[listed]  # of each row, the last value remains
         flat = last == best
         if flat.any():
-            flat[flat] = self._constant(scores, owner, seen, np.flatnonzero(flat))
-        return top, flat
+            flat[flat] = self._constant(scores, seen, np.flatnonzero(flat))
+        return Top(top, flat, self._ranks(x, held))
+
+    def _ranks(self, x: NDArray[np.float32], held: Pairs) -> NDArray[np.int32]:
+        """Return the ranks (P,) of held-out items; those of other candidate sets have rank 0."""
+        ranks = np.zeros(len(held.row), np.int32)
+        if not len(ranks):
+            return ranks
+        column = held.item if self.column_of is None else self.column_of[held.item]
+        there = column >= 0
+        ranks[there] = held_out_ranks(x[:, : self.width], self.ties, held.row[there], column[there])
+        return ranks
 
     def _near(
         self, x: NDArray[np.float32], peak: NDArray[np.float32], k: int
@@ -137,9 +180,7 @@ class Selector:
         left = k - len(above)
         return np.concatenate([above, tied[ranks <= np.partition(ranks, left - 1)[left - 1]]])
 
-    def _masked(
-        self, scores: NDArray[np.float32], owner: NDArray[np.int64], seen: NDArray[np.int32], padded: int
-    ) -> NDArray[np.float32]:
+    def _masked(self, scores: NDArray[np.float32], seen: Pairs, padded: int) -> NDArray[np.float32]:
         """Copy the candidates' scores to (B, padded), with -inf for items to leave out and for the padding."""
         rows = len(scores)
         if self._scratch is None or self._scratch.shape[1] != padded or len(self._scratch) < rows:
@@ -147,7 +188,7 @@ class Selector:
         x = self._scratch[:rows]
         x[:, : self.width] = self._candidates(scores)
         x[:, self.masked] = -np.inf
-        owner, column = self._left_out(owner, seen)
+        owner, column = self._left_out(seen)
         x.reshape(-1)[owner * padded + column] = -np.inf
         return x
 
@@ -155,24 +196,16 @@ class Selector:
         """Return the columns (B, width) of this candidate set."""
         return scores if self.column_of is None else scores[:, self.items]
 
-    def _left_out(
-        self, owner: NDArray[np.int64], seen: NDArray[np.int32]
-    ) -> tuple[NDArray[np.int64], NDArray[np.integer]]:
+    def _left_out(self, seen: Pairs) -> tuple[NDArray[np.int64], NDArray[np.integer]]:
         """Return the pairs of row and column to leave out."""
         if self.column_of is None:
-            return owner, seen
-        column = self.column_of[seen]
-        return owner[column >= 0], column[column >= 0]
+            return seen
+        column = self.column_of[seen.item]
+        return seen.row[column >= 0], column[column >= 0]
 
-    def _constant(
-        self,
-        scores: NDArray[np.float32],
-        owner: NDArray[np.int64],
-        seen: NDArray[np.int32],
-        rows: NDArray[np.intp],
-    ) -> NDArray[np.bool_]:
+    def _constant(self, scores: NDArray[np.float32], seen: Pairs, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Return which of `rows` have two or more candidates, all with the same score (or all -inf)."""
-        owner, column = self._left_out(owner, seen)
+        owner, column = self._left_out(seen)
         starts, ends = np.searchsorted(owner, rows), np.searchsorted(owner, rows, side="right")
         constant = np.zeros(len(rows), np.bool_)
         for at, (row, start, end) in enumerate(zip(rows, starts, ends, strict=True)):

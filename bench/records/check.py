@@ -28,6 +28,7 @@ def check(record: Record) -> None:
         _refuse(record.data.collection is None, "is missing", "data", "collection")
     else:
         _refuse(not record.k, "a list of 0 entries, not 1 or more", "k")
+    _refuse(record.ranks is not None and record.kind != "run", "only a run has ranks", "ranks")
     allowed = (PROBED,) if record.is_probe else SETS
     if record.kind == "run":
         for where in record.metrics:

@@ -228,3 +228,19 @@ class RowsFile:
 
     count: Count
     sha256: Sha256
+
+
+@dataclass(frozen=True)
+class Family:
+    """Rows whose differences are tested together, declared before any of them was computed.
+
+    rows : names of the rows, "extractor × model"
+    metric : the metric of the tests
+    alpha : probability of any false difference
+    margin : differences up to this share of the reference row's gain over its own shuffled rows count as equivalent
+    """
+
+    rows: Labels
+    metric: Label
+    alpha: Share
+    margin: Share

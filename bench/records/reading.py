@@ -15,14 +15,14 @@ from bench.records.check import check
 from bench.records.codec import decode
 from bench.records.invalid import InvalidValueError, objects
 from bench.records.limits import shown
-from bench.records.record import SCHEMA_VERSION, Kind, Record
+from bench.records.record import SCHEMA_VERSION, SINCE, Kind, Record
 
 LARGEST = 16 << 20
 """Maximum bytes of a record's file; a search with thousands of trials takes a few million."""
 
 
 def read(path: Path) -> Record:
-    """Read one record of the current version or version 1.
+    """Read one record of the current version or an earlier one.
 
     Raises
     ------
@@ -84,9 +84,10 @@ def _load(path: Path) -> Any:
 
 def _check_hash(record: Record, content: dict[str, Any]) -> None:
     """Raise BenchError for content that does not match its hash; version 1 has no hash."""
-    if record.schema_version == 1:
-        if strange := {"rows", "content_sha256"} & set(content):
-            raise InvalidValueError("is no field of version 1", min(strange))
+    version = record.schema_version
+    if strange := [name for name, first in SINCE.items() if version < first and name in content]:
+        raise InvalidValueError(f"is no field of version {version}", min(strange))
+    if version == 1:
         return
     if record.content_sha256 is None:
         raise InvalidValueError("is missing", "content_sha256")

@@ -14,9 +14,18 @@ from typing import Annotated, Any, Literal
 
 from bench.files.atomic import digest
 from bench.records.limits import Count, EmptyObject, Json, Label, Lane, Length, Prose, Range, Sha256, Text
-from bench.records.parts import Cost, DataInfo, Environment, ExtractorInfo, RecommenderInfo, RowsFile, SplitInfo
+from bench.records.parts import (
+    Cost,
+    DataInfo,
+    Environment,
+    ExtractorInfo,
+    Family,
+    RecommenderInfo,
+    RowsFile,
+    SplitInfo,
+)
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 Kind = Literal["run", "probe", "imported"]
 
 SETS = ("hot", "cold", "mixed")
@@ -27,6 +36,9 @@ PROBED = "test"
 
 Place = Annotated[str, Text(5, "hot|cold|mixed|test", ())]
 ValidationPlace = Annotated[str, Text(5, "hot|cold|mixed|valid", ())]
+SINCE = {"rows": 2, "content_sha256": 2, "ranks": 3, "family": 3}
+"""The first schema version of later fields."""
+
 Means = dict[Place, dict[Label, float]]
 """Candidate set -> metric -> value."""
 
@@ -46,6 +58,8 @@ class Record:
     unranked : candidate sets on which the model scored all candidates equally for every user, so that metrics would
         measure a random order: they have users and chance levels, but no metrics
     rows : the file of per-user values, or of a probe's predictions; None without a file (or in version 1)
+    ranks : the file of ranks of all held-out items; None before version 3, for a probe and for published numbers
+    family : the comparison to which it belongs, declared before the run; None before version 3 or without one
     content_sha256 : hash of all other fields; None in version 1
     """
 
@@ -73,6 +87,8 @@ class Record:
     schema_version: Annotated[int, Range(1, SCHEMA_VERSION)] = field(default_factory=lambda: SCHEMA_VERSION)
     rows: RowsFile | None = None
     unranked: Annotated[tuple[Place, ...], Length(most=3)] = ()
+    ranks: RowsFile | None = None
+    family: Family | None = None
     content_sha256: Sha256 | None = None
 
     @property

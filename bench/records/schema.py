@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 from bench.files.atomic import write_text
 from bench.records.codec import hints, is_required, optional, split_limits
 from bench.records.limits import LARGEST_FLOAT, MOST, EmptyObject, Free, Length, Range, Text
-from bench.records.record import Record
+from bench.records.record import SCHEMA_VERSION, SINCE, Record
 
 FILE = Path(__file__).parent / "record.schema.json"
 
@@ -21,19 +21,24 @@ def schema() -> dict[str, Any]:
     definitions: dict[str, Any] = {}
     made = _object(Record, definitions)
     del definitions["Record"]
-    version_1 = {"properties": {"schema_version": {"const": 1}}}
+    versions = {n: {"properties": {"schema_version": {"maximum": n}}} for n in range(1, SCHEMA_VERSION)}
     probe = {"properties": {"kind": {"const": "probe"}}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "bench result record",
         "description": (
-            "One cell: an item table, a recommender or probe, and a seed, on one split. Values of every user stand in "
-            "<same name>.users.parquet, the answers of a probe in <same name>.items.parquet."
+            "One cell: an item table, a recommender or probe, and a seed, on one split. Beside <name>.json, values of "
+            "every user stand in <name>.users.parquet, ranks of every held-out item in <name>.ranks.parquet, and the "
+            "answers of a probe in <name>.items.parquet."
         ),
         **made,
         "$defs": definitions,
         "allOf": [
-            {"if": version_1, "then": {"not": _any_of("rows", "content_sha256")}, "else": _needs("content_sha256")},
+            *(
+                {"if": older, "then": {"not": _any_of(*(name for name, first in SINCE.items() if first == n + 1))}}
+                for n, older in versions.items()
+            ),
+            {"if": versions[1], "else": _needs("content_sha256")},
             {
                 "if": probe,
                 "then": {"properties": {"k": {"maxItems": 0}, "data": _needs("task", "collection")}},

@@ -1,8 +1,9 @@
-"""Write records atomically: first the file of rows, then the record with its hash."""
+"""Write records atomically: first the files beside it, then the record with their hashes and its own."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,14 +20,21 @@ from bench.records.record import SCHEMA_VERSION, Record
 if TYPE_CHECKING:
     import polars as pl
 
+    from bench.records.ranks import HeldOut
 
-def write(record: Record, folder: Path, rows: pl.DataFrame | None = None) -> tuple[Path, Record]:
-    """Write a record below `folder`, after its rows, if any.
+
+def write(
+    record: Record,
+    folder: Path,
+    rows: pl.DataFrame | None = None,
+    held_out: Mapping[str, HeldOut] | None = None,
+) -> tuple[Path, Record]:
+    """Write a record below `folder`, after its rows and the ranks of held-out items of each candidate set, if any.
 
     Returns
     -------
     tuple
-        Path of the JSON file, and the record as it will be read, with both hashes.
+        Path of the JSON file, and the record as it will be read, with all hashes.
 
     Raises
     ------
@@ -45,6 +53,12 @@ def write(record: Record, folder: Path, rows: pl.DataFrame | None = None) -> tup
         with whole(rows_path(path, record.kind)) as temporary:
             rows.write_parquet(temporary)
             record = replace(record, rows=RowsFile(rows.height, file_sha256(temporary)))
+    if held_out is not None:
+        from bench.records.ranks import write_ranks
+
+        with whole(ranks_path(path)) as temporary:
+            count = write_ranks(temporary, held_out)
+            record = replace(record, ranks=RowsFile(count, file_sha256(temporary)))
     record = replace(record, content_sha256=content_sha256(encode(record)))
     write_text(path, layout(record))
     return path, record
@@ -59,6 +73,11 @@ def layout(record: Record) -> str:
 def users_path(record_path: Path) -> Path:
     """Return the path of a record's per-user file."""
     return record_path.with_suffix(".users.parquet")
+
+
+def ranks_path(record_path: Path) -> Path:
+    """Return the path of the ranks of a record's held-out items."""
+    return record_path.with_suffix(".ranks.parquet")
 
 
 def rows_path(record_path: Path, kind: str) -> Path:

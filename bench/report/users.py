@@ -13,14 +13,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bench.records import Record, users_path
-from bench.records.rows import read_rows
+from bench.records.rows import LONGEST_NAME, read_rows
 from bench.report.board import Row
 from bench.report.format import SETS
 from bench.report.values import Values
 from bench.text import one_line
-
-_LONGEST = 1000
-"""Maximum bytes of a user's name; real logs are far below it."""
 
 _ORDERS = 4
 """Number of orders of users that are remembered."""
@@ -134,8 +131,8 @@ def _sorted(users: pl.Series, chosen: pl.Series) -> _Users:
     why = None
     if names.null_count() or names.n_unique() < len(names):
         why = "users are not named, or named twice"
-    elif (names.str.len_bytes().max() or 0) > _LONGEST:  # type: ignore[operator]
-        why = f"users have names of more than {_LONGEST:,} bytes"
+    elif (names.str.len_bytes().max() or 0) > LONGEST_NAME:  # type: ignore[operator]
+        why = f"users have names of more than {LONGEST_NAME:,} bytes"
     order = names.arg_sort()
     names = names.gather(order)
     return _Users(rows.gather(order).to_numpy().astype(np.intp), names, _hash(names.fill_null("").to_list()), why)

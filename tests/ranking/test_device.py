@@ -8,10 +8,10 @@ from bench.errors import BenchError
 from bench.ranking.rank import rank
 from bench.testing.pretend_device import NAME, pretend_device
 
-from .test_rank import case, history, sets
+from .test_rank import case, check_ranks, held, history, sets
 
 
-def both(scores, k, seen, masks, seed=0, block=None):
+def both(scores, k, seen, masks, seed=0, block=None, held_out=None):
     """Return the ranking of the host, that of a device, and the log of the device."""
 
     def run(given):
@@ -23,6 +23,7 @@ def both(scores, k, seen, masks, seed=0, block=None):
             k=k,
             seed=seed,
             block=block,
+            held_out=held_out and dict.fromkeys(masks, held_out),
             who="knn",
         )
 
@@ -41,7 +42,10 @@ def test_the_lists_are_those_of_the_host(n_items, k, values):
     for seed in range(4):
         scores, seen, cold = case(seed, 9, n_items, values, n_items // 2)
         scores[2, : n_items // 2] = -np.inf
-        host, found, _ = both(scores, k, seen, {"cold": cold, "mixed": np.ones(n_items, bool)}, seed, block=5)
+        masks = {"cold": cold, "mixed": np.ones(n_items, bool)}
+        wanted = held(seed, 9, n_items, min(n_items, 90))
+        host, found, _ = both(scores, k, seen, masks, seed, block=5, held_out=wanted)
+        check_ranks(found, wanted, scores, seen, masks, seed)
         for name in ("cold", "mixed"):
             assert found.topk[name].tolist() == host.topk[name].tolist()
             assert found.constant[name].tolist() == host.constant[name].tolist()
@@ -55,6 +59,8 @@ def test_the_host_waits_once_for_a_block_and_a_set_unless_ties_decide():
     _, _, log = both(scores, 10, seen, masks, block=10)
     # 4 blocks, 2 sets. Before, the scores of every block were copied whole: 12,000 numbers instead of 40 x 2 x 2 x 11.
     assert log.total == 4 * 2
+    wanted = held(0, 40, 300, 20)
+    assert both(scores, 10, seen, masks, block=10, held_out=wanted)[2].total == 4 * 2  # ranks come with the lists
     scores[3, :150] = 1e6  # a tie at rank k in one row: its scores are copied as well
     host, found, log = both(scores, 10, seen, masks, block=10)
     assert log.total == 4 * 2 + 2

@@ -47,6 +47,25 @@ def brute(scores, k, seen, mask, seed):
     return out
 
 
+def held(seed, n_users, n_items, most):
+    """Held-out items of each user, of any candidate set: some users have none, some have most."""
+    rng = np.random.default_rng(seed + 1)
+    return history([rng.permutation(n_items)[: rng.choice([0, 1, 2, most])].tolist() for _ in range(n_users)])
+
+
+def check_ranks(got, held_out, scores, seen, masks, seed):
+    """Every rank is the place of the item among all items sorted; the lists agree."""
+    for name, mask in masks.items():
+        every = brute(scores, scores.shape[1], seen, mask, seed)
+        user = np.repeat(np.arange(len(scores)), np.diff(held_out.indptr))
+        place = every[user] == held_out.item[:, None]
+        expected = np.where(place.any(axis=1), place.argmax(axis=1) + 1, 0)
+        assert got.ranks[name].tolist() == expected.tolist()
+        k = got.topk[name].shape[1]
+        listed = (expected > 0) & (expected <= k)
+        assert (got.topk[name][user[listed], expected[listed] - 1] == held_out.item[listed]).all()
+
+
 def case(seed, n_users, n_items, values, most):
     rng = np.random.default_rng(seed)
     scores = rng.integers(-values, values + 1, (n_users, n_items)).astype(np.float32)
@@ -62,9 +81,13 @@ def case(seed, n_users, n_items, values, most):
 def test_equal_to_sorting_everything(seed, n_items, k, values):
     scores, seen, cold = case(seed, 9, n_items, values, n_items // 2)
     masks = {"cold": cold, "mixed": np.ones(n_items, bool)}
-    got = ranked(scores, k, seen=seen, candidates=sets(n_items, **masks), seed=seed % 100)
+    wanted = held(seed, 9, n_items, n_items)
+    got = ranked(
+        scores, k, seen=seen, candidates=sets(n_items, **masks), seed=seed % 100, held_out=dict.fromkeys(masks, wanted)
+    )
     for name, mask in masks.items():
         assert got.topk[name].tolist() == brute(scores, k, seen, mask, seed % 100).tolist()
+    check_ranks(got, wanted, scores, seen, masks, seed % 100)
 
 
 @pytest.mark.parametrize("k", [2, 10, 60])
@@ -76,9 +99,18 @@ def test_equal_to_sorting_everything_in_wide_rows(values, k):
     scores[4] = 7
     scores[5, 10:] = 0
     masks = {"hot": ~cold, "cold": cold, "mixed": np.ones(3000, bool)}
-    got = ranked(scores, k, seen=seen, candidates=sets(3000, **masks))
+    wanted = held(values, 24, 3000, 40)
+    got = ranked(scores, k, seen=seen, candidates=sets(3000, **masks), held_out=dict.fromkeys(masks, wanted))
     for name, mask in masks.items():
         assert got.topk[name].tolist() == brute(scores, k, seen, mask, 0).tolist()
+    check_ranks(got, wanted, scores, seen, masks, 0)
+
+
+def test_zero_and_minus_zero_are_equal_scores():
+    scores = np.where(np.random.default_rng(0).random((1, 40)) < 0.5, 0.0, -0.0).astype(np.float32)
+    wanted = history([list(range(40))])
+    got = ranked(scores, 40, held_out={"hot": wanted})
+    assert got.topk["hot"][0][got.ranks["hot"] - 1].tolist() == list(range(40))
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -137,10 +169,13 @@ def test_the_order_of_items_does_not_matter(monkeypatch):
 def test_block_sizes_change_nothing(block, monkeypatch):
     scores, seen, cold = case(2, 40, 2500, 60, 200)
     masks = {"hot": ~cold, "cold": cold}
-    expected = ranked(scores, 10, seen=seen, candidates=sets(2500, **masks)).topk
+    options = {"seen": seen, "candidates": sets(2500, **masks), "held_out": {"hot": held(2, 40, 2500, 30)}}
+    expected = ranked(scores, 10, **options)
     monkeypatch.setattr("bench.ranking.topk._SCRATCH", 70_000)
-    got = ranked(scores, 10, seen=seen, candidates=sets(2500, **masks), block=block).topk
-    assert all((got[name] == expected[name]).all() for name in masks)
+    got = ranked(scores, 10, **options, block=block)
+    assert all((got.topk[name] == expected.topk[name]).all() for name in masks)
+    assert list(got.ranks) == ["hot"]
+    assert got.ranks["hot"].tolist() == expected.ranks["hot"].tolist()
 
 
 def test_blocks_follow_the_memory_and_nobody_else_is_scored():

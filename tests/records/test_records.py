@@ -57,7 +57,7 @@ def record(**changes):
         "cost": {},
         "environment": {},
         "warnings": ["Sigur Rós – ( )"],
-        "schema_version": 2,
+        "schema_version": 3,
     }
     return decode(Record, content | changes)
 
@@ -326,7 +326,7 @@ def test_the_schema_refuses_a_missing_and_an_extra_field():
     ("name", "value"),
     [
         ("kind", "guess"),
-        ("schema_version", 3),
+        ("schema_version", 4),
         ("schema_version", 1),  # which has no hash
         ("inputs_sha256", "abc"),
         ("lane", "paper"),

@@ -1,0 +1,144 @@
+"""The ranks of every held-out item of every listener beside a record: metrics at any cut-off follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from bench.records.record import Record
+from bench.records.rows import LONGEST_NAME, read_columns
+from bench.records.writing import ranks_path
+
+_NAMES = pa.dictionary(pa.int32(), pa.large_string())
+SCHEMA = pa.schema(
+    [("candidates", _NAMES), ("user", _NAMES), ("item", _NAMES), ("artist", _NAMES), ("rank", pa.int32())]
+)
+"""Columns of the file: one row for each candidate set, listener and held-out item; `artist` is null if unknown."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class HeldOut:
+    """The held-out items of U listeners on one candidate set, P pairs sorted by listener and rank."""
+
+    listeners: pl.Series
+    """Names (U,), in the order of the record's per-user values."""
+    indptr: NDArray[np.int64]
+    """The pairs of listener u are ``indptr[u]:indptr[u + 1]``."""
+    items: pl.Series
+    """Names of the distinct items."""
+    item: NDArray[np.int32]
+    """Index into `items` (P,)."""
+    artists: pl.Series
+    """Names of the distinct artists."""
+    artist: NDArray[np.int32]
+    """Index into `artists` (P,) of the item's artist, -1 if unknown."""
+    rank: NDArray[np.int32]
+    """Rank (P,) among the listener's candidates, without the history; 1 is best, 0 if the item cannot be listed."""
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Number of held-out items of each listener (U,)."""
+        return np.diff(self.indptr)
+
+    @property
+    def listener(self) -> NDArray[np.int64]:
+        """Index into `listeners` of each pair (P,)."""
+        return np.repeat(np.arange(len(self.listeners)), self.sizes)
+
+
+def write_ranks(file: Path, held_out: Mapping[str, HeldOut]) -> int:
+    """Write the pairs of each candidate set, and return their number."""
+    rows = 0
+    # A dictionary of names is written once for each set; beyond this limit, each row would hold its name.
+    with pq.ParquetWriter(file, SCHEMA, compression="zstd", dictionary_pagesize_limit=1 << 30) as writer:
+        for where, held in held_out.items():
+            n = len(held.rank)
+            artist = pa.array(held.artist, mask=held.artist < 0)
+            columns = [
+                _named(pa.array(np.zeros(n, np.int32)), pl.Series([where])),
+                _named(pa.array(held.listener.astype(np.int32)), held.listeners),
+                _named(pa.array(held.item), held.items),
+                _named(artist, held.artists),
+                pa.array(held.rank),
+            ]
+            writer.write_table(pa.Table.from_arrays(columns, schema=SCHEMA), row_group_size=max(1, n))
+            rows += n
+    return rows
+
+
+def read_ranks(record_path: Path, record: Record) -> dict[str, HeldOut] | str:
+    """Return the held-out items of each candidate set of a record, or why the file beside it has not its ranks."""
+    if record.ranks is None:
+        return "its record was written without ranks"
+    found = read_columns(ranks_path(record_path), record.ranks.count, record.ranks.sha256, SCHEMA.names)
+    if isinstance(found, str):
+        return found
+    if lacking := [name for name in SCHEMA.names if name not in found.columns]:
+        return f"it has no column {lacking[0]}"
+    try:
+        places = found["candidates"].cast(pl.String)
+        names = {name: found[name].cast(pl.String) for name in ("user", "item", "artist")}
+        ranks = found["rank"].cast(pl.Int32)
+        return _held_out(places, names, ranks, record)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
+        return f"it cannot be read ({error})"
+
+
+def _held_out(
+    places: pl.Series, names: Mapping[str, pl.Series], ranks: pl.Series, record: Record
+) -> dict[str, HeldOut] | str:
+    """Return the held-out items of each candidate set, or why the columns are invalid."""
+    if any(column.null_count() for column in (places, names["user"], names["item"], ranks)):
+        return "a value is missing"
+    if strange := set(places.unique().to_list()) ^ set(record.users):
+        return f"it or its record has no pairs of {min(strange)}"
+    found = {}
+    for where in record.users:
+        rows = (places == where).arg_true()
+        user, rank = names["user"].gather(rows), ranks.gather(rows).to_numpy()
+        new = np.flatnonzero((user != user.shift()).fill_null(value=True).to_numpy())
+        indptr, listeners = np.append(new, len(user)).astype(np.int64), user.gather(new)
+        if len(listeners) != record.users[where]:
+            return f"it has {len(listeners):,} {where} users, its record {record.users[where]:,}"
+        if listeners.n_unique() < len(listeners):
+            return f"its {where} pairs are not sorted by user"
+        same = np.ones(len(rank), np.bool_)
+        same[new] = False
+        step = np.diff(rank.astype(np.int64), prepend=0)
+        if rank.min() < 0 or (step[same] < 0).any() or (step[same & (rank > 0)] == 0).any():
+            return f"its {where} ranks do not ascend"
+        if rank.max() > record.candidates.get(where, 0):
+            return f"a {where} rank is above the number of candidates"
+        items, item = _coded(names["item"].gather(rows))
+        artists, artist = _coded(names["artist"].gather(rows))
+        if any((each.str.len_bytes().max() or 0) > LONGEST_NAME for each in (listeners, items, artists)):  # type: ignore[operator]
+            return f"a {where} name has more than {LONGEST_NAME:,} bytes"
+        found[where] = HeldOut(
+            listeners=listeners, indptr=indptr, items=items, item=item, artists=artists, artist=artist, rank=rank
+        )
+    return found
+
+
+def _coded(column: pl.Series) -> tuple[pl.Series, NDArray[np.int32]]:
+    """Return the distinct names of a column, sorted, and the index of each row; -1 for null."""
+    known = column.is_not_null().arg_true()
+    codes = column.gather(known).cast(pl.Categorical).to_physical().to_numpy()
+    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
+    names = column.gather(known.gather(first))
+    order = names.arg_sort().to_numpy()
+    place = np.empty(len(order), np.int32)
+    place[order] = np.arange(len(order))
+    out = np.full(len(column), -1, np.int32)
+    out[known.to_numpy()] = place[inverse]
+    return names.gather(order), out
+
+
+def _named(codes: pa.Array, names: pl.Series) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(codes, names.to_arrow().cast(pa.large_string()))
