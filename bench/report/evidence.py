@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
+from bench.records import Family
 from bench.report.board import Block, Evidence, Row, Verdict
 from bench.report.values import Values, tested
 from bench.specs import Spec
@@ -13,7 +14,10 @@ from bench.stats import Components, equivalence, holm, undecided
 ALPHA = 0.05
 
 MARGIN = 0.1
-"""Rows are equivalent if they differ by less than this share of the best row's gain over its shuffled rows."""
+"""Rows are equivalent if they differ by less than this share of the best row's gain over its shuffled rows.
+
+`bench run` declares it, with the rows that it compares, in every record.
+"""
 
 Read = Callable[[Row], Values | None]
 
@@ -37,10 +41,9 @@ def shuffled_row(block: Block, row: Row) -> Row | None:
     return None
 
 
-def declared(block: Block) -> int:
-    """Return the largest number of rows that a command declared before it made rows of a block; 0 without any."""
-    families = (getattr(record, "family", None) for row in block.rows for _, record in row.records)
-    return max((len(family.rows) for family in families if family), default=0)
+def declared(block: Block) -> list[Family]:
+    """Return the comparisons that were declared before the rows of a block were computed."""
+    return [record.family for row in block.rows for _, record in row.records if record.family]
 
 
 def compare(
@@ -84,7 +87,10 @@ def compare(
         for metric, each in having.items()
         if len(each) > 1
     }
-    family = {metric: max(len(having[metric]), declared(block)) - 1 for metric in best}
+    families = declared(block)
+    most = max((len(each.rows) for each in families), default=0)
+    family = {metric: max(len(having[metric]), most) - 1 for metric in best}
+    share = min((each.margin for each in families), default=MARGIN)
     tops = {id(row): values for row in best.values() if (values := read(row))}
     found: dict[str, dict[int, Evidence]] = {metric: {} for metric in best}
     for part in (held, *([at] for at in range(len(rows)) if at not in set(held))):
@@ -108,7 +114,7 @@ def compare(
             for (metric, at, *_), test in zip(asked, tests, strict=True):
                 found[metric][at] = replace(found[metric][at], p=test.p, differ=test.different)
     for metric, each in found.items():
-        for at, one in _judged(each).items():
+        for at, one in _judged(each, share).items():
             value = rows[at].values[where][metric]
             rows[at].values[where][metric] = replace(value, best=one.verdict != "told apart", evidence=one)
 
@@ -118,10 +124,10 @@ def _floor(block: Block, row: Row, read: Read) -> Values | None:
     return None if control is None else read(control)
 
 
-def _judged(found: Mapping[int, Evidence]) -> dict[int, Evidence]:
-    """Return the evidence of a family with its margin, corrected p values and verdicts."""
+def _judged(found: Mapping[int, Evidence], share: float) -> dict[int, Evidence]:
+    """Return the evidence of a family with corrected p values, verdicts, and the margin, a share of the best gain."""
     top = next(each for each in found.values() if each.verdict == "best")
-    margin = MARGIN * top.gain.mean if top.gain and top.gain.mean > 0 else None
+    margin = share * top.gain.mean if top.gain and top.gain.mean > 0 else None
     others = {at: each for at, each in found.items() if each is not top}
     p = _corrected({at: 1.0 if each.p is None else each.p for at, each in others.items()}, top.comparisons)
     tost = _corrected({at: _equivalence(each.difference, margin) for at, each in others.items()}, top.comparisons)

@@ -1,4 +1,7 @@
-"""The values of a row, from the files beside its records; each file is read once for all candidate sets."""
+"""The values of a row, from the files beside its records; each file is read once for all candidate sets.
+
+The ranks of held-out items give all values. Records without usable ranks have a file with the values of every user.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,18 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bench.records import Record, users_path
+from bench.metrics.from_ranks import hits_of
+from bench.metrics.ranking import METRICS, values_of
+from bench.records import Record, ranks_path, users_path
+from bench.records.ranks import HeldOut, read_ranks
 from bench.records.rows import LONGEST_NAME, read_rows
 from bench.report.board import Row
 from bench.report.format import SETS
+from bench.report.pairs import Layouts, Ordered, Pairs
 from bench.report.values import Values
 from bench.text import one_line
 
-_ORDERS = 4
+_ORDERS = 8
 """Number of orders of users that are remembered."""
 
 
@@ -35,20 +42,24 @@ class _Users:
 
 @dataclass(frozen=True, eq=False)
 class _One:
-    """The users of one record on one candidate set, and their values (U,) by metric."""
+    """The users of one record on one candidate set, their values (U,) by metric, and the held-out pairs if known."""
 
     users: _Users
     values: dict[str, NDArray[np.float64]]
+    pairs: Ordered | None = None
 
 
 @dataclass
 class Reader:
-    """Reads per-user files. Files of one split name the same users in the same order, which is worked out once.
+    """Reads the files of ranks, and per-user files where there are none.
+
+    Files of one split name the same users in the same order, which is worked out once.
 
     problems : for each candidate set, why files were left out
     """
 
     problems: dict[str, list[str]] = field(default_factory=dict)
+    _layouts: Layouts = field(default_factory=Layouts)
     _orders: list[tuple[pl.Series, pl.Series, dict[str, _Users]]] = field(default_factory=list)
 
     def values(self, row: Row, sets: Sequence[str]) -> dict[str, Values]:
@@ -66,14 +77,44 @@ class Reader:
                 told = f"{row.extractor} × {row.model}: its seeds were measured on different users ({where})."
                 self._say(where, told)
                 continue
-            found[where] = _joined(wanted[where], folds)
+            pairs = [[one.pairs for one in seeds if one.pairs] for seeds in folds]
+            whole = sum(map(len, pairs)) == len(row.records)
+            found[where] = _joined(wanted[where], folds, self._layouts.pairs(pairs) if whole else None)
         return found
 
     def _read(self, path: Path, record: Record, wanted: Mapping[str, Sequence[str]]) -> dict[str, _One]:
-        """Return by candidate set the users of a record and their values, where its file has them."""
-        file = users_path(path)
-        if not wanted or not os.path.lexists(file):
+        """Return by candidate set the users of a record and their values, where its files have them."""
+        if not wanted:
             return {}
+        if record.ranks:
+            found = read_ranks(path, record)
+            if not isinstance(found, str):
+                return self._ranked(found, path, record, wanted)
+            for where in wanted:
+                self._say(where, f"{ranks_path(path)} is left out: {found}.")
+        return self._read_users(path, record, wanted) if os.path.lexists(users_path(path)) else {}
+
+    def _ranked(
+        self, held_out: Mapping[str, HeldOut], path: Path, record: Record, wanted: Mapping[str, Sequence[str]]
+    ) -> dict[str, _One]:
+        found = {}
+        for where, metrics in wanted.items():
+            held = held_out[where]
+            users = self._users(pl.repeat(where, len(held.listeners), eager=True), held.listeners)[where]
+            hits, _ = hits_of(held, max(record.k))
+            values = {}
+            for k in record.k:
+                names = [name for name in METRICS if f"{name}@{k}" in metrics]
+                values.update({name: one[users.rows] for name, one in values_of(hits, [k], names).items()})
+            if why := _unfit(users, values, record, where):
+                self._say(where, f"{ranks_path(path)} is left out: {why}.")
+            else:
+                found[where] = _One(users, values, None if where == "hot" else Ordered.of(held))
+        return found
+
+    def _read_users(self, path: Path, record: Record, wanted: Mapping[str, Sequence[str]]) -> dict[str, _One]:
+        """Return what `_read` returns, from the values of every user."""
+        file = users_path(path)
         names = dict.fromkeys(name for metrics in wanted.values() for name in metrics)
         frame = read_rows(file, record, ["candidates", "user", *names])
         if not isinstance(frame, str):
@@ -106,7 +147,7 @@ class Reader:
         self.problems.setdefault(where, []).append(one_line(text))
 
 
-def _joined(metrics: Sequence[str], folds: Sequence[Sequence[_One]]) -> Values:
+def _joined(metrics: Sequence[str], folds: Sequence[Sequence[_One]], pairs: Pairs | None) -> Values:
     """Return the values of the seeds of every fold; several folds are averaged.
 
     A user's share in the mean over F folds is the sum of the user's values in them, each divided by F and by the
@@ -116,13 +157,13 @@ def _joined(metrics: Sequence[str], folds: Sequence[Sequence[_One]]) -> Values:
     kept = [name for name in metrics if all(name in one.values for one in every)]
     tables = [np.array([[one.values[name] for one in seeds] for name in kept]) for seeds in folds]
     if len(folds) == 1:
-        return Values(every[0].users.hash, kept, tables[0])
+        return Values(every[0].users.hash, kept, tables[0], pairs)
     names = [seeds[0].users.names for seeds in folds]
     users = pl.concat(names).unique().sort()
     table = np.zeros((*tables[0].shape[:2], len(users)))
     for theirs, values in zip(names, tables, strict=True):
         table[:, :, users.search_sorted(theirs).to_numpy()] += values * (len(users) / len(folds) / len(theirs))
-    return Values(_hash(seeds[0].users.hash for seeds in folds), kept, table)
+    return Values(_hash(seeds[0].users.hash for seeds in folds), kept, table, pairs)
 
 
 def _sorted(users: pl.Series, chosen: pl.Series) -> _Users:

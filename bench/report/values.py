@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.report.pairs import Pairs
 from bench.stats import (
     Components,
     PairedTest,
@@ -22,20 +23,6 @@ from bench.stats import (
 )
 
 _NONE = Part(0.0, math.inf, 1)
-
-
-@dataclass(frozen=True, eq=False)
-class Pairs:
-    """The ranks of a row's held-out pairs (listener, item) on a set whose values depend on listeners and on artists.
-
-    key : hash of the pairs; rows with the same key have the same pairs in the same order
-    rank : ranks (S, P) by seed
-    scores : function from the name of a metric to its values
-    """
-
-    key: str
-    rank: NDArray[np.int32]
-    scores: Callable[[str], PairScores]
 
 
 @dataclass(frozen=True, eq=False)
