@@ -62,6 +62,18 @@ def percent(share: float | None) -> str:
     return f"{math.floor(share * 1000 + 1e-9) / 10:.1f} %"
 
 
+def share(part: float | None) -> str:
+    """Return a share in whole per cent, ``-48 %``."""
+    return NONE if part is None or not math.isfinite(part) else f"{number(100 * part, 0)} %"
+
+
+def p_value(p: float | None) -> str:
+    """Return a p value with three decimals, ``.042``, or ``<.001``."""
+    if p is None:
+        return NONE
+    return "<.001" if p < 0.001 else short(p, 3)
+
+
 def heading(metric: str) -> str:
     """Return the heading of ``ndcg@10`` (``NDCG@10``), ``ild:mfcc`` (``ILD mfcc``) or ``roc_auc`` (``ROC-AUC``)."""
     known = find(metric)
