@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from bench.datasets.contamination import same_catalogue
+from bench.records import Record
 from bench.report.board import Block, Board, Note, Row
+from bench.report.folds import spread
 from bench.report.format import SETS, heading, percent
 from bench.stats import LEAST_USERS
 from bench.stats.paired import LEAST_DIFFERENT
-from bench.text import one_line
+from bench.text import numbered, one_line
 
 ONCE, SPANNED, IMPORTED, UNTRAINED = "†", "‡", "§", "¶"
 """Marks after the number of seeds."""
@@ -30,6 +32,7 @@ def notes(board: Board) -> list[Note]:
             Note(f"{board.data} was made by the project itself: these numbers are not for leaderboards.", True)
         )
     found.append(Note(_sizes(board), True))
+    found += [Note(text, True) for text in spread(board)]
     found += _intervals(board)
     found += [Note(text, True) for block in board.blocks for text in _controls(board, block)]
     found += [Note(text, True) for text in [*_unranked(board), *_marked(board)]]
@@ -52,28 +55,29 @@ def notes(board: Board) -> list[Note]:
 
 
 def _sizes(board: Board) -> str:
-    def sizes(kind: str, of: Callable[[Row], Mapping[str, int]]) -> str:
+    def sizes(kind: str, of: Callable[[Record], Mapping[str, int]]) -> str:
         texts = []
         for where in board.sets:
-            counts = {of(row)[where] for row in board.rows if row.first and where in of(row)}
+            counts = {of(r)[where] for row in board.rows for _, r in row.records if where in of(r)}
             if counts:
                 low, high = min(counts), max(counts)
                 texts.append(f"{where} {low:,}" if low == high else f"{where} {low:,} to {high:,}")
         return f" {kind}: {', '.join(texts)}." if texts else ""
 
     lists = ", ".join(map(str, board.k))
-    users = sizes("Users", lambda row: row.first.users if row.first else {})
-    candidates = sizes("Candidates", lambda row: row.first.candidates if row.first else {})
+    each = " of each fold" if board.folds > 1 else ""
+    users = sizes(f"Users{each}", lambda record: record.users)
+    candidates = sizes(f"Candidates{each}", lambda record: record.candidates)
     return f"Lists of the first k = {lists} tracks.{users}{candidates}"
 
 
 def _intervals(board: Board) -> list[Note]:
     rows = board.rows
-    several = max((len(row.records) for row in rows), default=0)
+    several = max((len(row.seeds) for row in rows), default=0)
     text = "Intervals: 95 %, percentile bootstrap over users"
     if several > 1:
         text += "; with several seeds, the mean over seeds, with seeds and users drawn anew together"
-        if any(1 < len(row.records) < 5 for row in rows):
+        if any(1 < len(row.seeds) < 5 for row in rows):
             text += " (with fewer than five seeds too narrow)"
     reasons = {
         f"{block.lane} {where}": reason
@@ -82,7 +86,10 @@ def _intervals(board: Board) -> list[Note]:
         if where in board.sets and len(block.rows) > 1
     }
     text += f". Near a hit rate of 0 or 1 they are Wilson's; below {LEAST_USERS} users there are none."
-    found = [Note(text)]
+    if board.folds > 1:
+        folds = numbered("fold", board.fold_numbers)
+        text = f"All values are means over {folds} of the means over seeds, without intervals."
+    found = [Note(text, board.folds > 1)]
     if any(v.best for row in rows for values in row.values.values() for v in values.values()):
         found.append(
             Note(
@@ -238,11 +245,18 @@ def _machines(board: Board) -> list[Note]:
 def _warnings(board: Board) -> list[str]:
     """Return each distinct warning of the records, with its rows."""
     rows_of: dict[str, dict[str, None]] = {}
+    folds_of: dict[str, set[int]] = {}
     for row in board.rows:
         for _, record in row.records:
-            for text in record.warnings:
-                rows_of.setdefault(one_line(text), {})[f"{row.extractor} × {row.model}"] = None
-    return [f"Warning ({_listed(list(rows))}): {text}" for text, rows in rows_of.items()]
+            for text in map(one_line, record.warnings):
+                rows_of.setdefault(text, {})[f"{row.extractor} × {row.model}"] = None
+                folds_of.setdefault(text, set()).add(record.split.fold or 0)
+    found = []
+    for text, rows in rows_of.items():
+        in_some = 1 < board.folds > len(folds_of[text])
+        where = f"{numbered('fold', sorted(folds_of[text]))}: " if in_some else ""
+        found.append(f"Warning ({where}{_listed(list(rows))}): {text}")
+    return found
 
 
 def _listed(names: Iterable[str], most: int = 3) -> str:

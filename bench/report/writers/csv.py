@@ -13,7 +13,7 @@ from bench.text import one_line
 
 HEADER = (
     "data", "split", "set", "extractor", "model", "lane", "metric", "k", "seeds", "value", "low", "high",
-    "chance", "control",
+    "chance", "control", "by_fold",
 )  # fmt: skip
 
 _FORMULA = re.compile(r"[=+\-@\uff1d\uff0b\uff0d\uff20]")
@@ -27,7 +27,10 @@ def escape(text: str) -> str:
 
 
 def table(board: Board) -> str:
-    """Return the values of every row, including beyond-accuracy metrics; missing values are empty."""
+    """Return the values of every row, including beyond-accuracy metrics; missing values are empty.
+
+    `seeds` is their number; `by_fold` has the mean of each fold of a board of several folds.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEADER)
@@ -39,7 +42,10 @@ def table(board: Board) -> str:
                 for metric, value in _values(row, where):
                     name, k = parts(metric)
                     numbers = map(_digits, (value.mean, value.low, value.high, row.chance.get(where, {}).get(metric)))
-                    writer.writerow([*names, escape(name), k, len(row.records), *numbers, str(row.control).lower()])
+                    by_fold = " ".join(map(_digits, row.by_fold(where, metric) if board.folds > 1 else ()))
+                    writer.writerow(
+                        [*names, escape(name), k, len(row.seeds), *numbers, str(row.control).lower(), by_fold]
+                    )
     return out.getvalue()
 
 
