@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 
 def visible(text: object) -> str:
@@ -31,6 +32,14 @@ def _escaped(character: str) -> str:
 def counted(number: int, thing: str) -> str:
     """Return ``1 track`` or ``2 tracks``."""
     return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def numbered(thing: str, numbers: Sequence[int]) -> str:
+    """Return ``fold 2``, ``folds 1, 3`` or, for three or more in a row, ``folds 1 to 5``."""
+    first, last = numbers[0], numbers[-1]
+    whole = len(numbers) > 2 and list(numbers) == list(range(first, last + 1))
+    said = f"{first} to {last}" if whole else ", ".join(map(str, numbers))
+    return f"{thing}{'' if len(numbers) == 1 else 's'} {said}"
 
 
 def duration(seconds: float) -> str:

@@ -152,3 +152,8 @@ def shard(text: str) -> tuple[int, int]:
 def cutoffs(text: str) -> tuple[int, ...]:
     """Parse ``--k``, one or several cut-offs; the first is the main one."""
     return tuple(positive(part.strip()) for part in text.split(","))
+
+
+def folds(text: str) -> tuple[int, ...]:
+    """Parse ``--folds``: ``all`` (empty), or numbers from 1."""
+    return () if text == "all" else tuple(positive(part.strip()) for part in text.split(","))

@@ -3,6 +3,7 @@
   bench run --extractor mfcc --model knn
   bench run --extractor mfcc,mfcc+random --model knn,popularity --treat standardize --k 10,50
   bench run --extractor mfcc --model knn --listens plays.csv --audio music/
+  bench run --extractor mfcc --model knn --split cold_random --folds all
   bench run --from results/demo/.../seed0.json
 
 Specs: NAME[:key=value,...]; a comma before key= continues a spec, any other comma starts the next spec.
@@ -24,6 +25,7 @@ from bench.cli.options import (
     cutoffs,
     data_of,
     environment_of,
+    folds,
     positive,
     seconds,
     specs,
@@ -36,6 +38,7 @@ SPLIT = (
 )
 REFIT = "after early stopping, train again on training and validation for as many epochs; shown beside the rows without"
 REFERENCE = "measure the diversity of lists (ILD) with these vectors, such as mfcc (default none: not measured)"
+FOLDS = "all, or 1,2,3: every fold of --split cold_random, with a record for each and the means over them in the table"
 TRUST = "with --from: use the programs and files that the record names; they are listed first"
 
 
@@ -44,6 +47,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--extractor", type=specs, metavar="SPECS", help="whose vectors: see `bench ls extractors`")
     parser.add_argument("--model", type=specs, metavar="SPECS", help="which recommenders: see `bench ls recommenders`")
     parser.add_argument("--split", metavar="SPEC", help=SPLIT)
+    parser.add_argument("--folds", type=folds, metavar="LIST", help=FOLDS)
     parser.add_argument("--k", type=cutoffs, default=(), help="cut-offs, main one first (default: the data's)")
     parser.add_argument("--seeds", type=positive, default=1, metavar="N", help="number of seeds for everything random")
     add_lane(parser)
@@ -71,7 +75,8 @@ def run(args: argparse.Namespace) -> int:
         raise BenchError("give --extractor and --model, such as `bench run --extractor mfcc --model knn`.")
     from bench.report import boards, show
     from bench.run.recommend.experiment import RecommendExperiment
-    from bench.run.recommend.request import RecommendRequest
+    from bench.run.recommend.folds import FoldsExperiment
+    from bench.run.recommend.request import FoldsRequest, RecommendRequest
 
     request = RecommendRequest(
         data=data_of(args),
@@ -86,7 +91,12 @@ def run(args: argparse.Namespace) -> int:
         controls=not args.no_controls,
         refit=args.refit,
     )
-    experiment = RecommendExperiment(request, environment_of(args), ui(quiet=args.quiet))
+    environment, screen = environment_of(args), ui(quiet=args.quiet)
+    experiment: FoldsExperiment | RecommendExperiment
+    if args.folds is None:
+        experiment = RecommendExperiment(request, environment, screen)
+    else:
+        experiment = FoldsExperiment(FoldsRequest.of(request, args.folds), environment, screen)
     results = experiment.environment.results
     where = f"{{records}} in {results}; tables for a paper: bench report {results}"
     return carry_out(experiment, args, lambda records: show(boards(records)), where)
@@ -97,8 +107,8 @@ def _repeat(args: argparse.Namespace) -> int:
     from bench.run.repeat import repeat
     from bench.terminal import say
 
-    if args.extractor or args.model:
-        raise BenchError("--from repeats what its record asks for: leave out --extractor and --model.")
+    if args.extractor or args.model or args.folds is not None:
+        raise BenchError("--from repeats what its record asks for: leave out --extractor and --model, and --folds.")
     found = repeat(
         args.record,
         environment_of(args),

@@ -74,6 +74,12 @@ class SplitInfo:
     published: Prose | None = None
     version: Label | None = None
 
+    @property
+    def fold(self) -> int | None:
+        """Number of the fold that is tested, from 1; None for a split without folds."""
+        found = self.settings.get("fold") if isinstance(self.settings, Mapping) else None
+        return found if type(found) is int else None
+
     def counted(self, *path: str) -> dict[str, int]:
         """Return the numbers below a path of `counts`, such as ``("test", "hot")``; empty if there are none."""
         found: Any = self.counts

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Literal
 
 import numpy as np
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from bench.records import Cost, Environment, Record
 from bench.report.format import RANKED_BY, SETS
 from bench.stats import Components
+from bench.stats.two_way import FEW_SEEDS
+from bench.text import numbered
 
 LANES = ("corrected", "published", "mixed")
 """Lanes, in the order of the blocks."""
@@ -34,7 +37,7 @@ class Evidence:
 
     gain : difference from the same vectors with shuffled rows; None without such a row
     difference : difference from the best row; None for the best row itself
-    differ : users whose value is not that of the best row
+    differ, users : number of users whose value is not that of the best row, and of all users
     p : two-sided p of the difference after Holm's correction
     comparisons : number of comparisons that Holm's correction counts
     margin : largest difference that counts as equivalent; None if the best row has no gain over its shuffled rows
@@ -45,6 +48,7 @@ class Evidence:
     gain: Components | None = None
     difference: Components | None = None
     differ: int | None = None
+    users: int | None = None
     p: float | None = None
     comparisons: int = 0
     margin: float | None = None
@@ -53,7 +57,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Value:
-    """The mean of a metric over users and seeds, with its 95 % interval where there is one."""
+    """The mean of a metric over users, seeds and folds, with its 95 % interval where there is one."""
 
     mean: float
     low: float | None = None
@@ -66,12 +70,12 @@ class Value:
 
 @dataclass
 class Row:
-    """One extractor setting with one recommender setting in one lane, over all seeds."""
+    """One extractor setting with one recommender setting in one lane, over all folds and seeds."""
 
     extractor: str
     model: str
     records: list[tuple[Path, Record]]
-    """Records sorted by seed; empty for the row of chance levels."""
+    """Records sorted by fold and seed, of the same seeds in every fold; empty for the row of chance levels."""
     values: dict[str, dict[str, Value]]
     """Candidate set -> metric (``ndcg@10``) -> value; only metrics that all seeds have."""
     chance: dict[str, dict[str, float]]
@@ -87,8 +91,27 @@ class Row:
 
     @property
     def first(self) -> Record | None:
-        """The record of the lowest seed."""
+        """The record of the lowest seed in the first fold."""
         return self.records[0][1] if self.records else None
+
+    @property
+    def folds(self) -> tuple[int, ...]:
+        """Numbers of the folds, in ascending order; empty for a split without folds."""
+        return tuple(dict.fromkeys(r.split.fold for _, r in self.records if r.split.fold is not None))
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, in ascending order."""
+        return tuple(dict.fromkeys(r.seed for _, r in self.records))
+
+    def by_fold(self, candidates: str, metric: str) -> list[float]:
+        """Return the mean of a metric over the seeds in each fold; empty where a record lacks it."""
+        each: dict[int | None, list[float]] = {}
+        for _, record in self.records:
+            if (value := record.metrics.get(candidates, {}).get(metric)) is None:
+                return []
+            each.setdefault(record.split.fold, []).append(value)
+        return [fmean(values) for values in each.values()]
 
     @property
     def control(self) -> bool:
@@ -106,10 +129,15 @@ class Row:
         first = self.first
         return (
             first is not None
-            and len(self.records) == 1
+            and len(self.seeds) == 1
             and not self.imported
             and first.recommender.deterministic is False
         )
+
+    @property
+    def few(self) -> bool:
+        """Whether there are several seeds, but too few for a reliable variance over them."""
+        return 1 < len(self.seeds) < FEW_SEEDS
 
     @property
     def width(self) -> int | None:
@@ -118,7 +146,7 @@ class Row:
 
     @property
     def coverage(self) -> float | None:
-        """Smallest share of tracks with a vector, over the seeds."""
+        """Smallest share of tracks with a vector, over the records."""
         return min((r.extractor.coverage for _, r in self.records), default=None)
 
     @property
@@ -132,7 +160,7 @@ class Row:
         return list(self.first.extractor.trained_on or ()) if self.first else []
 
     def cost(self, of: Callable[[Cost], float | None]) -> float | None:
-        """Return the mean of a cost over the seeds that have it."""
+        """Return the mean of a cost over the records that have it."""
         found = [float(value) for _, r in self.records if (value := of(r.cost)) is not None]
         return sum(found) / len(found) if found else None
 
@@ -183,15 +211,23 @@ class Note:
 
 @dataclass
 class Board:
-    """Everything measured on one split with one main k."""
+    """Everything measured on one split, or on several folds of one, with one main k."""
 
     data: str
     builtin: bool
     split: str
     fingerprint: str
+    """Of the split; hash of those of the folds."""
     k: tuple[int, ...]
     blocks: list[Block]
     notes: list[Note] = field(default_factory=list)
+    fold_numbers: tuple[int, ...] = ()
+    """The folds over which all values are means, in ascending order; empty unless there are several."""
+
+    @property
+    def folds(self) -> int:
+        """Number of folds over which all values are means; 1 for a single split."""
+        return max(1, len(self.fold_numbers))
 
     @property
     def rows(self) -> list[Row]:
@@ -211,7 +247,8 @@ class Board:
     @property
     def title(self) -> str:
         """Data, split and k."""
-        return f"{self.data}, split {self.split} ({self.fingerprint[:8]}), k = {', '.join(map(str, self.k))}"
+        folds = f" {numbered('fold', self.fold_numbers)}" if self.fold_numbers else ""
+        return f"{self.data}, split {self.split}{folds} ({self.fingerprint[:8]}), k = {', '.join(map(str, self.k))}"
 
     def metrics(self, names: Sequence[str], ks: Sequence[int] | None = None) -> list[str]:
         """Return the metrics ``name@k`` that at least one row has, grouped by k."""

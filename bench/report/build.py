@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -12,6 +12,7 @@ from bench.files.atomic import digest
 from bench.records import Record
 from bench.records.codec import encode
 from bench.report.board import LANES, Block, Board, Row, Value
+from bench.report.folds import pooled, with_all_folds
 from bench.report.format import MAIN, NONE, SETS, without_folders
 from bench.report.notes import notes
 from bench.report.recorded import span
@@ -28,6 +29,8 @@ def boards(
     drawn: Collection[str] = (),
 ) -> list[Board]:
     """Return one board per (data, split, main k), each with a block per lane; `probed` handles probes.
+
+    Records of several folds of one split give one board, whose values are means over the folds.
 
     Parameters
     ----------
@@ -49,22 +52,25 @@ def boards(
         elif not record.is_probe:
             key = (record.data.name, record.split.fingerprint, record.k[0] if record.k else None)
             groups.setdefault(key, []).append((path, record))
-    made = [_board(found, problems, drawn) for found in groups.values()]
+    made = [_board(found, problems, drawn) for found in pooled(list(groups.values()), _identity)]
     return sorted(made, key=lambda b: (b.data, b.split, b.fingerprint, b.k))
 
 
 def _board(found: list[Found], problems: list[str], drawn: Collection[str]) -> Board:
     found = sorted(found, key=lambda f: str(f[0]))
     first = found[0][1]
+    splits = dict(sorted({(record.split.fold or 0): record.split.fingerprint for _, record in found}.items()))
+    folds = tuple(splits) if len(splits) > 1 else ()
     lanes = [lane for lane in LANES if any(record.lane == lane for _, record in found)]
-    blocks = [_block(lane, [f for f in found if f[1].lane == lane], problems) for lane in lanes]
+    blocks = [_block(lane, [f for f in found if f[1].lane == lane], folds, problems) for lane in lanes]
     board = Board(
         data=one_line(first.data.name),
         builtin=any(record.data.builtin for _, record in found),
         split=one_line(first.split.name),
-        fingerprint=first.split.fingerprint,
+        fingerprint=digest(list(splits.values())) if folds else first.split.fingerprint,
         k=_cutoffs([record.k for _, record in found]),
         blocks=blocks,
+        fold_numbers=folds,
     )
     if board.ranked_by:
         where, metric = board.ranked_by
@@ -90,11 +96,14 @@ def _or_least(mean: float | None) -> float:
     return -math.inf if mean is None else mean
 
 
-def _block(lane: str, found: list[Found], problems: list[str]) -> Block:
+def _block(lane: str, found: list[Found], folds: Sequence[int], problems: list[str]) -> Block:
     groups: dict[str, list[Found]] = {}
     for path, record in sorted(found, key=lambda f: f[1].seed):
         groups.setdefault(_identity(record), []).append((path, record))
-    rows = [_row(identity, _unique(same, problems)) for identity, same in groups.items()]
+    records_of = {identity: _unique(same, problems) for identity, same in groups.items()}
+    if folds:
+        records_of = {identity: with_all_folds(same, folds, problems) for identity, same in records_of.items()}
+    rows = [_row(identity, same) for identity, same in records_of.items() if same]
     _label(rows)
     real, controls = [r for r in rows if not r.control], [r for r in rows if r.control]
     return Block(lane, real, controls, _chance(rows))
@@ -110,13 +119,14 @@ def _identity(record: Record) -> str:
 
 
 def _unique(same: list[Found], problems: list[str]) -> list[Found]:
-    """Keep one record per seed, the one with most cut-offs; report a dropped one if its values are not all in it."""
-    kept: dict[int, Found] = {}
+    """Keep one record per fold and seed, with most cut-offs; report a dropped one if its values are not all in it."""
+    kept: dict[tuple[int | None, int], Found] = {}
     for path, record in sorted(same, key=lambda found: (found[1].seed, -len(found[1].k))):
-        if record.seed not in kept:
-            kept[record.seed] = (path, record)
+        cell = record.split.fold, record.seed
+        if cell not in kept:
+            kept[cell] = (path, record)
             continue
-        other, shown = kept[record.seed]
+        other, shown = kept[cell]
         if len(record.k) < len(shown.k) and _within(record.metrics, shown.metrics):
             continue
         how = "repeats" if shown.inputs_sha256 == record.inputs_sha256 else "is the same cell, with other inputs, as"
@@ -131,10 +141,18 @@ def _within(some: Means, more: Means) -> bool:
 
 def _row(identity: str, records: list[Found]) -> Row:
     values: dict[str, dict[str, Value]] = {}
-    for where, means in _means([r.metrics for _, r in records]).items():
+    folds: dict[int | None, list[Record]] = {}
+    for _, record in records:
+        folds.setdefault(record.split.fold, []).append(record)
+
+    def means_of(of: Callable[[Record], Means]) -> dict[str, dict[str, float]]:
+        return _means([_means([of(record) for record in each]) for each in folds.values()])
+
+    for where, means in means_of(lambda record: record.metrics).items():
         values[where] = {}
         for metric, mean in means.items():
-            bounds = [span(r, where, metric) for _, r in records]
+            # Intervals of single folds say nothing about their mean.
+            bounds = [span(r, where, metric) if len(folds) == 1 else None for _, r in records]
             known = [b for b in bounds if b is not None]
             if len(known) == len(bounds):
                 # With several seeds this is only the span; `complete` computes better intervals from per-user files.
@@ -146,14 +164,14 @@ def _row(identity: str, records: list[Found]) -> Row:
         model="",
         records=records,
         values=values,
-        chance=_means([r.chance for _, r in records]),
-        beyond=_means([r.beyond for _, r in records]),
+        chance=means_of(lambda record: record.chance),
+        beyond=means_of(lambda record: record.beyond),
         identity=identity,
     )
 
 
 def _means(each: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[str, dict[str, float]]:
-    """Average over seeds the metrics that all seeds have."""
+    """Average over seeds (or folds) the metrics that all of them have."""
     return {
         where: {
             metric: fmean(one[where][metric] for one in each)

@@ -214,7 +214,7 @@ def _peak(cost: Cost) -> float | None:
 
 def seeds() -> Column:
     """Return the column of the number of seeds, with marks."""
-    return Column("Seeds", lambda row: Cell(f"{len(row.records)}{marks(row)}" if row.records else NONE))
+    return Column("Seeds", lambda row: Cell(f"{len(row.seeds)}{marks(row)}" if row.records else NONE))
 
 
 def _lanes(row: Row) -> str:

@@ -112,7 +112,7 @@ def compare(
         for comparisons, asked in jobs.items():
             tests = tested([(a, b, metric) for metric, _, a, b in asked], comparisons)
             for (metric, at, *_), test in zip(asked, tests, strict=True):
-                found[metric][at] = replace(found[metric][at], p=test.p, differ=test.different)
+                found[metric][at] = replace(found[metric][at], p=test.p, differ=test.different, users=test.n)
     for metric, each in found.items():
         for at, one in _judged(each, share).items():
             value = rows[at].values[where][metric]

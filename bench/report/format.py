@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 
 from bench.errors import BenchError, did_you_mean
 from bench.metrics import METRICS, find
@@ -72,6 +73,13 @@ def p_value(p: float | None) -> str:
     if p is None:
         return NONE
     return "<.001" if p < 0.001 else short(p, 3)
+
+
+def first_few(names: Iterable[str], most: int = 3) -> str:
+    """Return the first names, and the number of the others."""
+    names = list(names)
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def heading(metric: str) -> str:

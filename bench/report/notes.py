@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from bench.datasets.contamination import same_catalogue
+from bench.records import Record
 from bench.report.board import Block, Board, Note, Row
-from bench.report.format import SETS, heading, percent
-from bench.stats import LEAST_USERS
-from bench.text import one_line
+from bench.report.evidence_notes import intervals
+from bench.report.folds import spread
+from bench.report.format import SETS, first_few, heading, percent
+from bench.stats.two_way import FEW_SEEDS
+from bench.text import numbered, one_line
 
-ONCE, SPANNED, IMPORTED, UNTRAINED = "†", "‡", "§", "¶"
+ONCE, FEW, SPANNED, IMPORTED, UNTRAINED = "†", "°", "‡", "§", "¶"
 """Marks after the number of seeds."""
 
 
 def marks(row: Row) -> str:
     """Return the marks of a row, in the order of their explanations."""
     untrained = row.first is not None and bool(row.first.extractor.untrained)
-    given = ((ONCE, row.once), (SPANNED, row.spanned), (IMPORTED, row.imported), (UNTRAINED, untrained))
+    given = ((ONCE, row.once), (FEW, row.few), (SPANNED, row.spanned), (IMPORTED, row.imported), (UNTRAINED, untrained))
     return "".join(mark for mark, there in given if there)
 
 
@@ -29,7 +32,8 @@ def notes(board: Board) -> list[Note]:
             Note(f"{board.data} was made by the project itself: these numbers are not for leaderboards.", True)
         )
     found.append(Note(_sizes(board), True))
-    found += _intervals(board)
+    found += [Note(text, True) for text in spread(board)]
+    found += intervals(board)
     found += [Note(text, True) for block in board.blocks for text in _controls(board, block)]
     found += [Note(text, True) for text in [*_unranked(board), *_marked(board)]]
     found += _tables(board)
@@ -51,94 +55,20 @@ def notes(board: Board) -> list[Note]:
 
 
 def _sizes(board: Board) -> str:
-    def sizes(kind: str, of: Callable[[Row], Mapping[str, int]]) -> str:
+    def sizes(kind: str, of: Callable[[Record], Mapping[str, int]]) -> str:
         texts = []
         for where in board.sets:
-            counts = {of(row)[where] for row in board.rows if row.first and where in of(row)}
+            counts = {of(r)[where] for row in board.rows for _, r in row.records if where in of(r)}
             if counts:
                 low, high = min(counts), max(counts)
                 texts.append(f"{where} {low:,}" if low == high else f"{where} {low:,} to {high:,}")
         return f" {kind}: {', '.join(texts)}." if texts else ""
 
     lists = ", ".join(map(str, board.k))
-    users = sizes("Users", lambda row: row.first.users if row.first else {})
-    candidates = sizes("Candidates", lambda row: row.first.candidates if row.first else {})
+    each = " of each fold" if board.folds > 1 else ""
+    users = sizes(f"Users{each}", lambda record: record.users)
+    candidates = sizes(f"Candidates{each}", lambda record: record.candidates)
     return f"Lists of the first k = {lists} tracks.{users}{candidates}"
-
-
-def _intervals(board: Board) -> list[Note]:
-    rows = board.rows
-    several = max((len(row.records) for row in rows), default=0)
-    text = "Intervals: 95 %, percentile bootstrap over users"
-    if several > 1:
-        text += "; with several seeds, the mean over seeds, with seeds and users drawn anew together"
-        if any(1 < len(row.records) < 5 for row in rows):
-            text += " (with fewer than five seeds too narrow)"
-    reasons = {
-        f"{block.lane} {where}": reason
-        for block in board.blocks
-        for where, reason in block.undecided.items()
-        if where in board.sets and len(block.rows) > 1
-    }
-    text += f". Near a hit rate of 0 or 1 they are Wilson's; below {LEAST_USERS} users there are none."
-    found = [Note(text)]
-    if any(v.best for row in rows for values in row.values.values() for v in values.values()):
-        found.append(
-            Note(
-                "Bold (* on the console): level with the best of its lane, controls aside. Level is what a paired "
-                "test over the same users (and seeds, where there are several) cannot tell from it: p above 0.05, "
-                "Holm-corrected over the rows of the lane for each metric and candidate set.",
-                True,
-            )
-        )
-        found += [Note(text, True) for text in _differences(board)]
-    if untested := [row for block in board.blocks for row in block.untested]:
-        names = _listed([f"{row.extractor} × {row.model}" for row in untested], most=10)
-        found.append(
-            Note(f"Without usable per-user files, so compared with no other row, and never bold: {names}.", True)
-        )
-    if elsewhere := [row for block in board.blocks for row in block.elsewhere]:
-        names = _listed([f"{row.extractor} × {row.model}" for row in elsewhere], most=10)
-        found.append(Note(f"Measured on other users than most rows, so compared with none, never bold: {names}.", True))
-    if reasons:
-        listed = "; ".join(f"{where}: {reason}" for where, reason in reasons.items())
-        found.append(Note(f"Nothing is marked as level with the best where that cannot be tested ({listed}).", True))
-    return found
-
-
-def _differences(board: Board) -> list[str]:
-    """Say on how many users rows differ from the best one, and for which rows these are too few for a test."""
-    if not board.ranked_by:
-        return []
-    metric = board.ranked_by[1]
-    spans: list[str] = []
-    few: dict[str, None] = {}
-    for where in board.sets:
-        compared = [
-            (evidence.differ, row.first.users[where], f"{row.extractor} × {row.model} ({where} {evidence.differ})")
-            for row in board.rows
-            if row.first and (evidence := row.evidence(where, metric)) and evidence.differ is not None
-        ]
-        if compared:
-            low, high = min(compared)[0], max(compared)[0]
-            of = max(users for _, users, _ in compared)
-            spans.append(f"{where} {low:,}{'' if low == high else f' to {high:,}'} of {of:,}")
-        few.update(
-            dict.fromkeys(
-                f"{row.extractor} × {row.model} ({where} {evidence.differ})"
-                for row in board.rows
-                if (evidence := row.evidence(where, metric)) and evidence.verdict == "undecided"
-            )
-        )
-    found = []
-    if spans:
-        found.append(f"Users whose {heading(metric)} is not that of the best row of the lane: {', '.join(spans)}.")
-    if few:
-        found.append(
-            "Undecided, because so few users differ from the best row that no test of so many rows can reach p 0.05: "
-            f"{_listed(few, most=10)}."
-        )
-    return found
 
 
 def _controls(board: Board, block: Block) -> list[str]:
@@ -157,7 +87,7 @@ def _controls(board: Board, block: Block) -> list[str]:
             if best is not None and (m := row.mean(where, metric)) is not None and m >= best
         ]
         if above:
-            found.append(f"On {where} {heading(metric)} ({block.lane}) no row beats the control {_listed(above)}.")
+            found.append(f"On {where} {heading(metric)} ({block.lane}) no row beats the control {first_few(above)}.")
     return found
 
 
@@ -167,7 +97,7 @@ def _unranked(board: Board) -> list[str]:
     for where in SETS:
         rows = [row for row in board.rows if any(where in record.unranked for _, record in row.records)]
         if rows:
-            names = _listed([f"{row.extractor} × {row.model}" for row in rows], most=10)
+            names = first_few([f"{row.extractor} × {row.model}" for row in rows], most=10)
             found.append(f"No figures on {where} for {names}: one score for all candidates is no ranking, but chance.")
     return found
 
@@ -175,6 +105,7 @@ def _unranked(board: Board) -> list[str]:
 def _marked(board: Board) -> list[str]:
     meaning = {
         ONCE: "a single training: how much it varies from seed to seed is unknown, and not in its interval",
+        FEW: f"fewer than {FEW_SEEDS} seeds: their variance is poorly known, so that intervals are wide",
         SPANNED: "no usable per-user files: the interval spans those of the single seeds",
         IMPORTED: "published figures, not computed here",
         UNTRAINED: "random weights: says nothing about the trained model",
@@ -243,14 +174,15 @@ def _machines(board: Board) -> list[Note]:
 def _warnings(board: Board) -> list[str]:
     """Return each distinct warning of the records, with its rows."""
     rows_of: dict[str, dict[str, None]] = {}
+    folds_of: dict[str, set[int]] = {}
     for row in board.rows:
         for _, record in row.records:
-            for text in record.warnings:
-                rows_of.setdefault(one_line(text), {})[f"{row.extractor} × {row.model}"] = None
-    return [f"Warning ({_listed(list(rows))}): {text}" for text, rows in rows_of.items()]
-
-
-def _listed(names: Iterable[str], most: int = 3) -> str:
-    names = list(names)
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+            for text in map(one_line, record.warnings):
+                rows_of.setdefault(text, {})[f"{row.extractor} × {row.model}"] = None
+                folds_of.setdefault(text, set()).add(record.split.fold or 0)
+    found = []
+    for text, rows in rows_of.items():
+        in_some = 1 < board.folds > len(folds_of[text])
+        where = f"{numbered('fold', sorted(folds_of[text]))}: " if in_some else ""
+        found.append(f"Warning ({where}{first_few(list(rows))}): {text}")
+    return found

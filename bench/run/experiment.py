@@ -111,6 +111,10 @@ class Experiment(ABC, Generic[CellT]):
         """Return the lines of the plan about computing cells; raise BenchError if it is impossible."""
         return ()
 
+    def listed(self, todo: Sequence[CellT]) -> Iterable[str]:
+        """Return the lines of the plan that name the cells to compute."""
+        return plan.cells(todo, len(self.cells) - len(todo))
+
     @abstractmethod
     def blank(self, cell: CellT) -> Record:
         """Return the record of a cell without numbers and without the hash of its inputs."""
@@ -139,7 +143,7 @@ class Experiment(ABC, Generic[CellT]):
         todo = self._todo()
         for line in self.extraction.plan(self.device) if self.extraction.lacking else ():
             say(line)
-        for line in plan.cells(todo, len(self.cells) - len(todo)):
+        for line in self.listed(todo):
             say(line)
         for line in self.forecast(todo) if todo else ():
             say(line)

@@ -21,7 +21,7 @@ def draw(board: Board, block: Block) -> Plot | None:
     if not board.ranked_by:
         return None
     where, metric = board.ranked_by
-    rows = [row for row in block.rows if len(row.records) > 1 and row.mean(where, metric) is not None][:MOST]
+    rows = [row for row in block.rows if len(row.seeds) > 1 and row.mean(where, metric) is not None][:MOST]
     if not rows:
         return None
     return render(

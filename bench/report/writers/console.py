@@ -14,6 +14,7 @@ from rich.text import Text
 
 from bench.report.board import Block, Board, Row
 from bench.report.columns import LANE_HEADINGS, LANE_NOTES, Column, brief, half_width, metric_column, names, seeds
+from bench.report.evidence_grid import evidence_grid
 from bench.report.format import MAIN, NONE, RANKED_BY, checked, heading, parts
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
 from bench.terminal import screen, text
@@ -173,6 +174,12 @@ def _block(console: Console, board: Board, block: Block, metrics: Sequence[str])
     console.print(table)
     if dropped:
         console.print(text(f"Left out, because the terminal is narrow: {', '.join(dropped)}.", "dim"))
+    if (evidence := evidence_grid(board, block, brief=True)) is not None:
+        console.print()
+        console.print(text(evidence.title, "italic"))
+        console.print(_grid(evidence))
+        for note in evidence.notes:
+            console.print(text(note, "dim"))
 
 
 def _fits(console: Console, table: Table) -> bool:

@@ -6,14 +6,16 @@ import csv
 import io
 import re
 
-from bench.report.board import Board, Row, Value
+from bench.report.board import Board, Evidence, Row, Value
 from bench.report.format import NONE, parts
 from bench.report.grid import Grid
+from bench.stats import Components
 from bench.text import one_line
 
 HEADER = (
     "data", "split", "set", "extractor", "model", "lane", "metric", "k", "seeds", "value", "low", "high",
-    "chance", "control",
+    "chance", "control", "by_fold", "gain", "gain_low", "gain_high", "difference", "difference_low", "difference_high",
+    "differ", "p_holm", "comparisons", "margin", "verdict",
 )  # fmt: skip
 
 _FORMULA = re.compile(r"[=+\-@\uff1d\uff0b\uff0d\uff20]")
@@ -27,7 +29,11 @@ def escape(text: str) -> str:
 
 
 def table(board: Board) -> str:
-    """Return the values of every row, including beyond-accuracy metrics; missing values are empty."""
+    """Return the values of every row, including beyond-accuracy metrics; missing values are empty.
+
+    `seeds` is their number; `by_fold` has the mean of each fold of a board of several folds. The columns from `gain` on
+    are the evidence (`bench.report.board.Evidence`); the main metrics at the first k have gains and differences.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(HEADER)
@@ -39,7 +45,9 @@ def table(board: Board) -> str:
                 for metric, value in _values(row, where):
                     name, k = parts(metric)
                     numbers = map(_digits, (value.mean, value.low, value.high, row.chance.get(where, {}).get(metric)))
-                    writer.writerow([*names, escape(name), k, len(row.records), *numbers, str(row.control).lower()])
+                    by_fold = " ".join(map(_digits, row.by_fold(where, metric) if board.folds > 1 else ()))
+                    cells = [*names, escape(name), k, len(row.seeds), *numbers, str(row.control).lower(), by_fold]
+                    writer.writerow([*cells, *_evidence(value.evidence)])
     return out.getvalue()
 
 
@@ -58,6 +66,21 @@ def grid(table: Grid) -> str:
 def _values(row: Row, where: str) -> list[tuple[str, Value]]:
     beyond = [(metric, Value(mean)) for metric, mean in row.beyond.get(where, {}).items()]
     return [*row.values.get(where, {}).items(), *beyond]
+
+
+def _evidence(one: Evidence | None) -> list[str]:
+    if one is None:
+        return [""] * 11
+    effects = [text for each in (one.gain, one.difference) for text in _effect(each)]
+    counts = ["" if one.differ is None else str(one.differ), _digits(one.p), str(one.comparisons), _digits(one.margin)]
+    return [*effects, *counts, one.verdict]
+
+
+def _effect(found: Components | None) -> list[str]:
+    if found is None:
+        return [""] * 3
+    span = found.interval()
+    return [_digits(found.mean), *(map(_digits, span) if span else ("", ""))]
 
 
 def _digits(value: float | None) -> str:

@@ -145,18 +145,23 @@ class RecommendExperiment(Experiment[Cell]):
     def do(self) -> Finished:
         """Compute and record; with ``--refit``, also return the stored records of the cells without it."""
         out = super().do()
-        if self.request.refit:
-            once = replace(self.request, refit=False)
-            blanks = [(cell, blank(once, self.inputs, self.k, cell)) for cell in self.cells]
-            drafts = [replace(record, inputs_sha256=self.inputs_hash(cell, record)) for cell, record in blanks]
-            found = [known for draft in drafts if (known := self.stored(draft))]
-            if lacking := len(drafts) - len(found):
-                self.ui.log(
-                    f"note: {lacking} of {len(drafts)} rows without --refit are not in {self.environment.results}: "
-                    "the same command without --refit adds them to the table"
-                )
-            out.records += found
+        out.records += self.without_refit()
         return out
+
+    def without_refit(self) -> list[tuple[Path, Record]]:
+        """Return the stored records of the same cells without ``--refit``; none unless it was given."""
+        if not self.request.refit:
+            return []
+        once = replace(self.request, refit=False)
+        blanks = [(cell, blank(once, self.inputs, self.k, cell)) for cell in self.cells]
+        drafts = [replace(record, inputs_sha256=self.inputs_hash(cell, record)) for cell, record in blanks]
+        found = [known for draft in drafts if (known := self.stored(draft))]
+        if lacking := len(drafts) - len(found):
+            self.ui.log(
+                f"note: {lacking} of {len(drafts)} rows without --refit are not in {self.environment.results}: "
+                "the same command without --refit adds them to the table"
+            )
+        return found
 
     def compute(self, cell: Cell, record: Record) -> tuple[Path, Record]:
         """Fit, rank, evaluate and record one cell."""
@@ -204,6 +209,10 @@ class RecommendExperiment(Experiment[Cell]):
             tables = Tables(self.environment.cache, self.audio.row_of, seed)
             self._tables[entry, seed] = tables.build(entry, self.split.items, hot=self.split.hot, meta=self.inputs.meta)
         return self._tables[entry, seed]
+
+    def forget_tables(self) -> None:
+        """Free the memory of the tables built so far; they are built again when needed."""
+        self._tables.clear()
 
     def _table_warnings(self, cell: Cell, table: ItemTable) -> list[str]:
         """Return warnings about a table, if any."""

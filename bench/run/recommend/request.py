@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any
 
 from bench.entries import CONTROL_MODELS, NONE, ExtractorEntry, RecommenderEntry
 from bench.errors import BenchError
@@ -42,6 +43,30 @@ class RecommendRequest(Request):
     def _reference(self) -> str | None:
         """The reference with absolute paths, as in the other specs of a cell."""
         return self.reference and absolute("extractors", self.reference)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldsRequest(RecommendRequest):
+    """A comparison on several folds of one split, of which each has the records of a run of its own.
+
+    folds : numbers of the folds; empty for all
+    """
+
+    folds: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, request: RecommendRequest, folds: tuple[int, ...]) -> FoldsRequest:
+        """Return the request for several folds of what `request` asks for."""
+        return cls(**_values(request), folds=folds)
+
+    def of_fold(self, split: str) -> RecommendRequest:
+        """Return the request of one fold, given its split."""
+        return RecommendRequest(**{**_values(self), "split": split})
+
+
+def _values(request: RecommendRequest) -> dict[str, Any]:
+    """Return the values of the fields that every comparison has, by name."""
+    return {field.name: getattr(request, field.name) for field in fields(RecommendRequest)}
 
 
 @dataclass(frozen=True)
