@@ -1,4 +1,4 @@
-"""Rankings of items, and the exact k best of masked scores."""
+"""Rankings of items, the exact k best of masked scores, and the exact ranks of held-out items."""
 
-VERSION = "2"
-"""Raised when the lists of some scores, or the sets and cut-offs they are measured at, can change."""
+VERSION = "3"
+"""Raised when the lists of some scores, the sets and cut-offs they are measured at, or what records hold can change."""

@@ -23,9 +23,10 @@ from bench.records.parts import (
     Trial,
     View,
 )
+from bench.records.paths import ranks_path, rows_path, users_path
 from bench.records.reading import read, read_all
 from bench.records.record import PROBED, SCHEMA_VERSION, SETS, Record, differences, slug
-from bench.records.writing import layout, ranks_path, rows_path, users_path, write
+from bench.records.writing import layout, write
 
 __all__ = [
     "PACKAGES", "PROBED", "SCHEMA_VERSION", "SETS", "Cost", "DataInfo", "Environment", "ExtractorInfo", "Family",

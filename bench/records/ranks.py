@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from bench.records.paths import ranks_path
 from bench.records.record import Record
 from bench.records.rows import LONGEST_NAME, read_columns
-from bench.records.writing import ranks_path
 
 _NAMES = pa.dictionary(pa.int32(), pa.large_string())
 SCHEMA = pa.schema(
@@ -41,6 +41,45 @@ class HeldOut:
     """Index into `artists` (P,) of the item's artist, -1 if unknown."""
     rank: NDArray[np.int32]
     """Rank (P,) among the listener's candidates, without the history; 1 is best, 0 if the item cannot be listed."""
+
+    @classmethod
+    def of(
+        cls,
+        listeners: pl.Series,
+        indptr: NDArray[np.int64],
+        item: NDArray[np.integer],
+        rank: NDArray[np.int32],
+        names: pl.Series,
+        artists: pl.Series,
+    ) -> HeldOut:
+        """Create from pairs sorted by listener.
+
+        Parameters
+        ----------
+        listeners
+            Names (U,).
+        indptr
+            The pairs of listener u are ``indptr[u]:indptr[u + 1]``.
+        item
+            Row of each pair (P,) in the next two.
+        rank
+            Rank of each pair (P,).
+        names, artists
+            Names (N,) of all items, and of their artists, null if unknown.
+
+        """
+        order = np.lexsort((rank, np.repeat(np.arange(len(listeners)), np.diff(indptr))))
+        rows, item = np.unique(item[order], return_inverse=True)
+        distinct, artist = _coded(artists.gather(rows))
+        return cls(
+            listeners=listeners,
+            indptr=indptr,
+            items=names.gather(rows),
+            item=item.astype(np.int32),
+            artists=distinct,
+            artist=artist[item],
+            rank=rank[order],
+        )
 
     @property
     def sizes(self) -> NDArray[np.int64]:
@@ -97,16 +136,16 @@ def _held_out(
     """Return the held-out items of each candidate set, or why the columns are invalid."""
     if any(column.null_count() for column in (places, names["user"], names["item"], ranks)):
         return "a value is missing"
-    if strange := set(places.unique().to_list()) ^ set(record.users):
+    if strange := set(places.unique().to_list()) ^ set(record.metrics):
         return f"it or its record has no pairs of {min(strange)}"
     found = {}
-    for where in record.users:
+    for where in record.metrics:
         rows = (places == where).arg_true()
         user, rank = names["user"].gather(rows), ranks.gather(rows).to_numpy()
         new = np.flatnonzero((user != user.shift()).fill_null(value=True).to_numpy())
         indptr, listeners = np.append(new, len(user)).astype(np.int64), user.gather(new)
-        if len(listeners) != record.users[where]:
-            return f"it has {len(listeners):,} {where} users, its record {record.users[where]:,}"
+        if len(listeners) != (expected := record.users.get(where, 0)):
+            return f"it has {len(listeners):,} {where} users, its record {expected:,}"
         if listeners.n_unique() < len(listeners):
             return f"its {where} pairs are not sorted by user"
         same = np.ones(len(rank), np.bool_)

@@ -14,6 +14,7 @@ from bench.records.check import check
 from bench.records.codec import decode, encode
 from bench.records.invalid import InvalidValueError
 from bench.records.parts import RowsFile
+from bench.records.paths import ranks_path, rows_path
 from bench.records.reading import content_sha256
 from bench.records.record import SCHEMA_VERSION, Record
 
@@ -68,18 +69,3 @@ def layout(record: Record) -> str:
     """Return the text of a record's file."""
     content: dict[str, Any] = encode(record)
     return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def users_path(record_path: Path) -> Path:
-    """Return the path of a record's per-user file."""
-    return record_path.with_suffix(".users.parquet")
-
-
-def ranks_path(record_path: Path) -> Path:
-    """Return the path of the ranks of a record's held-out items."""
-    return record_path.with_suffix(".ranks.parquet")
-
-
-def rows_path(record_path: Path, kind: str) -> Path:
-    """Return the path of a record's rows: a probe's predictions for every test item, else values of every user."""
-    return record_path.with_suffix(".items.parquet") if kind == "probe" else users_path(record_path)

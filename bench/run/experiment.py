@@ -193,7 +193,8 @@ class Experiment(ABC, Generic[CellT]):
     def stored(self, draft: Record) -> tuple[Path, Record] | None:
         """Return the stored record with the same inputs as `draft`; None if there is no valid one."""
         path = self.environment.results / draft.path
-        if not path.exists() or not records.rows_path(path, draft.kind).exists():
+        beside = [records.rows_path(path, draft.kind), *([records.ranks_path(path)] if draft.kind == "run" else [])]
+        if not all(each.exists() for each in (path, *beside)):
             return None
         try:
             found = records.read(path)

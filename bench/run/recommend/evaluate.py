@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,6 +17,7 @@ from bench.items.item_table import ItemTable
 from bench.metrics import Lists, PerUser, chance, evaluate_beyond
 from bench.protocols import Interactions, Recommender, RunContext
 from bench.records import Training
+from bench.records.ranks import HeldOut
 from bench.run.recommend.fit import trained
 from bench.run.recommend.top_lists import SETS, cutoffs, evaluated, lists
 from bench.run.recommend.validation import Validation
@@ -41,6 +41,7 @@ class Measured:
     validation: dict[str, dict[str, float]] = field(default_factory=dict)
     training: Training | None = None
     per_user: list[pl.DataFrame] = field(default_factory=list)
+    held_out: dict[str, HeldOut] = field(default_factory=dict)
     fit_s: float = 0.0
     score_s: float = 0.0
     warnings: list[str] = field(default_factory=list)
@@ -83,7 +84,7 @@ def measure(
     out.fit_s = fitted.seconds
     out.warnings += fitted.warnings
     started = time.monotonic()
-    found = lists(model, split, "test", SETS, present, max(ks), seed, fitted.known)
+    found = lists(model, split, "test", SETS, present, max(ks), seed, fitted.known, ranks=True)
     out.score_s = time.monotonic() - started
     if table.now_sha256() != before:
         raise BenchError(
@@ -91,7 +92,9 @@ def measure(
             "Item tables are frozen: copy what must be trained."
         )
     listeners = np.bincount(split.train.item, minlength=split.train.n_items)
-    artists = _codes(table.meta.get("artist"))
+    names = {"user": pl.Series(split.users, dtype=pl.String), "item": pl.Series(split.items, dtype=pl.String)}
+    artist = pl.Series(table.meta.get("artist") or [None] * len(split.items), dtype=pl.String)
+    artists = None if artist.null_count() == len(artist) else _codes(artist)
     references = {reference[0]: reference[1].vectors} if reference else {}
     for name, each in evaluated(found, split, "test", ks).items():
         users, truth, mask = each.users, each.truth, each.candidates
@@ -105,7 +108,8 @@ def measure(
             continue
         values = {metric: value for metric, value in each.values.items() if _cutoff(metric) in kept}
         # Chance level of a ranking of all items, with or without vectors.
-        out.chance[name] = chance(_free(fitted.known, users, mask), truth.sizes, kept)
+        free = _free(fitted.known, users, mask)
+        out.chance[name] = chance(free, truth.sizes, kept)
         out.users[name], out.candidates[name] = len(users), int(mask.sum())
         equal = int(found.equal(name).sum())
         if equal == len(users):
@@ -133,13 +137,17 @@ def measure(
             mean = value.mean if isinstance(value, PerUser) else value
             if mean is not None:
                 out.beyond[name][metric] = float(mean)
-        labels = [split.users[u] for u in users.tolist()]
+        who = names["user"].gather(users)
         columns = {
-            "candidates": [name] * len(users),
-            "user": labels,
+            "candidates": pl.repeat(name, len(users), eager=True),
+            "user": who,
             "relevant": truth.sizes.astype(np.int32),
+            "free": free.astype(np.int32),
+            "listable": np.full(len(users), there, np.int32),
         }
         out.per_user.append(pl.DataFrame({**columns, **values}))
+        assert each.ranks is not None
+        out.held_out[name] = HeldOut.of(who, truth.indptr, truth.item, each.ranks, names["item"], artist)
     if not out.users:
         raise BenchError(f"{model.name}: no k of {', '.join(map(str, ks))} is below the number of candidates. {REMEDY}")
     return out
@@ -156,9 +164,6 @@ def _free(known: Interactions, users: NDArray[np.int32], mask: NDArray[np.bool_]
     return np.asarray(int(mask.sum()) - (taken[indptr[users + 1]] - taken[indptr[users]]), dtype=np.int64)
 
 
-def _codes(names: Sequence[Any] | None) -> NDArray[np.int64] | None:
-    """Return artist codes, -1 for unknown; None if no artist is known."""
-    if names is None or all(name is None for name in names):
-        return None
-    series = pl.Series(names, dtype=pl.String)
-    return series.rank("dense").cast(pl.Int64).fill_null(0).to_numpy() - 1
+def _codes(names: pl.Series) -> NDArray[np.int64]:
+    """Return artist codes, -1 for unknown."""
+    return names.rank("dense").cast(pl.Int64).fill_null(0).to_numpy() - 1

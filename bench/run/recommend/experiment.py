@@ -198,7 +198,7 @@ class RecommendExperiment(Experiment[Cell]):
         cost, machine = self.cost(cell.extractor), records.environment(self.device)
         record = finished(record, found, table, cost, machine, problems)
         per_user = pl.concat(found.per_user, how="diagonal") if found.per_user else None
-        path, record = records.write(record, self.environment.results, per_user)
+        path, record = records.write(record, self.environment.results, per_user, found.held_out)
         if not record.cut_short:  # the training can continue with more time
             shutil.rmtree(self.checkpoints(record), ignore_errors=True)
         return path, record

@@ -26,6 +26,8 @@ class Found:
     everybody: NDArray[np.int32]
     constant: Mapping[str, NDArray[np.bool_]]
     """Candidate set -> mask (U,) of the users in `everybody` with equal scores for all its candidates."""
+    ranks: Mapping[str, NDArray[np.int32]]
+    """Candidate set -> ranks (P,) of its held-out items, if asked for."""
 
     def equal(self, name: Which) -> NDArray[np.bool_]:
         """Return a mask of the set's users with held-out items who have equal scores for all its candidates."""
@@ -45,6 +47,8 @@ class Evaluated:
     topk: NDArray[np.int32]
     candidates: NDArray[np.bool_]
     values: dict[str, NDArray[np.float64]]
+    ranks: NDArray[np.int32] | None
+    """Ranks (P,) of the held-out items, if asked for."""
 
 
 def lists(
@@ -56,10 +60,13 @@ def lists(
     k: int,
     seed: int,
     history: Interactions | None = None,
+    *,
+    ranks: bool = False,
 ) -> Found:
     """Rank for all users with held-out items in any of the sets, and score each user once.
 
-    `history` has the pairs that users know already; by default the training pairs.
+    `history` has the pairs that users know already; by default the training pairs. `ranks` asks for those of all
+    held-out items.
     """
     truths: dict[Which, tuple[NDArray[np.int32], Truth]] = {}
     for name in sets:
@@ -70,7 +77,7 @@ def lists(
     if "cold" not in truths:
         truths.pop("mixed", None)  # without cold items it would equal hot
     if not truths:
-        return Found({}, {}, np.empty(0, np.int32), {})
+        return Found({}, {}, np.empty(0, np.int32), {}, {})
     everybody = np.unique(np.concatenate([users for users, _ in truths.values()])).astype(np.int32)
     ranked = rank(
         model.score,
@@ -80,10 +87,18 @@ def lists(
         k=k,
         seed=seed,
         present=present,
+        held_out={name: _rows(everybody, *truth) for name, truth in truths.items()} if ranks else None,
         who=model.name,
         labels=split.users,
     )
-    return Found(ranked.topk, truths, everybody, ranked.constant)
+    return Found(ranked.topk, truths, everybody, ranked.constant, ranked.ranks)
+
+
+def _rows(everybody: NDArray[np.int32], users: NDArray[np.int32], truth: Truth) -> Truth:
+    """Return the held-out items of some users as rows of everybody, in the same order."""
+    sizes = np.zeros(len(everybody), np.int64)
+    sizes[np.searchsorted(everybody, users)] = truth.sizes
+    return Truth(np.concatenate([[0], np.cumsum(sizes)]), truth.item)
 
 
 def evaluated(found: Found, split: Split, part: Part, ks: Sequence[int]) -> dict[Which, Evaluated]:
@@ -92,7 +107,7 @@ def evaluated(found: Found, split: Split, part: Part, ks: Sequence[int]) -> dict
     for name, (users, truth) in found.truths.items():
         topk = found.topk[name][np.searchsorted(found.everybody, users)]
         values = evaluate(topk, truth, ks)
-        out[name] = Evaluated(users, truth, topk, split.candidates(part, name), values)
+        out[name] = Evaluated(users, truth, topk, split.candidates(part, name), values, found.ranks.get(name))
     return out
 
 
