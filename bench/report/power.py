@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench.report.board import Block, Evidence, Row
-from bench.report.evidence import ALPHA
-from bench.stats import Components, smallest_detectable
+from bench.report.board import Block, Board, Evidence, Row
+from bench.report.evidence import ALPHA, MARGIN
+from bench.report.format import NONE, heading, share, short
+from bench.report.grid import Cell, Chapter, Grid, Head, Section
+from bench.stats import Components, Part, needed, smallest_detectable
 from bench.stats.power import POWER
 
 
@@ -24,6 +27,15 @@ class Comparison:
     evidence: Evidence
     smallest: float
     gain: float | None
+
+    @property
+    def alpha(self) -> float:
+        """The level of the first step of Holm's procedure."""
+        return ALPHA / max(self.evidence.comparisons, 1)
+
+    def __str__(self) -> str:
+        """Return the name of the row."""
+        return f"{self.row.extractor} × {self.row.model}"
 
 
 def comparisons(block: Block, where: str, metric: str, power: float = POWER) -> list[Comparison]:
@@ -44,3 +56,110 @@ def comparisons(block: Block, where: str, metric: str, power: float = POWER) -> 
         if smallest is not None:
             made.append(Comparison(best[0], row, one.difference, one, smallest, gain))
     return sorted(made, key=lambda each: abs(each.difference.mean))
+
+
+SHOWN = 3
+"""Number of comparisons shown of each candidate set, closest first."""
+
+
+def chapter(board: Board, metric: str, difference: float | None, power: float) -> Chapter | None:
+    """Return what the closest comparisons of a board can detect, and what a difference needs; None without any.
+
+    Parameters
+    ----------
+    board
+        With evidence on the metric.
+    metric
+        The metric at its cut-off, such as ``ndcg@10``.
+    difference
+        The true difference to detect; by default, a tenth of the best row's gain over its shuffled rows.
+    power
+        Probability of detecting it.
+
+    """
+    grids = [grid for block in board.blocks if (grid := _grid(board, block, metric, difference, power))]
+    if not grids:
+        return None
+    lead = [
+        f"{heading(metric)}: the rows closest to the best row of their lane, tested at {100 * power:g} % power and p "
+        f"{ALPHA:g} after Holm's correction. Everything follows from variances, not from the observed differences."
+    ]
+    return Chapter("power", board.title, lead, grids)
+
+
+def _grid(board: Board, block: Block, metric: str, difference: float | None, power: float) -> Grid | None:
+    sections, notes = [], []
+    for where in board.sets:
+        found = comparisons(block, where, metric, power)[:SHOWN]
+        rows = []
+        for one in found:
+            wanted = difference or (MARGIN * one.gain if one.gain else None)
+            rows.append(_cells(one, wanted, power))
+            notes += [f"{where}, {one}: {text}" for text in _hopeless(one, wanted, power)]
+        if found:
+            best = f"{found[0].best.extractor} × {found[0].best.model}"
+            sections.append(Section(f"{where}, best {best}", rows))
+            if not difference and not found[0].gain:
+                notes.append(f"{where}: {best} has no gain over shuffled rows to take a tenth of; give --difference.")
+    of_variance, to_detect = "share of the variance", "needed (now)"
+    heads = [
+        Head("Row", right=False, room=30),
+        Head("Difference"),
+        Head("Detectable"),
+        *(Head(name, of_variance) for name in ("Listeners", "Artists", "Both", "Seeds")),
+        Head("To detect"),
+        *(Head(name, to_detect) for name in ("Listeners", "Artists", "Seeds")),
+    ]
+    title = f"Lane {block.lane}"
+    return Grid(f"{block.lane}-power", title, heads, sections, notes) if sections else None
+
+
+def _cells(one: Comparison, wanted: float | None, power: float) -> list[Cell]:
+    parts, shares = one.difference, _shares(one.difference)
+    numbers = [Cell(NONE)] * 3
+    if wanted:
+        least = needed(parts, wanted, alpha=one.alpha, power=power)
+        numbers = [
+            _number(part, n) for part, n in zip((parts.listeners, parts.clusters, parts.seeds), least, strict=True)
+        ]
+    return [
+        Cell(str(one)),
+        Cell(short(parts.mean).replace("-0.", "-."), value=parts.mean),
+        Cell(short(one.smallest) + (f" ({share(one.smallest / one.gain)})" if one.gain else ""), value=one.smallest),
+        *(Cell(share(part) if part else NONE, value=part) for part in shares.values()),
+        Cell(short(wanted), value=wanted),
+        *numbers,
+    ]
+
+
+def _number(part: Part, n: int | None) -> Cell:
+    """Return the number needed of what varies, and how many there are now."""
+    if not part.variance:
+        return Cell(NONE)
+    return Cell(f"{'none suffices' if n is None else f'{n:,}'} ({part.n:,})", value=n)
+
+
+def _shares(parts: Components) -> dict[str, float]:
+    """Return the shares of listeners, artists, both together, and seeds in the variance of a difference."""
+    both = min(parts.pairs.variance, parts.listeners.variance, parts.clusters.variance)
+    found = {
+        "listeners": parts.listeners.variance - both,
+        "artists": parts.clusters.variance - both,
+        "both": both,
+        "seeds": parts.seeds.variance,
+    }
+    total = sum(found.values())
+    return {name: value / total for name, value in found.items()}
+
+
+def _hopeless(one: Comparison, wanted: float | None, power: float) -> Iterator[str]:
+    """Say of what no number suffices, and what dominates instead."""
+    if not wanted:
+        return
+    least = needed(one.difference, wanted, alpha=one.alpha, power=power)._asdict()
+    shares = _shares(one.difference)
+    for name, told in (("listeners", "listeners"), ("clusters", "artists"), ("seeds", "seeds")):
+        part: Part = getattr(one.difference, name)
+        if least[name] is None and part.variance:
+            others = {other: value for other, value in shares.items() if other not in (told, "both")}
+            yield f"no number of {told} suffices for {short(wanted)}: {max(others, key=lambda o: others[o])} dominate."

@@ -152,6 +152,16 @@ def _grid(grid: Grid) -> Table:
     return table
 
 
+def _narrowed(console: Console, grid: Grid) -> Table:
+    """Render the evidence; a narrow terminal omits the numbers of users first, then the shares of the gain."""
+    columns = list(range(len(grid.heads)))
+    for name in ("Differ", "Of gain"):
+        if _fits(console, _grid(_columns(grid, columns))):
+            break
+        columns = [at for at in columns if grid.heads[at].heading != name]
+    return _grid(_columns(grid, columns))
+
+
 def _shown(cell: Cell) -> str:
     return one_line(cell.text) + ("*" if cell.bold else "")
 
@@ -177,7 +187,7 @@ def _block(console: Console, board: Board, block: Block, metrics: Sequence[str])
     if (evidence := evidence_grid(board, block, brief=True)) is not None:
         console.print()
         console.print(text(evidence.title, "italic"))
-        console.print(_grid(evidence))
+        console.print(_narrowed(console, evidence))
         for note in evidence.notes:
             console.print(text(note, "dim"))
 
