@@ -1,6 +1,7 @@
 """Statistics: intervals over listeners, items and seeds, tests, power, rank correlation."""
 
 from bench.stats.bootstrap import RESAMPLES, Interval, bootstrap, interval, percentiles, resampled_means, two_level
+from bench.stats.components import Components, Equivalence, Part, equivalence
 from bench.stats.correlation import RankCorrelation, correlations, least_significant, rank_correlations, smallest_p
 from bench.stats.intervals import LEAST_USERS, mean_intervals, wilson
 from bench.stats.pair_scores import PairScores, item_clusters, pair_weights
@@ -17,7 +18,7 @@ from bench.stats.paired import (
 )
 from bench.stats.power import Needed, needed, smallest_detectable
 from bench.stats.sign_flip import SignFlip, sign_flip
-from bench.stats.two_way import Components, Equivalence, Part, difference, equivalence, two_way, two_way_tests
+from bench.stats.two_way import difference, two_way, two_way_tests
 
 __all__ = [
     "LEAST_USERS", "RESAMPLES", "Components", "Equivalence", "Interval", "Needed", "PairScores", "PairedTest", "Part",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,18 @@ class PairScores:
     def by_seed(self) -> NDArray[np.float64]:
         """The metric of each seed (S,)."""
         return np.asarray(self.values @ self.weight, np.float64)
+
+    @cached_property
+    def cell(self) -> NDArray[np.int64]:
+        """Code (P,) of each pair of a listener and a cluster, from 0."""
+        key = self.listener.astype(np.int64) * (int(self.cluster.max()) + 1) + self.cluster
+        return np.unique(key, return_inverse=True)[1]
+
+    @classmethod
+    def of_listeners(cls, values: NDArray[np.float64]) -> PairScores:
+        """Return scores of values by seed and listener (S, U), for intervals that take the items as given."""
+        n = values.shape[1]
+        return cls(values, np.full(n, 1 / n), np.arange(n), np.arange(n))
 
 
 def pair_weights(listener: NDArray[np.integer], fold: NDArray[np.integer] | None = None) -> NDArray[np.float64]:

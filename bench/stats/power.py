@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-from bench.stats.two_way import Components, Part
+from bench.stats.components import Components, Part
 
 POWER = 0.8
 """Probability with which a difference should be detected."""
