@@ -52,7 +52,7 @@ NEIGHBOURS = {
     "audio": {"listening"},
     "splits": {"listening", "specs"},
     "datasets": {"listening", "synthetic"},
-    "records": {"metrics"},
+    "records": {"metrics", "stats"},
     "terminal": {"text"},
     "published": {"records", "splits"},
     "items": {"entries", "extract", "treatments"},

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bench.cli.options import cutoffs
 from bench.errors import BenchError
 
 
@@ -17,19 +18,22 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("results", type=Path, metavar="RESULTS", help="a folder with records")
     parser.add_argument("--out", type=Path, metavar="DIR", required=True, help="where the pages go")
+    parser.add_argument("--k", type=cutoffs, default=(), help="as for bench report")
 
 
 def run(args: argparse.Namespace) -> int:
     """Read the records and write the pages."""
     from bench.records import read_all
+    from bench.report.cutoffs import at_cutoffs
     from bench.report.writers.leaderboard import write
     from bench.terminal import note, say
 
     found = list(read_all(args.results))
     if not found:
         raise BenchError(f"{args.results} holds no result record.")
-    paths, problems = write(found, args.out)
-    for problem in problems:
+    lost: list[str] = []
+    paths, problems = write(at_cutoffs(found, args.k, lost) if args.k else found, args.out)
+    for problem in [*lost, *problems]:
         note(f"left out: {problem}")
     for path in paths:
         say(path)

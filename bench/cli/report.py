@@ -2,6 +2,7 @@
 
 bench report results/                              on the screen
 bench report results/ --out tables/                Markdown, HTML, CSV, LaTeX and figures
+bench report results/ --k 5,20                     metrics at other cut-offs, from the recorded ranks
 bench report results/ --published recsys2024       results next to a paper's numbers, in its tables
 bench report --published recsys2024                only the paper's numbers
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bench.cli.options import cutoffs
 from bench.errors import BenchError
 
 
@@ -26,6 +28,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--metric", default="ndcg", help="recommendation metric to correlate with MIR tasks (default %(default)s)"
     )
+    parser.add_argument(
+        "--k", type=cutoffs, default=(), help="cut-offs, main one first, computed without training (default: recorded)"
+    )
     parser.add_argument("--no-plots", action="store_true", help="write no figures")
 
 
@@ -34,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from bench.published import paper
     from bench.records import read_all
     from bench.report import show, write
+    from bench.report.cutoffs import at_cutoffs
     from bench.report.format import checked
     from bench.report.plots import absent
     from bench.report.report import report
@@ -47,14 +53,16 @@ def run(args: argparse.Namespace) -> int:
     if args.results and not any(not isinstance(record, BenchError) for _, record in found):
         problems = "".join(f"\n  {record}" for _, record in found[:5])
         raise BenchError(f"{args.results} holds no result record.{problems}")
-    made = report(found, papers, metric)
+    lost: list[str] = []
+    made = report(at_cutoffs(found, args.k, lost) if args.k else found, papers, metric)
+    problems = [*lost, *made.problems]
     show(made.boards, chapters=made.chapters)
-    for problem in made.problems:
+    for problem in problems:
         note(f"left out: {problem}")
     if args.out:
         if (why := None if args.no_plots else absent()) is not None:
             note(why)
         plots = [] if args.no_plots or why else made.plots()
-        for path in write(made.boards, args.out, problems=made.problems, chapters=made.chapters, plots=plots):
+        for path in write(made.boards, args.out, problems=problems, chapters=made.chapters, plots=plots):
             say(path)
     return 0

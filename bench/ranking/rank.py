@@ -125,8 +125,8 @@ def rank(
                 b = min(a + step, len(batch))
                 rows = slice(start + a, start + b)
                 wanted = _pairs(held, np.arange(rows.start, rows.stop)) if held else NO_PAIRS
-                known = Pairs(*(part[slice(*np.searchsorted(seen.row, [a, b]))] for part in seen))
-                known = known._replace(row=known.row - a)
+                first, last = np.searchsorted(seen.row, [a, b])
+                known = Pairs(seen.row[first:last] - a, seen.item[first:last])
                 try:
                     if isinstance(scores, np.ndarray):
                         found = each.top(scores[a:b], known, k, wanted)

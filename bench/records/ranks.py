@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bench.records.paths import ranks_path
-from bench.records.record import Record
+from bench.records.record import SETS, Record
 from bench.records.rows import LONGEST_NAME, read_columns
 
 _NAMES = pa.dictionary(pa.int32(), pa.large_string())
@@ -21,6 +21,11 @@ SCHEMA = pa.schema(
     [("candidates", _NAMES), ("user", _NAMES), ("item", _NAMES), ("artist", _NAMES), ("rank", pa.int32())]
 )
 """Columns of the file: one row for each candidate set, listener and held-out item; `artist` is null if unknown."""
+
+_TEXT = (pl.String, pl.Categorical, pl.Enum)
+_NAMED = ("user", "item", "artist")
+_KINDS = {**dict.fromkeys(("candidates", *_NAMED), _TEXT), "rank": (pl.Int32,)}
+"""The types of the columns that a reader accepts."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -119,34 +124,31 @@ def read_ranks(record_path: Path, record: Record) -> dict[str, HeldOut] | str:
     found = read_columns(ranks_path(record_path), record.ranks.count, record.ranks.sha256, SCHEMA.names)
     if isinstance(found, str):
         return found
-    if lacking := [name for name in SCHEMA.names if name not in found.columns]:
-        return f"it has no column {lacking[0]}"
+    for name, kinds in _KINDS.items():
+        if found.schema.get(name, pl.Null) not in kinds:
+            return f"its column {name} is missing or of another type"
     try:
-        places = found["candidates"].cast(pl.String)
-        names = {name: found[name].cast(pl.String) for name in ("user", "item", "artist")}
-        ranks = found["rank"].cast(pl.Int32)
-        return _held_out(places, names, ranks, record)
+        # Codes take a quarter of the memory of names.
+        return _held_out(found.with_columns(pl.col("candidates", *_NAMED).cast(pl.Categorical)), record)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
         return f"it cannot be read ({error})"
 
 
-def _held_out(
-    places: pl.Series, names: Mapping[str, pl.Series], ranks: pl.Series, record: Record
-) -> dict[str, HeldOut] | str:
+def _held_out(pairs: pl.DataFrame, record: Record) -> dict[str, HeldOut] | str:
     """Return the held-out items of each candidate set, or why the columns are invalid."""
-    if any(column.null_count() for column in (places, names["user"], names["item"], ranks)):
+    if any(pairs[name].null_count() for name in pairs.columns if name != "artist"):
         return "a value is missing"
-    if strange := set(places.unique().to_list()) ^ set(record.metrics):
+    if strange := set(pairs["candidates"].unique().cast(pl.String).to_list()) ^ set(record.metrics):
         return f"it or its record has no pairs of {min(strange)}"
     found = {}
-    for where in record.metrics:
-        rows = (places == where).arg_true()
-        user, rank = names["user"].gather(rows), ranks.gather(rows).to_numpy()
-        new = np.flatnonzero((user != user.shift()).fill_null(value=True).to_numpy())
-        indptr, listeners = np.append(new, len(user)).astype(np.int64), user.gather(new)
-        if len(listeners) != (expected := record.users.get(where, 0)):
-            return f"it has {len(listeners):,} {where} users, its record {expected:,}"
-        if listeners.n_unique() < len(listeners):
+    for where in (where for where in SETS if where in record.metrics):
+        of_set = pairs.filter(pl.col("candidates") == where)
+        rank, user = of_set["rank"].to_numpy(), of_set["user"].to_physical().to_numpy()
+        new = np.flatnonzero(np.append(True, user[1:] != user[:-1]))
+        listeners = of_set["user"].gather(new).cast(pl.String)
+        if len(new) != (expected := record.users.get(where, 0)):
+            return f"it has {len(new):,} {where} users, its record {expected:,}"
+        if len(np.unique(user[new])) < len(new):
             return f"its {where} pairs are not sorted by user"
         same = np.ones(len(rank), np.bool_)
         same[new] = False
@@ -155,10 +157,11 @@ def _held_out(
             return f"its {where} ranks do not ascend"
         if rank.max() > record.candidates.get(where, 0):
             return f"a {where} rank is above the number of candidates"
-        items, item = _coded(names["item"].gather(rows))
-        artists, artist = _coded(names["artist"].gather(rows))
+        items, item = _coded(of_set["item"])
+        artists, artist = _coded(of_set["artist"])
         if any((each.str.len_bytes().max() or 0) > LONGEST_NAME for each in (listeners, items, artists)):  # type: ignore[operator]
             return f"a {where} name has more than {LONGEST_NAME:,} bytes"
+        indptr = np.append(new, len(user)).astype(np.int64)
         found[where] = HeldOut(
             listeners=listeners, indptr=indptr, items=items, item=item, artists=artists, artist=artist, rank=rank
         )
@@ -167,15 +170,15 @@ def _held_out(
 
 def _coded(column: pl.Series) -> tuple[pl.Series, NDArray[np.int32]]:
     """Return the distinct names of a column, sorted, and the index of each row; -1 for null."""
-    known = column.is_not_null().arg_true()
-    codes = column.gather(known).cast(pl.Categorical).to_physical().to_numpy()
-    _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
-    names = column.gather(known.gather(first))
+    codes = column.cast(pl.Categorical).to_physical()
+    known = codes.is_not_null().to_numpy()
+    _, first, inverse = np.unique(codes.drop_nulls().to_numpy(), return_index=True, return_inverse=True)
+    names = column.gather(np.flatnonzero(known)[first]).cast(pl.String)
     order = names.arg_sort().to_numpy()
     place = np.empty(len(order), np.int32)
     place[order] = np.arange(len(order))
     out = np.full(len(column), -1, np.int32)
-    out[known.to_numpy()] = place[inverse]
+    out[known] = place[inverse]
     return names.gather(order), out
 
 

@@ -11,12 +11,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bench import stats
 from bench.errors import BenchError
 from bench.items.item_table import ItemTable
 from bench.metrics import Lists, PerUser, chance, evaluate_beyond
 from bench.protocols import Interactions, Recommender, RunContext
 from bench.records import Training
+from bench.records.intervals import mean_intervals_of
 from bench.records.ranks import HeldOut
 from bench.run.recommend.fit import trained
 from bench.run.recommend.top_lists import SETS, cutoffs, evaluated, lists
@@ -41,6 +41,8 @@ class Measured:
     validation: dict[str, dict[str, float]] = field(default_factory=dict)
     training: Training | None = None
     per_user: list[pl.DataFrame] = field(default_factory=list)
+    """Listeners of each set: numbers of held-out items, of candidates without the history (`free`), and of candidates
+    with a vector, history included (`listable`); with metrics, unless the set is unranked."""
     held_out: dict[str, HeldOut] = field(default_factory=dict)
     fit_s: float = 0.0
     score_s: float = 0.0
@@ -111,18 +113,30 @@ def measure(
         free = _free(fitted.known, users, mask)
         out.chance[name] = chance(free, truth.sizes, kept)
         out.users[name], out.candidates[name] = len(users), int(mask.sum())
+        who = names["user"].gather(users)
+        columns = {
+            "candidates": pl.repeat(name, len(users), eager=True),
+            "user": who,
+            "relevant": truth.sizes.astype(np.int32),
+            "free": free.astype(np.int32),
+            "listable": np.full(len(users), there, np.int32),
+        }
         equal = int(found.equal(name).sum())
         if equal == len(users):
             out.unranked.append(name)
+            out.per_user.append(pl.DataFrame(columns))
             continue
+        out.per_user.append(pl.DataFrame({**columns, **values}))
+        assert each.ranks is not None
+        held_out = HeldOut.of(who, truth.indptr, truth.item, each.ranks, names["item"], artist)
+        out.held_out[name] = held_out
         if equal:
             out.warnings.append(
                 f"{model.name} scored all candidates equally for {equal} of {len(users)} users ({name}): "
                 "their lists are empty or in random tie order, and say nothing about the model"
             )
         out.metrics[name] = {metric: float(value.mean()) for metric, value in values.items()}
-        spans = stats.mean_intervals(values, seed=seed)
-        out.intervals[name] = {metric: (float(span.low), float(span.high)) for metric, span in spans.items()}
+        out.intervals[name] = mean_intervals_of(name, values, held_out, seed)
         about = Lists(
             topk=each.topk,
             candidates=mask,
@@ -137,17 +151,6 @@ def measure(
             mean = value.mean if isinstance(value, PerUser) else value
             if mean is not None:
                 out.beyond[name][metric] = float(mean)
-        who = names["user"].gather(users)
-        columns = {
-            "candidates": pl.repeat(name, len(users), eager=True),
-            "user": who,
-            "relevant": truth.sizes.astype(np.int32),
-            "free": free.astype(np.int32),
-            "listable": np.full(len(users), there, np.int32),
-        }
-        out.per_user.append(pl.DataFrame({**columns, **values}))
-        assert each.ranks is not None
-        out.held_out[name] = HeldOut.of(who, truth.indptr, truth.item, each.ranks, names["item"], artist)
     if not out.users:
         raise BenchError(f"{model.name}: no k of {', '.join(map(str, ks))} is below the number of candidates. {REMEDY}")
     return out

@@ -79,7 +79,12 @@ def test_the_values_of_users_are_beside_the_record_and_agree_with_it(base):
         assert content.get("unranked", []) == unranked
         assert set(content["metrics"]) == {"hot", "cold", "mixed"} - set(unranked)
         assert set(content["chance"]) == set(content["users"]) == {"hot", "cold", "mixed"}
-        assert "cold" not in unranked or not len(users.filter(candidates="cold"))
+        for where, known in content["users"].items():
+            part = users.filter(candidates=where)
+            assert len(part) == known
+            assert (part["listable"] == content["candidates"][where]).all()  # all have a vector
+            assert ((part["free"] > 0) & (part["free"] <= content["candidates"][where])).all()
+            assert where not in unranked or part["ndcg@5"].null_count() == known
         for where, means in content["metrics"].items():
             part = users.filter(candidates=where)
             assert len(part) == content["users"][where] > 10
