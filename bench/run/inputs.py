@@ -20,7 +20,7 @@ from bench.protocols import Dataset
 from bench.registry import create
 from bench.run.options import Data, Environment
 from bench.splits import cache, leaks
-from bench.splits.make import Split
+from bench.splits.make import Kept, Split
 from bench.splits.published import checked
 from bench.splits.sequences import with_plays
 
@@ -33,6 +33,7 @@ class Opened:
 
     catalog : track_id, path, offset, duration; None without audio
     own_ids : whether catalogue and log use the same track ids by definition
+    kept : where `bench.splits.make.make` keeps what it reads of the log for further folds; None: nowhere
     """
 
     dataset: Dataset
@@ -40,6 +41,7 @@ class Opened:
     catalog: pl.DataFrame | None
     own_ids: bool
     notes: list[str]
+    kept: Kept | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,7 @@ def open_inputs(
         environment.cache / "splits",
         key,
         log,
+        opened.kept,
     )
     made, notes = found.split, list(opened.notes)
     items = pl.Series("item", made.items, dtype=pl.String)

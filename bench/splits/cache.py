@@ -15,7 +15,7 @@ from bench.files.atomic import canonical_json, digest, write_text
 from bench.protocols import Dataset
 from bench.specs import parse, settings_from
 from bench.splits import leaks
-from bench.splits.make import SPLITS, Split, SplitSettings, make
+from bench.splits.make import SPLITS, Kept, Split, SplitSettings, make
 from bench.splits.published import deviations
 from bench.splits.storage import read, write
 
@@ -79,11 +79,12 @@ def read_or_make(
     folder: Path,
     key: str,
     log: Callable[[str], None],
+    kept: Kept | None = None,
 ) -> Found:
     """Read the split that belongs to `key` from `folder`, or make and write it; check it for leaks.
 
     `known` tells which of the log's items there is audio of; without it all of them are used. `meta` returns the
-    metadata of items under the log's ids.
+    metadata of items under the log's ids. `kept` is for `make`.
 
     Raises
     ------
@@ -107,7 +108,13 @@ def read_or_make(
         items = listens.select(pl.col("item").unique().cast(pl.String)).collect().to_series().drop_nulls().sort()
         heard = known(items)
         unknown = items.filter(~items.is_in(heard.implode())).head(EXAMPLES).to_list()
-    made = make(listens, settings, known_items=heard, places=lambda first, last: dataset.places(root, first, last))
+    made = make(
+        listens,
+        settings,
+        known_items=heard,
+        places=lambda first, last: dataset.places(root, first, last),
+        kept=kept,
+    )
     sound = leaks.assert_sound(made, meta(made.items))
     path = write(made, folder)
     write_text(pointer, canonical_json({"split": path.name, "unknown": unknown}))

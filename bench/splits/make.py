@@ -18,10 +18,14 @@ from bench.splits.pairs import LogSummary, Pairs, collapse, summarize
 from bench.splits.settings import SPLITS, SplitSettings
 from bench.splits.split import PARTS, SCHEMA, Coded, History, Part, Split, Truth, Which, fingerprint
 from bench.splits.temporal import Bounds, GlobalTemporal
+from bench.splits.untimed import ColdRandom
 
 __all__ = ["SPLITS", "GlobalTemporal", "History", "Part", "Split", "SplitSettings", "Truth", "Which", "make"]
 
 _PART_NAMES = ("train", "valid", "test")
+
+Kept = dict[SplitSettings, tuple[LogSummary, Sequence[str], Pairs]]
+"""What `make` has read of a log, by settings."""
 
 
 def make(
@@ -30,6 +34,7 @@ def make(
     *,
     known_items: Iterable[str] | None = None,
     places: Places | None = None,
+    kept: Kept | None = None,
 ) -> Split:
     """Split a log (user, item, time) as `settings` describe: `GlobalTemporal`, `ColdRandom` or `LeaveLastOut`.
 
@@ -46,6 +51,8 @@ def make(
     Plays that are years away from all others change the span of a log, and a cut that is not given. They are
     kept, and ``counts["outlying"]`` describes them; `places` tells where in their file they are.
 
+    The folds of a split need the same pairs: with `kept`, which then holds them, the log is read for the first only.
+
     Raises
     ------
     BenchError
@@ -54,16 +61,12 @@ def make(
 
     """
     settings = GlobalTemporal() if settings is None else settings
-    log = summarize(listens, settings)
-    if places is not None:
-        log = replace(log, outlying=tuple(placed(one, places) for one in log.outlying))
-    far = _outlying(log, settings)
-    try:
-        settings = settings.resolve(log.first, log.last)
-    except BenchError as error:
-        raise BenchError(" ".join([str(error), *(f"{text}." for text in far)])) from None
+    key = replace(settings, fold=1) if isinstance(settings, ColdRandom) else settings
+    log, far, pairs = kept[key] if kept and key in kept else _read(listens, settings, places)
+    if kept is not None:
+        kept[key] = log, far, pairs
+    settings = settings.resolve(log.first, log.last)
     bounds = settings.bounds()
-    pairs = collapse(listens, log, bounds, look_back=getattr(settings, "novelty", "") == "all_history")
     unknown = ~_known(log.items, known_items)[pairs.item]
     rest = _take(pairs, ~unknown)
     part, cold, used, removed = _assign(rest, log, settings, bounds)
@@ -82,6 +85,21 @@ def make(
     counts = _counts(selected, log) | {"left_out": left_out} | ({"outlying": far} if far else {})
     frame, coded = _frame(selected, log)
     return Split.of(frame, settings, counts, fingerprint(frame, settings, coded), coded)
+
+
+def _read(
+    listens: pl.LazyFrame, settings: SplitSettings, places: Places | None
+) -> tuple[LogSummary, Sequence[str], Pairs]:
+    """Return the summary of a log, a sentence for each end with outlying plays, and the pairs of the window."""
+    log = summarize(listens, settings)
+    if places is not None:
+        log = replace(log, outlying=tuple(placed(one, places) for one in log.outlying))
+    far = _outlying(log, settings)
+    try:
+        bounds = settings.resolve(log.first, log.last).bounds()
+    except BenchError as error:
+        raise BenchError(" ".join([str(error), *(f"{text}." for text in far)])) from None
+    return log, far, collapse(listens, log, bounds, look_back=getattr(settings, "novelty", "") == "all_history")
 
 
 def _assign(

@@ -119,3 +119,10 @@ def test_wrong_input(check, small_world, places, name):
     words = WRONG[name]
     given = small_world if words[0] == "run" and "--split" not in words else small_world[:-2]
     check(f"wrong_{name}", *words, *given, "--results", places / "wrong")
+
+
+def test_all_folds(check, small_world, places):
+    words = ["run", "--extractor", "mfcc", "--model", "knn", "--k", "3", "--split", "cold_random:folds=3,share=0.2"]
+    words += [*small_world[:-2], "--results", places / "folds", "--folds", "all"]
+    check("folds_dry", *words, "--dry-run")
+    check("folds", *words)

@@ -63,6 +63,7 @@ class Results:
         data: str = "demo",
         builtin: bool = True,
         split: str = "global",
+        fold: int | None = None,
         users: dict[str, int] | None = None,
         table: dict[str, Any] | None = None,
         warnings: tuple[str, ...] = (),
@@ -72,7 +73,7 @@ class Results:
         metrics, intervals, frames, beyond, chance = {}, {}, [], {}, {}
         n_users = {where: (users or {}).get(where, SIZES[where][0]) for where in sets}
         for number, where in enumerate(sets):
-            own = int(hashlib.sha256(f"{extractor}{model}{lane}{seed}{where}".encode()).hexdigest()[:8], 16)
+            own = int(hashlib.sha256(f"{extractor}{model}{lane}{seed}{fold or ''}{where}".encode()).hexdigest()[:8], 16)
             values = values_of(n_users[where], list(k), level / (1 + number), own)
             metrics[where] = {metric: float(v.mean()) for metric, v in values.items()}
             intervals[where] = {m: tuple(i) for m, i in bootstrap(values, resamples=200).items()}
@@ -86,7 +87,12 @@ class Results:
             "asked": {},
             "inputs_sha256": hashlib.sha256(f"{extractor}{model}{lane}{seed}".encode()).hexdigest(),
             "data": {"name": data, "builtin": builtin, "license": "CC0-1.0", "fingerprint": {}},
-            "split": {"name": split, "settings": {}, "fingerprint": "f" * 64, "counts": {}},
+            "split": {
+                "name": split,
+                "settings": {} if fold is None else {"fold": fold, "folds": 3},
+                "fingerprint": ("f" if fold is None else str(fold)) * 64,
+                "counts": {},
+            },
             "extractor": {
                 "name": name,
                 "spec": extractor,

@@ -111,6 +111,18 @@ def test_a_window_beside_the_log_is_refused():
         make(crowd(), ColdRandom(start="1980-01-01"))
 
 
+def test_further_folds_do_not_read_the_log_again_and_are_the_same():
+    plays = log([(f"u{n % 7}", f"i{n % 30}", n) for n in range(400)])
+    kept = {}
+    alone = [make(plays, ColdRandom(fold=fold)) for fold in (1, 2, 3)]
+    broken = pl.LazyFrame({"user": [None], "item": [None], "time": [None]})
+    shared = [make(plays if fold == 1 else broken, ColdRandom(fold=fold), kept=kept) for fold in (1, 2, 3)]
+    assert [split.fingerprint for split in shared] == [split.fingerprint for split in alone]
+    assert [split.counts for split in shared] == [split.counts for split in alone]
+    with pytest.raises(BenchError):
+        make(broken, ColdRandom(fold=2, end="1970-01-01T00:05:00"), kept=kept)
+
+
 # -- leave_last_out ------------------------------------------------------------------------------------------
 
 HISTORY = [

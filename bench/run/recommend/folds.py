@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -72,7 +72,7 @@ class FoldsExperiment(Experiment[FoldCell]):
 
     def read(self) -> None:
         """Open the data, and find its folds."""
-        self.opened = self.opened or open_data(self.request.data, self.environment)
+        self.opened = replace(self.opened or open_data(self.request.data, self.environment), kept={})
         splits = specs_by_fold(self.request.split or self.opened.dataset.default_split, self.request.folds)
         self._closed = {fold: self._of(split) for fold, split in splits.items()}
         self._read: dict[int, RecommendExperiment] = {}
@@ -102,6 +102,8 @@ class FoldsExperiment(Experiment[FoldCell]):
 
         """
         found = {number: self.fold(number) for number in self._closed}
+        if self.opened and self.opened.kept:
+            self.opened.kept.clear()  # every split is made
         if len({tuple(each.k) for each in found.values()}) > 1:
             said = ", ".join(f"{each.k[0]} in fold {number}" for number, each in found.items())
             raise BenchError(f"the default k differs between folds ({said}): give --k.")
