@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bench.records import Cost, Environment, Record
 from bench.report.format import RANKED_BY, SETS
 from bench.stats import Components
-from bench.stats.two_way import FEW_SEEDS
+from bench.stats.components import FEW_SEEDS
 from bench.text import numbered
 
 LANES = ("corrected", "published", "mixed")

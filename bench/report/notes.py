@@ -10,7 +10,7 @@ from bench.report.board import Block, Board, Note, Row
 from bench.report.evidence_notes import intervals
 from bench.report.folds import spread
 from bench.report.format import SETS, first_few, heading, percent
-from bench.stats.two_way import FEW_SEEDS
+from bench.stats.components import FEW_SEEDS
 from bench.text import numbered, one_line
 
 ONCE, FEW, SPANNED, IMPORTED, UNTRAINED = "†", "°", "‡", "§", "¶"

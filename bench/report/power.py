@@ -81,8 +81,10 @@ def chapter(board: Board, metric: str, difference: float | None, power: float) -
     if not grids:
         return None
     lead = [
-        f"{heading(metric)}: the rows closest to the best row of their lane, tested at {100 * power:g} % power and p "
-        f"{ALPHA:g} after Holm's correction. Everything follows from variances, not from the observed differences."
+        f"{heading(metric)}: the rows closest to the best row of their lane. Detectable: the smallest true difference "
+        f"that a test finds with {100 * power:g} % power at p {ALPHA:g} after Holm's correction, and its share of the "
+        "best row's gain over shuffled. Needed: as many listeners, artists or seeds detect the wanted difference while "
+        "the other numbers stay; those of now in parentheses. All follow from variances, not from observed differences."
     ]
     return Chapter("power", board.title, lead, grids)
 
@@ -91,27 +93,29 @@ def _grid(board: Board, block: Block, metric: str, difference: float | None, pow
     sections, notes = [], []
     for where in board.sets:
         found = comparisons(block, where, metric, power)[:SHOWN]
-        rows = []
-        for one in found:
-            wanted = difference or (MARGIN * one.gain if one.gain else None)
-            rows.append(_cells(one, wanted, power))
-            notes += [f"{where}, {one}: {text}" for text in _hopeless(one, wanted, power)]
-        if found:
-            best = f"{found[0].best.extractor} × {found[0].best.model}"
-            sections.append(Section(f"{where}, best {best}", rows))
-            if not difference and not found[0].gain:
-                notes.append(f"{where}: {best} has no gain over shuffled rows to take a tenth of; give --difference.")
+        if not found:
+            continue
+        best, gain = f"{found[0].best.extractor} × {found[0].best.model}", found[0].gain
+        wanted = difference or (MARGIN * gain if gain else None)
+        sections.append(
+            Section(
+                f"{where}, to detect {short(wanted)}" if wanted else where, [_cells(o, wanted, power) for o in found]
+            )
+        )
+        notes.append(f"{where}: the best row is {best}.")
+        if wanted:
+            notes += [f"{where}, {one}: {text}" for one in found for text in _hopeless(one, wanted, power)]
+        else:
+            notes.append(f"{where}: it has no gain over shuffled rows to take a tenth of; give --difference.")
     of_variance, to_detect = "share of the variance", "needed (now)"
     heads = [
-        Head("Row", right=False, room=30),
+        Head("Row", right=False),
         Head("Difference"),
         Head("Detectable"),
-        *(Head(name, of_variance) for name in ("Listeners", "Artists", "Both", "Seeds")),
-        Head("To detect"),
+        *(Head(name, of_variance) for name in ("Listeners", "Artists", "Pairs", "Seeds")),
         *(Head(name, to_detect) for name in ("Listeners", "Artists", "Seeds")),
     ]
-    title = f"Lane {block.lane}"
-    return Grid(f"{block.lane}-power", title, heads, sections, notes) if sections else None
+    return Grid(f"{block.lane}-power", f"Lane {block.lane}", heads, sections, notes) if sections else None
 
 
 def _cells(one: Comparison, wanted: float | None, power: float) -> list[Cell]:
@@ -126,8 +130,7 @@ def _cells(one: Comparison, wanted: float | None, power: float) -> list[Cell]:
         Cell(str(one)),
         Cell(short(parts.mean).replace("-0.", "-."), value=parts.mean),
         Cell(short(one.smallest) + (f" ({share(one.smallest / one.gain)})" if one.gain else ""), value=one.smallest),
-        *(Cell(share(part) if part else NONE, value=part) for part in shares.values()),
-        Cell(short(wanted), value=wanted),
+        *(Cell(share(part), value=part) for part in shares.values()),
         *numbers,
     ]
 
@@ -136,30 +139,29 @@ def _number(part: Part, n: int | None) -> Cell:
     """Return the number needed of what varies, and how many there are now."""
     if not part.variance:
         return Cell(NONE)
-    return Cell(f"{'none suffices' if n is None else f'{n:,}'} ({part.n:,})", value=n)
+    return Cell(f"{'none' if n is None else f'{n:,}'} ({part.n:,})", value=n)
 
 
-def _shares(parts: Components) -> dict[str, float]:
-    """Return the shares of listeners, artists, both together, and seeds in the variance of a difference."""
-    both = min(parts.pairs.variance, parts.listeners.variance, parts.clusters.variance)
+def _shares(parts: Components) -> dict[str, float | None]:
+    """Return the shares of listeners, artists, pairs of both, and seeds in the variance; None where nothing varies."""
+    pairs = min(parts.pairs.variance, parts.listeners.variance, parts.clusters.variance)
     found = {
-        "listeners": parts.listeners.variance - both,
-        "artists": parts.clusters.variance - both,
-        "both": both,
-        "seeds": parts.seeds.variance,
+        "listeners": (parts.listeners, parts.listeners.variance - pairs),
+        "artists": (parts.clusters, parts.clusters.variance - pairs),
+        "pairs": (parts.pairs, pairs),
+        "seeds": (parts.seeds, parts.seeds.variance),
     }
-    total = sum(found.values())
-    return {name: value / total for name, value in found.items()}
+    total = sum(variance for _, variance in found.values())
+    return {name: variance / total if part.variance else None for name, (part, variance) in found.items()}
 
 
-def _hopeless(one: Comparison, wanted: float | None, power: float) -> Iterator[str]:
+def _hopeless(one: Comparison, wanted: float, power: float) -> Iterator[str]:
     """Say of what no number suffices, and what dominates instead."""
-    if not wanted:
-        return
-    least = needed(one.difference, wanted, alpha=one.alpha, power=power)._asdict()
-    shares = _shares(one.difference)
-    for name, told in (("listeners", "listeners"), ("clusters", "artists"), ("seeds", "seeds")):
-        part: Part = getattr(one.difference, name)
-        if least[name] is None and part.variance:
-            others = {other: value for other, value in shares.items() if other not in (told, "both")}
-            yield f"no number of {told} suffices for {short(wanted)}: {max(others, key=lambda o: others[o])} dominate."
+    parts = one.difference
+    least = needed(parts, wanted, alpha=one.alpha, power=power)
+    shares = {name: part for name, part in _shares(parts).items() if part and name != "pairs"}
+    each = {"listeners": parts.listeners, "artists": parts.clusters, "seeds": parts.seeds}
+    for (name, part), n in zip(each.items(), least, strict=True):
+        others = {other: value for other, value in shares.items() if other != name}
+        if n is None and part.variance and others:
+            yield f"no number of {name} suffices: {max(others, key=lambda other: others[other])} dominate."

@@ -14,7 +14,7 @@ from bench.report.evidence import compare, shuffled_row
 from bench.report.format import SETS
 from bench.report.users import Reader
 from bench.report.values import Values
-from bench.stats import LEAST_USERS, RESAMPLES, two_level
+from bench.stats import LEAST_USERS, RESAMPLES, Interval, two_level
 
 _RESAMPLED, _HELD = 32 << 20, 256 << 20
 """Maximum bytes of values that wait for resampling, and of values that wait for tests."""
@@ -45,7 +45,7 @@ class _Set:
     usable: dict[int, tuple[str, int, list[str]]] = field(default_factory=dict)
     held: dict[int, Values] = field(default_factory=dict)
     waiting: dict[str, list[_Waiting]] = field(default_factory=dict)
-    intervals: dict[int, dict[str, tuple[float, float]]] = field(default_factory=dict)
+    intervals: dict[int, dict[str, Interval]] = field(default_factory=dict)
 
     def add(self, row: Row, values: Values) -> int:
         """Take the values of a row; return the bytes that resampling them takes."""
@@ -55,8 +55,8 @@ class _Set:
         if n < LEAST_USERS:
             return 0
         if len(row.records) > 1:
-            found = {metric: values.components(metric).interval() for metric in values.metrics}
-            self.intervals[id(row)] = {metric: tuple(span) for metric, span in found.items() if span}
+            found = {metric: values.interval(metric) for metric in values.metrics}
+            self.intervals[id(row)] = {metric: span for metric, span in found.items() if span}
         chosen = [at for at, name in enumerate(values.metrics) if name in self.drawn]
         if not chosen:
             return 0
@@ -156,7 +156,7 @@ def _compare(block: Block, competing: list[Row], found: _Set, reader: Reader, fu
         compare(block, found.where, alike, metrics, read, held, full)
 
 
-def _widen(row: Row, where: str, intervals: Mapping[str, tuple[float, float]]) -> None:
+def _widen(row: Row, where: str, intervals: Mapping[str, Interval]) -> None:
     """Replace the span of the records' intervals by intervals over listeners, artists and seeds."""
     values = row.values[where]
     row.spanned |= any(metric not in intervals and values[metric].low is not None for metric in values)

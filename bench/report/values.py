@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.metrics import range_of
 from bench.report.pairs import Pairs
 from bench.stats import (
     Components,
+    Interval,
     PairedTest,
     PairScores,
     Part,
@@ -53,6 +55,11 @@ class Values:
     def components(self, metric: str) -> Components:
         """Return the mean of a metric, and its variance over users, artists if the items are new, and seeds."""
         return two_way(self.pairs.scores(metric)) if self.pairs else _without_items(two_way(_by_user(self.of(metric))))
+
+    def interval(self, metric: str) -> Interval | None:
+        """Return the 95 % interval of a metric, within its range; None if its variance is unknown or 0."""
+        found, (low, high) = self.components(metric).interval(), range_of(metric)
+        return found and Interval(max(low, found.low), min(high, found.high))
 
     def is_paired(self, other: Values) -> bool:
         """Whether both have the same held-out pairs, so that differences vary over artists as well."""
