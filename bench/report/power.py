@@ -107,7 +107,7 @@ def _grid(board: Board, block: Block, metric: str, difference: float | None, pow
             notes += [f"{where}, {one}: {text}" for one in found for text in _hopeless(one, wanted, power)]
         else:
             notes.append(f"{where}: it has no gain over shuffled rows to take a tenth of; give --difference.")
-    of_variance, to_detect = "share of the variance", "needed (now)"
+    of_variance, to_detect = "of variance", "needed (now)"
     heads = [
         Head("Row", right=False),
         Head("Difference"),

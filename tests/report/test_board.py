@@ -162,7 +162,7 @@ def test_seeds_are_averaged_and_resampled_with_the_users(results):
     assert value.high - value.low > 2 * (users_alone.high - users_alone.low)
     assert not row.spanned
     assert not row.once
-    assert "seeds and users drawn anew together" in every(only(results))
+    assert "over users and seeds (Student's t" in every(only(results))
 
 
 def test_seeds_without_per_user_files_span_their_intervals_and_say_so(results):
@@ -193,7 +193,7 @@ def test_bold_is_what_cannot_be_told_from_the_best(results):
     assert level.values["hot"]["ndcg@10"].best
     assert not worse.values["hot"]["ndcg@10"].best
     assert not any(v.best for row in board.blocks[0].controls for v in row.values["hot"].values())
-    assert "cannot tell from it" in brief(board)
+    assert "not told apart from it" in brief(board)
 
 
 def test_many_rows_are_corrected_for_their_number():
@@ -269,7 +269,7 @@ def test_nothing_is_bold_where_a_single_row_can_be_tested(results):
         users_path(path).unlink()
     board = only(results)
     assert not any(v.best for row in board.rows for values in row.values.values() for v in values.values())
-    assert "Nothing is marked as level with the best" in brief(board)
+    assert "Nothing is compared with the best row" in brief(board)
 
 
 def test_of_few_users_there_is_no_interval_and_no_mark(results):
