@@ -29,7 +29,9 @@ def of_environment(error: BaseException) -> bool:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a hint such as `` Did you mean 'mfcc'?``, or the list of known names if none is similar."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    folded = {each.casefold(): each for each in names}
+    # At 0.65, 'rnu' is near 'run', and 'cnn' is not near 'musicnn'.
+    near = [folded[each] for each in difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.65)]
     if near:
         return " Did you mean " + " or ".join(repr(n) for n in near) + "?"
     return f" Known: {', '.join(names)}." if names else " None is installed."

@@ -19,7 +19,7 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from machine import machine
 from numpy.typing import NDArray
 from probes import twin
 from sequences import made
+from timing import timed
 
 from bench import devices
 from bench.extract import Extraction
@@ -218,19 +219,6 @@ def probing(device: str, *, tiny: bool) -> None:
 
 
 # -- helpers ------------------------------------------------------------------------------------------------
-
-
-def timed(device: str, work: Callable[[], object], rounds: int = 3) -> float:
-    """Return the least wall-clock seconds of some rounds, after one to warm up."""
-    best = float("inf")
-    for number in range(rounds + 1):
-        started = time.perf_counter()
-        work()
-        if device != "cpu":
-            torch.accelerator.synchronize(device)
-        if number:
-            best = min(best, time.perf_counter() - started)
-    return best
 
 
 @contextmanager

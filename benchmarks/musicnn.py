@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ import numpy as np
 import torch
 from clip_folder import make
 from machine import machine
+from timing import NEVER, best
 
 from bench.audio import TrackReader
 from bench.extract import Extraction
@@ -57,10 +56,10 @@ def alone(musicnn: Any, rounds: int, batch: int = 16, side: int = 2048) -> None:
     samples = musicnn.window.left + musicnn.window.length + musicnn.window.right
     waves = torch.from_numpy(0.1 * rng.standard_normal((batch, samples), np.float32))
     matrix = torch.from_numpy(rng.standard_normal((side, side), np.float32))
-    model, product = [float("inf")] * 2, [float("inf")] * 2
+    model = product = NEVER
     for _ in range(rounds + 1):
-        model = best(model, lambda: list(musicnn.frames(waves)))
-        product = best(product, lambda: matrix @ matrix)
+        model = best(model, "cpu", lambda: list(musicnn.frames(waves)))
+        product = best(product, "cpu", lambda: matrix @ matrix)
     ours = [batch * musicnn.operations(samples) / 1e9 / t for t in model]
     theirs = [2 * side**3 / 1e9 / t for t in product]
     print(f"model alone, batch {batch}, {torch.get_num_threads()} threads (GF/s: 10^9 operations a second)")
@@ -93,12 +92,12 @@ def end_to_end(musicnn: Extractor, arguments: argparse.Namespace, folder: Path, 
     sources = [Source(str(i), str(path)) for i, path in enumerate(paths)]
     work = Extraction(musicnn, Path(), log=lambda line: None)
     work.load()
-    spent, decoding = [float("inf")] * 2, [float("inf")] * 2
+    spent = decoding = NEVER
     for _ in range(max(1, arguments.rounds // 2)):
         with tempfile.TemporaryDirectory() as cache:
             work.cache = Path(cache)
-            spent = best(spent, lambda: work(sources))
-        decoding = best(decoding, lambda: [decode(musicnn, path) for path in paths])
+            spent = best(spent, "cpu", lambda: work(sources))
+        decoding = best(decoding, "cpu", lambda: [decode(musicnn, path) for path in paths])
     n = len(paths)
     print(f"whole clips from {name}: {n / spent[0]:.1f} a second ({1e3 * spent[1] / n:.0f} ms of processor each, "
           f"of which decoding {1e3 * decoding[1] / n:.0f} ms)")  # fmt: skip
@@ -106,13 +105,6 @@ def end_to_end(musicnn: Extractor, arguments: argparse.Namespace, folder: Path, 
 
 def decode(musicnn: Extractor, path: Path) -> int:
     return sum(len(w) for w in TrackReader(path, sample_rate=musicnn.sample_rate, window=musicnn.window).windows())
-
-
-def best(before: list[float], work: Callable[[], object]) -> list[float]:
-    """Run once; return the smaller of `before` and now, by the clock and by processor time."""
-    wall, processor = time.perf_counter(), time.process_time()
-    work()
-    return [min(before[0], time.perf_counter() - wall), min(before[1], time.process_time() - processor)]
 
 
 if __name__ == "__main__":

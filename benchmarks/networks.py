@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ import soundfile
 import soxr
 import torch
 from machine import machine
+from timing import NEVER, best
 
 from bench.extract import Extraction
 from bench.extract.pooling import sums
@@ -64,7 +64,7 @@ def alone(plugin: Any, device: str, batch: int, rounds: int) -> None:
     if device == "cpu" and dtype == torch.float32:
         laid_out = Linear(matrix, None, dtype)
         products["oneDNN"] = lambda: laid_out(matrix)
-    model, product = [float("inf")] * 2, {name: [float("inf")] * 2 for name in products}
+    model, product = NEVER, dict.fromkeys(products, NEVER)
     with torch.inference_mode():
         for _ in range(rounds + 1):
             model = best(model, device, lambda: sums(plugin, resident.float() / 2**15))
@@ -83,8 +83,8 @@ def whole(plugin: Any, arguments: argparse.Namespace, name: str, paths: Sequence
     sources = [Source(str(at), str(path)) for at, path in enumerate(paths)]
     workers = arguments.workers or torch.get_num_threads()
     work = Extraction(plugin, Path(), arguments.device, batch=arguments.batch, workers=workers, log=lambda _: None)
-    work._loaded = True
-    loader, ours, theirs = ([float("inf")] * 2 for _ in range(3))
+    work._made, work.size = plugin, arguments.batch  # it is loaded already
+    loader = ours = theirs = NEVER
     naive = upstream(plugin, arguments.device)
     for _ in range(max(1, arguments.rounds // 2)):
         loader = best(loader, "cpu", lambda: list(read_ahead(plugin, sources, workers)))
@@ -133,15 +133,6 @@ def upstream(plugin: Any, device: str) -> Callable[[Sequence[Path]], object] | N
         return vectors
 
     return loop
-
-
-def best(before: list[float], device: str, work: Callable[[], object]) -> list[float]:
-    """Run once; return the smaller of `before` and now, by the clock and by processor time."""
-    wall, processor = time.perf_counter(), time.process_time()
-    work()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return [min(before[0], time.perf_counter() - wall), min(before[1], time.process_time() - processor)]
 
 
 def peak(device: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,19 +26,19 @@ class Net(Protocol):
         ...
 
 
-class NetworkConfig:
+class NetworkConfig(ABC):
     """Sizes of a network. A subclass defines `module`, or `tensors` if its extractor defines `network`."""
 
+    @abstractmethod
     def operations(self, samples: int) -> int:
         """Return 2 * multiplications of one window of `samples`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def activations(self, samples: int, batch: int, width: int) -> int:
         """Return the most bytes that the network keeps at once for `batch` windows of `samples`, beside its weights.
 
         A value of a product takes `width` bytes. The logits of attention do not count: a GPU's kernels store none.
         """
-        raise NotImplementedError
 
     def module(self) -> NetModule:
         """Build the network as a torch module, without values."""

@@ -433,9 +433,9 @@ def flip(path, at=0.5):
 
 
 DAMAGE = {
-    "flipped byte in the head": lambda path: flip(path, 0.0),
+    "flipped byte in the header": lambda path: flip(path, 0.0),
     "flipped byte in the vectors": lambda path: flip(path, 0.4),
-    "flipped byte in the footer": lambda path: flip(path, 0.99),
+    "flipped byte near the end": lambda path: flip(path, 0.99),
     "truncated": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
     "emptied": lambda path: path.write_bytes(b""),
     "overwritten": lambda path: path.write_bytes(b"\0" * path.stat().st_size),

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli import VERBS, Parser, main
+from bench.registry import catalog
 from bench.synthetic import WorldSize
 
 ROOT = Path(__file__).parents[1]
@@ -114,10 +115,26 @@ def test_extras_exist():
     assert set(re.findall(r"music-embedding-bench\[(\w+)\]", README)) <= extras.keys()
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/data.md"])
 def test_links_lead_somewhere(name):
-    for link in re.findall(r"\]\(([^)#]+)\)", (ROOT / name).read_text()):
-        assert link.startswith("https://") or (ROOT / link).exists(), link
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / name).read_text()):
+        assert link.startswith("https://") or (ROOT / name).parent.joinpath(link).exists(), link
+
+
+def test_the_page_of_data_sets_is_right():
+    page = (ROOT / "docs" / "data.md").read_text()
+    shown = [line for line in page.splitlines() if re.match(r" {4}(bench|python3) ", line)]
+    for words in (words for line in shown for words in commands(line.strip())):
+        if words[0] == "bench":
+            parse(words[1:])
+        else:
+            assert (ROOT / words[1]).exists()
+    named = {spec.partition(":")[0] for line in shown for spec in re.findall(r"--data (\S+)", line)}
+    assert named == {"music4all-onion", "yambda", "lastfm-1k", "lastfm-2k"}
+    for code in re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL):
+        compile(code, "data.md", "exec")
+    installed = {entry.origin.name for entry in catalog("datasets") if entry.origin.package == "music-embedding-bench"}
+    assert installed <= set(re.findall(r"`([\w-]+)`", page))
 
 
 def test_files_that_contributors_are_sent_to_exist():

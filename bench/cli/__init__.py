@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -36,6 +37,11 @@ INTERRUPTED, CLOSED_PIPE = 130, 141  # as the shell counts SIGINT and SIGPIPE
 
 class Parser(argparse.ArgumentParser):
     """An argument parser with the exit code and hints of this project."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        # So that the value in `--max-time -3m` is judged as a time; otherwise only -3 counts as a value.
+        self._negative_number_matcher = re.compile(r"-\.?\d")
 
     def error(self, message: str) -> NoReturn:
         """Print the message and a hint to ``--help``; exit with 1 (wrong input)."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 
@@ -14,7 +15,6 @@ from bench.files.atomic import digest
 from bench.files.hash_index import HashIndex
 from bench.listening import parquet_cache
 from bench.listening.places import places
-from bench.listening.text_table import open_table
 from bench.protocols import Dataset
 
 PACKED = ("", ".bz2", ".gz", ".xz", ".zst")
@@ -32,6 +32,8 @@ class FolderDataset(Dataset):
 
     default_split: str = "global_temporal"
     default_k: int = 50
+    later: ClassVar[Mapping[str, Any]] = {}
+    """Settings added after the first version, with the values that reproduce it: they leave fingerprints unchanged."""
 
     def __init__(self, settings: Any = None) -> None:
         """Store the settings; no file is read."""
@@ -59,18 +61,20 @@ class FolderDataset(Dataset):
             )
         return root
 
+    @abstractmethod
     def missing(self, root: Path) -> list[str]:
         """Return the names of required files that are absent."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sources(self, root: Path) -> list[Path]:
         """Return the files that listening data and metadata are read from."""
-        raise NotImplementedError
 
     def fingerprint(self, root: Path) -> dict[str, Any]:
         """Return name, settings and sha256 of the files; unchanged files are hashed only once."""
         files = {path.relative_to(root).as_posix(): self.sha256(path) for path in self.sources(root)}
-        return {"name": self.name, "settings": dict(vars(self.settings)), "files": files}
+        chosen = vars(self.settings).items()
+        settings = {name: value for name, value in chosen if name not in self.later or value != self.later[name]}
+        return {"name": self.name, "settings": settings, "files": files}
 
     def folder(self, key: Any) -> Path:
         """Return the cache folder for results that depend only on `key` (plain JSON values) and the data set's code."""
@@ -89,9 +93,9 @@ class FolderDataset(Dataset):
 class LogDataset(FolderDataset):
     """Base class for data sets whose log is text; it is converted to Parquet on first use."""
 
+    @abstractmethod
     def log(self, root: Path) -> parquet_cache.Log:
         """Return the path of the log and its columns."""
-        raise NotImplementedError
 
     def listens(self, root: Path) -> pl.LazyFrame:
         """Return user, item (str), time (datetime, UTC), in the order of the file."""
@@ -100,7 +104,7 @@ class LogDataset(FolderDataset):
     def places(self, root: Path, first: int, last: int) -> list[str]:
         """Return the lines of some plays from second `first` to `last`."""
         log = self.log(root)
-        return places(open_table(log.path, log.names), log.columns, first, last)
+        return places(log.open(), log.columns, first, last)
 
     def convert(self, root: Path) -> Path:
         """Convert the log, unless that has been done before, and return the folder of the converted log."""

@@ -29,6 +29,8 @@ class Log:
 
     columns : the file's column for each of user, item and time
     names : names of all tab-separated columns, if the file has no header line
+    made : new columns, by name, with the columns that each is made of: their text in lower case, without blanks around
+        it, joined with ``||``; missing where one of them is empty
     about : columns that describe the item, by their new name; values come from the item's first play
     drop_without_item : leave out and count plays without an item id; otherwise they are an error
     remedy : advice for error messages about a wrong line
@@ -37,19 +39,38 @@ class Log:
     path: Path
     columns: Mapping[str, str]
     names: Sequence[str] | None = None
+    made: Mapping[str, Sequence[str]] = field(default_factory=dict)
     about: Mapping[str, str] = field(default_factory=dict)
     drop_without_item: bool = False
     remedy: str = "Compare the file with its source, or get it again."
 
+    def open(self) -> Table:
+        """Open the file as a table; see `open_table` for the errors raised."""
+        return self.with_made(open_table(self.path, self.names))
+
+    def with_made(self, table: Table) -> Table:
+        """Add the columns in `made` to a table."""
+        made = {name: _joined(columns) for name, columns in self.made.items()}
+        return replace(
+            table, frame=table.frame.with_columns(**made), schema=table.schema | dict.fromkeys(made, pl.String())
+        )
+
     def key(self) -> dict[str, Any]:
         """Return everything that the converted files depend on, except the content of the log."""
-        return {
+        made = {"made": {name: list(columns) for name, columns in self.made.items()}} if self.made else {}
+        return made | {
             "format": 1,
             "columns": dict(self.columns),
             "names": list(self.names or ()),
             "about": dict(self.about),
             "drop_without_item": self.drop_without_item,
         }
+
+
+def _joined(columns: Sequence[str]) -> pl.Expr:
+    texts = [pl.col(name).str.strip_chars().str.to_lowercase() for name in columns]
+    filled = pl.all_horizontal((text != "").fill_null(False) for text in texts)
+    return pl.when(filled).then(pl.concat_str(texts, separator="||"))
 
 
 def convert(log: Log, folder: Path) -> dict[str, Any]:
@@ -90,7 +111,7 @@ def scan(folder: Path) -> pl.LazyFrame:
 
 
 def _convert(log: Log, folder: Path) -> None:
-    table = open_table(log.path, log.names)
+    table = log.open()
     if table.separator is None:
         raise BenchError(f"{log.path} is Parquet; expected text. Read it with --listens {log.path}.")
     if missing := [name for name in (*log.columns.values(), *log.about.values()) if name not in table.schema]:
@@ -138,7 +159,7 @@ def _check(table: Table, log: Log, counts: _Counts) -> Iterator[pl.DataFrame]:
             table.refuse(error)
         if part is None:
             return
-        block = replace(table, frame=part.lazy(), first_line=table.first_line + row)
+        block = log.with_made(replace(table, frame=part.lazy(), first_line=table.first_line + row))
         plays = as_plays(block, log.columns).collect()
         filled = ~pl.col("blank")
         wrong = filled & (no_id("user") | pl.col("time").is_null())

@@ -1,7 +1,6 @@
 """Probes: small models that are trained on frozen vectors to predict tags, classes, keys or values."""
 
 from bench.probes.data import KINDS, PARTS, Kind, Outcome, Part, ProbeData
-from bench.probes.objective import PRIMARY
 from bench.probes.presets import DEFAULT, PROBES
 from bench.probes.probe import ProbeEntry, probe, resolve_probe
 from bench.probes.subsample import subsample
@@ -10,7 +9,6 @@ __all__ = [
     "DEFAULT",
     "KINDS",
     "PARTS",
-    "PRIMARY",
     "PROBES",
     "Kind",
     "Outcome",

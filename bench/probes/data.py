@@ -80,7 +80,7 @@ class Outcome:
 
     prediction : scores of test tags (n, L) or classes and keys (n, C), or values (n, V); n counts clips,
         or tracks (sorted by name) where the data has groups: the rows of ``data.truth("test")``
-    validation : the primary metric of the kind on the validation part (see `bench.probes.objective.PRIMARY`)
+    validation : the primary metric of the kind on the validation part (see `Objective.primary`)
     settings : settings of the chosen probe; ``clips`` is the rule that joins the clips of a track
     seconds : wall-clock time of the search
     searched : settings and validation value of every candidate

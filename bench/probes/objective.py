@@ -10,13 +10,10 @@ from numpy.typing import NDArray
 from bench.metrics.classification import roc_auc, value_scores
 from bench.metrics.key_score import key_points
 from bench.probes.clip_pooling import RULES, join
-from bench.probes.data import Kind, Part, ProbeData
+from bench.probes.data import Part, ProbeData
 
 if TYPE_CHECKING:
     import torch
-
-PRIMARY: dict[Kind, str] = {"tags": "roc_auc", "classes": "accuracy", "keys": "weighted", "values": "r2"}
-"""The metric on validation that chooses among the candidates, by kind of label."""
 
 
 class Objective:
@@ -66,7 +63,10 @@ class Objective:
         return np.asarray(outputs * self.unit + self.shift, np.float32)
 
     def primary(self, outputs: NDArray[np.float32]) -> tuple[float, str | None]:
-        """Return the primary metric of outputs (n, L) on validation, and the best rule for clips (or None)."""
+        """Return the primary metric of outputs (n, L) on validation, and the best rule for clips (or None).
+
+        It is macro ROC-AUC for tags, accuracy for classes, the weighted score for keys, and R² for values.
+        """
         tracks = self._data.tracks("valid")
         if tracks is None:
             return self._score(outputs), None

@@ -27,6 +27,8 @@ class Dataset(Plugin, ABC):
     """What the folder must hold, for ``bench ls datasets``."""
     builtin: bool = False
     """Made by the project itself: its results stay off leaderboards of real data."""
+    timed: bool = True
+    """Whether plays have times; a log without them gives all plays one time, and is not split by time."""
     default_split: str
     default_k: int
 
@@ -43,7 +45,10 @@ class Dataset(Plugin, ABC):
 
     @abstractmethod
     def listens(self, root: Path) -> pl.LazyFrame:
-        """User, item (text, or integers that stand for their text), time (datetime, UTC), one row a play, streamed."""
+        """User, item (text, or integers that stand for their text), time (datetime, UTC), one row a play, streamed.
+
+        A log without times may have a fourth column, count: the row then stands for so many plays (1 or more).
+        """
 
     @abstractmethod
     def fingerprint(self, root: Path) -> dict[str, Any]:
@@ -67,6 +72,10 @@ class Dataset(Plugin, ABC):
     def places(self, root: Path, first: int, last: int) -> Sequence[str]:
         """Return where some plays from second `first` to `last` stand, "FILE, line N"; empty: that is not known."""
         return ()
+
+    def caveats(self, root: Path) -> list[str]:
+        """Return what readers of the results must know: it is printed in plans, kept in records, shown by reports."""
+        return []
 
     def notes(self, root: Path) -> list[str]:
         """Return what was left out of the log and what the folder lacks; called after `listens` was read."""

@@ -31,7 +31,11 @@ def held_out_ranks(
             above, equal = len(scores) - after, after - np.searchsorted(ordered, values)
         tied = (equal > 1) & (values > -np.inf)
         for v in np.unique(values[tied]) if tied.any() else ():
-            which = np.flatnonzero(values == v)
-            above[which] += np.searchsorted(np.sort(ties[scores == v]), ties[column[start + which]])
+            which, same = np.flatnonzero(values == v), scores == v
+            own = ties[column[start + which]]
+            if len(own) <= few:
+                above[which] += [np.count_nonzero(same & (ties < tie)) for tie in own]
+            else:
+                above[which] += np.searchsorted(np.sort(ties[same]), own)
         before[start:end] = above
     return np.where(value > -np.inf, before + 1, 0).astype(np.int32)

@@ -67,7 +67,6 @@ def _spec(extractor: str, lane: Lane) -> str:
 
 
 def requests(
-    paper: Paper,
     found: Sequence[Backend],
     *,
     data: Data,
@@ -76,20 +75,18 @@ def requests(
     lane: Lane,
     seeds: int,
     models: Sequence[str],
-    more: Sequence[str],
+    from_scratch: Sequence[str],
 ) -> list[RecommendRequest]:
-    """Return the requests: all embeddings with all `models` and `more`, then vectors trained from scratch.
+    """Return the requests: all embeddings with all `models`, then vectors trained from scratch.
 
-    `models` are names in the paper; `more` are specs of recommenders that the paper does not have. Only
-    recommenders that do not need vectors can be trained from scratch.
+    `models` and `from_scratch` are specs; of the latter, those that need vectors are left out.
     """
     specs = tuple(backend.spec for backend in found if backend.missing is None)
-    named = [paper.models[model] for model in models]
-    learning = tuple(name for name in named if "vectors" not in create("recommenders", name, lane=lane).needs)
+    learning = tuple(spec for spec in from_scratch if "vectors" not in create("recommenders", spec, lane=lane).needs)
     common = {"data": data, "split": split, "k": (k,), "seeds": tuple(range(seeds)), "lane": lane}
     runs: list[RecommendRequest] = []
     if specs:
-        runs.append(RecommendRequest(extractors=specs, models=(*named, *more), **common))  # type: ignore[arg-type]
+        runs.append(RecommendRequest(extractors=specs, models=tuple(models), **common))  # type: ignore[arg-type]
     if learning:
         runs.append(RecommendRequest(extractors=("none",), models=learning, controls=not specs, **common))  # type: ignore[arg-type]
     return runs

@@ -10,18 +10,20 @@ from pathlib import Path
 from bench.errors import BenchError, did_you_mean
 from bench.protocols import Lane
 from bench.recipes import RECIPES, recsys2024
-from bench.recipes.estimates import DRAWN, estimates
+from bench.recipes.estimates import drawn, estimates
 from bench.recipes.requests import Backend, backends, log_backends, requests
 from bench.recipes.verdicts import chapter
 from bench.report.board import Board
 from bench.report.build import Found, boards
 from bench.report.report import Report, report
-from bench.run.inputs import open_data
+from bench.run.inputs import open_data, open_inputs
 from bench.run.options import Data, Environment
 from bench.run.probe.experiment import ProbeExperiment
 from bench.run.probe.request import OWN, ProbeRequest
 from bench.run.progress import Ui
 from bench.run.recommend.experiment import RecommendExperiment
+from bench.run.recommend.top_lists import default_cutoff
+from bench.text import counted
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Recipe:
     models, embeddings : names in the paper or in `bench`, in capitals or not; empty: all of the paper's
     mir_root : folder with the folders of the tasks in Table 4
     probes : whether MIR tasks are evaluated
+    ablations : whether Shallow Net is also trained with other choices, in the corrected lane
     """
 
     name: str
@@ -42,6 +45,7 @@ class Recipe:
     embeddings: Sequence[str] = ()
     mir_root: str | None = None
     probes: bool = True
+    ablations: bool = False
 
     def __post_init__(self) -> None:
         """Replace names by those that the paper prints; raise an error for unknown ones."""
@@ -81,30 +85,45 @@ class RecipeRun:
             log_backends(self.backends[lane], ui.log)
         if all(backend.missing for found in self.backends.values() for backend in found):
             raise BenchError("none of the paper's embeddings is available; the lines above give the reasons.")
+        inputs = open_inputs(recipe.data, recsys2024.SPLIT, environment, ui.log, opened)
+        hot = int(inputs.split.hot.sum())
+        self.k = default_cutoff(min(recsys2024.K, opened.dataset.default_k), hot)
+        self.small = "" if self.k == recsys2024.K else f"{inputs.name} has {counted(hot, 'hot track')}"
+        if self.small:
+            ui.log(f"note: k = {self.k}, not the paper's {recsys2024.K}: {self.small}")
         recommend = [
             request
             for lane, found in self.backends.items()
             for request in requests(
-                self.paper,
                 found,
                 data=recipe.data,
                 split=recsys2024.SPLIT,
-                k=recsys2024.K,
+                k=self.k,
                 lane=lane,
                 seeds=recipe.seeds,
-                models=recipe.models or list(self.paper.models),
-                more=recsys2024.BASELINES,
+                models=[*self._models(lane), *self._ablations(lane), *recsys2024.BASELINES],
+                from_scratch=self._models(lane),
             )
         ]
-        first, *others = (RecommendExperiment(request, environment, ui) for request in recommend)
         asked = [request for lane in recipe.lanes for request in self._probes(lane)] if recipe.probes else []
         probes = [ProbeExperiment(request, environment, ui) for request in asked]
-        self.experiments: list[RecommendExperiment | ProbeExperiment] = [first, *others, *probes]
+        cells = [RecommendExperiment(request, environment, ui) for request in recommend]
+        self.experiments: list[RecommendExperiment | ProbeExperiment] = [*cells, *probes]
         for experiment in self.experiments:
             experiment.opened = opened
-            if experiment in others:
-                experiment.inputs = first.inputs
+            if isinstance(experiment, RecommendExperiment):
+                experiment.inputs = inputs
             experiment.open()
+
+    def _models(self, lane: Lane) -> list[str]:
+        """Return the specs of the paper's recommenders in a lane, and that of the code's reading."""
+        names = self.recipe.models or list(self.paper.models)
+        more = recsys2024.VARIANTS.values() if lane == "published" and recsys2024.SHALLOW in names else ()
+        return [*(self.paper.models[name] for name in names), *more]
+
+    def _ablations(self, lane: Lane) -> list[str]:
+        wanted = self.recipe.ablations and self.paper.models[recsys2024.SHALLOW] in self._models(lane)
+        return list(recsys2024.ABLATIONS.values()) if wanted and lane == "corrected" else []
 
     def _probes(self, lane: Lane) -> list[ProbeRequest]:
         specs = tuple(backend.spec for backend in self.backends[lane] if backend.missing is None)
@@ -128,9 +147,19 @@ class RecipeRun:
         return probes
 
     def plan(self) -> None:
-        """Print the plans of all experiments."""
+        """Print the plans of all experiments; what they say of the data and the machine, once."""
+        said: set[str] = set()
+
+        def once(line: str) -> None:
+            if line not in said:
+                self.ui.log(line)
+            if line.startswith(("data: ", "parts: ", "note: ", "device: ", "memory: ", "results: ")):
+                said.add(line)
+
         for experiment in self.experiments:
+            experiment.ui = replace(self.ui, log=once)
             experiment.plan()
+            experiment.ui = self.ui
 
     def do(self, show: Callable[[list[Board]], None] = lambda _boards: None) -> Report:
         """Run all experiments that have no records yet, and return their report, which ends with the claims.
@@ -142,9 +171,16 @@ class RecipeRun:
             if isinstance(experiment, RecommendExperiment):
                 experiment.each = partial(_tell, experiment, show)
             records += experiment.do().records
-        made = report(list(dict(records).items()), [self.paper], drawn=DRAWN)
+        made = report(list(dict(records).items()), [self.paper], drawn=drawn(self.k))
         verdicts = [
-            chapter(self.paper, estimates(self.paper, found, made.boards, made.probed, lane), lane, self.builtin)
+            chapter(
+                self.paper,
+                estimates(self.paper, found, made.boards, made.probed, lane, self.k),
+                lane,
+                k=self.k,
+                why=self.small,
+                builtin=self.builtin,
+            )
             for lane, found in self.backends.items()
         ]
         return replace(made, chapters=[*made.chapters, *verdicts])

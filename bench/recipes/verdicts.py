@@ -19,16 +19,33 @@ from bench.recipes.claims import (
     judge_printed,
     pairs,
 )
-from bench.recipes.estimates import printed_means
-from bench.recipes.recsys2024 import CLAIMS, EMBEDDINGS, METRIC, RANDOM
-from bench.report.format import NONE, number
+from bench.recipes.estimates import LEAST_ROWS, code_reading, correlation_with, printed_means
+from bench.recipes.recsys2024 import (
+    CLAIMS,
+    CODE,
+    EMBEDDINGS,
+    METRIC,
+    OTHER_METRICS,
+    PRINTED_METRICS,
+    RANDOM,
+    SHALLOW,
+    K,
+)
+from bench.report.format import NONE, bounds, heading, number
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
-from bench.stats import LEAST_USERS, holm, paired_t, sign_flip
+from bench.stats import LEAST_USERS, holm, interval, paired_t, sign_flip
 
 
-def chapter(paper: Paper, found: Mapping[Place, Estimate], lane: str, builtin: bool) -> Chapter:
-    """Return the claims with their verdicts, and comparisons of embeddings with vectors trained from scratch."""
+def chapter(
+    paper: Paper, found: Mapping[Place, Estimate], lane: str, *, k: int = K, why: str = "", builtin: bool = False
+) -> Chapter:
+    """Return the claims with their verdicts, and comparisons of embeddings with vectors trained from scratch.
+
+    `k` is the cut-off of our results, and `why` the reason if it is not that of the paper.
+    """
+    metric = f"{heading(METRIC)}@{k}"
     judged = judge(CLAIMS, found)
+    code = {each.claim.key: each.verdict for each in judge(CLAIMS, code_reading(found))}
     counts = Counter(each.verdict for each in judged)
     lead = [
         f"Of {len(judged)} claims, " + ", ".join(f"{counts[verdict]} {verdict}" for verdict in get_args(Verdict)) + ".",
@@ -41,23 +58,38 @@ def chapter(paper: Paper, found: Mapping[Place, Estimate], lane: str, builtin: b
         f"significant or absent is not decidable from them. {RANDOM} is the paper's name for vectors trained from "
         "scratch.",
     ]
+    if CODE in {place.column for place in found}:
+        lead.append(
+            "Code reading: the verdict with Shallow Net as the released code trains it, with its freeze flags inverted."
+        )
+    if k != K:
+        lead.append(
+            f"The paper's {heading(METRIC)}@{K} is {metric} here, since {why}: our verdicts are about {metric}, and "
+            f"those of the paper's table about {heading(METRIC)}@{K}."
+        )
     if builtin:
         lead.append(
             "Music and listening are synthetic: these verdicts test the software and say nothing about the paper."
         )
     return Chapter(
         name=f"{paper.name}-claims-{lane}",
-        title=f"Claims of the paper, lane {lane}",
+        title=f"Claims of the paper at {metric}, lane {lane}",
         lead=lead,
-        grids=[_claims(judged, paper), *_random(paper, found)],
+        grids=[_claims(judged, paper, code), *_random(paper, found, metric), *_correlations(found, k)],
         notes=[
-            f"Recommendation: differences of {METRIC} over the same resampled users (and seeds, if there are several). "
-            "MIR tasks: differences of the main metric, with the standard errors of both values."
+            f"Recommendation: differences of {metric} over the same resampled users (and seeds, if there are several). "
+            "MIR tasks: differences of the main metric, with the standard errors of both values.",
+            f"Whether MRR and precision correlate with the printed metrics is not decidable from the paper's table, "
+            f"which has neither. It is measured over rows of ours, if there are at least {LEAST_ROWS}.",
+            "The paper's table has no numbers for tracks-trained and shallow-choices. --ablations measures them in the "
+            "corrected lane, with three more trainings of Shallow Net for each embedding; the published lane has fixed "
+            "settings.",
         ],
     )
 
 
-def _claims(judged: Sequence[Judged], paper: Paper) -> Grid:
+def _claims(judged: Sequence[Judged], paper: Paper, code: Mapping[str, Verdict]) -> Grid:
+    """Return the table of claims; `code` has the verdicts with the code's reading of Shallow Net."""
     means = printed_means(paper)
     rows, notes = [], []
     for each in judged:
@@ -78,11 +110,13 @@ def _claims(judged: Sequence[Judged], paper: Paper) -> Grid:
                 Cell(_pair(claim, weakest) if weakest else NONE),
                 *_numbers(weakest),
                 Cell(_margin(claim, weakest)),
+                Cell(code[claim.key] if _about(claim, SHALLOW) and code[claim.key] != "not measured" else NONE),
             ]
         )
     heads = [Head("Claim", right=False), Head("In our words", right=False, room=36), Head("Section", right=False),
              Head("Paper's table", right=False), Head("Ours", right=False), Head("Shown"),
-             Head("Weakest difference", right=False), *_HEADS, Head("Margin")]  # fmt: skip
+             Head("Weakest difference", right=False), *_HEADS, Head("Margin"),
+             Head("Code reading", right=False)]  # fmt: skip
     return Grid("claims", "Claims and verdicts", heads, [Section("", rows)], notes)
 
 
@@ -90,6 +124,10 @@ def _pair(claim: Claim, contrast: Contrast) -> str:
     sign = "=" if claim.kind == "no difference" else ">"
     factor = "" if claim.factor == 1 else f"{claim.factor:g} × "
     return f"{contrast.above} {sign} {factor}{contrast.below}"
+
+
+def _about(claim: Claim, column: str) -> bool:
+    return any(place.column == column for part in claim.parts for place in part)
 
 
 def _margin(claim: Claim, contrast: Contrast | None) -> str:
@@ -119,10 +157,10 @@ def _numbers(contrast: Contrast | None) -> list[Cell]:
     ]
 
 
-def _random(paper: Paper, found: Mapping[Place, Estimate]) -> list[Grid]:
+def _random(paper: Paper, found: Mapping[Place, Estimate], metric: str) -> list[Grid]:
     """Compare embeddings with vectors trained from scratch: paired tests over users, one family per recommender."""
     sections = []
-    for model in paper.models:
+    for model in (*paper.models, CODE):
         (judged,) = judge([Claim(model, "", "", pairs(EMBEDDINGS, RANDOM, model))], found)
         tests = {c.above.row: (found[c.above].users, found[c.below].users) for c in judged.contrasts}
         alike = {
@@ -148,8 +186,28 @@ def _random(paper: Paper, found: Mapping[Place, Estimate]) -> list[Grid]:
         "p (Holm) is that of the table of claims. Beside it: Student's paired t and random sign flips (both with means "
         "over seeds); p after Holm's correction within each recommender."
     )
-    title = f"{METRIC}: each embedding against vectors trained from scratch"
+    title = f"{metric}: each embedding against vectors trained from scratch"
     return [Grid("against-random", title, heads, sections, [note])]
+
+
+def _correlations(found: Mapping[Place, Estimate], k: int) -> list[Grid]:
+    """Return the rank correlations of the metrics that the paper does not print with those that it prints."""
+    rows = []
+    for name in OTHER_METRICS:
+        known = [found.get(Place(name, correlation_with(other))) for other in PRINTED_METRICS]
+        if any(known):
+            rows.append([Cell(f"{heading(name)}@{k}"), *map(_with_interval, known)])
+    if not rows:
+        return []
+    heads = [Head("Metric", right=False), *(Head(f"{heading(name)}@{k}") for name in PRINTED_METRICS)]
+    title = "Metrics that the paper does not print: Spearman's rank correlation with the printed ones, over our rows"
+    return [Grid("other-metrics", title, heads, [Section("", rows)])]
+
+
+def _with_interval(estimate: Estimate | None) -> Cell:
+    if estimate is None or estimate.draws is None:
+        return Cell(NONE)
+    return Cell(bounds(estimate.mean, *interval(estimate.draws)), value=estimate.mean)
 
 
 def _p(p: float | None, *, bold: bool = False) -> Cell:

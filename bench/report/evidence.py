@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from bench.records import Family
 from bench.report.board import Block, Evidence, Row, Verdict
+from bench.report.budgets import same_model
 from bench.report.values import Values, tested
 from bench.specs import Spec
 from bench.stats import Components, equivalence, holm, undecided
@@ -29,15 +30,10 @@ def shuffled_row(block: Block, row: Row) -> Row | None:
         return None
     wanted = str(Spec("shuffled", {"of": first.extractor.spec}))
     for control in block.controls:
-        other = control.first
-        if (
-            other is not None
-            and other.extractor.spec == wanted
-            and other.extractor.view.treat == first.extractor.view.treat
-            and (other.recommender.spec, other.recommender.settings, other.recommender.refit)
-            == (first.recommender.spec, first.recommender.settings, first.recommender.refit)
-        ):
-            return control
+        other = control.first and control.first.extractor
+        if other and other.spec == wanted and other.view.treat == first.extractor.view.treat:
+            if same_model(row, control):
+                return control
     return None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from bench.datasets.contamination import same_catalogue
 from bench.records import Record
+from bench.report import budgets
 from bench.report.board import Block, Board, Note, Row
 from bench.report.evidence_notes import intervals
 from bench.report.folds import spread
@@ -34,6 +35,7 @@ def notes(board: Board) -> list[Note]:
     found.append(Note(_sizes(board), True))
     found += [Note(text, True) for text in spread(board)]
     found += intervals(board)
+    found += budgets.notes(board)
     found += [Note(text, True) for block in board.blocks for text in _controls(board, block)]
     found += [Note(text, True) for text in [*_unranked(board), *_marked(board)]]
     found += _tables(board)

@@ -140,9 +140,14 @@ def computed(experiment: Computes, todo: Sequence[Any]) -> Generator[tuple[Path,
             log(plan.progress(done, len(units), time.monotonic() - started))
         log(f"computing {units[done]}")
 
+    work, engine = CellWork(experiment), experiment.environment.engine
+    jobs = min(getattr(engine.settings, "jobs", 0), len(units))  # engines of other packages may have no such setting
+    if jobs > work.at_once:
+        why = "no more fit into the free memory" if work.device == "cpu" else "they share one GPU"
+        log(f"note: {work.at_once} at once instead of {jobs} cells: {why}")
     announce(0)
     done, waiting = 0, dict[CellUnit, ComputedCell]()
-    for result in experiment.environment.engine.map(CellWork(experiment), units):
+    for result in engine.map(work, units):
         waiting[result.unit] = result
         while done < len(units) and (ready := waiting.pop(units[done], None)):
             for line in ready.lines:
@@ -152,4 +157,4 @@ def computed(experiment: Computes, todo: Sequence[Any]) -> Generator[tuple[Path,
             if done < len(units):
                 announce(done)
     if done < len(units):
-        raise BenchError(f"the engine {experiment.environment.engine.name} returned no result for {units[done]}.")
+        raise BenchError(f"the engine {engine.name} returned no result for {units[done]}.")

@@ -133,8 +133,8 @@ class Experiment(ABC, Generic[CellT]):
 
     # -- steps --------------------------------------------------------------------------------------------
 
-    def plan(self) -> list[CellT]:
-        """Print the plan, and return the cells that must be computed."""
+    def plan(self, *, temporary: bool = False) -> list[CellT]:
+        """Print the plan, and return the cells that must be computed; a temporary results folder is not named."""
         say = self.ui.log
         for line in self.describe():
             say(line)
@@ -147,7 +147,8 @@ class Experiment(ABC, Generic[CellT]):
             say(line)
         for line in self.forecast(todo) if todo else ():
             say(line)
-        say(f"results: {self.environment.results}")
+        if not temporary:
+            say(f"results: {self.environment.results}")
         return todo
 
     def fill(self) -> int:

@@ -56,6 +56,8 @@ class Inputs:
     catalog: pl.DataFrame | None
     notes: list[str]
     leaks: leaks.Leaks
+    caveats: Sequence[str] = ()
+    """What every reader of the results must know about the data."""
     published: str | None = None
     """How the sizes of a published split compare with the printed ones; None for other splits."""
 
@@ -120,6 +122,7 @@ def open_inputs(
     opened = opened or open_data(data, environment)
     dataset = opened.dataset
     name, settings = cache.asked(split or dataset.default_split)
+    cache.check_times(dataset, name, settings)
     fingerprint = dataset.fingerprint(opened.root)
     key = cache.key(dataset, fingerprint, settings, _audio_key(opened))
     frame = dataset.meta(opened.root)
@@ -161,7 +164,9 @@ def open_inputs(
     if getattr(settings, "sequence", "") == "all_plays":
         made = with_plays(made, dataset.listens(opened.root))
     notes = [note for note in notes if note]
-    return Inputs(opened, fingerprint, made, name, _meta(frame, made.items), catalog, notes, found.leaks, published)
+    caveats = dataset.caveats(opened.root)
+    described_items = _meta(frame, made.items)
+    return Inputs(opened, fingerprint, made, name, described_items, catalog, notes, found.leaks, caveats, published)
 
 
 def match(opened: Opened, items: pl.Series) -> tuple[pl.DataFrame, Matched]:

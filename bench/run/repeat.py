@@ -66,7 +66,7 @@ def repeat(
             experiment = ProbeExperiment(request, scratch, ui)
         else:
             experiment = RecommendExperiment(request, scratch, ui)
-        experiment.open().plan()
+        experiment.open().plan(temporary=True)
         if dry_run:
             return None
         new = experiment.do().records[0][1]

@@ -39,6 +39,16 @@ def asked(text: str) -> tuple[str, SplitSettings]:
     return spec.name, settings
 
 
+def check_times(dataset: Dataset, name: str, settings: SplitSettings) -> None:
+    """Raise BenchError if a split is made by times and the log has none; `settings` are not resolved."""
+    if not dataset.timed and settings.needs_times:
+        with_dates = "" if settings.kind != "cold_random" else " with start= or end="
+        raise BenchError(
+            f"--split {name}{with_dates} needs the times of plays, and {dataset.name} has none. "
+            "Take --split cold_random, without dates: it holds out random items."
+        )
+
+
 @dataclass(frozen=True)
 class Found:
     """A split, the results of its checks, and examples of the log's items without audio."""

@@ -18,6 +18,9 @@ from bench.splits.temporal import Bounds, seconds
 SORTED = 2**27
 """Most plays to sort in memory: 8 bytes each, and 8 more while they are grouped into pairs."""
 
+COUNT = "count"
+"""Column of a log without times: how many plays a row stands for."""
+
 PLAY = {"user": "text or integers", "item": "text or integers", "time": "a datetime"}
 
 
@@ -73,7 +76,7 @@ def summarize(listens: pl.LazyFrame, settings: SplitSettings) -> LogSummary:
     # Two queries: counting distinct items in the first one would hold the complete log in memory.
     users = _collect(
         log.group_by("user").agg(
-            plays=pl.len(),
+            plays=pl.len() if COUNT not in log.collect_schema() else pl.col(COUNT).sum(),
             first=time.min(),
             last=time.max(),
             before=(time < start).sum(),
@@ -114,6 +117,8 @@ def collapse(listens: pl.LazyFrame, log: LogSummary, bounds: Bounds, *, look_bac
     plays = _as_stored(listens).filter(time < end)
     if not look_back:
         plays = plays.filter(time >= start)
+    if COUNT in plays.collect_schema():
+        return _counted(plays, log)
     plays = _coded(_coded(plays, "user", log.users), "item", log.items)
     pair, since = pl.col("user") * width + pl.col("item"), time - log.first
     bits = (log.last - log.first).bit_length()
@@ -122,6 +127,17 @@ def collapse(listens: pl.LazyFrame, log: LogSummary, bounds: Bounds, *, look_bac
         return _grouped(plays.select(pair=pair, since=since), log, bounds, look_back=look_back)
     packed = _collect(plays.select(play=pair * 2**bits + since.cast(pl.UInt64)))
     return _sorted(packed.drop_in_place("play").to_numpy(writable=True), bits, log, bounds)
+
+
+def _counted(plays: pl.LazyFrame, log: LogSummary) -> Pairs:
+    """Aggregate rows that stand for several plays each, of a log without times, to pairs."""
+    if log.first != log.last:
+        raise BenchError(f"the listening log has a column {COUNT!r} and times; a log with counts must have one time.")
+    plays = _coded(_coded(plays, "user", log.users), "item", log.items)
+    found = _collect(plays.group_by("user", "item").agg(pl.col(COUNT).sum()))
+    user, item, count = (found[name].to_numpy().astype(np.int32) for name in ("user", "item", COUNT))
+    when = np.full(len(found), log.first, dtype=np.int64)
+    return Pairs(user, item, when, when.copy(), count, count, np.zeros(len(found), dtype=np.bool_))
 
 
 def _sorted(packed: NDArray[np.uint64], bits: int, log: LogSummary, bounds: Bounds) -> Pairs:
@@ -235,7 +251,7 @@ def _as_stored(listens: pl.LazyFrame) -> pl.LazyFrame:
         )
     time = pl.col("time").dt.timestamp("us") // 1_000_000
     ids = (pl.col(name) if schema[name].is_integer() else pl.col(name).cast(pl.String) for name in ("user", "item"))
-    return listens.select(*ids, time)
+    return listens.select(*ids, time, *(pl.col(name) for name in (COUNT,) if name in schema))
 
 
 def _collect(frame: pl.LazyFrame) -> pl.DataFrame:

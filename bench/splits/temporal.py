@@ -60,6 +60,8 @@ class GlobalTemporal:
     """
 
     kind: ClassVar[str] = "global_temporal"
+    needs_times: ClassVar[bool] = True
+    """Whether the split is made by the times of plays."""
     cut: str | None = None
     start: str | None = None
     end: str | None = None

@@ -29,6 +29,11 @@ class Untimed:
     start: str | None = None
     end: str | None = None
 
+    @property
+    def needs_times(self) -> bool:
+        """Whether the split is made by the times of plays."""
+        return self.start is not None or self.end is not None
+
     def __post_init__(self) -> None:
         """Raise an error for invalid dates."""
         for name in ("start", "end"):
@@ -142,6 +147,11 @@ class LeaveLastOut(Untimed):
     validation_is_known: ClassVar[bool] = True
 
     valid: Last = "pair"
+
+    @property
+    def needs_times(self) -> bool:
+        """The last track of a listener is known by its time."""
+        return True
 
     def __post_init__(self) -> None:
         """Raise an error for invalid values."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,9 +55,9 @@ class _AudioSet(FolderTask):
     )
     files = ("ontology.json", "balanced_train_segments.csv", "eval_segments.csv")
 
+    @abstractmethod
     def genres(self, ontology: dict[str, dict[str, Any]]) -> list[str]:
         """Return the ids of the genres, one for each column of the labels."""
-        raise NotImplementedError
 
     def needed(self) -> Sequence[str]:
         """Return the required files; `train=all` also needs the unbalanced segments."""

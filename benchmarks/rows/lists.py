@@ -17,7 +17,9 @@ from rows.row import PEERS, Case, Row
 METRICS = ("hitrate", "recall", "ndcg", "mrr", "precision")
 
 
-def ranking(folder: Path, users: int, items: int, dim: int, k: int) -> Case:
+def ranking(
+    folder: Path, users: int, items: int, dim: int, k: int, held_out: Mapping[str, Truth] | None = None
+) -> Case:
     """Rank made-up vectors (the cost does not depend on them) in blocks of 256 MiB of scores."""
     rng = np.random.default_rng(0)
     people, history = np.arange(users, dtype=np.int32), min(300, items // 10)
@@ -34,9 +36,23 @@ def ranking(folder: Path, users: int, items: int, dim: int, k: int) -> Case:
             score(people[start : start + block])
 
     def ours() -> object:
-        return rank(score, people, history=seen, candidates=sets, k=k, seed=0, block=block)
+        return rank(score, people, history=seen, candidates=sets, k=k, seed=0, block=block, held_out=held_out)
 
     return Case(ours, {"bare product": product}, lambda _: "mask and top k besides the same product")
+
+
+def ranks(folder: Path, users: int, items: int, dim: int, k: int, held_out: int) -> Case:
+    """Rank made-up vectors with and without the ranks of held-out items."""
+    alone = ranking(folder, users, items, dim, k).bench
+    people = np.arange(users, dtype=np.int32)
+    wanted = Truth.of(np.repeat(people, held_out), np.random.default_rng(1).integers(0, items, users * held_out), users)
+    return Case(ranking(folder, users, items, dim, k, {"hot": wanted}).bench, {"lists alone": alone}, _ranked)
+
+
+def _ranked(found: Mapping[str, Any]) -> str:
+    both = [found[name].topk["hot"] for name in ("bench", "lists alone")]
+    assert (both[0] == both[1]).all()
+    return f"{len(found['bench'].ranks['hot'])} ranks from the same pass"
 
 
 def made_lists(users: int, items: int, k: int) -> tuple[NDArray[np.int32], Truth]:
@@ -114,6 +130,12 @@ ROWS = [
     Row("ranking", "scores, mask of the history, top k; the peer computes the scores alone, with torch",
         1.1, ranking, {"users": 128, "items": 1_000_000, "dim": 200, "k": 50},
         {"users": 8, "items": 500, "dim": 8, "k": 5}, 40),
+    Row("ranks", "as before, with the ranks of 5 held-out items of each user; the peer makes the lists alone",
+        2.0, ranks, {"users": 3_000, "items": 10_000, "dim": 64, "k": 50, "held_out": 5},
+        {"users": 8, "items": 500, "dim": 8, "k": 5, "held_out": 5}, 40),
+    Row("ranks-large", "the same, of many more items", 2.0, ranks,
+        {"users": 128, "items": 1_000_000, "dim": 200, "k": 50, "held_out": 5},
+        {"users": 8, "items": 500, "dim": 8, "k": 5, "held_out": 5}, 40),
     Row("metrics-lenskit", "HitRate, Recall, NDCG, MRR and Precision at k of every user", 0.05, metrics(lenskit),
         STUDY, FEW, 40, rounds=1, needs={"lenskit": PEERS}),
     Row("metrics-rs", "the same", 0.05, metrics(rs_metrics), STUDY, FEW, 10, needs={"rs_metrics": PEERS}),

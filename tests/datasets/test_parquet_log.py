@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from bench.datasets.base import FolderDataset
 from bench.datasets.listenbrainz import ListenBrainz
 from bench.datasets.yambda import Yambda, YambdaSettings
 from bench.errors import BenchError
@@ -91,6 +92,22 @@ def test_yambda_settings(yambda, tmp_path):
         YambdaSettings(min_ratio=101)
 
 
+def test_yambda_organic(yambda, tmp_path):
+    data = Yambda(YambdaSettings(plays="organic"))
+    assert data.name == "yambda-50m-organic"
+    root = data.prepare(yambda, tmp_path / "cache")
+    assert data.listens(root).collect().select("user", "item").rows() == [(100, 286361)]
+    assert data.notes(root) == [
+        "4 of 5 plays do not count: under 50 % heard, 1 of them of unknown length; 2 others followed a recommendation"
+    ]
+    assert len(data.caveats(root)) == 1
+    plain = Yambda()
+    whole = plain.fingerprint(plain.prepare(yambda, tmp_path / "cache"))["settings"]
+    assert whole == {"size": "50m", "min_ratio": 50}, "old fingerprints stay"
+    assert data.fingerprint(root)["settings"] == whole | {"plays": "organic"}
+    assert plain.caveats(root) == []
+
+
 def test_yambda_surprises(yambda, tmp_path):
     log = yambda / "flat" / "50m" / "listens.parquet"
 
@@ -107,6 +124,18 @@ def test_yambda_surprises(yambda, tmp_path):
     log.write_text("uid\titem_id\n")
     data = Yambda()
     assert "is not Parquet" in refusal(data.listens, data.prepare(yambda, tmp_path / "cache"))
+
+
+def test_a_data_set_without_a_method_is_named_when_it_is_made():
+    class Half(FolderDataset):
+        def listens(self, root):
+            return PLAYS.lazy()
+
+        def missing(self, root):
+            return []
+
+    with pytest.raises(TypeError, match="sources"):
+        Half()
 
 
 # -- ListenBrainz --------------------------------------------------------------------------------------------
@@ -184,7 +213,7 @@ def test_listenbrainz_surprises(dumps, tmp_path):
     assert "no column user_id; expected user_id, recording_mbid, listened_at" in refusal(data.listens, root)
 
 
-@pytest.mark.parametrize("name", ["music4all-onion", "music4all", "yambda", "lastfm-1k", "listenbrainz"])
+@pytest.mark.parametrize("name", ["music4all-onion", "music4all", "yambda", "lastfm-1k", "lastfm-2k", "listenbrainz"])
 def test_each_is_installed_and_says_what_it_needs(name):
     cls = get("datasets", name)
     assert name == cls.name
@@ -192,7 +221,7 @@ def test_each_is_installed_and_says_what_it_needs(name):
     assert cls.license
     assert cls.source
     assert not cls.builtin
-    assert cls.__doc__.partition("\n")[0].endswith((".", "min_ratio=50."))
+    assert cls.__doc__.partition("\n")[0].endswith((".", "plays=organic."))
 
 
 def test_a_table_of_listenbrainz_that_changes_its_role_is_read_anew(dumps, tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from bench.datasets.lastfm import LastFM1K
+from bench.datasets.lastfm import LastFM1K, LastFM1KSettings
 from bench.datasets.music4all import Music4All, Music4AllOnion
 from bench.errors import BenchError
 from bench.files import hash_index
@@ -279,6 +279,29 @@ def test_lastfm_without_its_columns(tmp_path):
     assert "line 1: the time (column 'timestamp') is 'timestamp'" in refusal(data.listens, root)
     put(tmp_path / LASTFM_NAME, LASTFM + "user_1\t2009-04-08T01:57:47Z\tm\tn\tt\ta\tb\n")
     assert "line 5: 7 values, but there are 6 columns" in refusal(data.listens, root)
+
+
+def test_lastfm_by_names(tmp_path, monkeypatch):
+    """Plays without a MusicBrainz id have a name; the same names in other letters are one item."""
+    for at, block in enumerate((70, 1 << 26)):
+        monkeypatch.setattr(text_blocks, "BLOCK", block)
+        nameless = "user_000001\t2006-08-13T12:59:59Z\tm1\tMF DOOM\tt9\t \n"
+        put(tmp_path / LASTFM_NAME, LASTFM + nameless)
+        data = LastFM1K(LastFM1KSettings(items="names"))
+        root = data.prepare(tmp_path, tmp_path / f"cache{at}")
+        items = ["mf doom||deep fried frenz", 'mf "doom"||hold on', '坂本龍一||rain "live, 1999"']
+        assert data.listens(root).collect()["item"].to_list() == [*items, items[0]]
+        assert data.meta(root).sort("track_id").rows() == [
+            (items[1], 'MF "DOOM"', "Hold On"),
+            (items[0], "MF DOOM", "Deep Fried Frenz"),
+            (items[2], "坂本龍一", 'Rain "live, 1999"'),
+        ]
+        assert data.notes(root) == [f"{LASTFM_NAME}: left out 1 plays without the id of an item"]
+        seconds = int(datetime(2006, 8, 13, 14, 59, 59, tzinfo=UTC).timestamp())
+        assert data.places(root, seconds, seconds) == [f"{tmp_path / LASTFM_NAME}, line 3"]
+        plain = LastFM1K()
+        assert plain.name != data.name
+        assert plain.fingerprint(plain.prepare(tmp_path, tmp_path / f"cache{at}"))["settings"] == {}
 
 
 # -- conversion ----------------------------------------------------------------------------------------------

@@ -45,6 +45,9 @@ class ToyConfig(NetworkConfig):
     def operations(self, samples):
         return 2 * samples * 4
 
+    def activations(self, samples, batch, width):
+        return samples * batch * width
+
 
 class Toy(NetworkExtractor):
     Settings = ToySettings

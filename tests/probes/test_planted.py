@@ -5,8 +5,10 @@ import pytest
 
 from bench.metrics.classification import class_scores, tag_scores, value_scores
 from bench.metrics.key_score import key_scores
-from bench.probes import KINDS, PRIMARY, probe, resolve_probe
+from bench.probes import KINDS, probe, resolve_probe
 from bench.protocols import RunContext
+
+PRIMARY = {"tags": "roc_auc", "classes": "accuracy", "keys": "weighted", "values": "r2"}
 
 
 def measured(data, spec):

@@ -3,8 +3,8 @@
 import pytest
 
 from bench.cli import main
-from bench.recipes.estimates import DRAWN, estimates
-from bench.recipes.recsys2024 import METRIC, published
+from bench.recipes.estimates import drawn, estimates
+from bench.recipes.recsys2024 import published
 from bench.recipes.requests import Backend
 from bench.records import read_all
 from bench.report import boards
@@ -14,7 +14,7 @@ from bench.testing import task_fixtures
 
 @pytest.fixture(scope="module")
 def folder(make_folder):
-    """A world with more than 50 hot tracks: the paper's lists are that long."""
+    """A world with 76 hot tracks: too few for lists of 50, as in the paper, or of 20."""
     return make_folder(
         WorldSize(tracks=90, artists=20, cold=14, seconds=1.0, rate=22_050, listeners=60, plays=6_000, seed=5)
     )
@@ -38,7 +38,8 @@ def test_a_paper_as_one_command(recipe, tmp_path):
     assert "MERT: not run" in err
     assert "Rank correlation of every recommendation column" in out
     assert "0.385" in out, "printed numbers stand beside ours"
-    assert "Claims of the paper, lane corrected" in out
+    assert "note: k = 10, not the paper's 50: " in err
+    assert "Claims of the paper at HitRate@10, lane corrected" in out
     assert "synthetic" not in out, "the log is not built in"
     page = (tmp_path / "tables" / "report.md").read_text()
     assert "A trained model beats KNN on every embedding" in page
@@ -48,17 +49,17 @@ def test_a_paper_as_one_command(recipe, tmp_path):
     ratio = next(line for line in claims if ",ten-times," in line)
     assert ",3,contradicted,failed,0 of 14," in ratio
 
-    made = boards(read_all(tmp_path / "results"), drawn=DRAWN)
-    found = estimates(published(), [Backend("MFCC", "mfcc")], made, [], "corrected")
+    made = boards(read_all(tmp_path / "results"), drawn=drawn(10))
+    found = estimates(published(), [Backend("MFCC", "mfcc")], made, [], "corrected", 10)
     (block,) = made[0].blocks
-    of = {(row.extractor, row.model): row.mean("hot", METRIC) for row in block.all}
+    of = {(row.extractor, row.model): row.mean("hot", "hitrate@10") for row in block.all}
     assert found["MFCC", "KNN"].gain == of["mfcc", "knn"] - of["shuffled:of=mfcc", "knn"]
     assert found["Random", "Shallow Net"].gain is None, "vectors trained from scratch cannot be shuffled"
 
     code, again, err = recipe(*words)
     assert code == 0, err
     assert "computing" not in err, "everything has its record"
-    assert again.split("Claims of the paper")[1] in out
+    assert again.split("Claims of the paper at")[1] in out
 
 
 def test_wrong_words(recipe):
@@ -91,14 +92,32 @@ def test_two_lanes_without_probes_and_tables_on_the_way(recipe):
     code, out, err = recipe(*words)
     assert code == 0, err
     assert "task:" not in err
-    assert "Claims of the paper, lane published" in out
-    assert "Claims of the paper, lane corrected" in out
+    assert "Claims of the paper at HitRate@10, lane published" in out
+    assert "note: k = 10, not the paper's 50: " in err
+    assert "Claims of the paper at HitRate@10, lane corrected" in out
     between = err.partition("computing mfcc x knn")[2].partition("computing none x elsa")[0]
     assert "NDCG" in between, "the table of KNN is there before the next model begins"
     assert "none" not in between
     code, _, err = recipe(*words)
     assert code == 0, err
     assert "NDCG" not in err, "nothing was computed"
+
+
+def test_variants_of_shallow_net_belong_to_one_lane_each(recipe):
+    words = ["recsys2024", "--embeddings", "MFCC", "--models", "shallow", "--ablations", "--no-probes", "--dry-run"]
+    code, _, err = recipe(*words, "--lanes", "both")
+    assert code == 0, err
+    told = [line for line in err.splitlines() if line.startswith(("data: ", "parts: ", "note: ", "results: "))]
+    assert len(told) == len(set(told)) > 3, "the plans of the experiments say it once"
+    cells = [line.removeprefix("to compute: ") for line in err.splitlines() if line.startswith("to compute")]
+    models = [[cell.partition(" x ")[2] for cell in line.split(", ") if " x " in cell] for line in cells]
+    ablations = ["shallow:items=trainable", "shallow:user_init=random", "shallow:count=5"]
+    assert models == [
+        ["shallow", "shallow:reading=code", "elsa"],
+        ["shallow", "shallow:reading=code"],
+        ["shallow", *ablations, "elsa"],
+        ["shallow"],
+    ]
 
 
 def test_mir_tasks_are_left_out_or_have_a_folder(recipe, tmp_path):

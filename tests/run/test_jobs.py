@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from bench import registry
+from bench import memory, registry
 from bench.extract.engines import START, worthwhile
 from bench.machine import cores
 
@@ -94,6 +94,15 @@ def test_a_cell_that_fails_is_named_and_finished_cells_are_kept(fails, base, ben
     assert said.code == 1
     assert f"mfcc x fails:how={how}: {reason}" in said.err
     assert [path.parent.name.partition("-")[0] for path in (tmp_path / "results").rglob("seed0.json")] == ["knn"]
+
+
+def test_fewer_processes_than_asked_for_are_announced(base, bench, tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "_INFO", tmp_path / "meminfo")
+    (tmp_path / "meminfo").write_text("MemTotal: 2000000 kB\nMemAvailable: 1000 kB\n")
+    words = ["run", "--extractor", "mfcc", "--model", "knn", *base.words, "--results", tmp_path / "results"]
+    said = bench(*words, "--jobs", "2")
+    assert said.code == 0, said.err
+    assert "note: 1 at once instead of 2 cells" in said.err
 
 
 def test_processes_are_started_only_for_work_that_outweighs_them():

@@ -13,7 +13,7 @@ from bench.errors import BenchError
 from bench.protocols import PARTS
 from bench.registry import create, get, names
 from bench.tasks import annotation_files
-from bench.tasks.audioset import _video
+from bench.tasks.audioset import _AudioSet, _video
 from bench.tasks.giantsteps import split_artists
 from bench.tasks.magnatagatune import TAGS
 from bench.tasks.msd import tracks
@@ -293,3 +293,8 @@ def test_a_broken_database_is_named(copy):
     (root / "lastfm_tags.db").write_text("no database")
     with pytest.raises(BenchError, match=r"Expected lastfm_tags\.db"):
         read()
+
+
+def test_a_set_of_genres_must_say_which():
+    with pytest.raises(TypeError, match="genres"):
+        _AudioSet()

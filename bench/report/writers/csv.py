@@ -6,6 +6,7 @@ import csv
 import io
 import re
 
+from bench.report import budgets
 from bench.report.board import Board, Evidence, Row, Value
 from bench.report.format import NONE, parts
 from bench.report.grid import Grid
@@ -14,8 +15,8 @@ from bench.text import one_line
 
 HEADER = (
     "data", "split", "set", "extractor", "model", "lane", "metric", "k", "seeds", "value", "low", "high",
-    "chance", "control", "by_fold", "gain", "gain_low", "gain_high", "difference", "difference_low", "difference_high",
-    "differ", "p_holm", "comparisons", "margin", "verdict",
+    "chance", "control", "by_fold", "settings", "gain", "gain_low", "gain_high", "difference", "difference_low",
+    "difference_high", "differ", "p_holm", "comparisons", "margin", "verdict",
 )  # fmt: skip
 
 _FORMULA = re.compile(r"[=+\-@\uff1d\uff0b\uff0d\uff20]")
@@ -46,8 +47,10 @@ def table(board: Board) -> str:
                     name, k = parts(metric)
                     numbers = map(_digits, (value.mean, value.low, value.high, row.chance.get(where, {}).get(metric)))
                     by_fold = " ".join(map(_digits, row.by_fold(where, metric) if board.folds > 1 else ()))
-                    cells = [*names, escape(name), k, len(row.seeds), *numbers, str(row.control).lower(), by_fold]
-                    writer.writerow([*cells, *_evidence(value.evidence)])
+                    end = (str(row.control).lower(), by_fold, budgets.settings(row))
+                    writer.writerow(
+                        [*names, escape(name), k, len(row.seeds), *numbers, *end, *_evidence(value.evidence)]
+                    )
     return out.getvalue()
 
 

@@ -218,7 +218,7 @@ def _folder(request: ProbeRequest, task: Task) -> Path | None:
 def _of_data(entry: TaskEntry, opened: Opened) -> LoadedTask:
     """Read a task of a dataset, and add the dataset's audio files to its items."""
     data = entry.plugin.read(opened.root, opened.dataset)
-    notes = [*opened.notes, *data.notes]
+    notes = [*opened.dataset.caveats(opened.root), *opened.notes, *data.notes]
     items = data.items
     if opened.catalog is None:
         none = [pl.lit(None, dtype=kind).alias(name) for name, kind in _TYPES.items()]

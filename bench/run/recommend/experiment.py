@@ -100,7 +100,7 @@ class RecommendExperiment(Experiment[Cell]):
         usual = self.inputs.opened.dataset.default_k
         if not self.request.k and self.k != [usual]:
             yield f"note: k = {self.k[0]}, not the usual {usual}: the catalogue is small; --k chooses another one"
-        for note in [*self.inputs.notes, *self.inputs.leaks.warnings, *long_lists(split, self.k)]:
+        for note in [*self.inputs.caveats, *self.inputs.notes, *self.inputs.leaks.warnings, *long_lists(split, self.k)]:
             yield f"note: {note}"
         for model in self.resolved.models:
             yield from (f"note: {model}: {text}" for text in model.plugin.warnings)

@@ -24,7 +24,7 @@ def blank(request: RecommendRequest, inputs: Inputs, k: Sequence[int], cell: Cel
     """Return the record of a cell without numbers."""
     dataset, split = inputs.opened.dataset, inputs.split
     extractor, recommender = about_extractor(cell.extractor), _recommender(cell.model, refit=request.refit)
-    warnings = [*inputs.leaks.warnings, *long_lists(split, k)]
+    warnings = [*inputs.caveats, *inputs.leaks.warnings, *long_lists(split, k)]
     if known := [name for name in cell.extractor.trained_on if same_catalogue(name, inputs.name)]:
         warnings.append(f"{extractor.name} was trained on {', '.join(known)}: it knows the tracks of {inputs.name}")
     warnings += cell.model.plugin.warnings

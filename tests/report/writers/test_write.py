@@ -167,7 +167,7 @@ def test_csv_is_tidy_and_complete(results):
     rows = list(csv.DictReader(text.splitlines()))
     assert list(rows[0]) == [
         "data", "split", "set", "extractor", "model", "lane", "metric", "k", "seeds", "value", "low", "high",
-        "chance", "control", "by_fold", "gain", "gain_low", "gain_high", "difference", "difference_low",
+        "chance", "control", "by_fold", "settings", "gain", "gain_low", "gain_high", "difference", "difference_low",
         "difference_high", "differ", "p_holm", "comparisons", "margin", "verdict",
     ]  # fmt: skip
     one = next(r for r in rows if (r["extractor"], r["set"], r["metric"], r["k"]) == (ODD, "hot", "ndcg", "50"))

@@ -72,6 +72,16 @@ def test_a_record_names_its_files_from_the_root(run, bench, folder, monkeypatch)
     assert bench("run", "--from", record, "--trust", "--cache", folder / "cache", "--device", "cpu").code == 0
 
 
+def test_a_repetition_names_no_temporary_folder(run, bench, folder):
+    said = run("none", model="random")
+    assert f"results: {folder / 'results'}" in said.err
+    (record,) = (folder / "results").rglob("seed0.json")
+    said = bench("run", "--from", record, "--trust", "--cache", folder / "cache", "--device", "cpu")
+    assert said.code == 0, said.err
+    assert "results:" not in said.err
+    assert "bench-again" not in said.err
+
+
 def test_equal_numbers_on_changed_data_are_no_repetition(run, bench, folder):
     assert run("none", model="random").code == 0
     (record,) = (folder / "results").rglob("seed0.json")
