@@ -30,10 +30,10 @@ def shuffled_row(block: Block, row: Row) -> Row | None:
         return None
     wanted = str(Spec("shuffled", {"of": first.extractor.spec}))
     for control in block.controls:
-        other = control.first and control.first.extractor
-        if other and other.spec == wanted and other.view.treat == first.extractor.view.treat:
-            if same_model(row, control):
-                return control
+        vectors = control.first and control.first.extractor
+        same = vectors and (vectors.spec, vectors.view.treat) == (wanted, first.extractor.view.treat)
+        if same and same_model(row, control):
+            return control
     return None
 
 

@@ -96,10 +96,6 @@ def complete(block: Block, problems: list[str], drawn: Collection[str], full: Co
         Metrics whose differences and gains over shuffled rows the rows keep.
 
     """
-    if any(len(row.folds) > 1 for row in block.all):
-        several = [where for where in SETS if sum(bool(row.values.get(where)) for row in block.rows) > 1]
-        block.undecided = dict.fromkeys(several, "the values are means over folds")
-        return
     reader = Reader()
     sets = {where: _Set(where, drawn) for where in SETS}
     competing = {where: [row for row in block.rows if row.values.get(where)] for where in SETS}
