@@ -63,17 +63,17 @@ def _how(board: Board) -> str:
     if board.folds > 1:
         text = f"All values are means over {numbered('fold', board.fold_numbers)} of the means over seeds. "
     over = "users and seeds" if several else "users"
-    text += f"Intervals: 95 %. On hot tracks over {over}"
-    if several or board.folds > 1:
-        text += " (Student's t, Satterthwaite's degrees of freedom; a single record has a percentile bootstrap)"
-    else:
-        text += " (percentile bootstrap)"
-    if any(where != "hot" for where in board.sets):
+    text += "Intervals: 95 %."
+    if "hot" in board.sets:
+        text += f" On hot tracks over {over}: a percentile bootstrap"
+        text += ", of several records Student's t of the logarithm" if several or board.folds > 1 else ""
+        text += "."
+    if others := [where for where in board.sets if where != "hot"]:
         text += (
-            f". On {' and '.join(where for where in board.sets if where != 'hot')} over {over} and the artists of the "
-            "held-out tracks together, because other new tracks would give other values (two-way, Student's t)"
+            f" On {' and '.join(others)} over {over} and the artists of the held-out tracks together (two-way, Student's "
+            "t of the logarithm), because other new tracks would give other values."
         )
-    return f"{text}. Near a hit rate of 0 or 1 they are Wilson's; below {LEAST_USERS} users there are none."
+    return f"{text} Near a hit rate of 0 or 1 they are Wilson's; below {LEAST_USERS} users there are none."
 
 
 def _families(board: Board) -> list[str]:
@@ -83,8 +83,8 @@ def _families(board: Board) -> list[str]:
         most = max((len(family.rows) for family in declared(block)), default=0)
         if 0 < most < len(block.rows):
             found.append(
-                f"The {block.lane} lane has {len(block.rows)} rows, and no command declared more than {most}: rows "
-                f"were added after results were known. p is corrected for all {len(block.rows)}."
+                f"The {block.lane} lane has {len(block.rows)} rows, and no command declared more than {most}: some may "
+                f"have been added after results were known. p is corrected for all {len(block.rows)}."
             )
     return found
 
@@ -132,7 +132,9 @@ def below(board: Board, block: Block) -> list[str]:
     for where in board.sets:
         for closest in comparisons(block, where, metric)[:1]:
             gain = f" ({share(closest.smallest / closest.gain)} of the gain over shuffled)" if closest.gain else ""
-            least.append(f"{where} {short(closest.smallest)}{gain}")
+            least.append(
+                f"{where} {short(closest.smallest)}{gain}" if closest.smallest < 1 else f"{where} none below 1"
+            )
         for row in block.rows:
             one = row.evidence(where, metric)
             if one is None or one.verdict != "best":

@@ -129,10 +129,17 @@ def _cells(one: Comparison, wanted: float | None, power: float) -> list[Cell]:
     return [
         Cell(str(one)),
         Cell(short(parts.mean).replace("-0.", "-."), value=parts.mean),
-        Cell(short(one.smallest) + (f" ({share(one.smallest / one.gain)})" if one.gain else ""), value=one.smallest),
+        _smallest(one),
         *(Cell(share(part), value=part) for part in shares.values()),
         *numbers,
     ]
+
+
+def _smallest(one: Comparison) -> Cell:
+    if one.smallest >= 1:
+        return Cell("none below 1")
+    of_gain = f" ({share(one.smallest / one.gain)})" if one.gain else ""
+    return Cell(short(one.smallest) + of_gain, value=one.smallest)
 
 
 def _number(part: Part, n: int | None) -> Cell:

@@ -162,7 +162,7 @@ def test_seeds_are_averaged_and_resampled_with_the_users(results):
     assert value.high - value.low > 2 * (users_alone.high - users_alone.low)
     assert not row.spanned
     assert not row.once
-    assert "over users and seeds (Student's t" in every(only(results))
+    assert "over users and seeds: a percentile bootstrap, of several records Student's t" in every(only(results))
 
 
 def test_seeds_without_per_user_files_span_their_intervals_and_say_so(results):
