@@ -9,6 +9,11 @@ from bench.report.grid import Cell, Grid, Head, Section
 from bench.stats import Components
 
 _NAMES = (Head("Extractor", right=False, room=22), Head("Model", right=False, room=16))
+COLUMNS = (
+    "Gain over shuffled: the difference from the same vectors in shuffled order. From the best: the difference from "
+    "the best row; of gain: as a share of the best row's gain. Differ: users whose value is not that of the best row. Told "
+    "apart: p is at most 0.05. Undecided: too few users differ for any p of 0.05."
+)
 
 
 def evidence_grid(board: Board, block: Block, *, brief: bool = False) -> Grid | None:
@@ -37,13 +42,14 @@ def evidence_grid(board: Board, block: Block, *, brief: bool = False) -> Grid | 
             *_NAMES,
             Head(heading(metric)),
             Head("Gain over shuffled [95 %]"),
-            Head("Difference from the best [95 %]"),
-            Head("Of the best's gain"),
-            Head("Users that differ"),
+            Head("From the best [95 %]"),
+            Head("Of gain"),
+            Head("Differ"),
             Head("p (Holm)"),
         ]
     heads.append(Head("Verdict", right=False))
-    return Grid(f"{block.lane}-evidence", f"Evidence on {heading(metric)}", heads, sections, below(board, block))
+    notes = [*below(board, block), *([] if brief else [COLUMNS])]
+    return Grid(f"{block.lane}-evidence", f"Evidence on {heading(metric)}", heads, sections, notes)
 
 
 def _cells(row: Row, one: Evidence, where: str, metric: str, best_gain: float, brief: bool) -> list[Cell]:

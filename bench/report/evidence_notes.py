@@ -70,8 +70,8 @@ def _how(board: Board) -> str:
         text += "."
     if others := [where for where in board.sets if where != "hot"]:
         text += (
-            f" On {' and '.join(others)} over {over} and the artists of the held-out tracks together (two-way, Student's "
-            "t of the logarithm), because other new tracks would give other values."
+            f" On {' and '.join(others)} over {over} and the artists of the held-out tracks together (two-way, "
+            "Student's t of the logarithm), because other new tracks would give other values."
         )
     return f"{text} Near a hit rate of 0 or 1 they are Wilson's; below {LEAST_USERS} users there are none."
 
@@ -132,9 +132,7 @@ def below(board: Board, block: Block) -> list[str]:
     for where in board.sets:
         for closest in comparisons(block, where, metric)[:1]:
             gain = f" ({share(closest.smallest / closest.gain)} of the gain over shuffled)" if closest.gain else ""
-            least.append(
-                f"{where} {short(closest.smallest)}{gain}" if closest.smallest < 1 else f"{where} none below 1"
-            )
+            least.append(f"{where} " + (f"{short(closest.smallest)}{gain}" if closest.smallest < 1 else "none below 1"))
         for row in block.rows:
             one = row.evidence(where, metric)
             if one is None or one.verdict != "best":

@@ -104,7 +104,11 @@ def _grid(board: Board, block: Block, metric: str, difference: float | None, pow
         )
         notes.append(f"{where}: the best row is {best}.")
         if wanted:
-            notes += [f"{where}, {one}: {text}" for one in found for text in _hopeless(one, wanted, power)]
+            alike: dict[str, list[str]] = {}
+            for one in found:
+                for text in _hopeless(one, wanted, power):
+                    alike.setdefault(text, []).append(str(one))
+            notes += [f"{where}: {text} ({', '.join(names)})." for text, names in alike.items()]
         else:
             notes.append(f"{where}: it has no gain over shuffled rows to take a tenth of; give --difference.")
     of_variance, to_detect = "of variance", "needed (now)"
@@ -171,4 +175,4 @@ def _hopeless(one: Comparison, wanted: float, power: float) -> Iterator[str]:
     for (name, part), n in zip(each.items(), least, strict=True):
         others = {other: value for other, value in shares.items() if other != name}
         if n is None and part.variance and others:
-            yield f"no number of {name} suffices: {max(others, key=lambda other: others[other])} dominate."
+            yield f"no number of {name} suffices: {max(others, key=lambda other: others[other])} dominate"

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from bench.report.board import Block, Board
 from bench.report.columns import LANE_HEADINGS, LANE_NOTES, main_grid
-from bench.report.evidence_grid import evidence_grid
+from bench.report.evidence_grid import COLUMNS, evidence_grid
 from bench.report.grid import Cell, Grid, Head, Section
 from bench.report.writers.page_breaks import pieces, widths
 from bench.text import one_line
@@ -68,8 +68,8 @@ def document(board: Board, name: str, metrics: Sequence[str]) -> str:
 def _block(board: Board, block: Block, name: str, metrics: Sequence[str], notes: Sequence[str]) -> list[list[str]]:
     """Return the tables of a lane."""
     found = _set(main_grid(board, block, metrics), name, board.title, notes, LANE_NOTES.get(block.lane, ""))
-    if (evidence := evidence_grid(board, block)) is not None:
-        found += _set(evidence, name, f"{board.title}. {LANE_HEADINGS[block.lane]}", evidence.notes)
+    if (evidence := evidence_grid(board, block, brief=True)) is not None:
+        found += _set(evidence, name, f"{board.title}. {LANE_HEADINGS[block.lane]}", [*evidence.notes, COLUMNS])
     return found
 
 
