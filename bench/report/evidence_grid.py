@@ -11,9 +11,10 @@ from bench.stats import Components
 _NAMES = (Head("Extractor", right=False, room=22), Head("Model", right=False, room=16))
 COLUMNS = (
     "Gain over shuffled: the difference from the same vectors in shuffled order. From the best: the difference from "
-    "the best row; of gain: as a share of the best row's gain. Differ: users whose value is not that of the best row. Told "
-    "apart: p is at most 0.05. Undecided: too few users differ for any p of 0.05."
+    "the best row; of gain: as a share of the best row's gain. Differ: users whose value is not that of the best row. "
+    "Told apart: p is at most 0.05. Undecided: too few users differ for any p of 0.05."
 )
+"""The note that explains the columns."""
 
 
 def evidence_grid(board: Board, block: Block, *, brief: bool = False) -> Grid | None:

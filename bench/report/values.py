@@ -50,7 +50,8 @@ class Values:
 
     def of(self, metric: str) -> NDArray[np.float64]:
         """Return the values (S, U) of a metric."""
-        return self.table[self.metrics.index(metric)]
+        values: NDArray[np.float64] = self.table[self.metrics.index(metric)]
+        return values
 
     def components(self, metric: str) -> Components:
         """Return the mean of a metric, and its variance over users, artists if the items are new, and seeds."""
