@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +15,12 @@ from bench.stats import (
     Interval,
     PairedTest,
     PairScores,
-    Part,
     Scores,
     difference,
     paired_tests,
     two_way,
     two_way_tests,
 )
-
-_NONE = Part(0.0, math.inf, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +51,7 @@ class Values:
 
     def components(self, metric: str) -> Components:
         """Return the mean of a metric, and its variance over users, artists if the items are new, and seeds."""
-        return two_way(self.pairs.scores(metric)) if self.pairs else _without_items(two_way(_by_user(self.of(metric))))
+        return two_way(self.pairs.scores(metric)) if self.pairs else two_way(_by_user(self.of(metric)), items=False)
 
     def interval(self, metric: str) -> Interval | None:
         """Return the 95 % interval of a metric, within its range; None if its variance is unknown or 0."""
@@ -70,7 +66,7 @@ class Values:
         """Return the difference of a metric from that of another row with the same users."""
         if self.pairs and other.pairs and self.is_paired(other):
             return difference(self.pairs.scores(metric), other.pairs.scores(metric))
-        return _without_items(difference(_by_user(self.of(metric)), _by_user(other.of(metric))))
+        return difference(_by_user(self.of(metric)), _by_user(other.of(metric)), items=False)
 
 
 def tested(pairs: Sequence[tuple[Values, Values, str]], comparisons: int) -> list[PairedTest]:
@@ -96,7 +92,3 @@ def _by_user(values: NDArray[np.float64]) -> PairScores:
     """Return values (S, U) as if each user had one held-out item."""
     users = np.arange(values.shape[1])
     return PairScores(values, np.full(len(users), 1 / len(users)), users, users)
-
-
-def _without_items(found: Components) -> Components:
-    return replace(found, clusters=_NONE, pairs=_NONE)
