@@ -33,20 +33,23 @@ def run(args: argparse.Namespace) -> int:
     from bench.report import boards, show
     from bench.report.format import checked
     from bench.report.power import chapter
-    from bench.terminal import note
+    from bench.terminal import note, say
 
     (metric,) = checked((args.metric,))
     problems: list[str] = []
     found = list(read_all(args.results))
+    if not found:
+        raise BenchError(f"{args.results} holds no result record.")
     made = boards(found, problems, (metric,))
     chapters = [
         each for board in made if (each := chapter(board, f"{metric}@{board.k[0]}", args.difference, args.power))
     ]
     for problem in problems:
         note(f"left out: {problem}")
-    if not chapters:
-        raise BenchError(f"{args.results} has no two rows that could be compared: nothing to plan from.")
-    show([], chapters=chapters)
+    if chapters:
+        show([], chapters=chapters)
+    else:
+        say("No two rows could be compared, so there is nothing to plan from.")
     return 0
 
 

@@ -245,9 +245,11 @@ def test_power_says_what_a_difference_needs(results, capsys):
 
 
 def test_power_needs_two_rows(results, capsys):
-    results.add()
     assert main(["power", str(results.folder)]) == 1
-    assert "no two rows" in capsys.readouterr().err
+    assert "there is no results folder" in capsys.readouterr().err
+    results.add()
+    assert main(["power", str(results.folder)]) == 0
+    assert "No two rows" in capsys.readouterr().out
 
 
 def test_a_record_holds_the_two_way_interval(results):

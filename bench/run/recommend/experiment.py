@@ -241,6 +241,8 @@ class RecommendExperiment(Experiment[Cell]):
             for cell in self.resolved.cells
             if not cell.control
         )
+        if self.request.refit:  # its table has the rows without --refit as well
+            rows |= {f"{row} (refit)": None for row in rows}
         return Family(tuple(rows), metric=f"{RANKED_BY}@{self.k[0]}", alpha=ALPHA, margin=MARGIN)
 
     # -- parts --------------------------------------------------------------------------------------------
