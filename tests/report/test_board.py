@@ -344,7 +344,7 @@ def test_a_single_real_row_is_not_called_best(results):
     results.add("none", "popularity", level=0.1, control=True)
     board = only(results)
     assert not any(v.best for row in board.rows for v in row.values["hot"].values())
-    assert "level with the best" not in every(board)
+    assert "not told apart" not in every(board)
 
 
 def test_a_control_that_is_not_beaten_is_named(results):

@@ -245,7 +245,7 @@ def _empty(heads: Sequence[Head | Column], widths: Sequence[int | None], *, whol
 
 
 def _cells(row: Row, columns: Sequence[Column]) -> list[Text]:
-    """Return a row's cells as plain text without markup; * marks values level with the best."""
+    """Return a row's cells as plain text without markup; * marks the best value and those not told apart."""
     return [_cell(column.cell(row), " " if column.group else "") for column in columns]
 
 
