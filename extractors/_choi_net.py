@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 Reading = Literal["trained", "example"]
 DYNAMIC = 80.0
 """Decibels below a window's loudest value at which softer ones are cut."""
-EPSILON = {"trained": 1e-6, "example": 1e-5, "compact": 1e-3}
-"""Epsilon of batch normalisation in Keras 1.0.6, 1.0.8 and 1.2."""
+EPSILON = {"deviation": 1e-6, "variance": 1e-5, "compact": 1e-3}
+"""Epsilon of batch normalisation in Keras 1.0.6, which divides by deviation + epsilon, and in Keras 1.0.8 and 1.2."""
 FLAT = 1e-6
 """Smallest standard deviation by which a window is divided: digital silence becomes 0."""
 
@@ -78,10 +78,10 @@ class ChoiNet:
 
     def _norm(self, name: str) -> tuple[torch.Tensor, torch.Tensor]:
         """Return scale and shift of a batch normalisation with the statistics of training."""
-        deviation, epsilon = self.tensors[f"{name}.deviation"], EPSILON[self.reading]
+        deviation = self.tensors[f"{name}.deviation"]
         # The example runs the CRNN under a Keras that takes the stored standard deviations for variances.
         as_variance = self.reading == "example" and self.config.net == "crnn"
-        divisor = (deviation + epsilon).sqrt() if as_variance else deviation + epsilon
+        divisor = (deviation + EPSILON["variance"]).sqrt() if as_variance else deviation + EPSILON["deviation"]
         scale = self.tensors[f"{name}.gamma"] / divisor
         return scale, self.tensors[f"{name}.beta"] - self.tensors[f"{name}.mean"] * scale
 

@@ -43,7 +43,7 @@ def test_a_section_counts_and_not_its_file(recordings):
         if heard:
             check_length(choi, section)
         else:
-            with pytest.raises(BenchError, match="29.12 s"):
+            with pytest.raises(BenchError, match="choi hears"):
                 check_length(choi, section)
 
 
