@@ -158,4 +158,5 @@ class Mel:
         import torch
 
         spectrum = torch.fft.rfft(waves.unfold(-1, FFT, HOP) * window)
-        return ((spectrum.real.square() + spectrum.imag.square()) @ self.filters).transpose(1, 2)
+        power: torch.Tensor = (spectrum.real.square() + spectrum.imag.square()) @ self.filters
+        return power.transpose(1, 2)
