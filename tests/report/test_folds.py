@@ -83,6 +83,14 @@ def test_folds_without_a_common_row_stay_apart(results):
     assert [board.folds for board in found] == [1, 1]
 
 
+def test_folds_of_controls_alone_are_one_board(results):
+    for fold in (1, 2):
+        results.add("none", "popularity", level=0.1 * fold, fold=fold, split="cold_random", control=True)
+    board = only(results)
+    assert [row.folds for row in board.rows] == [(1, 2)]
+    assert board.rows[0].mean("hot", "ndcg@10") == fmean(board.rows[0].by_fold("hot", "ndcg@10"))
+
+
 @pytest.mark.parametrize("what", ["share", "plays", "k"])
 def test_folds_of_other_settings_or_another_log_or_k_stay_apart(results, altered, what):
     fill(results, folds=(1, 2))
