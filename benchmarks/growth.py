@@ -208,8 +208,8 @@ def make_records(folder: Path, number: int) -> None:
 
     from bench.records import write
 
-    for record, rows in report.records(number):
-        write(record, folder, rows)
+    for record, rows, held_out in report.records(number):
+        write(record, folder, rows, held_out)
 
 
 def read_records(folder: Path, number: int) -> Callable[[], object]:

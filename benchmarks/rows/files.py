@@ -106,8 +106,8 @@ def report(verb: str) -> Callable[..., Case]:
 
         from bench.records import write
 
-        for record, rows in made.records(records):
-            write(record, folder / "records", rows)
+        for record, rows, held_out in made.records(records):
+            write(record, folder / "records", rows, held_out)
 
         def side(who: str) -> Callable[[], Cost]:
             return lambda: Cost(measured_process.run(made.__file__, who, str(folder / "records"))["cpu"])

@@ -13,7 +13,9 @@ from bench.entries import ExtractorEntry, RecommenderEntry
 from bench.files.atomic import digest
 from bench.items.item_table import ItemTable
 from bench.protocols import VectorSource
-from bench.records import Cost, DataInfo, Environment, ExtractorInfo, RecommenderInfo, Record, SplitInfo, View
+from bench.records import Cost, DataInfo, Environment, ExtractorInfo, Family, RecommenderInfo, Record, SplitInfo, View
+from bench.report.evidence import ALPHA, MARGIN
+from bench.report.format import RANKED_BY
 from bench.run.inputs import Inputs
 from bench.run.recommend.evaluate import Measured
 from bench.run.recommend.request import Cell, RecommendRequest
@@ -56,6 +58,18 @@ def blank(request: RecommendRequest, inputs: Inputs, k: Sequence[int], cell: Cel
         control=cell.control,
         warnings=tuple(warnings),
     )
+
+
+def family(cells: Sequence[Cell], k: Sequence[int], *, refit: bool) -> Family:
+    """Return the comparison that a command declares: its rows without controls, and how they are tested."""
+    rows = dict.fromkeys(
+        f"{cell.extractor.text}{f' ({cell.extractor.treat})' if cell.extractor.treat else ''} × {cell.model.text}"
+        for cell in cells
+        if not cell.control
+    )
+    if refit:  # its table has the rows without --refit as well
+        rows |= {f"{row} (refit)": None for row in rows}
+    return Family(tuple(rows), metric=f"{RANKED_BY}@{k[0]}", alpha=ALPHA, margin=MARGIN)
 
 
 def finished(
