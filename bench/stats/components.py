@@ -66,11 +66,6 @@ class Components:
         return self.variance**2 / max(error, *errors) if any(errors) else math.inf
 
     @property
-    def few_seeds(self) -> bool:
-        """Whether there are fewer than `FEW_SEEDS` seeds; a model that draws no random numbers needs only one."""
-        return self.seeds.n < FEW_SEEDS
-
-    @property
     def p(self) -> float:
         """Two-sided p of a mean difference of 0, from Student's t; 1 if nothing differs or the variance is unknown."""
         if not (self.df and self.mean):
