@@ -71,6 +71,7 @@ class Demo(Dataset):
     builtin: bool = True
     default_split: str = "global_temporal:cut=2020-02-20,start=2019-02-20,end=2020-03-21"
     default_k: int = 10
+    hold_out: float = 1 / 3
     size: WorldSize = DEMO
     size_1: ClassVar[WorldSize] = DEMO_1
     """The size of generator 1."""
