@@ -150,6 +150,10 @@ def _first(groups: Sequence[str], share: float, least: int, seed: int, whose: st
             f"{whose}: all tracks are by one artist or have the same audio, so that none can be held out. Add "
             "tracks of other artists, or a column part (train, valid, test) to the metadata."
         )
-    order = sorted(groups, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).hexdigest())
     number = max(round(share * len(groups)), min(least, round(len(groups) / 3)), 1)
-    return order[: min(number, len(groups) - 1)]
+    return in_order(groups, seed)[: min(number, len(groups) - 1)]
+
+
+def in_order(groups: Iterable[str], seed: int = 0) -> list[str]:
+    """Return groups in the order in which they are held out: that of the sha256 of seed and name."""
+    return sorted(groups, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).hexdigest())

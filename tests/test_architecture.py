@@ -52,7 +52,7 @@ NEIGHBOURS = {
     "memory": {"machine"},
     "audio": {"listening"},
     "splits": {"listening", "specs"},
-    "datasets": {"listening", "synthetic"},
+    "datasets": {"holdout", "listening", "synthetic"},
     "holdout": {"audio"},
     "records": {"metrics", "stats"},
     "terminal": {"text"},
