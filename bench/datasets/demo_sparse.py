@@ -14,12 +14,12 @@ from bench.synthetic import WorldSize
 AUDIBLE: Final = 0.3
 """Share of the artists whose tracks are synthesised: the held-out tenth, and a fifth to train on."""
 SPARSE: Final = WorldSize(
-    tracks=20_000, artists=4_000, cold=1_000, seconds=4.0, listeners=2_500, plays=400_000, seed=2021
+    tracks=20_000, artists=4_000, cold=1_000, seconds=4.0, listeners=2_500, plays=600_000, seed=2021
 )
 
 
 class DemoSparse(Demo):
-    """20,000 tracks by 4,000 artists, 2,500 listeners, about 400,000 plays; 4 s of audio of 1,200 artists' tracks.
+    """20,000 tracks by 4,000 artists, 2,500 listeners, about 600,000 plays; 4 s of audio of 1,200 artists' tracks.
 
     The co-listen graph joins fewer than 1 % of the pairs of tracks with audio, so that average precision by chance is
     small in the task `links`. All held-out tracks have audio.
