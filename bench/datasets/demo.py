@@ -71,6 +71,7 @@ class Demo(Dataset):
     builtin: bool = True
     default_split: str = "global_temporal:cut=2020-02-20,start=2019-02-20,end=2020-03-21"
     default_k: int = 10
+    hold_out: float = 1 / 3
     size: WorldSize = DEMO
     size_1: ClassVar[WorldSize] = DEMO_1
     """The size of generator 1."""
@@ -111,12 +112,16 @@ class Demo(Dataset):
                 f"and {size.listeners} listeners in {folder}",
                 file=sys.stderr,
             )
-            _build(self.name, size, folder)
+            _build(self, folder)
         return folder
 
+    def audible(self, names: pl.DataFrame) -> pl.Series:
+        """Return the ids of the tracks that are synthesised, given track_id and artist of all tracks: all of them."""
+        return names["track_id"]
+
     def catalog(self, root: Path) -> pl.DataFrame:
-        """Return one WAV file per track: mono, 16 bits, 22,050 Hz."""
-        ids = pl.read_parquet(root / "tracks.parquet", columns=["track_id"])["track_id"]
+        """Return one WAV file per synthesised track: mono, 16 bits, 22,050 Hz."""
+        ids = self.audible(pl.read_parquet(root / "tracks.parquet", columns=["track_id", "artist"]))
         return pl.DataFrame(
             {
                 "track_id": ids,
@@ -170,7 +175,7 @@ def _audio(folder: Path, track_id: str) -> Path:
     return folder / "audio" / f"{track_id}.wav"
 
 
-def _build(name: str, size: WorldSize, folder: Path) -> None:
+def _build(dataset: Demo, folder: Path) -> None:
     """Write everything into a temporary folder and rename it, so that `folder` is complete or absent.
 
     If two processes build at the same time, the second one to finish discards its copy, which is equal.
@@ -179,7 +184,7 @@ def _build(name: str, size: WorldSize, folder: Path) -> None:
     try:
         _remove_stale(folder)
         (temporary / "audio").mkdir(parents=True)
-        _write(name, size, temporary)
+        _write(dataset, temporary)
         try:
             os.rename(temporary, folder)
         except OSError:
@@ -191,7 +196,7 @@ def _build(name: str, size: WorldSize, folder: Path) -> None:
         if (reason := system_error(error)) is None:
             raise
         raise BenchError(
-            f"cannot build the {name} data in {folder}: {reason}. "
+            f"cannot build the {dataset.name} data in {folder}: {reason}. "
             "Free some space, or choose another folder with --cache."
         ) from error
     finally:
@@ -236,7 +241,8 @@ def _remove_stale(folder: Path) -> None:
                 shutil.rmtree(stale, ignore_errors=True)
 
 
-def _write(name: str, size: WorldSize, folder: Path) -> None:
+def _write(dataset: Demo, folder: Path) -> None:
+    size = dataset.size
     world = make_world(size)
     plays = make_plays(world)
     ids = [track.track_id for track in world.tracks]
@@ -249,9 +255,10 @@ def _write(name: str, size: WorldSize, folder: Path) -> None:
     )
     traits = {f"t{column}": world.traits[:, column] for column in range(world.traits.shape[1])}
     lists = {"tags": pl.List(pl.String), "instruments": pl.List(pl.String)}
+    tracks = pl.DataFrame(world.rows(), schema_overrides=lists)
     for table, frame in (
         ("listens", listens),
-        ("tracks", pl.DataFrame(world.rows(), schema_overrides=lists)),
+        ("tracks", tracks),
         ("oracle", pl.DataFrame({"track_id": ids, **traits})),
     ):
         frame.write_parquet(folder / f"{table}.parquet")
@@ -269,9 +276,9 @@ def _write(name: str, size: WorldSize, folder: Path) -> None:
     # Threads: NumPy does nearly all the work and releases the lock, and a pool of processes does not start
     # from a notebook or from a script without a __main__ guard.
     with ThreadPoolExecutor(min(cores(), 16)) as pool:
-        for _ in pool.map(synthesise, range(len(ids))):
+        for _ in pool.map(synthesise, tracks["track_id"].is_in(dataset.audible(tracks).implode()).arg_true()):
             pass
-    fingerprint = {"name": name, **content(world, plays), "parameters": size.parameters()}
+    fingerprint = {"name": dataset.name, **content(world, plays), "parameters": size.parameters()}
     written = sorted(path for path in folder.rglob("*") if path.is_file())
     with ThreadPoolExecutor(min(cores(), 16)) as pool:
         hashes = pool.map(file_sha256, written)

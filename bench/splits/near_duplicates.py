@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 
+AFFORDABLE = 60_000**2 * 256
+"""Rows squared times width that a search among the vectors of a run may cost: a few seconds."""
 BLOCK = 2048
 """Rows compared at a time: a block of cosines takes 16 MiB."""
 

@@ -37,6 +37,8 @@ NEW: Final = 0.65
 PROMOTED: Final = 4
 """Tracks with fewer plays than this are promoted from five days after their release."""
 _FINE, _COARSE = 1 << 20, 1 << 10
+_BLOCK: Final = 1 << 22
+"""Listeners times tracks at a time; limits memory."""
 _HOURS: Final = (4, 2, 1, 1, 1, 1, 2, 4, 6, 6, 6, 6, 7, 7, 6, 6, 7, 8, 9, 10, 11, 11, 9, 7)
 
 
@@ -163,24 +165,35 @@ def _discover(
         played = np.bincount(track[rows[period < now]], minlength=len(weight))
         weight[(age > 0) & (played < PROMOTED)] *= 5
         ideals = (early[who] * (last - 1 - now) + late[who] * now) // (last - 1)
-        preference = (affinity[who] * ideals[:, :, None]).sum(axis=1) // _COARSE
-        total = np.cumsum(preference * weight, axis=1)
-        target = np.minimum((draws[chosen] * total[place, -1]).astype(np.int64), total[place, -1] - 1)
-        # All listeners' sums in one sorted array: each listener's begin above the sums of those before.
-        above = np.cumsum(total[:, -1]) - total[:, -1]
-        found = np.searchsorted((total + above[:, None]).ravel(), target + above[place], side="right")
-        track[rows[chosen]] = found - place * total.shape[1]
+        target = draws[chosen]
+        found = np.empty(len(chosen), dtype=np.int64)
+        for first in range(0, len(who), _BLOCK // len(weight)):
+            part = slice(first, first + _BLOCK // len(weight))
+            preference = (affinity[who[part]] * ideals[part, :, None]).sum(axis=1) // _COARSE
+            total = np.cumsum(preference * weight, axis=1)
+            mine = np.flatnonzero((place >= part.start) & (place < part.stop))
+            at = place[mine] - first
+            wanted = np.minimum((target[mine] * total[at, -1]).astype(np.int64), total[at, -1] - 1)
+            # All listeners' sums in one sorted array: each listener's begin above the sums of those before.
+            above = np.cumsum(total[:, -1]) - total[:, -1]
+            found[mine] = np.searchsorted((total + above[:, None]).ravel(), wanted + above[at], side="right")
+            found[mine] -= at * total.shape[1]
+        track[rows[chosen]] = found
 
 
-def _tastes(world: World, stream: Stream) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def _tastes(world: World, stream: Stream) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
     """Draw affinities (U, I, N) of listeners' ideals to tracks, and ideal weights (U, I) at the start and the end."""
     size, dim = world.size, world.traits.shape[1]
     ideals = IDEALS[size.generator]
     traits = world.traits.astype(np.float64)
     near = stream.integers(size.tracks, size.listeners * ideals)
     points = traits[near] + stream.normal(len(near), dim) * 0.35
-    cosine = (_unit(points) @ _unit(traits).T).reshape(size.listeners, ideals, size.tracks)
-    affinity = np.rint((exp(FOCUS * (cosine / (_COARSE * _COARSE) - 1.0)) + STRAY) * _FINE).astype(np.int64)
+    unit = _unit(traits).T
+    affinity = np.empty((size.listeners, ideals, size.tracks), dtype=np.int32)
+    for first in range(0, size.listeners, block := max(1, _BLOCK // (size.tracks * ideals))):
+        cosine = (_unit(points[first * ideals : (first + block) * ideals]) @ unit).reshape(-1, ideals, size.tracks)
+        near_by = exp(FOCUS * (cosine / (_COARSE * _COARSE) - 1.0)) + STRAY
+        affinity[first : first + block] = np.rint(near_by * _FINE)
     weights = []
     for _ in range(2):
         spread = exp(stream.normal(size.listeners, ideals))

@@ -14,8 +14,10 @@ import soundfile
 
 from bench.datasets import demo
 from bench.datasets.demo import Demo, DemoLong, content
+from bench.datasets.demo_sparse import DemoSparse
 from bench.errors import BenchError
 from bench.files.atomic import TEMPORARY
+from bench.holdout import hold_out
 from bench.protocols import Dataset
 from bench.registry import create
 from bench.synthetic import WorldSize, make_plays, make_world, render
@@ -230,3 +232,23 @@ def test_damaged_data_is_built_again(tmp_path, root, damage, capsys):
     for path in sorted(root.rglob("*.*")):
         assert (folder / path.relative_to(root)).read_bytes() == path.read_bytes()
     assert list((tmp_path / "datasets").iterdir()) == [folder]
+
+
+def test_a_sparse_demo_synthesises_the_held_out_artists_and_some_others(tmp_path):
+    class Small(DemoSparse):
+        name = "small"
+        size = WorldSize(tracks=200, artists=80, cold=10, seconds=0.5, listeners=30, plays=1_500, seed=7)
+
+    dataset = Small()
+    root = dataset.prepare(None, tmp_path)
+    artist = dict(dataset.meta(root).select("track_id", "artist").iter_rows())
+    files = {path.stem for path in (root / "audio").iterdir()}
+    catalog = dataset.catalog(root)
+    assert set(catalog["track_id"].to_list()) == files
+    assert all(Path(path).exists() for path in catalog["path"])
+    artists = {artist[one] for one in files}
+    assert len(artists) == 24
+    assert files == {track for track, by in artist.items() if by in artists}
+    held = hold_out(dataset, root, tmp_path).held
+    assert held < files
+    assert {artist[one] for one in held} < artists

@@ -25,7 +25,7 @@ from bench.run.extraction_plan import ExtractionPlan
 from bench.run.extraction_task import Audio, ExtractionTask
 from bench.run.options import Environment
 from bench.run.probe.evaluate import linked, score
-from bench.run.probe.leaks import contaminated, leaks, untangle
+from bench.run.probe.leaks import contaminated, leaks, near_leaks, untangle
 from bench.run.probe.record import blank, finished, inputs_hash
 from bench.run.probe.request import ProbeCell, ProbeRequest, ResolvedProbes, resolve
 from bench.run.probe.tasks import FILES, LoadedTask, open_tasks
@@ -123,6 +123,7 @@ class ProbeExperiment(Experiment[ProbeCell]):
                 seed=cell.seed,
                 run=RunContext(seed=cell.seed, device=self.device, log=self.ui.log, folder=folder),
             )
+        found.warnings += [] if cell.control else near_leaks(task, vectors, present)
         cost, machine = self.cost(cell.extractor), records.environment(self.device)
         record = finished(record, found, task, vectors, present, cost, machine)
         written = records.write(record, self.environment.results, found.answers)

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from bench.datasets.contamination import same_catalogue
 from bench.entries import ExtractorEntry
 from bench.protocols import PARTS
+from bench.run.heard import heard_tracks
 from bench.run.probe.tasks import LoadedTask
+from bench.splits.near_duplicates import AFFORDABLE, near_duplicates
+from bench.text import counted
 
 SHOWN = 3
 """Maximum number of examples in a message."""
 
 
 def contaminated(extractor: ExtractorEntry, task: LoadedTask) -> str | None:
-    """Describe the contamination if the extractor declares training on the task's collection; else None."""
+    """Describe the contamination if the extractor was trained on tested tracks, by their ids or by declaration."""
+    items = task.data.items
+    tested = items.filter(pl.col("part") == "test") if "part" in items.columns else items
+    if tested.height and (reason := heard_tracks(extractor, task.collection, map(str, tested["track_id"].to_list()))):
+        return reason
     known = [name for name in extractor.trained_on if same_catalogue(name, task.collection)]
     if not known:
         return None
@@ -42,6 +51,27 @@ def leaks(task: LoadedTask) -> tuple[list[str], list[str]]:
         ids = items.filter(pl.col("row").is_in(same[:SHOWN]))["track_id"].to_list()
         equal.append(f"{len(same)} recordings are byte for byte in two {by}s ({_some(ids, 2 * SHOWN)})")
     return (found, equal) if by == "fold" else (found + equal, [])
+
+
+def near_leaks(task: LoadedTask, vectors: NDArray[np.float32], present: NDArray[np.bool_]) -> list[str]:
+    """Warn of tracks of a dataset in different parts whose vectors (N, D) are almost equal; empty if there are none.
+
+    They may be one recording in two files. The parts are made by artist and by equal bytes, so such a pair is under two
+    artists' names. Large tables are not searched.
+    """
+    items = task.data.items
+    cost = len(vectors) ** 2 * (vectors.shape[1] if vectors.ndim == 2 else 0)
+    if task.task.of != "data" or "part" not in items.columns or not 0 < cost <= AFFORDABLE:
+        return []
+    there = np.flatnonzero(present)
+    # Embeddings with a common mean are all similar: subtract it first.
+    centred = vectors[there] - vectors[there].mean(axis=0)
+    found = near_duplicates(centred, [task.ids[row] for row in there.tolist()])
+    part = dict(zip(task.ids, items["part"].to_list(), strict=True))
+    pairs = [f"{a} = {b}" for a, b in found.pairs if part[a] != part[b]]
+    if not pairs:
+        return []
+    return [f"{counted(len(pairs), 'pair')} of tracks in two parts have vectors of cosine above 0.999 ({_some(pairs)})"]
 
 
 def untangle(task: LoadedTask) -> list[str]:

@@ -23,6 +23,7 @@ from bench.run import plan
 from bench.run.experiment import Experiment, Finished
 from bench.run.extraction_plan import ExtractionPlan
 from bench.run.extraction_task import Audio
+from bench.run.heard import check_unheard
 from bench.run.inputs import Inputs, open_inputs
 from bench.run.options import Environment
 from bench.run.progress import Ui
@@ -31,13 +32,10 @@ from bench.run.recommend.evaluate import measure
 from bench.run.recommend.record import blank, family, finished, inputs_hash
 from bench.run.recommend.request import Cell, RecommendRequest, Resolved, resolve
 from bench.run.recommend.top_lists import SETS, cutoffs, default_cutoff, long_lists
-from bench.splits.leaks import near_duplicates
 from bench.splits.make import Split
+from bench.splits.near_duplicates import AFFORDABLE, near_duplicates
 from bench.text import counted
 from bench.training.step_threads import SHORT
-
-DUPLICATES_UP_TO = 60_000**2 * 256
-"""Maximum cost (items squared times width) of the search for near-duplicate vectors: a few seconds."""
 
 
 class RecommendExperiment(Experiment[Cell]):
@@ -68,6 +66,7 @@ class RecommendExperiment(Experiment[Cell]):
         usual = self.inputs.opened.dataset.default_k
         self.k = list(self.request.k) or [default_cutoff(usual, int(self.split.hot.sum()))]
         self.reference = self._reference()
+        check_unheard(dict.fromkeys(cell.extractor for cell in self.cells), self.split, self.inputs.name)
         entries = [cell.extractor for cell in self.cells] + ([self.reference] if self.reference else [])
         plugins = audio_extractors(entries)
         self.audio = self._audio(plugins)
@@ -225,7 +224,7 @@ class RecommendExperiment(Experiment[Cell]):
                 "training pairs teach no model of vectors"
             )
         cost = len(table.ids) ** 2 * table.vectors.shape[1]
-        if not cell.control and 0 < cost <= DUPLICATES_UP_TO:
+        if not cell.control and 0 < cost <= AFFORDABLE:
             # Embeddings with a common mean are all similar: subtract it first.
             there = table.vectors[table.present]
             ids = [i for i, present in zip(table.ids, table.present.tolist(), strict=True) if present]

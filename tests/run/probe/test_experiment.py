@@ -19,7 +19,7 @@ from bench.resolver import Resolver
 from bench.run.options import Data
 from bench.run.probe.evaluate import fewer, rounds
 from bench.run.probe.intervals import interval
-from bench.run.probe.leaks import contaminated, leaks, untangle
+from bench.run.probe.leaks import contaminated, leaks, near_leaks, untangle
 from bench.run.probe.request import ProbeRequest, resolve
 from bench.run.probe.tasks import LoadedTask
 from bench.testing import task_fixtures
@@ -190,6 +190,17 @@ def test_an_extractor_that_knows_the_music_is_named(monkeypatch):
     assert contaminated(resolver.extractor("mfcc"), task) is None
     monkeypatch.setattr(get("extractors", "mfcc"), "trained_on", ["MTT"])
     assert "was trained on MTT" in contaminated(resolver.extractor("mfcc"), task)
+
+
+def test_almost_equal_vectors_in_two_parts_are_told():
+    items = pl.DataFrame({"track_id": list("abcde"), "part": ["train", "test", "train", "test", "test"]})
+    task = LoadedTask(Resolver().task("catalog-genre"), TaskData(items, np.zeros(5, int), ["x"]), None, [])
+    vectors = np.random.default_rng(0).standard_normal((5, 8)).astype(np.float32)
+    vectors[[1, 4]] = vectors[[0, 3]] * 1.0001  # a = b in two parts, d = e in one
+    (said,) = near_leaks(task, vectors, np.ones(5, bool))
+    assert said.startswith("1 pair of tracks")
+    assert "(a = b)" in said
+    assert near_leaks(task, vectors, np.array([False, True, True, True, True])) == []
 
 
 def test_a_recording_twice_in_a_catalogue_stays_in_the_later_part():
