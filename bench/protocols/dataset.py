@@ -29,6 +29,8 @@ class Dataset(Plugin, ABC):
     """Made by the project itself: its results stay off leaderboards of real data."""
     default_split: str
     default_k: int
+    hold_out: float = 0.1
+    """Share of the artists whose recordings are held out (`bench.holdout`) from training of our own models."""
 
     @abstractmethod
     def prepare(self, root: Path | None, cache: Path) -> Path:
