@@ -9,7 +9,7 @@ of rows are polars, all named for the type checker alone.
 from bench.protocols.common import FILE, LANES, NAMES, PARTS, PROGRAM, Lane, NoSettings, Part, Plugin
 from bench.protocols.dataset import Dataset
 from bench.protocols.engine import Done, Engine, Unit, Work
-from bench.protocols.extractor import Clip, Extractor, TableSource, VectorSource, Window
+from bench.protocols.extractor import Clip, Extractor, TableSource, Trainable, VectorSource, Window, WordVectors
 from bench.protocols.recommender import (
     Estimate,
     Interactions,
@@ -18,9 +18,9 @@ from bench.protocols.recommender import (
     Recommender,
     RunContext,
     Shape,
-    Trainable,
     Validator,
 )
+from bench.protocols.recordings import Heard, HoldOut, Signal
 from bench.protocols.task import Task, TaskData, TaskKind
 
 __all__ = [
@@ -35,6 +35,8 @@ __all__ = [
     "Engine",
     "Estimate",
     "Extractor",
+    "Heard",
+    "HoldOut",
     "Interactions",
     "Items",
     "Lane",
@@ -45,6 +47,7 @@ __all__ = [
     "Recommender",
     "RunContext",
     "Shape",
+    "Signal",
     "TableSource",
     "Task",
     "TaskData",
@@ -54,5 +57,6 @@ __all__ = [
     "Validator",
     "VectorSource",
     "Window",
+    "WordVectors",
     "Work",
 ]
