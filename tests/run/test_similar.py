@@ -44,7 +44,7 @@ def test_a_track_is_found_by_id_path_and_file_name(collection):
     twice = {"a": "/x/song.mp3", "b": "/y/song.mp3"}
     with pytest.raises(BenchError, match="2 tracks"):
         found("song.mp3", twice)
-    with pytest.raises(BenchError, match="'a'|no track"):
+    with pytest.raises(BenchError, match="no track"):
         found("zz", twice)
 
 
