@@ -1,4 +1,4 @@
-"""The common part of ``bench run`` and ``bench probe``: plan and run an experiment, and show its records."""
+"""The common part of ``bench run``, ``probe`` and ``tune``: plan and run an experiment, and show its records."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def carry_out(experiment: Experiment[Any], args: argparse.Namespace, show: Show,
 
     show(done.records)
     if not todo or not done.computed:
-        say("Nothing was recomputed: every cell has a record of the same inputs (--again computes anew).")
+        anew = " (--again computes anew)" if hasattr(args, "again") else ""
+        say(f"Nothing was recomputed: every cell has a record of the same inputs{anew}.")
     say(where.format(records=counted(len(done.records), "record")))
     if args.max_failed is not None and done.failed_tracks > args.max_failed:
         say(f"{done.failed_tracks} tracks failed, more than --max-failed {args.max_failed}.")

@@ -9,8 +9,8 @@ of rows are polars, all named for the type checker alone.
 from bench.protocols.common import FILE, LANES, NAMES, PARTS, PROGRAM, Lane, NoSettings, Part, Plugin
 from bench.protocols.dataset import Dataset
 from bench.protocols.engine import Done, Engine, Unit, Work
-from bench.protocols.extractor import Clip, Extractor, TableSource, VectorSource, Window
-from bench.protocols.objective import Batch, Objective, Signal, TrainingData
+from bench.protocols.extractor import Clip, Extractor, TableSource, Trainable, VectorSource, Window, WordVectors
+from bench.protocols.objective import Batch, Objective, TrainingData
 from bench.protocols.recommender import (
     Estimate,
     Interactions,
@@ -19,9 +19,9 @@ from bench.protocols.recommender import (
     Recommender,
     RunContext,
     Shape,
-    Trainable,
     Validator,
 )
+from bench.protocols.recordings import Heard, HoldOut, Signal
 from bench.protocols.task import Task, TaskData, TaskKind
 
 __all__ = [
@@ -37,6 +37,8 @@ __all__ = [
     "Engine",
     "Estimate",
     "Extractor",
+    "Heard",
+    "HoldOut",
     "Interactions",
     "Items",
     "Lane",
@@ -59,5 +61,6 @@ __all__ = [
     "Validator",
     "VectorSource",
     "Window",
+    "WordVectors",
     "Work",
 ]

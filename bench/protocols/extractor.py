@@ -5,10 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bench.errors import BenchError
 from bench.protocols.common import Lane, Plugin
+from bench.protocols.recordings import Heard
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,7 +66,10 @@ class VectorSource(Plugin, ABC):
 
     license: str = ""
     trained_on: Sequence[str] = ()
-    """Names of the data sets that the model was trained on."""
+    """Names of the data sets that the model was trained on, where the tracks are not known (see `heard`)."""
+    heard: Sequence[Heard] = ()
+    """Which tracks and signals the model was trained on, where their ids are known: leak checks then compare ids. A
+    data set in `heard` does not stand in `trained_on`."""
     weights: Sequence[Weights] = ()
     """Pretrained files, for ``bench weights``; an instance may narrow them to what its settings need."""
     non_commercial: bool = False
@@ -152,6 +157,73 @@ class Extractor(VectorSource):
         None, the default, when there is none.
         """
         return None
+
+
+class Trainable(ABC):
+    """An extractor that ``bench train`` can train: inherit from it beside `Extractor`.
+
+    The harness draws windows of `Extractor.window` from recordings at `Extractor.sample_rate`, trains the network by
+    an objective (`bench.protocols.Objective`), and saves it. Its vector of a track is the mean over windows.
+    """
+
+    @abstractmethod
+    def front_end(self) -> torch.nn.Module:
+        """Return a module without trained parameters: waves (B, T) float32 -> the input of the network."""
+
+    @abstractmethod
+    def network(self) -> torch.nn.Module:
+        """Return the module that is trained: the front end's output -> vectors (B, D) float32.
+
+        Its weights come from torch's generator, or from a file if the settings name one.
+        """
+
+    @abstractmethod
+    def save(
+        self,
+        path: Path,
+        network: torch.nn.Module,
+        about: Mapping[str, Any],
+        words: tuple[Sequence[str], NDArray[np.float32]] | None = None,
+    ) -> None:
+        """Write a trained network to `path`: equal input gives equal bytes.
+
+        Parameters
+        ----------
+        about : JSON values that say how it was trained; they must be readable from the file by `trained`
+        words : L words and their vectors (L, D) of unit length, see `WordVectors`
+
+        """
+
+    @classmethod
+    @abstractmethod
+    def trained(cls, path: Path) -> Mapping[str, Any]:
+        """Return what `save` was told about the training of the file `path`.
+
+        Raises
+        ------
+        BenchError
+            When the file cannot be read, or `save` has not written it.
+
+        """
+
+    @abstractmethod
+    def spec_of(self, path: Path) -> str:
+        """Return the spec that loads the file `path`, such as ``cnn:weights=PATH``."""
+
+
+class WordVectors(ABC):
+    """An extractor in whose space words have vectors, too: inherit from it beside `Extractor`."""
+
+    @abstractmethod
+    def words(self) -> tuple[Sequence[str], NDArray[np.float32]]:
+        """Return L words (or phrases), and their vectors (L, D) of unit length.
+
+        Raises
+        ------
+        BenchError
+            When these settings or weights have none.
+
+        """
 
 
 class TableSource(VectorSource):

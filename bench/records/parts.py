@@ -164,7 +164,13 @@ class Trial:
 
 @dataclass(frozen=True)
 class SearchInfo:
-    """How ``bench tune`` found the settings; `base` is the initial spec, `best` the number of the best trial."""
+    """How ``bench tune`` found the settings.
+
+    base : the initial spec
+    best : the number of the best trial
+    budget, max_time_s : the limits of the search, in trials and seconds; None for no limit
+    ended : whether it made all its trials (``budget``), or ran out of ``time`` or of new settings (``space``)
+    """
 
     objective: Label
     base: Label
@@ -173,6 +179,9 @@ class SearchInfo:
     seed: Count
     best: Count
     trials: tuple[Trial, ...]
+    budget: Count | None = None
+    max_time_s: Seconds | None = None
+    ended: Literal["budget", "time", "space"] | None = None
 
 
 @dataclass(frozen=True)

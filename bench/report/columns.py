@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bench.datasets.contamination import same_catalogue
 from bench.records import Cost
+from bench.report import budgets
 from bench.report.board import Block, Board, Row, Value
 from bench.report.format import NONE, bounds, heading, number, percent, short
 from bench.report.grid import Cell, Grid, Head, Section
@@ -82,11 +83,13 @@ def metric_column(where: str, metric: str, style: Style) -> Column:
 
 
 def names(block: Block) -> list[Column]:
-    """Return the columns that identify a row; the lane only where it differs."""
+    """Return the columns that identify a row; the lane only where it differs, how it was tuned only if any row was."""
     found = [
         Column("Extractor", lambda row: Cell(row.extractor), right=False),
         Column("Model", lambda row: Cell(row.model), right=False),
     ]
+    if budgets.shown(block):
+        found.append(Column("Settings", lambda row: Cell(budgets.settings(row)), right=False))
     if block.lane == "mixed":
         found.append(Column("Lanes", lambda row: Cell(_lanes(row)), right=False))
     return found

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from bench.datasets.contamination import same_catalogue
 from bench.records import Record
+from bench.report import budgets
 from bench.report.board import Block, Board, Note, Row
 from bench.report.folds import spread
 from bench.report.format import SETS, heading, percent
@@ -33,6 +34,7 @@ def notes(board: Board) -> list[Note]:
     found.append(Note(_sizes(board), True))
     found += [Note(text, True) for text in spread(board)]
     found += _intervals(board)
+    found += budgets.notes(board)
     found += [Note(text, True) for block in board.blocks for text in _controls(board, block)]
     found += [Note(text, True) for text in [*_unranked(board), *_marked(board)]]
     found += _tables(board)

@@ -59,8 +59,8 @@ def plain(text, places, world):
     text = re.sub(r"(fingerprint|sha256) [0-9a-f]{8,}", r"\1 HASH", text)
     text = re.sub(r"^.* \d+ of \d+ tracks, [\d.]+/s.*\n", "", text, flags=re.M)
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
-    # Seconds of a trial, the last but one column of its table.
-    text = re.sub(r"(?<=│)( *)\d+\.\d( *│ *\w* *│\n)", r"\1TIME\2", text)
+    # Time of a search, the last but one column of its table.
+    text = re.sub(r"│ \d+ s +(│ \w+ +│\n)", r"│ TIME \1", text)
     return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 
@@ -94,7 +94,7 @@ def test_joined_and_treated_tables(check, small_world, places):
 
 
 def test_a_search(check, small_world, places):
-    words = [*TUNE, *small_world, "--k", "5", "--sampler", "random", "--trials", "2"]
+    words = [*TUNE, *small_world, "--k", "5", "--sampler", "random", "--budget", "2"]
     check("tune", *words, "--results", places / "tuned")
 
 

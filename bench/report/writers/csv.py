@@ -6,6 +6,7 @@ import csv
 import io
 import re
 
+from bench.report import budgets
 from bench.report.board import Board, Row, Value
 from bench.report.format import NONE, parts
 from bench.report.grid import Grid
@@ -13,7 +14,7 @@ from bench.text import one_line
 
 HEADER = (
     "data", "split", "set", "extractor", "model", "lane", "metric", "k", "seeds", "value", "low", "high",
-    "chance", "control", "by_fold",
+    "chance", "control", "by_fold", "settings",
 )  # fmt: skip
 
 _FORMULA = re.compile(r"[=+\-@\uff1d\uff0b\uff0d\uff20]")
@@ -43,9 +44,8 @@ def table(board: Board) -> str:
                     name, k = parts(metric)
                     numbers = map(_digits, (value.mean, value.low, value.high, row.chance.get(where, {}).get(metric)))
                     by_fold = " ".join(map(_digits, row.by_fold(where, metric) if board.folds > 1 else ()))
-                    writer.writerow(
-                        [*names, escape(name), k, len(row.seeds), *numbers, str(row.control).lower(), by_fold]
-                    )
+                    end = (str(row.control).lower(), by_fold, budgets.settings(row))
+                    writer.writerow([*names, escape(name), k, len(row.seeds), *numbers, *end])
     return out.getvalue()
 
 

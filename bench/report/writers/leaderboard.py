@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.errors import BenchError
 from bench.files.atomic import write_text
 from bench.records import Record
-from bench.report import columns
+from bench.report import budgets, columns
 from bench.report.board import Board, Row
 from bench.report.build import boards
 from bench.report.format import MAIN, RANKED_BY, heading
@@ -119,5 +119,6 @@ def _leaders(board: Board, rows: Sequence[Row]) -> list[str]:
     for row in level:
         value = row.values.get(where, {}).get(metric)
         if value is not None:
-            said.append(f"{row.extractor} × {row.model}: {where} {heading(metric)} {columns.spanned(value)}")
+            how = f"settings: {budgets.settings(row)}"
+            said.append(f"{row.extractor} × {row.model}: {where} {heading(metric)} {columns.spanned(value)}; {how}")
     return said

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.errors import BenchError
+from bench.protocols import Lane
+from bench.registry import create, get
+from bench.specs import Spec
 
 DIGITS = 4
 """Significant digits of a drawn number, few enough to type it."""
@@ -110,3 +113,37 @@ def _parameter(part: str) -> Parameter:
     if log and found.low <= 0:
         raise BenchError(f"space: {part!r} cannot be logarithmic: it must begin above 0.")
     return found
+
+
+def space_of(base: Spec, given: str | None, lane: Lane) -> tuple[Parameter, ...]:
+    """Return the search space without settings that the model's spec fixes, and check that settings accept its bounds.
+
+    This needs no data, so that an invalid space is reported before any data is read.
+
+    Raises
+    ------
+    BenchError
+        For an empty or invalid space, one that varies what `base` fixes, or one that the model's settings reject.
+
+    """
+    text = given if given is not None else get("recommenders", base.name).SPACE
+    space = parse(text)
+    if given is None:  # the model's default space, without what spec or lane fixes
+        space = tuple(one for one in space if one.key not in base.settings and not _refused(base, one, lane))
+    elif both := [one.key for one in space if one.key in base.settings]:
+        raise BenchError(f"--space varies {', '.join(both)}, which --model {base} fixes: drop one.")
+    elif errors := [error for one in space if (error := _refused(base, one, lane))]:
+        raise errors[0]
+    if not space:
+        raise BenchError(f"nothing to search: {base} offers no space. Give --space key=lo..hi,key=a|b.")
+    return space
+
+
+def _refused(base: Spec, one: Parameter, lane: Lane) -> BenchError | None:
+    """Return the error of the model's settings for a bound of a range, or for a choice; None if all are valid."""
+    for end in one.ends:
+        try:
+            create("recommenders", str(Spec(base.name, {**base.settings, one.key: end})), lane=lane)
+        except BenchError as error:
+            return error
+    return None

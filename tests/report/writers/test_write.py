@@ -163,7 +163,7 @@ def test_csv_is_tidy_and_complete(results):
     rows = list(csv.DictReader(text.splitlines()))
     assert list(rows[0]) == [
         "data", "split", "set", "extractor", "model", "lane", "metric", "k", "seeds", "value", "low", "high",
-        "chance", "control", "by_fold",
+        "chance", "control", "by_fold", "settings",
     ]  # fmt: skip
     one = next(r for r in rows if (r["extractor"], r["set"], r["metric"], r["k"]) == (ODD, "hot", "ndcg", "50"))
     assert (one["split"], one["lane"], one["seeds"], one["control"]) == (

@@ -14,9 +14,8 @@ from bench.errors import BenchError
 from bench.registry import get
 from bench.run.options import Data, Environment
 from bench.run.progress import Ui
-from bench.run.recommend.experiment import RecommendExperiment
-from bench.run.recommend.request import RecommendRequest
-from bench.run.tune.search import Search
+from bench.run.tune.experiment import TuneExperiment, TuneRequest
+from bench.run.tune.search import Budget, Search
 from bench.splits.split import Split
 
 SCHEMA = json.loads((Path(bench.records.__file__).parent / "record.schema.json").read_text())
@@ -24,31 +23,46 @@ SCHEMA = json.loads((Path(bench.records.__file__).parent / "record.schema.json")
 
 @pytest.fixture
 def job(world_folder, tmp_path):
-    def make(model, k=(5,), cache=tmp_path / "cache", split=None):
-        request = RecommendRequest(
+    def make(model, trials=4, space=None, sampler="random", seed=0, split=None, max_time=None, cache="cache"):
+        request = TuneRequest(
             data=Data(listens=str(world_folder / "plays.csv")),
             extractors=("none",),
             models=(model,),
             split=split,
-            k=k,
-            reference=None,
+            k=(5,),
+            seeds=(seed,),
             controls=False,
+            budget=Budget(trials, max_time, sampler),
+            space=space,
         )
-        made = RecommendExperiment(request, Environment(cache, tmp_path / "results", "cpu"), Ui(log=lambda _: None))
+        environment = Environment(tmp_path / cache, tmp_path / "results", "cpu")
+        made = TuneExperiment(request, environment, Ui(log=lambda _: None))
         made.open().plan()
         return made
 
     return make
 
 
-def searched(job, trials=4, sampler="random", space="lr=0.001..0.1(log),factors=4|8", seed=0):
-    search = Search(job, space=space, sampler=sampler, seed=seed)
-    search.go(trials, None)
+def search_of(job) -> Search:
+    """The search of an experiment with one cell."""
+    (cell,) = job.cells
+    return job.search(cell)
+
+
+def searched(job):
+    search = search_of(job)
+    search.go()
     return search
 
 
+def finished(job):
+    ((path, record),) = job.do().records
+    return path, record
+
+
 def test_the_test_part_is_neither_ranked_nor_read_by_the_search(job, monkeypatch):
-    search = Search(job("bpr:epochs=2"), space="lr=0.001..0.1(log)", sampler="random", seed=0)
+    one = job("bpr:epochs=2", 3, "lr=0.001..0.1(log)")
+    search = search_of(one)
     real = {"truth": Split.truth, "candidates": Split.candidates}
 
     class LookedError(Exception):
@@ -65,17 +79,16 @@ def test_the_test_part_is_neither_ranked_nor_read_by_the_search(job, monkeypatch
     with monkeypatch.context() as patch:
         for name in real:
             patch.setattr(Split, name, guarded(name))
-        search.go(3, None)
+        search.go()
         assert [trial.error for trial in search.trials] == ["", "", ""]
         with pytest.raises(LookedError):
-            search.finish()
-    _, record = search.finish()
+            one.do()
+    _, record = finished(one)
     assert record.metrics["hot"]["ndcg@5"] >= 0
 
 
 def test_the_record_of_the_best_holds_the_whole_search(job):
-    search = searched(job("bpr:epochs=2"))
-    path, _ = search.finish()
+    path, _ = finished(job("bpr:epochs=2", space="lr=0.001..0.1(log),factors=4|8"))
     content = json.loads(path.read_text())
     jsonschema.Draft202012Validator(SCHEMA).validate(content)
     about = content["recommender"]["search"]
@@ -92,7 +105,7 @@ def test_the_record_of_the_best_holds_the_whole_search(job):
 
 
 def test_failing_trials_are_listed_and_do_not_stop_the_search(job):
-    search = searched(job("sasrec:epochs=1,width=8,layers=1", (5,)), 5, space="heads=1|3", seed=1)
+    search = searched(job("sasrec:epochs=1,width=8,layers=1", 5, "heads=1|3", seed=1))
     failed = [trial for trial in search.trials if trial.value is None]
     assert failed
     assert all("heads=3 does not divide the width 8" in trial.error for trial in failed)
@@ -100,34 +113,32 @@ def test_failing_trials_are_listed_and_do_not_stop_the_search(job):
     assert again  # two values, five trials: nothing is computed twice
     assert all(trial.value == search.trials[trial.same_as].value for trial in again)
     assert search.best.settings == {"heads": "1"}
-    none = searched(job("sasrec:epochs=1,width=8,layers=1"), 2, space="heads=3|5")
     with pytest.raises(BenchError, match="none of 2 trials succeeded"):
-        none.finish()
+        job("sasrec:epochs=1,width=8,layers=1", 2, "heads=3|5").do()
 
 
 def test_a_space_that_is_used_up_ends_the_search(job):
-    search = Search(job("itemknn"), space="neighbours=5|10|20", sampler="random", seed=0)
-    search.go(None, 600)
+    search = searched(job("itemknn", None, "neighbours=5|10|20", max_time=600))
     assert {trial.settings["neighbours"] for trial in search.trials} == {"5", "10", "20"}
     assert len(search.trials) < 40
     assert all(trial.same_as is not None for trial in search.trials[-20:])
+    assert search.info.ended == "space"
 
 
 def test_the_published_lane_searches_what_it_leaves_open(job):
-    published = job("shallow:lane=published")
     with pytest.raises(BenchError, match="nothing to search: shallow:lane=published offers no space"):
-        Search(published, space=None, sampler="random", seed=0)
-    assert Search(published, space="factor=0.1..0.5", sampler="random", seed=0).space
+        job("shallow:lane=published")
+    assert search_of(job("shallow:lane=published", space="factor=0.1..0.5")).space
     with pytest.raises(BenchError, match=r"the published lane, reading=text, has lr=0\.001"):
-        Search(published, space="lr=0.01..0.1", sampler="random", seed=0)
+        job("shallow:lane=published", space="lr=0.01..0.1")
 
 
 def test_the_same_search_again_computes_nothing(job):
-    first = searched(job("itemknn"), 3, space="shrink=0..50")
-    before = first.trials
-    assert searched(job("itemknn"), 3, space="shrink=0..50").trials == before
-    assert searched(job("itemknn"), 4, space="shrink=0..50").trials[:3] == before
-    assert searched(job("itemknn"), 3, space="shrink=0..50", seed=1).trials != before
+    before = searched(job("itemknn", 3, "shrink=0..50")).trials
+    assert searched(job("itemknn", 3, "shrink=0..50")).trials == before
+    assert searched(job("itemknn", 4, "shrink=0..50")).trials[:3] == before
+    assert searched(job("itemknn", 2, "shrink=0..50")).trials == before[:2]
+    assert searched(job("itemknn", 3, "shrink=0..50", seed=1)).trials != before
 
 
 @pytest.mark.parametrize(
@@ -141,14 +152,14 @@ def test_the_same_search_again_computes_nothing(job):
 )
 def test_a_space_that_does_not_fit_the_model_is_refused_before_training(job, model, space, words):
     with pytest.raises(BenchError, match=words):
-        Search(job(model), space=space, sampler="random", seed=0)
+        job(model, space=space)
 
 
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        ((), 0, "space: shrink="),
-        (("--space", "shrink=0..50"), 0, "space: shrink=0..50; sampler random, seed 0"),
+        ((), 0, "space of itemknn:neighbours=5: shrink="),
+        (("--space", "shrink=0..50"), 0, "space of itemknn:neighbours=5: shrink=0..50"),
         (("--space", "shrnk=0..50"), 1, "itemknn has no setting 'shrnk'"),
     ],
 )
@@ -156,7 +167,7 @@ def test_a_dry_run_shows_the_space_and_a_wrong_one_is_refused_before_the_plan(
     bench, world_folder, tmp_path, words, code, said
 ):
     found = bench(
-        "tune", "--model", "itemknn:neighbours=5", "--trials", "2", "--sampler", "random", "--reference", "none",
+        "tune", "--model", "itemknn:neighbours=5", "--budget", "2", "--sampler", "random", "--reference", "none",
         "--listens", world_folder / "plays.csv", "--k", "5", "--dry-run", "--device", "cpu",
         "--cache", tmp_path / "cache", "--results", tmp_path / "results", *words,
     )  # fmt: skip
@@ -166,29 +177,30 @@ def test_a_dry_run_shows_the_space_and_a_wrong_one_is_refused_before_the_plan(
 
 
 def test_what_the_model_fixes_is_not_searched(job):
-    assert Search(job("bpr:lr=0.1"), space=None, sampler="random", seed=0).text == (
-        "factors=16|32|64|128,l2=0.0001..0.1(log)"
-    )
+    assert search_of(job("bpr:lr=0.1")).text == "factors=16|32|64|128,l2=0.0001..0.1(log)"
 
 
 def test_a_search_without_validation_is_refused(job):
     with pytest.raises(BenchError, match="leaves no validation pairs"):
-        Search(job("itemknn", split="leave_last_out:valid=none"), space=None, sampler="random", seed=0)
+        job("itemknn", split="leave_last_out:valid=none")
 
 
 def test_a_time_ends_the_search_and_its_last_trial(job):
-    search = Search(job("bpr:epochs=100000,patience=none"), space="lr=0.001..0.1(log)", sampler="random", seed=0)
+    one = job("bpr:epochs=100000,patience=none", None, "lr=0.001..0.1(log)", max_time=0.2)
     started = time.monotonic()
-    search.go(None, 0.2)
+    search = searched(one)
     assert time.monotonic() - started < 60
     assert [trial.stopped for trial in search.trials] == ["deadline"]
     assert search.trials[0].value > 0
+    assert (search.info.ended, search.info.max_time_s) == ("time", 0.2)
+    assert searched(one).trials == search.trials  # the time of earlier calls counts
 
 
 def test_a_killed_search_goes_on_as_if_nothing_had_happened(world_folder, tmp_path):
     def words(folder):
         return [
-            sys.executable, "-m", "bench", "tune", "--model", "bpr:epochs=6", "--trials", "5", "--sampler", "random",
+            sys.executable, "-m", "bench", "tune", "--model", "bpr:epochs=6", "--budget", "5", "--no-controls",
+            "--sampler", "random",
             "--listens", str(world_folder / "plays.csv"), "--reference", "none", "--k", "5", "--device", "cpu",
             "--cache", str(tmp_path / folder / "cache"), "--results", str(tmp_path / folder / "results"),
         ]  # fmt: skip
@@ -200,7 +212,7 @@ def test_a_killed_search_goes_on_as_if_nothing_had_happened(world_folder, tmp_pa
         return kept, found["metrics"]
 
     whole = subprocess.run(words("a"), capture_output=True, text=True, check=True)
-    assert "Searched on validation alone" in whole.stdout
+    assert "chosen on validation alone" in whole.stdout
     killed = subprocess.Popen(words("b"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     for line in killed.stderr:
         if line.startswith("trial 3 of 5"):
@@ -219,37 +231,35 @@ class AbsentError(Exception):
 
 
 def test_a_trial_that_failed_is_tried_again_by_the_next_search(job, monkeypatch):
-    wanted = searched(job("itemknn"), 3, space="neighbours=5|10").trials
-    search = Search(job("itemknn", cache=job("itemknn").environment.cache / "b"), space="neighbours=5|10",
-                    sampler="random", seed=0)  # fmt: skip
+    wanted = searched(job("itemknn", 3, "neighbours=5|10")).trials
+    one = job("itemknn", 3, "neighbours=5|10", cache="b")
+    search = search_of(one)
     with monkeypatch.context() as patch:
         patch.setattr(
             get("recommenders", "itemknn"), "fit", lambda *_, **__: (_ for _ in ()).throw(AbsentError("no package"))
         )
-        search.go(3, None)
+        search.go()
     assert [trial.value for trial in search.trials] == [None] * 3
-    again = Search(search.experiment, space="neighbours=5|10", sampler="random", seed=0)
-    again.go(3, None)
-    for trials in (again.trials, Search(search.experiment, space="neighbours=5|10", sampler="random", seed=0).trials):
+    assert not search_of(one).complete
+    again = searched(one)
+    for trials in (again.trials, search_of(one).trials):
         assert [(one.value, one.settings, one.same_as, one.error) for one in trials] == [
             (one.value, one.settings, one.same_as, "") for one in wanted
         ]
 
 
 def test_a_trial_that_ran_out_of_time_is_tried_again_with_more(job):
-    def search():
-        return Search(job("bpr:epochs=400,patience=none"), space="lr=0.001..0.1(log)", sampler="random", seed=0)
+    def one(max_time):
+        return job("bpr:epochs=400,patience=none", 1, "lr=0.001..0.1(log)", max_time=max_time)
 
-    first = search()
-    first.go(1, 0.01)
-    assert [trial.stopped for trial in first.trials] == ["deadline"]
-    second = search()
-    second.go(1, None)
-    assert [trial.stopped for trial in second.trials] == ["epochs"]
-    assert [trial.stopped for trial in search().trials] == ["epochs"]
+    first = searched(one(0.01))
+    assert ([trial.stopped for trial in first.trials], first.ended) == (["deadline"], "time")
+    second = searched(one(None))
+    assert ([trial.stopped for trial in second.trials], second.ended) == (["epochs"], "budget")
+    assert [trial.stopped for trial in search_of(one(None)).trials] == ["epochs"]
 
 
 def test_the_checkpoints_of_a_trial_are_those_of_its_settings(job):
-    search = Search(job("bpr:epochs=2"), space="lr=0.001..0.1(log)", sampler="random", seed=0)
+    search = search_of(job("bpr:epochs=2", space="lr=0.001..0.1(log)"))
     places = [search.checkpoints(settings) for settings in ({"lr": "0.1"}, {"lr": "0.01"}, {"lr": "0.1"})]
     assert places[0] == places[2] != places[1]
