@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -17,8 +16,8 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 
-BLOCK = 20_000_000
-"""Pairs of tracks counted at a time; limits memory to about 1 GB."""
+DENSE = 8
+"""A track whose listeners have played fewer tracks than 1 / `DENSE` of all is counted by sorting."""
 
 
 @dataclass(frozen=True)
@@ -68,54 +67,77 @@ def co_listen(
     if known is not None:
         plays = plays.join(pl.LazyFrame({"item": known}, schema={"item": pl.String}), on="item", how="semi")
     played = plays.group_by("user", "item").len().filter(pl.col("len") >= settings.plays).select("user", "item")
-    played = played.filter(pl.len().over("user") >= settings.least)
-    # A track with too few listeners has no edge.
-    table = played.collect(engine="streaming").filter(pl.len().over("item") >= settings.listeners)
+    table = played.collect(engine="streaming")
     ids = table["item"].unique().sort()
-    coded = table.select(
-        user=pl.col("user").rank("dense").cast(pl.UInt32),
-        item=(pl.col("item").rank("dense") - 1).cast(pl.UInt32),
-    ).sort("item", "user")
-    found = [_count_common(coded, first, last, settings.listeners) for first, last in _blocks(coded)]
-    pairs = pl.concat(found) if found else pl.DataFrame()
-    if not pairs.height:
+    user = (table["user"].rank("dense") - 1).cast(pl.Int64).to_numpy()
+    item = (table["item"].rank("dense") - 1).cast(pl.Int64).to_numpy()
+    nodes, edges, common = connect(user, item, settings)
+    return Graph(ids.gather(nodes).to_list(), edges, common)
+
+
+def connect(
+    user: NDArray[np.integer], item: NDArray[np.integer], settings: GraphSettings
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the items (N,) with enough listeners, sorted, and edges and common listeners as in `Graph`.
+
+    Parameters
+    ----------
+    user, item : who has played which item (P,), each pair once, numbered from 0; ``settings.plays`` is not applied
+
+    Raises
+    ------
+    BenchError
+        No two items have enough listeners in common.
+
+    """
+    often = np.bincount(user)[user] >= settings.least
+    user, item = user[often], item[often]
+    # An item with too few listeners has no edge.
+    known = np.bincount(item)[item] >= settings.listeners
+    nodes, numbers = np.unique(item[known].astype(np.int64), return_inverse=True)
+    edges, common = _count(user[known], numbers, len(nodes), settings)
+    if not len(edges):
         raise BenchError(
             f"no two tracks have {settings.listeners} listeners in common: there is no co-listen graph. "
             "Lower listeners=, plays= or least=."
         )
-    pairs = _nearest(pairs, settings.neighbours).sort("a", "b")
-    edges = pairs.select(pl.col("a", "b").cast(pl.Int64)).to_numpy()
-    return Graph(ids.to_list(), edges, pairs["common"].cast(pl.Int64).to_numpy())
+    return nodes, edges, common
 
 
-def _blocks(coded: pl.DataFrame) -> list[tuple[int, int]]:
-    """Split the tracks into ranges [first, last) with about `BLOCK` pairs each."""
-    if not coded.height:
-        return []
-    cost = coded.with_columns(n=pl.len().over("user")).group_by("item").agg(pl.col("n").sum()).sort("item")
-    block = cost["n"].cast(pl.Int64).cum_sum() // BLOCK
-    cuts = [*np.flatnonzero(np.diff(block.to_numpy(), prepend=-1)).tolist(), cost.height]
-    return list(pairwise(cuts))
+def _count(
+    user: NDArray[np.integer], item: NDArray[np.int64], n: int, settings: GraphSettings
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return edges and common listeners of `connect`, of items that are numbered without gaps.
 
-
-def _count_common(coded: pl.DataFrame, first: int, last: int, least: int) -> pl.DataFrame:
-    """Return a, b (a < b) and their common listeners, for tracks a in [first, last)."""
-    part = coded.filter(pl.col("item").is_between(first, last, closed="left"))
-    return (
-        part.lazy()
-        .join(coded.lazy(), on="user", suffix="_b")
-        .filter(pl.col("item") < pl.col("item_b"))
-        .group_by(a="item", b="item_b")
-        .agg(common=pl.len())
-        .filter(pl.col("common") >= least)
-        .collect()
-    )
-
-
-def _nearest(pairs: pl.DataFrame, most: int) -> pl.DataFrame:
-    """Keep edges that are among the `most` strongest of both tracks; ties prefer neighbours with smaller index."""
-    both = pl.concat([pairs, pairs.select(a="b", b="a", common="common")])
-    rank = pl.struct(-pl.col("common").cast(pl.Int64), "b").rank("ordinal").over("a")
-    nearest = both.filter(rank <= most).select("a", "b")
-    from_a = pairs.join(nearest, on=["a", "b"], how="semi")
-    return from_a.join(nearest.select(a="b", b="a"), on=["a", "b"], how="semi")
+    The tracks of all listeners of a track, one after another, contain each other track as often as the two have
+    common listeners.
+    """
+    by_user = np.argsort(user, kind="stable")
+    ends = np.searchsorted(user[by_user], np.arange(int(user.max(initial=-1)) + 1), side="right")
+    histories = np.split(item[by_user], ends[:-1]) if len(ends) else []
+    by_item = np.argsort(item, kind="stable")
+    audiences = np.split(user[by_item], np.cumsum(np.bincount(item, minlength=n))[:-1]) if n else []
+    keys, strengths = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for node, audience in enumerate(audiences):
+        heard = np.concatenate([histories[u] for u in audience.tolist()])
+        if DENSE * len(heard) < n:
+            others, common = np.unique(heard, return_counts=True)
+        else:
+            common = np.bincount(heard)
+            others = np.flatnonzero(common >= settings.listeners)
+            common = common[others]
+        enough = (common >= settings.listeners) & (others != node)
+        others, common = others[enough], common[enough]
+        if len(others) > settings.neighbours:
+            # Ties prefer neighbours with a smaller index.
+            nearest = np.argpartition(others - common * n, settings.neighbours)[: settings.neighbours]
+            nearest.sort()
+            others, common = others[nearest], common[nearest]
+        keys.append(node * n + others)
+        strengths.append(common)
+    key, strength = np.concatenate(keys), np.concatenate(strengths)
+    # `key` ascends. An edge is kept if both of its tracks chose it.
+    first, second = np.divmod(key, max(n, 1))
+    up = first < second
+    mutual = np.isin(key[up], (second * n + first)[~up])
+    return np.stack([first[up][mutual], second[up][mutual]], axis=1), strength[up][mutual]
