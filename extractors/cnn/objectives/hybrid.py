@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench.protocols import Batch, Objective, TrainingData
 
-from .labels import Targets, Text, TextSettings
+from .labels import Text, TextSettings
+from .targets import Targets
 from .triplets import Triplets, TripletSettings
 
 if TYPE_CHECKING:

@@ -15,6 +15,8 @@ from bench.errors import BenchError
 from bench.listening.phrases import phrases
 from bench.protocols import Batch, Objective, TrainingData
 
+from .targets import Targets
+
 if TYPE_CHECKING:
     import torch
 
@@ -55,14 +57,6 @@ class TextSettings(TagSettings):
         super().__post_init__()
         if self.words < 1:
             raise ValueError("words must be at least 1")
-
-
-@dataclass(frozen=True, eq=False)
-class Targets:
-    """The K labels of the windows of a batch: the window (K,), ascending, and the label (K,) of each."""
-
-    window: NDArray[np.int64]
-    label: NDArray[np.int64]
 
 
 class LabelObjective(Objective):

@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: N812
 from bench.devices import send
 from bench.training.chunked_softmax import chunked
 
-from .labels import Targets
+from .targets import Targets
 
 
 def tag_loss(vectors: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, targets: Targets) -> torch.Tensor:

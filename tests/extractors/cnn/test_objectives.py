@@ -9,9 +9,9 @@ import torch
 from bench.errors import BenchError
 from bench.protocols import Interactions, TrainingData
 from bench.registry import create, names
-from bench_extractors.cnn.objectives.labels import Targets
 from bench_extractors.cnn.objectives.losses import tag_loss, text_loss, triplet_loss
 from bench_extractors.cnn.objectives.sampler import TripletSampler
+from bench_extractors.cnn.objectives.targets import Targets
 
 
 def unit(*shape, seed=0):
