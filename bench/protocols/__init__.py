@@ -10,6 +10,7 @@ from bench.protocols.common import FILE, LANES, NAMES, PARTS, PROGRAM, Lane, NoS
 from bench.protocols.dataset import Dataset
 from bench.protocols.engine import Done, Engine, Unit, Work
 from bench.protocols.extractor import Clip, Extractor, TableSource, Trainable, VectorSource, Window, WordVectors
+from bench.protocols.objective import Batch, Objective, Signal, TrainingData
 from bench.protocols.recommender import (
     Estimate,
     Interactions,
@@ -29,6 +30,7 @@ __all__ = [
     "NAMES",
     "PARTS",
     "PROGRAM",
+    "Batch",
     "Clip",
     "Dataset",
     "Done",
@@ -41,6 +43,7 @@ __all__ = [
     "Items",
     "Lane",
     "NoSettings",
+    "Objective",
     "Part",
     "Plays",
     "Plugin",
@@ -53,6 +56,7 @@ __all__ = [
     "TaskData",
     "TaskKind",
     "Trainable",
+    "TrainingData",
     "Unit",
     "Validator",
     "VectorSource",
