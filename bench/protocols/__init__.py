@@ -10,7 +10,7 @@ from bench.protocols.common import FILE, LANES, NAMES, PARTS, PROGRAM, Lane, NoS
 from bench.protocols.dataset import Dataset
 from bench.protocols.engine import Done, Engine, Unit, Work
 from bench.protocols.extractor import Clip, Extractor, TableSource, Trainable, VectorSource, Window, WordVectors
-from bench.protocols.objective import Batch, Objective, Signal, TrainingData
+from bench.protocols.objective import Batch, Objective, TrainingData
 from bench.protocols.recommender import (
     Estimate,
     Interactions,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.protocols.common import Plugin
+from bench.protocols.recordings import Signal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bench.protocols.recommender import Interactions
-
-Signal = Literal["tags", "text", "listens"]
 
 
 @dataclass(frozen=True, eq=False)
