@@ -1,9 +1,9 @@
 """Link prediction: are the vectors of tracks similar if the same users listen to the tracks?
 
-Conventions: `sets` sets of `pairs` edges each are drawn from the co-listen graph (`bench.tasks.co_listen`); no track is
-in two of the edges. In each set, all pairs of tracks are ranked by the cosine of their vectors. All edges between
-the tracks of a set are positives (`positives=sampled`: only the drawn edges; other edges count as negatives). AP
-and ROC-AUC are means over the sets; the record also holds the values of each set, instead of intervals. Nothing is
+Conventions: `sets` sets of `pairs` edges each are drawn from the co-listen graph (`bench.listening.co_listen`); no
+track is in two of the edges. In each set, all pairs of tracks are ranked by the cosine of their vectors. All edges
+between the tracks of a set are positives (`positives=sampled`: only the drawn edges; other edges count as negatives).
+AP and ROC-AUC are means over the sets; the record also holds the values of each set, instead of intervals. Nothing is
 trained. The upper bound is a matrix factorisation of the graph, which includes the positives.
 
 Reference: Huang et al. (ICASSP 2020), section 4.3: two sets of 1,250 pairs.
@@ -22,10 +22,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
+from bench.listening.co_listen import Graph, GraphSettings, co_listen
 from bench.metrics.classification import ranked
 from bench.norms import l2
 from bench.protocols import Dataset, Task, TaskData
-from bench.tasks.co_listen import Graph, GraphSettings, co_listen
 
 
 @dataclass(frozen=True)

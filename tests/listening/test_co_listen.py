@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from bench.errors import BenchError
-from bench.tasks import co_listen as module
-from bench.tasks.co_listen import GraphSettings, co_listen
+from bench.listening import co_listen as module
+from bench.listening.co_listen import GraphSettings, co_listen
 
 
 def log(seed=0, users=40, items=30, plays=900):
