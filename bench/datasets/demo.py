@@ -46,6 +46,7 @@ class Demo(Dataset):
     builtin: bool = True
     default_split: str = "global_temporal:cut=2020-02-20,start=2019-02-20,end=2020-03-21"
     default_k: int = 10
+    hold_out: float = 1 / 3
     size: ClassVar[WorldSize] = DEMO
 
     def prepare(self, root: Path | None, cache: Path) -> Path:

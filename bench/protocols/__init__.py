@@ -21,6 +21,7 @@ from bench.protocols.recommender import (
     Trainable,
     Validator,
 )
+from bench.protocols.recordings import Heard, HoldOut, Signal
 from bench.protocols.task import Task, TaskData, TaskKind
 
 __all__ = [
@@ -35,6 +36,8 @@ __all__ = [
     "Engine",
     "Estimate",
     "Extractor",
+    "Heard",
+    "HoldOut",
     "Interactions",
     "Items",
     "Lane",
@@ -45,6 +48,7 @@ __all__ = [
     "Recommender",
     "RunContext",
     "Shape",
+    "Signal",
     "TableSource",
     "Task",
     "TaskData",

@@ -31,6 +31,8 @@ class Dataset(Plugin, ABC):
     """Whether plays have times; a log without them gives all plays one time, and is not split by time."""
     default_split: str
     default_k: int
+    hold_out: float = 0.1
+    """Share of the artists whose recordings are held out (`bench.holdout`) from training of our own models."""
 
     @abstractmethod
     def prepare(self, root: Path | None, cache: Path) -> Path:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bench.errors import BenchError
 from bench.protocols.common import Lane, Plugin
+from bench.protocols.recordings import Heard
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,7 +65,10 @@ class VectorSource(Plugin, ABC):
 
     license: str = ""
     trained_on: Sequence[str] = ()
-    """Names of the data sets that the model was trained on."""
+    """Names of the data sets that the model was trained on, where the tracks are not known (see `heard`)."""
+    heard: Sequence[Heard] = ()
+    """Which tracks and signals the model was trained on, where their ids are known: leak checks then compare ids. A
+    data set in `heard` does not stand in `trained_on`."""
     weights: Sequence[Weights] = ()
     """Pretrained files, for ``bench weights``; an instance may narrow them to what its settings need."""
     non_commercial: bool = False
