@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from bench.audio.pcm_cache import FULL_SCALE, Pcm
 from bench.devices import send
 from bench.errors import BenchError
+from bench.listening.co_listen import GraphSettings, co_listen
 from bench.metrics.link_prediction import RankedPairs
 from bench.protocols import Batch, Interactions, Objective, TrainingData
-from bench.tasks.co_listen import GraphSettings, co_listen
 
 if TYPE_CHECKING:
     import torch
