@@ -171,10 +171,7 @@ class Training:
 
     def network(self) -> torch.nn.Module:
         """Return the network before training."""
-        import torch
-
-        torch.manual_seed(self.request.seed)
-        found: torch.nn.Module = self.plugins.extractor.network()
+        found: torch.nn.Module = self.plugins.extractor.network(self.request.seed)
         return found
 
     # -- work ---------------------------------------------------------------------------------------------
