@@ -51,8 +51,8 @@ def run(args: argparse.Namespace) -> int:
         raise BenchError("nothing to report: name a folder with records, or --published NAME.")
     found = list(read_all(args.results)) if args.results else []
     if args.results and not any(not isinstance(record, BenchError) for _, record in found):
-        problems = "".join(f"\n  {record}" for _, record in found[:5])
-        raise BenchError(f"{args.results} holds no result record.{problems}")
+        told = "".join(f"\n  {record}" for _, record in found[:5])
+        raise BenchError(f"{args.results} holds no result record.{told}")
     lost: list[str] = []
     made = report(at_cutoffs(found, args.k, lost) if args.k else found, papers, metric)
     problems = [*lost, *made.problems]

@@ -6,7 +6,7 @@ Nothing heavy is imported: arrays are NumPy, batches of audio and frames are tor
 of rows are polars, all named for the type checker alone.
 """
 
-from bench.protocols.common import FILE, LANES, NAMES, PARTS, PROGRAM, Lane, NoSettings, Part, Plugin
+from bench.protocols.common import FILE, LANES, NAMES, PARTS, PROGRAM, Lane, NoSettings, Part, Plugin, file_or, named_by
 from bench.protocols.dataset import Dataset
 from bench.protocols.engine import Done, Engine, Unit, Work
 from bench.protocols.extractor import Clip, Extractor, TableSource, Trainable, VectorSource, Window, WordVectors
@@ -63,4 +63,6 @@ __all__ = [
     "Window",
     "WordVectors",
     "Work",
+    "file_or",
+    "named_by",
 ]

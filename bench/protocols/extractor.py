@@ -171,10 +171,10 @@ class Trainable(ABC):
         """Return a module without trained parameters: waves (B, T) float32 -> the input of the network."""
 
     @abstractmethod
-    def network(self) -> torch.nn.Module:
+    def network(self, seed: int) -> torch.nn.Module:
         """Return the module that is trained: the front end's output -> vectors (B, D) float32.
 
-        Its weights come from torch's generator, or from a file if the settings name one.
+        Its weights are random, drawn from `seed` alone, or those of a file if the settings name one.
         """
 
     @abstractmethod

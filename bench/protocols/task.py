@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bench.protocols.dataset import Dataset
+    from bench.protocols.recordings import HoldOut
 
 TaskKind = Literal["tags", "classes", "keys", "values", "links"]
 
@@ -31,7 +32,7 @@ class TaskData:
         the bootstrap draws together (clips of a song)
     truth : a row an item: tags (N, L) bool, classes and keys (N,) int64 (keys: 0-11 major from C, 12-23
         minor), values (N, V) float64; for links the pairs that are joined (E, 3) int64: two item rows, and
-        which set of rows they belong to
+        which set of rows they belong to; a row paired with itself only belongs to the set
     names : of the L tags, the classes, or the V values
     expected : the sizes of the official parts, where there are any
     notes : what was left out, in words for the plan and the record
@@ -68,6 +69,9 @@ class Task(Plugin, ABC):
     """Whether its annotations come with the package: without extractors of audio it needs no folder."""
     layout: str = ""
     """What the folder must hold, for ``bench ls tasks``."""
+    hold_out: HoldOut | None = None
+    """The held-out recordings of the dataset; the harness sets it before `read`, for tasks `of` data. Only they are
+    tested on: models of ours may have been trained on all others."""
 
     @abstractmethod
     def prepare(self, root: Path | None) -> Path:

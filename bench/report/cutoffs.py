@@ -86,12 +86,12 @@ def _measured(path: Path, record: Record, ks: Sequence[int]) -> Record | str:
     held_out = read_ranks(path, record)
     if isinstance(held_out, str):
         return f"the ranks of its held-out items are needed there, and {held_out}"
-    counts = read_rows(users_path(path), record, ["candidates", *_COUNTS])
+    counts = read_rows(users_path(path), record, ["candidates", "user", *_COUNTS])
     if isinstance(counts, str):
         return f"the numbers of its candidates are needed there, and {counts}"
-    found: dict[str, dict[str, Any]] = {"metrics": {}, "intervals": {}, "chance": {}, "users": {}, "candidates": {}}
+    found: dict[str, Any] = {"metrics": {}, "intervals": {}, "chance": {}, "users": {}, "candidates": {}}
     try:
-        counts = counts.cast({"candidates": pl.String, **dict.fromkeys(_COUNTS, pl.Int64)})
+        counts = counts.cast({"candidates": pl.String, "user": pl.String, **dict.fromkeys(_COUNTS, pl.Int64)})
         for where in (where for where in SETS if where in record.users):
             part = counts.filter(pl.col("candidates") == where)
             relevant, free, listable = (part[name].to_numpy() for name in _COUNTS)
@@ -103,7 +103,8 @@ def _measured(path: Path, record: Record, ks: Sequence[int]) -> Record | str:
             found["chance"][where] = chance(free, relevant, kept)
             found["users"][where], found["candidates"][where] = record.users[where], record.candidates[where]
             if where in held_out:
-                if not np.array_equal(held_out[where].sizes, relevant):
+                alike = part["user"].equals(held_out[where].listeners)
+                if not alike or not np.array_equal(held_out[where].sizes, relevant):
                     return f"its ranks have other {where} users than its rows"
                 values = _values(held_out[where], kept)
                 found["metrics"][where] = {metric: float(value.mean()) for metric, value in values.items()}
@@ -127,7 +128,7 @@ def _values(held_out: HeldOut, ks: Collection[int]) -> dict[str, NDArray[np.floa
 
 def _only(record: Record, ks: Collection[int]) -> Record:
     """Return what a record holds at some cut-offs."""
-    kept = {
+    kept: dict[str, Any] = {
         name: {
             where: {metric: value for metric, value in values.items() if _cutoff(metric) in ks}
             for where, values in getattr(record, name).items()

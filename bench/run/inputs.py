@@ -13,10 +13,11 @@ import polars as pl
 from bench.audio import catalog as audio_catalog
 from bench.errors import BenchError
 from bench.files.atomic import digest
+from bench.holdout import hold_out
 from bench.items.matching import AS_WRITTEN, VERSION, Matched, last_part
 from bench.items.matching import match as matched
 from bench.listening.log_dataset import FileDataset, parse_columns
-from bench.protocols import Dataset
+from bench.protocols import Dataset, HoldOut
 from bench.registry import create
 from bench.run.options import Data, Environment
 from bench.splits import cache, leaks
@@ -100,6 +101,20 @@ def open_data(data: Data, environment: Environment) -> Opened:
     if data.audio:
         catalog = catalog_of(data.audio, notes)
     return Opened(dataset, root, catalog, not data.audio, notes)
+
+
+def held_out(opened: Opened, environment: Environment) -> HoldOut:
+    """Return the hold-out of a dataset's recordings, with the catalogue's audio matched with the log's tracks."""
+    catalog = opened.catalog
+    if catalog is not None and not opened.own_ids:
+        meta = None if isinstance(opened.dataset, FileDataset) else opened.dataset.meta(opened.root)
+        if meta is None:
+            log = opened.dataset.listens(opened.root).select(pl.col("item").cast(pl.String)).unique()
+            items = log.collect(engine="streaming")["item"].sort()
+        else:
+            items = meta["track_id"].unique().sort()
+        catalog = match(opened, items)[0]
+    return hold_out(opened.dataset, opened.root, environment.cache, catalog=catalog)
 
 
 def catalog_of(audio: str, notes: list[str]) -> pl.DataFrame:

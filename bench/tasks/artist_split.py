@@ -36,8 +36,38 @@ def by_artist(
     """
     known = artists if artists is not None else [None] * len(ids)
     names = [artist.strip() or track if artist else track for artist, track in zip(known, ids, strict=True)]
+    share = _places(names, strata)
+    part = np.select([share < test, share < test + valid], ["test", "valid"], "train").tolist()
+    _check_all(part, names)
+    return part, names
+
+
+def around_held_out(
+    held: Sequence[bool], groups: Sequence[str], *, valid: float, strata: Sequence[str] | None = None
+) -> list[str]:
+    """Return the part of each track: test if it is held out, validation for a share `valid` of the other tracks.
+
+    The groups of the other tracks, in the order of the sha256 of their names, fill validation, then training; with
+    `strata`, as in `by_artist`.
+
+    Raises
+    ------
+    BenchError
+        If a part would be empty.
+
+    """
+    part = np.where(held, "test", "train").astype("<U5")
+    rest = np.flatnonzero(part == "train").tolist()
+    share = _places([groups[at] for at in rest], None if strata is None else [strata[at] for at in rest])
+    part[np.asarray(rest, np.int64)[share < valid]] = "valid"
+    _check_all(part.tolist(), groups)
+    return part.tolist()
+
+
+def _places(groups: Sequence[str], strata: Sequence[str] | None) -> NDArray[np.float64]:
+    """Return the share of the tracks (of a stratum) that come before the middle of each track's group (n,)."""
     frame = pl.DataFrame(
-        {"group": names, "stratum": strata if strata is not None else [""] * len(names)},
+        {"group": groups, "stratum": strata if strata is not None else [""] * len(groups)},
         schema={"group": pl.String, "stratum": pl.String},
     )
     sizes = frame.group_by("group").agg(pl.len(), pl.col("stratum").sort().mode(maintain_order=True).first())
@@ -45,16 +75,16 @@ def by_artist(
     sizes = sizes.with_columns(order=pl.Series(order, dtype=pl.String)).sort("order")
     # The middle of a group decides, so that a large group goes to the part with most of its tracks.
     middle = pl.col("len").cum_sum() - pl.col("len") / 2
-    share = (middle / pl.col("len").sum()).over("stratum")
-    part = pl.when(share < test).then(pl.lit("test")).when(share < test + valid).then(pl.lit("valid"))
-    sizes = sizes.with_columns(part=part.otherwise(pl.lit("train")))
-    found = frame.join(sizes, on="group", how="left", maintain_order="left")["part"].to_list()
-    if lacking := [name for name in PARTS if name not in found]:
+    sizes = sizes.with_columns(place=(middle / pl.col("len").sum()).over("stratum"))
+    return frame.join(sizes, on="group", how="left", maintain_order="left")["place"].to_numpy()
+
+
+def _check_all(parts: Sequence[str], groups: Sequence[str]) -> None:
+    if lacking := [name for name in PARTS if name not in parts]:
         raise BenchError(
-            f"{len(ids)} tracks of {len(sizes)} artists leave no {' and no '.join(lacking)} part. "
+            f"{len(parts)} tracks of {len(set(groups))} artists leave no {' and no '.join(lacking)} part. "
             "More labelled tracks by more artists are needed."
         )
-    return found, names
 
 
 def frequent(parts: Sequence[str] | NDArray[np.str_], columns: NDArray[np.bool_], least: int) -> NDArray[np.bool_]:

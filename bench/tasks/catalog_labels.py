@@ -3,11 +3,11 @@
 These tasks use the music of the recommendation data. Together with the tasks on other collections they separate
 the effect of another task from the effect of other music.
 
-Conventions: 70 / 15 / 15 % of the tracks are for training, validation and test. All tracks of an artist are in the
-same part; a track whose artist is unknown is a group by itself. A column part of the metadata (train, valid, test)
-fixes the parts instead. A label needs at least `least` training tracks, one
+Conventions: the held-out tracks (`bench.holdout`) are for test; of the others, 15 % are for validation and the rest for
+training. All tracks of an artist are in the same part; a track whose artist is unknown is a group by itself. A column
+part of the metadata (train, valid, test) fixes the parts instead. A label needs at least `least` training tracks, one
 validation track and one test track. Tags: the `top` most frequent ones; a track with other tags only stays, with
-no positive label. Genres: the first one named for a track; every genre is split separately; tracks of
+no positive label. Genres: the first one named for a track; validation takes its share of every genre; tracks of
 rarer genres are left out. Keys: 24, major and minor.
 """
 
@@ -22,28 +22,26 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
+from bench.holdout import part_names
 from bench.metrics.key_score import NAMES
 from bench.protocols import PARTS, Dataset, TaskData
 from bench.tasks import artist_split, key_names
 from bench.tasks.base import KEY_CONVENTION, LabelTask, left_out
 
-_PARTS = {"training": "train", "validation": "valid", "val": "valid", "dev": "valid", "testing": "test"}
-"""Other names of the parts."""
 _COLUMNS = {"catalog-genre": "genre", "catalog-tags": "tags", "catalog-key": "key"}
 
 
 @dataclass(frozen=True)
 class SplitSettings:
-    """Shares of the validation and test parts, and how many training tracks a label needs."""
+    """Share of the validation part in the tracks that are not held out, and how many training tracks a label needs."""
 
     valid: float = 0.15
-    test: float = 0.15
     least: int = 5
 
     def __post_init__(self) -> None:
-        """Check the shares and the minimum number of tracks."""
-        if not (0 < self.valid < 1 and 0 < self.test < 1 and self.valid + self.test < 1):
-            raise ValueError(f"valid={self.valid:g} and test={self.test:g} must be positive and sum to less than 1")
+        """Check the share and the minimum number of tracks."""
+        if not 0 < self.valid < 1:
+            raise ValueError(f"valid={self.valid:g} must be between 0 and 1")
         if self.least < 1:
             raise ValueError(f"least={self.least} must be at least 1")
 
@@ -59,6 +57,7 @@ class CatalogueTask(LabelTask):
     """A task on the labels of a dataset: from its `labels` or, if that returns None, from its `meta`."""
 
     Settings: ClassVar[type[Any]] = SplitSettings
+    version = "2"
     of = "data"
     license = "the dataset's"
     source = "the dataset that --data names"
@@ -99,37 +98,41 @@ class CatalogueTask(LabelTask):
         return found, every - found.height
 
     def split(self, found: pl.DataFrame, strata: str | None = None) -> pl.DataFrame:
-        """Add the columns part and group; with `strata`, split each value of that column separately.
+        """Add the columns part and group: the test part is held out, validation a share of the other tracks.
 
-        Parts that the metadata fix stay as they are.
+        With `strata`, validation takes its share of each value of that column. Parts that the metadata fix stay as
+        they are.
 
         Raises
         ------
         BenchError
-            When a part that the metadata give is none of train, valid and test.
+            Without a hold-out, if a part would be empty, or for a part that is none of train, valid and test.
 
         """
+        if self.hold_out is None:
+            raise BenchError(f"{self.name} needs the hold-out of its dataset.")
+        ids = found["track_id"]
+        known = ids.to_frame().join(self.hold_out.tracks, on="track_id", how="left", maintain_order="left")
+        found = found.with_columns(group=known["group"].fill_null(ids))
         if "part" in found.columns:
             return self._fixed(found)
-        part, group = artist_split.by_artist(
-            found["track_id"].to_list(),
-            found["artist"].to_list(),
+        part = artist_split.around_held_out(
+            known["held"].fill_null(False).to_list(),
+            found["group"].to_list(),
             valid=self.settings.valid,
-            test=self.settings.test,
             strata=found[strata].to_list() if strata else None,
         )
-        return found.with_columns(part=pl.Series(part, dtype=pl.String), group=pl.Series(group, dtype=pl.String))
+        return found.with_columns(part=pl.Series(part, dtype=pl.String))
 
     def _fixed(self, found: pl.DataFrame) -> pl.DataFrame:
-        part = found["part"].str.strip_chars().str.to_lowercase().replace(_PARTS)
+        part = part_names(found["part"])
         if (wrong := ~part.is_in(PARTS).fill_null(False)).any():
             first = found.filter(wrong).row(0, named=True)
             raise BenchError(
                 f"{self.name}: the track {first['track_id']!r} has the part {first['part'] or ''!r}; expected train, "
                 "valid or test. Rename a column part that says something else."
             )
-        group = pl.coalesce("artist", "track_id")
-        return found.with_columns(part=part, group=group)
+        return found.with_columns(part=part)
 
     def data(self, items: pl.DataFrame, truth: NDArray[Any], names: list[str], counts: dict[str, int]) -> TaskData:
         """Return the `TaskData` of `items` (n rows), with a note for each non-zero count and for unknown artists."""
@@ -147,7 +150,7 @@ class CatalogTags(CatalogueTask):
     name = "catalog-tags"
     kind = "tags"
     primary = "roc_auc"
-    convention = "macro means over the catalogue's most frequent tags; artists in one part alone"
+    convention = "macro means over the catalogue's most frequent tags; tested on held-out artists"
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
         """Read tags (a list, or text separated by commas); the most frequent tag in training is the first column."""
@@ -177,7 +180,7 @@ class CatalogGenre(CatalogueTask):
     name = "catalog-genre"
     kind = "classes"
     primary = "accuracy"
-    convention = "one genre a track, the first named; artists in one part alone"
+    convention = "one genre a track, the first named; tested on held-out artists"
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
         """Read the first genre of each track; tracks of rare genres are left out."""
@@ -203,7 +206,7 @@ class CatalogKey(CatalogueTask):
     name = "catalog-key"
     kind = "keys"
     primary = "weighted"
-    convention = f"{KEY_CONVENTION}; artists in one part alone"
+    convention = f"{KEY_CONVENTION}; tested on held-out artists"
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
         """Read keys such as ``C# minor``; tracks whose label is not exactly one key are left out."""

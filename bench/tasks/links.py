@@ -1,9 +1,11 @@
 """Link prediction: are the vectors of tracks similar if the same users listen to the tracks?
 
-Conventions: `sets` sets of `pairs` edges each are drawn from the co-listen graph (`bench.listening.co_listen`); no
-track is in two of the edges. In each set, all pairs of tracks are ranked by the cosine of their vectors. All edges
-between the tracks of a set are positives (`positives=sampled`: only the drawn edges; other edges count as negatives).
-AP and ROC-AUC are means over the sets; the record also holds the values of each set, instead of intervals. Nothing is
+Conventions: the tracks are the held-out ones (`bench.holdout`) of the co-listen graph (`bench.listening.co_listen`),
+which knows the whole log and all tracks. If they are at most 2 x `pairs`, all pairs of them are ranked by the cosine of
+their vectors. Otherwise `sets` sets of `pairs` edges each are drawn among them; no track is in two of the edges, and
+in each set all pairs of its tracks are ranked. All edges between the tracks of a set are positives
+(`positives=sampled`: sets are always drawn, and only the drawn edges are positives; other edges count as negatives).
+AP and ROC-AUC are means over the sets; their intervals come from resampling the tracks of each set. Nothing is
 trained. The upper bound is a matrix factorisation of the graph, which includes the positives.
 
 Reference: Huang et al. (ICASSP 2020), section 4.3: two sets of 1,250 pairs.
@@ -23,8 +25,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.listening.co_listen import Graph, GraphSettings, co_listen
-from bench.metrics.classification import ranked
-from bench.norms import l2
+from bench.metrics.link_prediction import ranked_sets
 from bench.protocols import Dataset, Task, TaskData
 
 
@@ -54,11 +55,11 @@ class Links(Task):
 
     Settings: ClassVar[type[Any]] = LinkSettings
     name = "links"
-    version = "2"
+    version = "3"
     kind = "links"
     of = "data"
     primary = "average_precision"
-    convention = "all pairs of a set's tracks by cosine; every known edge is to be found; means over the sets"
+    convention = "all pairs of held-out tracks by cosine; every known edge is to be found; means over the sets"
     license = "the dataset's"
     source = "the log of the dataset that --data names; protocol: Huang et al., ICASSP 2020"
     layout = "none of its own"
@@ -73,38 +74,72 @@ class Links(Task):
         return root or Path()
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
-        """Build the graph and draw the sets; the labels (E, 3) hold two item rows and the set of each positive."""
-        if dataset is None:
+        """Build the graph and choose the sets; the truth (E, 3) holds the positives and each track with itself.
+
+        Raises
+        ------
+        BenchError
+            Without dataset or hold-out, or if no two held-out tracks are linked.
+
+        """
+        if dataset is None or self.hold_out is None:
             raise BenchError(f"{self.name} needs a dataset: give --data NAME, or --listens.")
         catalog = dataset.catalog(root)
         known = None if catalog is None else catalog["track_id"].to_list()
         self._graph = graph = co_listen(dataset.listens(root), self.settings.graph(), known)
-        own = self.settings
-        drawn = matching(graph.edges, own.pairs * own.sets, np.random.default_rng(own.draw))
-        each = len(drawn) // own.sets
-        if not each:
-            raise BenchError(f"{self.name}: the graph has too few edges for {own.sets} sets.")
-        drawn = drawn[: each * own.sets]
-        sets = np.repeat(np.arange(own.sets), each)
-        nodes = drawn.ravel()
-        row = np.full(len(graph.ids), -1)
-        row[nodes] = np.arange(len(nodes))
+        held = np.isin(graph.ids, list(self.hold_out.held))
+        edges = graph.edges[held[graph.edges].all(axis=1)]
+        notes = [
+            f"co-listen graph of {len(graph.ids):,} tracks and {len(graph.edges):,} edges; {len(edges):,} between the "
+            f"{held.sum():,} held-out tracks"
+        ]
+        of = self._sets(np.flatnonzero(held), edges, notes)
+        chosen = np.flatnonzero(of >= 0)
+        row = np.full(len(of), -1)
+        row[chosen] = np.arange(len(chosen))
+        if self.settings.positives == "sampled":
+            edges = self._drawn(edges)
+        edges = edges[(of[edges[:, 0]] == of[edges[:, 1]]) & (of[edges[:, 0]] >= 0)]
+        pairs = np.concatenate([edges, np.repeat(chosen, 2).reshape(-1, 2)])
+        truth = np.column_stack([row[pairs], of[pairs[:, 0]]]).astype(np.int64)
+        items = pl.DataFrame({"track_id": [graph.ids[node] for node in chosen.tolist()]})
+        items = items.with_columns(part=pl.lit("test"), group=pl.Series(of[chosen]).cast(pl.String))
+        sizes = np.bincount(of[chosen])
+        chance = np.mean(np.bincount(of[edges[:, 0]], minlength=len(sizes)) / (sizes * (sizes - 1) / 2))
+        every = ", ".join(f"{size * (size - 1) // 2:,}" for size in sizes.tolist())
+        notes.append(f"{len(edges):,} links among {every} pairs: average precision by chance {chance:.4f}")
+        return TaskData(items, truth, ["linked"], notes=notes)
+
+    def _sets(self, held: NDArray[np.int64], edges: NDArray[np.int64], notes: list[str]) -> NDArray[np.int64]:
+        """Return the set of each track of the graph (N,), -1 for those in none; append notes about few edges."""
+        own, graph = self.settings, self._graph
+        assert graph is not None
         of = np.full(len(graph.ids), -1)
-        of[nodes] = np.repeat(sets, 2)
-        if own.positives == "sampled":
-            edges = drawn
-        else:
-            ends = of[graph.edges]
-            edges = graph.edges[(ends[:, 0] == ends[:, 1]) & (ends[:, 0] >= 0)]
-        truth = np.column_stack([row[edges], of[edges[:, 0]]]).astype(np.int64)
-        items = pl.DataFrame({"track_id": [graph.ids[node] for node in nodes.tolist()]})
-        items = items.with_columns(part=pl.lit("test"), group=pl.Series(of[nodes]).cast(pl.String))
-        notes = [f"co-listen graph of {len(graph.ids):,} tracks and {len(graph.edges):,} edges"]
+        if len(held) <= 2 * own.pairs and own.positives == "known":
+            if not 0 < len(edges) < len(held) * (len(held) - 1) // 2:
+                raise BenchError(
+                    f"{self.name}: {len(edges):,} edges between {len(held):,} held-out tracks leave nothing to rank. "
+                    "Change listeners=, plays= or least=, or hold out more tracks (a column part in the metadata)."
+                )
+            of[held] = 0
+            return of
+        drawn = self._drawn(edges)
+        each = len(drawn) // own.sets
+        of[drawn.ravel()] = np.repeat(np.arange(own.sets), 2 * each)
         if each < own.pairs:
             notes.append(
                 f"only {each:,} pairs a set instead of {own.pairs:,}: the graph has no more without a track twice"
             )
-        return TaskData(items, truth, ["linked"], notes=notes)
+        return of
+
+    def _drawn(self, edges: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the drawn edges (P, 2), those of the first set first; P is a multiple of the number of sets."""
+        own = self.settings
+        drawn = matching(edges, own.pairs * own.sets, np.random.default_rng(own.draw))
+        each = len(drawn) // own.sets
+        if not each:
+            raise BenchError(f"{self.name}: the held-out tracks have too few edges for {own.sets} sets.")
+        return drawn[: each * own.sets]
 
     def evaluate(self, truth: Any, prediction: Any, names: Sequence[str] = ()) -> dict[str, float]:
         """Return AP and ROC-AUC over all pairs in each set, by the cosine of `prediction` (N, D), and their means.
@@ -124,23 +159,18 @@ class Links(Task):
             raise BenchError(f"{self.name}: a vector is not finite.")
         out: dict[str, list[float]] = {"average_precision": [], "roc_auc": []}
         each = {}
-        for one in np.unique(truth[:, 2]).tolist():
-            area, precision = self._set(truth[truth[:, 2] == one, :2], prediction)
-            for name, value in (("average_precision", precision), ("roc_auc", area)):
+        for one, pairs in ranked_sets(truth, prediction):
+            found = pairs.scores()._asdict()
+            if not np.isfinite(found["roc_auc"]):
+                which = "all" if pairs.links else "none of the"
+                raise BenchError(
+                    f"{self.name}: {which} {pairs.n} tracks of a set are linked: there is nothing to rank."
+                )
+            for name, value in found.items():
                 out[name].append(value)
                 each[f"{name}:set {one}"] = value
-        return {name: float(np.mean(values)) for name, values in out.items()} | each
-
-    def _set(self, pairs: NDArray[np.int64], vectors: NDArray[np.float32]) -> tuple[float, float]:
-        nodes = np.unique(pairs)
-        unit = l2(vectors[nodes])
-        linked = np.zeros((len(nodes), len(nodes)), np.bool_)
-        linked[tuple(np.searchsorted(nodes, np.sort(pairs, axis=1)).T)] = True
-        above = np.triu_indices(len(nodes), 1)
-        area, precision = ranked((linked | linked.T)[above][:, None], (unit @ unit.T)[above][:, None])
-        if not np.isfinite(area[0]):
-            raise BenchError(f"{self.name}: all {len(nodes)} tracks of a set are linked, so there are no negatives.")
-        return float(area[0]), float(precision[0])
+        means = {name: float(np.mean(values)) for name, values in out.items()}
+        return means | each if len(out["roc_auc"]) > 1 else means
 
     @property
     def ceiling_name(self) -> str | None:

@@ -2,9 +2,9 @@
 
 Conventions: the labels are the lower-case words of title, description, tags and genre, and sequences of two and
 three words within a field. A label needs at least `least` training tracks, `least` test tracks and one validation
-track; of these labels, the `top` most frequent ones in training are used. Unweighted mean of ROC-AUC. All tracks of
-an artist are in the same part. Huang et al. train the network on 100,000 such labels; here a probe learns them from
-frozen vectors.
+track; of these labels, the `top` most frequent ones in training are used. Unweighted mean of ROC-AUC. The parts are
+those of `bench.tasks.catalog_labels`. Huang et al. train the network on 100,000 such labels; here a probe learns them
+from frozen vectors.
 
 Reference: Huang et al. (ICASSP 2020), section 4.2: labels with ten test occurrences, about 2,000.
 """
@@ -48,7 +48,7 @@ class TextLabels(CatalogueTask):
     name = "text-labels"
     kind = "tags"
     primary = "roc_auc"
-    convention = "unweighted mean over words and phrases with enough test tracks; artists in one part alone"
+    convention = "unweighted mean over words and phrases with enough test tracks; tested on held-out artists"
 
     def read(self, root: Path, dataset: Dataset | None = None) -> TaskData:
         """Read the metadata, and build the labels from its words.
@@ -66,7 +66,8 @@ class TextLabels(CatalogueTask):
         if "artist" not in meta.columns:
             meta = meta.with_columns(artist=pl.lit(None, dtype=pl.String))
         meta = meta.unique("track_id", keep="first").sort("track_id")
-        frame = self.split(meta.select("track_id", "artist", *fields))
+        fixed = ["part"] if "part" in meta.columns else []
+        frame = self.split(meta.select("track_id", "artist", *fixed, *fields))
         pairs = pl.concat([phrases(frame, name, self.settings.words) for name in fields]).unique()
         pairs = pairs.join(frame.select("part").with_row_index("row"), on="row")
         counts = pairs.group_by("label").agg(

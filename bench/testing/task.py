@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.files.atomic import canonical_json
+from bench.holdout import hold_out
 from bench.protocols import PARTS, Dataset, Task, TaskData
 from bench.registry import create, get
 from bench.specs import parse
@@ -63,7 +64,10 @@ class TaskContract:
 
     def _read(self) -> TaskData:
         root, dataset = self._place
-        return self.make().read(root, dataset)
+        task = self.make()
+        if dataset is not None:
+            task.hold_out = hold_out(dataset, root, Path(self._temporary.name))
+        return task.read(root, dataset)
 
     def test_it_declares_what_it_is(self) -> None:
         """Name, kind, primary metric, convention, licence, source and layout are declared."""

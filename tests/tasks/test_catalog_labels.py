@@ -5,16 +5,18 @@ import polars as pl
 import pytest
 
 from bench.errors import BenchError
+from bench.holdout import hold_out
 from bench.metrics.key_score import NAMES
 from bench.registry import create
 from bench.tasks import key_names
-from bench.tasks.artist_split import by_artist, frequent
+from bench.tasks.artist_split import around_held_out, by_artist, frequent
 
 
 class Tracks:
     """A dataset with metadata only."""
 
     name = "tracks"
+    hold_out = 0.15
 
     def __init__(self, **columns):
         self.frame = pl.DataFrame(columns)
@@ -25,13 +27,22 @@ class Tracks:
     def labels(self, root, task):
         return None
 
+    def catalog(self, root):
+        return None
+
 
 def many(n=200, **columns):
     return Tracks(track_id=[f"t{i:03d}" for i in range(n)], artist=[f"a{i // 4}" for i in range(n)], **columns)
 
 
-def read(spec, dataset):
-    return create("tasks", spec).read(None, dataset)
+@pytest.fixture
+def read(tmp_path):
+    def of(spec, dataset):
+        task = create("tasks", spec)
+        task.hold_out = hold_out(dataset, tmp_path, tmp_path)
+        return task.read(None, dataset)
+
+    return of
 
 
 def test_artists_stay_together_and_parts_have_their_shares():
@@ -64,6 +75,32 @@ def test_every_stratum_is_split():
     assert counts.filter(pl.col("p") == "test")["len"].to_list() == [16] * 5
 
 
+def test_held_out_tracks_are_the_test_and_the_others_validate_by_group():
+    groups = [f"a{i // 4}" for i in range(400)]
+    genre = [f"g{(i // 4) % 5}" for i in range(400)]
+    held = [i < 100 for i in range(400)]
+    part = around_held_out(held, groups, valid=0.2, strata=genre)
+    frame = pl.DataFrame({"held": held, "group": groups, "genre": genre, "part": part})
+    assert (frame["held"] == (frame["part"] == "test")).all()
+    assert frame.group_by("group").agg(pl.col("part").n_unique())["part"].max() == 1
+    assert frame.filter(pl.col("part") == "valid").group_by("genre").len()["len"].to_list() == [12] * 5
+    assert around_held_out(held[::-1], groups[::-1], valid=0.2, strata=genre[::-1]) == part[::-1]
+    with pytest.raises(BenchError, match="no test part"):
+        around_held_out([False] * 400, groups, valid=0.2)
+
+
+def test_only_held_out_tracks_are_tested(read, tmp_path):
+    tracks = many(genre=["rock" if i // 4 % 2 else "jazz" for i in range(200)], title=["ab cd"] * 100 + ["cd ef"] * 100)
+    held = hold_out(tracks, tmp_path, tmp_path).held
+    for spec in ("catalog-genre", "text-labels:least=2"):
+        items = read(spec, tracks).items
+        assert set(items.filter(pl.col("part") == "test")["track_id"].to_list()) == held
+    tracks.frame = tracks.frame.with_columns(part=pl.Series((["train"] * 3 + ["dev", "test"]) * 40))
+    for spec in ("catalog-genre", "text-labels:least=2"):
+        items = read(spec, tracks).items
+        assert items["part"].to_list() == (["train"] * 3 + ["valid", "test"]) * 40
+
+
 def test_too_few_artists_are_refused():
     with pytest.raises(BenchError, match="3 tracks of 1 artists leave no"):
         by_artist(["a", "b", "c"], ["x"] * 3, valid=0.2, test=0.2)
@@ -75,7 +112,7 @@ def test_labels_need_enough_tracks():
     assert frequent(parts, columns, 3).tolist() == [True, False, False]
 
 
-def test_tags_from_lists_and_from_text_are_the_same():
+def test_tags_from_lists_and_from_text_are_the_same(read):
     tags = [[t for t, there in (("a", i % 2), ("b", i % 3 == 0), ("c", i == 5)) if there] for i in range(200)]
     tags[7] = None
     lists = read("catalog-tags", many(tags=pl.Series(tags, dtype=pl.List(pl.String))))
@@ -89,7 +126,7 @@ def test_tags_from_lists_and_from_text_are_the_same():
     assert lists.notes == ["left out: 1 tracks without tags, 1 rare tags"]
 
 
-def test_the_first_genre_counts_and_rare_ones_are_left_out():
+def test_the_first_genre_counts_and_rare_ones_are_left_out(read):
     genre = [("rock, pop" if i // 4 % 2 else "jazz") for i in range(200)]
     genre[0] = "polka"
     data = read("catalog-genre", many(genre=genre))
@@ -99,20 +136,20 @@ def test_the_first_genre_counts_and_rare_ones_are_left_out():
     assert [data.names[at] for at in data.truth.tolist()] == right
 
 
-def test_unknown_artists_are_reported():
+def test_unknown_artists_are_reported(read):
     tracks = many(genre=["rock" if i // 4 % 2 else "jazz" for i in range(200)])
     tracks.frame = tracks.frame.with_columns(artist=pl.when(pl.col("track_id") < "t020").then(None).otherwise("artist"))
     assert "the artist of 20 tracks is unknown" in " ".join(read("catalog-genre", tracks).notes)
 
 
-def test_a_dataset_without_labels_is_refused():
+def test_a_dataset_without_labels_is_refused(read):
     with pytest.raises(BenchError, match="tracks has no key"):
         read("catalog-key", many(genre=["x"] * 200))
     with pytest.raises(BenchError, match="no track of tracks has a genre"):
         read("catalog-genre", many(genre=pl.Series([None] * 200, dtype=pl.String)))
 
 
-def test_words_and_phrases_of_texts():
+def test_words_and_phrases_of_texts(read):
     title = ["Blue sea" if i % 2 else "sea, BLUE" for i in range(200)]
     tags = pl.Series([["deep sea", "blue"] if i % 3 else ["red"] for i in range(200)])
     data = read("text-labels:least=2,words=2", many(title=title, tags=tags))

@@ -16,8 +16,9 @@ def contract(request, small_dataset):
         def dataset(self):
             return small_dataset
 
-    if request.param in ("links", "text-labels"):
-        Built.spec = {"links": "links:least=1,listeners=2", "text-labels": "text-labels:least=2"}[request.param]
+    less = {"links": "least=1,listeners=2", "text-labels": "least=2", "catalog-genre": "least=2,valid=0.4"}
+    if request.param in less:
+        Built.spec = f"{request.param}:{less[request.param]}"
     return Built()
 
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from bench.errors import BenchError
+from bench.holdout import hold_out
 from bench.registry import create
 from bench.tasks.links import matching
 
-SPEC = "links:least=1,listeners=2,pairs=8"
+SPEC = "links:least=1,listeners=6,pairs=4"
 
 
 def direct(pairs, vectors):
@@ -33,18 +34,49 @@ def test_scores_equal_the_direct_computation():
     assert np.allclose([found["average_precision"], found["roc_auc"]], np.mean(sets, axis=0))
 
 
-def test_no_track_is_in_two_pairs_or_two_sets(small_dataset, tmp_path):
-    data = create("tasks", SPEC).read(small_dataset.prepare(None, tmp_path), small_dataset)
+@pytest.fixture
+def opened(small_dataset, tmp_path):
+    def of(spec):
+        task, root = create("tasks", spec), small_dataset.prepare(None, tmp_path)
+        task.hold_out = hold_out(small_dataset, root, tmp_path, share=0.6)
+        return task, task.read(root, small_dataset)
+
+    return of
+
+
+def links_of(data):
+    return data.truth[data.truth[:, 0] != data.truth[:, 1]]
+
+
+def test_all_pairs_of_few_held_out_tracks_are_ranked(opened):
+    task, data = opened("links:least=1,listeners=4")
+    ids, links = data.items["track_id"].to_list(), links_of(data)
+    assert set(ids) <= task.hold_out.held
+    assert set(ids) == {one for one in task._graph.ids if one in task.hold_out.held}
+    assert {(ids[a], ids[b]) for a, b, _ in links.tolist()} == {
+        (task._graph.ids[a], task._graph.ids[b])
+        for a, b in task._graph.edges.tolist()
+        if {task._graph.ids[a], task._graph.ids[b]} <= task.hold_out.held
+    }
+    # All scores equal: the precision is the share of linked pairs, also of tracks without a link.
+    n = len(ids)
+    flat = task.evaluate(data.truth, np.ones((n, 1), np.float32))
+    assert flat == {"average_precision": pytest.approx(len(links) / (n * (n - 1) / 2)), "roc_auc": 0.5}
+    assert f"by chance {flat['average_precision']:.4f}" in data.notes[-1]
+
+
+def test_no_track_is_in_two_pairs_or_two_sets(opened):
+    _, data = opened(SPEC)
     assert data.items["track_id"].is_unique().all()
-    assert data.items.height == 2 * 2 * 8
+    assert data.items.height == 2 * 2 * 4
     group = data.items["group"].cast(int).to_numpy()
     assert np.array_equal(group[data.truth[:, 0]], data.truth[:, 2])
     assert np.array_equal(group[data.truth[:, 1]], data.truth[:, 2])
-    sampled = create("tasks", SPEC + ",positives=sampled").read(small_dataset.prepare(None, tmp_path), small_dataset)
-    assert len(sampled.truth) == 16
-    assert len(np.unique(sampled.truth[:, :2])) == 32
-    known = {tuple(sorted(pair)) for pair in data.truth[:, :2].tolist()}
-    assert {tuple(sorted(pair)) for pair in sampled.truth[:, :2].tolist()} <= known
+    _, sampled = opened(SPEC + ",positives=sampled")
+    assert len(links_of(sampled)) == 8
+    assert len(np.unique(links_of(sampled)[:, :2])) == 16
+    known = {tuple(sorted(pair)) for pair in links_of(data)[:, :2].tolist()}
+    assert {tuple(sorted(pair)) for pair in links_of(sampled)[:, :2].tolist()} <= known
 
 
 def test_matching_equals_the_greedy_pass():
@@ -61,13 +93,13 @@ def test_matching_equals_the_greedy_pass():
     assert matching(edges, 5, np.random.default_rng(7)).tolist() == [list(pair) for pair in expected[:5]]
 
 
-def test_planted_neighbours_are_found(small_dataset, tmp_path):
-    task = create("tasks", SPEC)
-    data = task.read(small_dataset.prepare(None, tmp_path), small_dataset)
+def test_planted_neighbours_are_found(opened):
+    task, data = opened(SPEC)
     n = data.items.height
     # The eigenvectors of the graph reproduce its edges.
     graph = np.zeros((n, n))
-    graph[data.truth[:, 0], data.truth[:, 1]] = graph[data.truth[:, 1], data.truth[:, 0]] = 1
+    a, b, _ = links_of(data).T
+    graph[a, b] = graph[b, a] = 1
     value, vector = np.linalg.eigh(graph)
     best = task.evaluate(data.truth, (vector * np.sqrt(np.abs(value)) * (value > 0)).astype(np.float32))
     noise = task.evaluate(data.truth, np.random.default_rng(0).standard_normal((n, 16)).astype(np.float32))
@@ -76,10 +108,9 @@ def test_planted_neighbours_are_found(small_dataset, tmp_path):
     assert flat["roc_auc"] == 0.5
 
 
-def test_the_upper_bound_is_above_noise(small_dataset, tmp_path):
+def test_the_upper_bound_is_above_noise(opened):
     pytest.importorskip("implicit")
-    task = create("tasks", SPEC)
-    data = task.read(small_dataset.prepare(None, tmp_path), small_dataset)
+    task, data = opened("links:least=1,listeners=4")
     assert task.ceiling_name == "wmf"
     vectors = task.ceiling(data, seed=0)
     assert vectors.shape[0] == data.items.height

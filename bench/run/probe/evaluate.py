@@ -16,7 +16,7 @@ from bench.errors import BenchError
 from bench.metrics.key_score import key_points
 from bench.probes import ProbeData, ProbeEntry, probe, subsample
 from bench.protocols import PARTS, Part, RunContext, Task, TaskData
-from bench.run.probe.intervals import interval
+from bench.run.probe.intervals import interval, link_interval
 
 
 @dataclass
@@ -123,12 +123,13 @@ def linked(
     There is no training, so treatments are fitted on all items with vectors.
     """
     started = time.monotonic()
-    use = present[data.truth[:, 0]] & present[data.truth[:, 1]]
-    if not use.any():
+    truth = data.truth[present[data.truth[:, 0]] & present[data.truth[:, 1]]]
+    links = int((truth[:, 0] != truth[:, 1]).sum())
+    if not links:
         raise BenchError(f"{task.name}: no pair of items has vectors.")
     seen = treated(vectors, treat, present, seed)
-    truth = data.truth[use]
-    out = Scored(metrics=task.evaluate(truth, seen), tested=len(truth))
+    out = Scored(metrics=task.evaluate(truth, seen), tested=links)
+    out.intervals = link_interval(truth, seen, seed)
     # With equal scores for all pairs, precision is the share of linked pairs.
     out.chance = task.evaluate(truth, np.ones((len(vectors), 1), np.float32))
     out.answers = pl.DataFrame({"track_id": data.items["track_id"], "has_vector": present})

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
+from bench.metrics.link_prediction import LinkScores, ranked_sets
 from bench.protocols import Task
 from bench.stats import LEAST_USERS, percentiles, wilson
 from bench.stats.intervals import at_the_edge
@@ -60,3 +61,32 @@ def interval(
     if share is not None and at_the_edge(share, len(names)):
         out["accuracy"] = wilson(share, len(names))
     return out
+
+
+def link_interval(truth: NDArray[np.int64], vectors: NDArray[np.float32], seed: int) -> dict[str, tuple[float, float]]:
+    """Return 95 % percentile bootstrap intervals of the means over sets of links, over resampled items.
+
+    Pairs are not independent, because each item is in many of them. So items are resampled, and a pair counts as
+    often as both of its items occur. Sets with fewer than `LEAST_USERS` items give no interval.
+
+    References
+    ----------
+    Snijders and Borgatti, Non-parametric standard errors and tests for network statistics (Connections 22, 1999).
+
+    """
+    sets = [pairs for _, pairs in ranked_sets(truth, vectors)]
+    if min(pairs.n for pairs in sets) < LEAST_USERS:
+        return {}
+    rng = np.random.Generator(np.random.PCG64(seed))
+    resamples = int(np.clip(WORK / sum(pairs.pairs for pairs in sets), LEAST, RESAMPLES))
+    drawn = np.empty((resamples, len(sets), len(LinkScores._fields)))
+    for sample in drawn:
+        for at, pairs in enumerate(sets):
+            sample[at] = pairs.scores(np.bincount(rng.integers(0, pairs.n, pairs.n), minlength=pairs.n))
+    means = drawn.mean(axis=1)
+    means = means[np.isfinite(means).all(axis=1)]
+    if not len(means):
+        return {}
+    low, high = percentiles(means)
+    bounds = zip(LinkScores._fields, low.tolist(), high.tolist(), strict=True)
+    return {name: (one, other) for name, one, other in bounds if one < other}

@@ -18,9 +18,9 @@ from bench.errors import BenchError
 from bench.files.atomic import digest
 from bench.listening.label_dataset import LabelDataset
 from bench.metrics import versions
-from bench.protocols import PARTS, Dataset, Task, TaskData
+from bench.protocols import PARTS, Dataset, HoldOut, Task, TaskData
 from bench.records import TaskInfo
-from bench.run.inputs import Opened, catalog_of, match, open_data
+from bench.run.inputs import Opened, catalog_of, held_out, match, open_data
 from bench.run.options import Data, Environment
 from bench.run.probe.request import ProbeRequest
 from bench.text import counted
@@ -167,6 +167,7 @@ def open_tasks(
 
     """
     out: list[LoadedTask] = []
+    held: HoldOut | None = None
     rootless: list[str] = []
     for entry in entries:
         task = entry.plugin
@@ -176,7 +177,8 @@ def open_tasks(
         try:
             if task.of == "data":
                 opened = opened or _open_data(request.data, environment)
-                loaded = _of_data(entry, opened)
+                held = held or held_out(opened, environment)
+                loaded = _of_data(entry, opened, held)
             else:
                 folder = _folder(request, task)
                 at_hand = task.annotated and not needs_audio and folder is None
@@ -215,8 +217,9 @@ def _folder(request: ProbeRequest, task: Task) -> Path | None:
     return named[0] if named else root
 
 
-def _of_data(entry: TaskEntry, opened: Opened) -> LoadedTask:
-    """Read a task of a dataset, and add the dataset's audio files to its items."""
+def _of_data(entry: TaskEntry, opened: Opened, held: HoldOut) -> LoadedTask:
+    """Read a task of a dataset, which tests on held-out tracks, and add the dataset's audio files to its items."""
+    entry.plugin.hold_out = held
     data = entry.plugin.read(opened.root, opened.dataset)
     notes = [*opened.dataset.caveats(opened.root), *opened.notes, *data.notes]
     items = data.items

@@ -1,0 +1,100 @@
+"""Windows of decoded recordings on their way through a network, and the link AP of validation recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from bench.audio.pcm_cache import FULL_SCALE, Pcm
+from bench.devices import send
+from bench.errors import BenchError
+from bench.listening.co_listen import GraphSettings, co_listen
+from bench.metrics.link_prediction import RankedPairs
+from bench.protocols import Batch, Interactions, Objective, TrainingData
+
+if TYPE_CHECKING:
+    import torch
+
+VALID_WINDOWS = 8
+"""Most windows of a validation recording, spread over it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Draws windows of `length` samples from decoded recordings, and turns them into the input of a network."""
+
+    pcm: Pcm
+    length: int
+    front_end: torch.nn.Module
+    device: str
+
+    def inputs(self, windows: NDArray[np.int16]) -> torch.Tensor:
+        """Return the front end's output of windows (B, length), on the device."""
+        import torch
+
+        (samples,) = send(self.device, windows)
+        with torch.no_grad():
+            found: torch.Tensor = self.front_end(samples.float() / FULL_SCALE)
+        return found
+
+    def batches(self, objective: Objective, epoch: int, size: int, seed: int) -> Iterator[tuple[torch.Tensor, Batch]]:
+        """Yield the batches of an epoch with the input of their windows; windows depend on seed and epoch alone."""
+        rng = np.random.default_rng((seed, epoch))
+        for batch in objective.batches(epoch, size):
+            yield self.inputs(self.pcm.draw(batch.tracks, self.length, rng)), batch
+
+    def vectors(self, network: torch.nn.Module, recordings: NDArray[np.int64], size: int) -> NDArray[np.float32]:
+        """Return the mean vector (M, D) of the windows of each recording; the network is in eval mode."""
+        import torch
+
+        cut = [self.pcm.spread(at, self.length, VALID_WINDOWS) for at in recordings.tolist()]
+        every = np.concatenate(cut)
+        with torch.inference_mode():
+            parts = [network(self.inputs(every[at : at + size])).float().cpu() for at in range(0, len(every), size)]
+        counts = np.array([len(each) for each in cut])
+        total = np.add.reduceat(torch.cat(parts).numpy(), np.cumsum(counts) - counts, axis=0)
+        return np.asarray(total / counts[:, None], np.float32)
+
+
+def validation_links(data: TrainingData, listeners: int = GraphSettings().listeners) -> NDArray[np.int64]:
+    """Return the pairs (E, 2) of validation recordings, by their place among them, that share enough listeners.
+
+    Fewer `listeners` are enough, down to one, where no pair shares as many.
+
+    Raises
+    ------
+    BenchError
+        When no pair has a listener in common, or every pair has.
+
+    """
+    places = np.flatnonzero(data.valid)
+    most = len(places) * (len(places) - 1) // 2
+    pairs = data.interactions
+    if pairs is None or not len(pairs):
+        raise BenchError("validation needs listening before the cut-off; there is none.")
+    log = _log(pairs, data.valid)
+    known = [str(place) for place in places.tolist()]
+    for least in range(listeners, 0, -1):
+        try:
+            graph = co_listen(log, GraphSettings(listeners=least, least=2), known)
+        except BenchError:  # no two tracks share so many
+            continue
+        if len(graph.edges) < most:
+            ids = np.searchsorted(places, np.array(graph.ids, np.int64))
+            return np.asarray(ids[graph.edges], np.int64)
+    raise BenchError(f"the {len(places)} validation recordings share no listeners, or all of them do: no link AP.")
+
+
+def _log(pairs: Interactions, chosen: NDArray[np.bool_]) -> pl.LazyFrame:
+    kept = chosen[pairs.item]
+    return pl.LazyFrame({"user": pairs.user[kept], "item": pairs.item[kept]})
+
+
+def link_ap(vectors: NDArray[np.float32], links: NDArray[np.int64]) -> float:
+    """Return the average precision of all pairs of recordings, ranked by the cosine of their vectors (N, D)."""
+    return RankedPairs(vectors, links).scores().average_precision
