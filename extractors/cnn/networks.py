@@ -26,6 +26,12 @@ class Network(nn.Module):
     def __init__(self, body: nn.Module, features: int, width: int):
         super().__init__()
         self.body, self.dense = body, nn.Linear(features, width)
+        # Weights of the size that keeps the spread of values through ReLUs (He et al., ICCV 2015): with torch's own,
+        # a deep network without trained norms gives all windows the same embedding.
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(self.dense.bias)
 
     def forward(self, log_mel: torch.Tensor) -> torch.Tensor:
         """Map log-mel windows (B, 300, 64) to embeddings (B, width) of unit length."""
