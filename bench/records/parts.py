@@ -103,6 +103,7 @@ class ExtractorInfo:
     coverage : share of the items that have a vector
     non_commercial : whether a licence forbids commercial use of the weights
     untrained : whether weights are random, for trials and speed tests
+    synthetic : whether weights come from synthesised music alone
     """
 
     name: Name
@@ -118,6 +119,7 @@ class ExtractorInfo:
     trained_on: Labels | None = None
     non_commercial: bool | None = None
     untrained: bool | None = None
+    synthetic: bool | None = None
     origin: Json | None = None
     versions: Labels | None = None
 
