@@ -28,9 +28,8 @@ def hear(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def data(world_folder, base, tmp_path, monkeypatch):
+def data(world_folder, base, tmp_path):
     """The words that name data and folders without the split, and all and held-out ids."""
-    monkeypatch.setattr(FileDataset, "hold_out", 1 / 3)
     dataset = FileDataset(world_folder / "plays.csv", None, world_folder / "tracks.parquet")
     meta = pl.read_parquet(world_folder / "tracks.parquet")
     files = pl.DataFrame({"track_id": meta["track_id"]}).with_columns(

@@ -121,6 +121,7 @@ def extractor_inputs(extractor: ExtractorInfo) -> dict[str, Any]:
     return {
         "extractor": [extractor.name, extractor.versions, extractor.settings, extractor.fingerprint, extractor.lane],
         "extractor origin": extractor.origin,
+        **({"heard": extractor.heard} if extractor.heard else {}),
         "view": [view, treatments.VERSION if extractor.view.treat or len(extractor.view.layers) > 1 else ""],
     }
 
