@@ -117,7 +117,7 @@ class Record:
 
     @property
     def publishable(self) -> bool:
-        """Whether a leaderboard may show the record: real and complete data, weights trained on real music, one lane."""
+        """Whether a leaderboard may show the record: real and complete data, weights of real music, one lane."""
         real = not self.data.builtin and self.data.complete is not False
         trained = not self.extractor.untrained and not self.extractor.synthetic
         return real and trained and self.lane != "mixed"

@@ -23,6 +23,7 @@ from bench.run import plan
 from bench.run.experiment import Experiment, Finished
 from bench.run.extraction_plan import ExtractionPlan
 from bench.run.extraction_task import Audio
+from bench.run.heard import check_unheard
 from bench.run.inputs import Inputs, open_inputs
 from bench.run.options import Environment
 from bench.run.progress import Ui
@@ -68,6 +69,7 @@ class RecommendExperiment(Experiment[Cell]):
         usual = self.inputs.opened.dataset.default_k
         self.k = list(self.request.k) or [default_cutoff(usual, int(self.split.hot.sum()))]
         self.reference = self._reference()
+        check_unheard(dict.fromkeys(cell.extractor for cell in self.cells), self.split, self.inputs.name)
         entries = [cell.extractor for cell in self.cells] + ([self.reference] if self.reference else [])
         plugins = audio_extractors(entries)
         self.audio = self._audio(plugins)
