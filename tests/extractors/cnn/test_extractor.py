@@ -9,6 +9,8 @@ from bench.extract.pooling import start_sums
 from bench.extract.transfer import Transfer
 from bench.protocols import Heard
 from bench.registry import create
+from bench.resolver import resolve
+from bench.run.recommend.record import about_extractor
 from bench.testing import ExtractorContract
 from bench.testing.pretend_device import NAME, pretend_device
 from bench_extractors.cnn import extractor as module
@@ -70,6 +72,17 @@ def test_a_file_says_what_its_network_has_heard(tmp_path):
     assert plugin.synthetic
     _, path = trained(tmp_path, builtin=False)
     assert not create("extractors", f"cnn:weights={path}").synthetic
+
+
+def test_weights_of_synthesised_music_warn_on_other_data(tmp_path):
+    _, path = trained(tmp_path)
+    entry = resolve(f"cnn:weights={path}")
+    assert entry.caveats(builtin=True) == []
+    assert ["cnn" in text for text in entry.caveats(builtin=False)] == [True]
+    assert resolve("cnn:weights=random").caveats(builtin=False) == []
+    assert about_extractor(entry).synthetic
+    trained(tmp_path, builtin=False)
+    assert resolve(f"cnn:weights={path}").caveats(builtin=False) == []
 
 
 def test_random_weights_follow_the_seed():
