@@ -14,7 +14,10 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import polars as pl  # noqa: E402
 import pytest  # noqa: E402
 
+from bench import weights  # noqa: E402
+from bench.errors import BenchError  # noqa: E402
 from bench.records.reading import content_sha256  # noqa: E402
+from bench.registry import get  # noqa: E402
 from bench.synthetic import WorldSize, make_plays, make_world, render  # noqa: E402
 
 
@@ -95,3 +98,24 @@ def small_world(world_folder):
         "--meta", str(world_folder / "tracks.parquet"),
         "--split", "global_temporal:cut=2020-02-20,start=2019-02-20,end=2020-03-21",
     ]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def real_cache(tmp_path_factory):
+    """A cache with MusiCNN's trained weights, filled from PyPI now; None if the user's has them."""
+    declared = get("extractors", "musicnn").weights[0]
+    if weights.present(declared):
+        return None
+    folder, before = tmp_path_factory.mktemp("cache"), os.environ.get("BENCH_CACHE")
+    os.environ["BENCH_CACHE"] = str(folder)
+    try:
+        weights.pull(declared, lambda _line: None)
+    except BenchError as error:
+        if "pip" not in str(error):
+            raise
+        pytest.skip(f"needs network: {error}")
+    finally:
+        os.environ.pop("BENCH_CACHE")
+        if before is not None:
+            os.environ["BENCH_CACHE"] = before
+    return folder

@@ -130,6 +130,8 @@ def decoded(
         raise BenchError(f"none of {len(recordings)} recordings can be decoded: {why}.")
     if os.path.getsize(folder / "samples.s16") != 2 * total:
         raise BenchError(f"{folder} is damaged: remove this folder, and the recordings are decoded again.")
+    failed = len(index["problems"])
+    progress(len(length) - failed, failed)
     samples: Samples = np.memmap(folder / "samples.s16", np.dtype("<i2"), "r", shape=(total,))
     return Pcm(samples, np.cumsum(length) - length, length, {int(at): why for at, why in index["problems"].items()})
 

@@ -61,6 +61,11 @@ class Objective(Plugin, ABC):
     signals: frozenset[Signal]
     """What it learns from; it stands in the card of the trained weights."""
 
+    @property
+    def stage(self) -> int:
+        """The stage of a curriculum, from 0; the best epoch is one of the last stage that training reached."""
+        return 0
+
     @abstractmethod
     def open(self, data: TrainingData, seed: int) -> None:
         """Build vocabulary or graph from the recordings of ``data.train`` alone.

@@ -2,7 +2,20 @@
 
 from bench.synthetic.genres import AMBIGUOUS, GENRES
 from bench.synthetic.listening import Plays, make_plays
-from bench.synthetic.model import CUT, DEMO, DEMO_LONG, END, START, VERSION, Artist, Track, World, WorldSize
+from bench.synthetic.model import (
+    CUT,
+    DEMO,
+    DEMO_1,
+    DEMO_LONG,
+    DEMO_LONG_1,
+    END,
+    START,
+    VERSION,
+    Artist,
+    Track,
+    World,
+    WorldSize,
+)
 from bench.synthetic.random_stream import Stream
 from bench.synthetic.rendering import render
 from bench.synthetic.tables import Planted, planted
@@ -12,7 +25,9 @@ __all__ = [
     "AMBIGUOUS",
     "CUT",
     "DEMO",
+    "DEMO_1",
     "DEMO_LONG",
+    "DEMO_LONG_1",
     "END",
     "GENRES",
     "START",

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.synthetic.genres import GENRES, TONICS
 
-VERSION: Final = 1
-"""Increase it with every change of the generator that changes a sample or a row."""
+VERSION: Final = 2
+"""Increase it with every change of the generator that changes a sample or a row.
+
+1: genre is nearly everything that a listener hears. 2: taste also asks for the direction of a sound and for a scene.
+"""
 
 DAY: Final = 86_400
 START: Final = int(datetime(2019, 2, 20, tzinfo=UTC).timestamp())
@@ -21,6 +24,9 @@ END: Final = int(datetime(2020, 3, 21, tzinfo=UTC).timestamp())
 """First second of the log, first second of the test month, first second after the log (UTC)."""
 DRUMS: Final = 0.1
 """Tracks whose percussiveness is at most this have no drums."""
+Attack = Literal["struck", "swelling"]
+ATTACKS: Final[tuple[Attack, Attack]] = ("struck", "swelling")
+SCENES: Final = ("coast", "capital")
 PERIOD: Final = 5 * DAY
 """Tracks are released and tastes drift in steps of five days: 73 before the cut, 6 after it."""
 
@@ -31,17 +37,20 @@ class WorldSize:
 
     tracks: int = 600
     artists: int = 120
-    cold: int = 130
+    cold: int = 250
     """Least number of tracks released on or after the cut; the tracks of an album are released together."""
     seconds: float = 9.0
     rate: int = 22_050
-    listeners: int = 500
-    plays: int = 72_000
+    listeners: int = 2_000
+    plays: int = 288_000
     """Approximate number of plays, within a few per cent."""
     seed: int = 2019
+    generator: int = VERSION
 
     def __post_init__(self) -> None:
-        """Raise an error for impossible sizes."""
+        """Raise an error for impossible sizes and unknown generators."""
+        if self.generator not in (1, VERSION):
+            raise ValueError(f"there are generators 1 to {VERSION}, got {self.generator}")
         if not (len(GENRES) <= self.artists <= self.tracks and 0 <= self.cold < self.tracks):
             raise ValueError(f"a world needs {len(GENRES)} <= artists <= tracks and cold < tracks, got {self}")
 
@@ -51,12 +60,14 @@ class WorldSize:
         return int(self.seconds * self.rate)
 
     def parameters(self) -> dict[str, Any]:
-        """Return the parameters with the generator's version; they identify a world."""
-        return {"generator": VERSION, **asdict(self)}
+        """Return the parameters; they identify a world."""
+        return asdict(self)
 
 
 DEMO: Final = WorldSize()
-DEMO_LONG: Final = WorldSize(tracks=100, artists=25, cold=30, seconds=30.0, listeners=200, plays=10_000, seed=2020)
+DEMO_LONG: Final = WorldSize(tracks=100, artists=25, cold=30, seconds=30.0, listeners=800, plays=40_000, seed=2020)
+DEMO_1: Final = replace(DEMO, cold=130, listeners=500, plays=72_000, generator=1)
+DEMO_LONG_1: Final = replace(DEMO_LONG, listeners=200, plays=10_000, generator=1)
 
 
 @dataclass(frozen=True)
@@ -83,6 +94,10 @@ class Artist:
     hiss: float
     kit: tuple[float, float, float]
     """Pitch of the bass drum, decay of the snare, length of the hi-hat, each in [0, 1)."""
+    swelling: bool
+    """Whether most tracks are played backwards."""
+    scene: int
+    """Index into `SCENES`. Listeners know it; no audio contains it."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +122,8 @@ class Track:
     instruments: tuple[str, ...]
     description: str
     tags: tuple[str, ...]
+    attack: Attack
+    """Direction of every sound: struck and fading, or played backwards, swelling and cut off."""
     released: int
     """Release time in seconds since 1970 (UTC)."""
 
@@ -137,6 +154,7 @@ class World:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the metadata as plain values, one row per track."""
+        hidden = self.size.generator > 1
         return [
             {
                 "track_id": track.track_id,
@@ -151,6 +169,7 @@ class World:
                 "description": track.description,
                 "tags": list(track.tags),
                 "released": (date(1970, 1, 1) + timedelta(days=track.released // DAY)).isoformat(),
+                **({"attack": track.attack, "scene": SCENES[self.artists[track.artist].scene]} if hidden else {}),
             }
             for track in self.tracks
         ]

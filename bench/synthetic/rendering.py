@@ -59,7 +59,8 @@ def render(world: World, row: int) -> NDArray[np.int16]:
         wet = _echoed(wet, level, int(rate * 45 / track.tempo))
     mixed = wet + dry
     mixed += stream.noise(samples) * np.float32(0.05 * style.hiss * artist.hiss)
-    return _mastered(mixed, track.bright, track.energy)
+    mastered = _mastered(mixed, track.bright, track.energy)
+    return mastered[::-1].copy() if track.attack == "swelling" else mastered
 
 
 def _add(bus: Wave, note: Note, wave: Wave, loud: float) -> None:

@@ -165,6 +165,8 @@ class CNN(Extractor, Trainable, WordVectors):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             network = build(self.arch)
+        # On a CPU, MobileNet then trains in .6 of the time.
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.file is not None:
             read_weights(self.file, network)
         return network

@@ -33,7 +33,7 @@ def write_weights(
     """Write a network, completely or not at all; equal input gives equal bytes."""
     from safetensors.numpy import save_file
 
-    tensors = {PREFIX + name: value.detach().cpu().numpy() for name, value in network.state_dict().items()}
+    tensors = {PREFIX + name: value.detach().cpu().contiguous().numpy() for name, value in network.state_dict().items()}
     labels: list[str] = []
     if words is not None:
         labels, tensors[LABELS] = list(words[0]), np.ascontiguousarray(words[1], np.float32)

@@ -89,9 +89,9 @@ def test_a_killed_process_goes_on_where_it_was(recordings, tmp_path):
         os.unlink(recordings[at].path)  # so that they cannot be decoded again
     seen = []
     pcm = decoded(recordings, 16_000, tmp_path / "cache", lambda done, failed: seen.append((done, failed)))
-    assert seen == [(3, 0), (4, 0)]
+    assert seen[:2] == [(3, 0), (4, 0)]
     start, length = int(pcm.start[3]), int(pcm.length[3])
     np.testing.assert_array_equal(pcm.samples[start : start + length], reference(recordings[3]))
     again = decoded(recordings, 16_000, tmp_path / "cache", lambda done, failed: seen.append((done, failed)))
-    assert len(seen) == 2
+    assert seen[2:] == [(4, 0), (4, 0)]  # nothing is decoded again
     np.testing.assert_array_equal(again.samples, pcm.samples)

@@ -17,6 +17,7 @@ from bench.datasets.demo import Demo, DemoLong, content
 from bench.errors import BenchError
 from bench.files.atomic import TEMPORARY
 from bench.protocols import Dataset
+from bench.registry import create
 from bench.synthetic import WorldSize, make_plays, make_world, render
 
 TINY = WorldSize(tracks=40, artists=16, cold=9, seconds=2.0, listeners=30, plays=1_500, seed=7)
@@ -44,6 +45,23 @@ def test_declarations():
         assert dataset.default_split == "global_temporal:cut=2020-02-20,start=2019-02-20,end=2020-03-21"
     assert (Demo.name, DemoLong.name) == ("demo", "demo-long")
     assert (Demo.default_k, DemoLong.default_k) == (10, 5)  # so that chance stays below 0.3
+
+
+@pytest.mark.parametrize(
+    ("spec", "name", "generator", "seed", "listeners"),
+    [
+        ("demo", "demo", 2, 2019, 2_000),
+        ("demo:generator=1", "demo-v1", 1, 2019, 500),
+        ("demo:seed=3", "demo-seed3", 2, 3, 2_000),
+        ("demo:generator=1,seed=3", "demo-v1-seed3", 1, 3, 500),
+        ("demo-long", "demo-long", 2, 2020, 800),
+        ("demo-long:generator=1", "demo-long-v1", 1, 2020, 200),
+    ],
+)
+def test_settings_choose_the_world_and_its_name(spec, name, generator, seed, listeners):
+    dataset = create("datasets", spec)
+    size = dataset.size
+    assert (dataset.name, size.generator, size.seed, size.listeners) == (name, generator, seed, listeners)
 
 
 def test_audio_is_what_was_synthesised(root):
@@ -78,7 +96,7 @@ def test_log_and_metadata_come_back_as_made(root):
 
 def test_oracle_holds_the_traits(root):
     oracle = pl.read_parquet(root / "oracle.parquet")
-    assert oracle.columns == ["track_id", *(f"t{column}" for column in range(13))]
+    assert oracle.columns == ["track_id", *(f"t{column}" for column in range(15))]
     assert np.array_equal(oracle.drop("track_id").to_numpy(), make_world(TINY).traits)
 
 

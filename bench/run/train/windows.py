@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from bench.audio.pcm_cache import FULL_SCALE, Pcm
 from bench.devices import send
 from bench.errors import BenchError
-from bench.listening.co_listen import GraphSettings, co_listen
+from bench.listening.co_listen import GraphSettings, connect
 from bench.metrics.link_prediction import RankedPairs
-from bench.protocols import Batch, Interactions, Objective, TrainingData
+from bench.protocols import Batch, Objective, TrainingData
 
 if TYPE_CHECKING:
     import torch
 
+MOST_LINKED = 0.1
+"""Most pairs of validation recordings that are linked: with more, average precision by chance hides what is learned."""
 VALID_WINDOWS = 8
 """Most windows of a validation recording, spread over it."""
 
@@ -61,38 +62,36 @@ class Windows:
         return np.asarray(total / counts[:, None], np.float32)
 
 
-def validation_links(data: TrainingData, listeners: int = GraphSettings().listeners) -> NDArray[np.int64]:
+def validation_links(data: TrainingData) -> NDArray[np.int64]:
     """Return the pairs (E, 2) of validation recordings, by their place among them, that share enough listeners.
 
-    Fewer `listeners` are enough, down to one, where no pair shares as many.
+    Enough is what the co-listen graph asks for or, where more than `MOST_LINKED` of all pairs share as many, the least
+    number that fewer pairs share; where no pair shares as many, what the best pair shares.
 
     Raises
     ------
     BenchError
-        When no pair has a listener in common, or every pair has.
+        When there is no listening, or no pair of validation recordings has a listener in common, or all have as many.
 
     """
-    places = np.flatnonzero(data.valid)
-    most = len(places) * (len(places) - 1) // 2
-    pairs = data.interactions
+    pairs, n = data.interactions, int(data.valid.sum())
+    most = n * (n - 1) // 2
     if pairs is None or not len(pairs):
         raise BenchError("validation needs listening before the cut-off; there is none.")
-    log = _log(pairs, data.valid)
-    known = [str(place) for place in places.tolist()]
-    for least in range(listeners, 0, -1):
-        try:
-            graph = co_listen(log, GraphSettings(listeners=least, least=2), known)
-        except BenchError:  # no two tracks share so many
-            continue
-        if len(graph.edges) < most:
-            ids = np.searchsorted(places, np.array(graph.ids, np.int64))
-            return np.asarray(ids[graph.edges], np.int64)
-    raise BenchError(f"the {len(places)} validation recordings share no listeners, or all of them do: no link AP.")
-
-
-def _log(pairs: Interactions, chosen: NDArray[np.bool_]) -> pl.LazyFrame:
-    kept = chosen[pairs.item]
-    return pl.LazyFrame({"user": pairs.user[kept], "item": pairs.item[kept]})
+    place = np.cumsum(data.valid) - 1
+    kept = data.valid[pairs.item]
+    every = GraphSettings(listeners=1, least=2, neighbours=n)
+    try:
+        nodes, edges, common = connect(pairs.user[kept], place[pairs.item[kept]], every)
+    except BenchError as error:
+        raise BenchError(f"the {n} validation recordings share no listeners, so that no link can be ranked.") from error
+    enough = GraphSettings().listeners
+    while (common >= enough).sum() > MOST_LINKED * most and enough < common.max():
+        enough += 1
+    links = edges[common >= min(enough, int(common.max()))]
+    if len(links) == most:
+        raise BenchError(f"all pairs of the {n} validation recordings share equally many listeners.")
+    return np.asarray(nodes[links], np.int64)
 
 
 def link_ap(vectors: NDArray[np.float32], links: NDArray[np.int64]) -> float:

@@ -88,6 +88,11 @@ class Hybrid(Objective):
         """Whether the words have begun."""
         return bool(self._buffer("reading"))
 
+    @property
+    def stage(self) -> int:
+        """0 for the triplets, 1 for the words."""
+        return int(self.reading)
+
     def batches(self, epoch: int, size: int) -> Iterator[Batch]:
         """Yield the batches of the triplets, or of the words."""
         return (self._text if self.reading else self._triplets).batches(epoch, size)

@@ -123,7 +123,7 @@ def test_variety_is_measured_in_a_space_the_model_does_not_rank_by(base, records
 
 def test_the_plan_says_what_will_be_done(base):
     said = base.said.err
-    assert "59 recordings of 59 tracks to embed on cpu, about" in said  # one was never played
+    assert "60 recordings of 60 tracks to embed on cpu, about" in said
     assert "to compute: mfcc x knn\n" in said
     assert f"controls: {SHUFFLED} x knn, random x knn, none x popularity, none x random" in said
     assert "5 records in" in base.said.out
@@ -240,7 +240,7 @@ def test_changed_audio_and_metadata_are_noticed(again, bench, own_audio):
     assert again(*words).computed == []
     soundfile.write(audio / "t0003.wav", clips.clip(3.0, 22_050, seed=7), 22_050)
     said = again(*words)
-    assert "1 recording of 59 tracks to embed" in said.err
+    assert "1 recording of 60 tracks to embed" in said.err
     assert sorted(said.computed) == sorted(CELLS[:2])
     frame = pl.read_parquet(meta)
     frame.with_columns(artist=pl.lit("the same for all")).write_parquet(meta)
@@ -280,7 +280,7 @@ def test_with_another_cache_it_is_embedded_anew_and_still_matches(bench, base, t
         "run", "--from", only(base.results, "/mfcc-"), "--trust", "--cache", tmp_path / "other", "--device", "cpu"
     )
     assert said.code == 0, said.out + said.err
-    assert "59 recordings of 59 tracks to embed" in said.err
+    assert "60 recordings of 60 tracks to embed" in said.err
 
 
 def test_a_number_that_differs_is_named(bench, base, results, altered):
@@ -371,9 +371,9 @@ def test_failed_tracks_are_listed_and_counted(again, own_audio, tmp_path, record
     assert "mfcc: 3 tracks without a vector" in said.err
     assert "t0005: not audio" in said.err
     content = records(tmp_path / "r")["mfcc", "knn", 0]
-    assert content["extractor"]["coverage"] == pytest.approx(56 / 59)
+    assert content["extractor"]["coverage"] == pytest.approx(57 / 60)
     warnings = "\n".join(content["warnings"])
-    assert "3 of 59 items have no vector" in warnings
+    assert "3 of 60 items have no vector" in warnings
     assert "cosine above" not in warnings  # the absent are not alike
     jsonschema.validate(content, SCHEMA)
     said = again("--audio", audio, "--max-failed", "2", folder=tmp_path / "r")
@@ -389,7 +389,7 @@ def test_when_every_track_fails_there_is_no_table(again, own_audio, tmp_path):
         path.write_text("broken")
     said = again("--audio", audio, folder=tmp_path / "r")
     assert said.code == 1
-    assert "mfcc: none of the 59 items has a vector" in said.err
+    assert "mfcc: none of the 60 items has a vector" in said.err
     assert not list((tmp_path / "r").rglob("*.json"))
 
 
