@@ -235,6 +235,7 @@ def _fit(training: Training, windows: Windows) -> _Trained:
 
     request, objective, device = training.request, training.plugins.objective, training.device
     network = training.network()
+    torch.manual_seed(request.seed)
     head = objective.module(_width(network, windows))
     model = torch.nn.ModuleDict({"network": network, **({} if head is None else {"head": head})}).to(device)
     places = np.flatnonzero(training.chosen.valid)
