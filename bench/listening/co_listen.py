@@ -139,5 +139,7 @@ def _count(
     # `key` ascends. An edge is kept if both of its tracks chose it.
     first, second = np.divmod(key, max(n, 1))
     up = first < second
-    mutual = np.isin(key[up], (second * n + first)[~up])
+    back = np.sort((second * n + first)[~up])
+    at = np.searchsorted(back, key[up])
+    mutual = np.append(back, -1)[at] == key[up]
     return np.stack([first[up][mutual], second[up][mutual]], axis=1), strength[up][mutual]
