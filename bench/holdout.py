@@ -26,6 +26,8 @@ from bench.protocols import Dataset, HoldOut
 
 VERSION = 1
 """Raised when the same tracks, share and seed can give another hold-out."""
+FEWEST = 20
+"""Fewer artists than this are too few for a test."""
 _PARTS = {"training": "train", "validation": "valid", "val": "valid", "dev": "valid", "testing": "test"}
 """Other names of the parts."""
 
@@ -47,7 +49,8 @@ def hold_out(
     Parameters
     ----------
     dataset : the data set, prepared in `root`
-    share : share of the groups; None: what the data set says (`Dataset.hold_out`)
+    share : share of the groups; None: what the data set says (`Dataset.hold_out`), but at least `FEWEST` of them or a
+        third
     catalog : rows with audio (track_id, path, offset, duration) in place of the data set's own
     same : pairs of ids of the same recording, such as `bench.splits.near_duplicates` finds among vectors
 
@@ -57,6 +60,7 @@ def hold_out(
         When the share is not between 0 and 1, or there are fewer than two groups.
 
     """
+    least = FEWEST if share is None else 1
     share = dataset.hold_out if share is None else share
     if not 0 < share < 1:
         raise BenchError(f"hold-out: the share {share:g} must be between 0 and 1.")
@@ -66,7 +70,7 @@ def hold_out(
     if "part" in tracks.columns:
         held = (part_names(tracks["part"]) == "test").fill_null(False)
     else:
-        held = group.is_in(_first(group.unique().to_list(), share, seed, dataset.name))
+        held = group.is_in(_first(group.unique().to_list(), share, least, seed, dataset.name))
     frame = tracks.select("track_id").with_columns(group=group, held=held)
     sha256 = digest({name: frame[name].to_list() for name in frame.columns})
     path = cache / "holdouts" / f"{dataset.name}-{sha256[:16]}.parquet"
@@ -139,12 +143,13 @@ def _components(n: int, edges: NDArray[np.int64]) -> NDArray[np.int32]:
     return label
 
 
-def _first(groups: Sequence[str], share: float, seed: int, whose: str) -> list[str]:
-    """Return a share of the groups, at least one and not all, in the order of the sha256 of seed and name."""
+def _first(groups: Sequence[str], share: float, least: int, seed: int, whose: str) -> list[str]:
+    """Return a share of the groups, but at least `least` or a third, in the order of the sha256 of seed and name."""
     if len(groups) < 2:
         raise BenchError(
             f"{whose}: all tracks are by one artist or have the same audio, so that none can be held out. Add "
             "tracks of other artists, or a column part (train, valid, test) to the metadata."
         )
     order = sorted(groups, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).hexdigest())
-    return order[: min(max(round(share * len(groups)), 1), len(groups) - 1)]
+    number = max(round(share * len(groups)), min(least, round(len(groups) / 3)), 1)
+    return order[: min(number, len(groups) - 1)]

@@ -57,7 +57,9 @@ def test_a_share_of_the_artists_is_held_out_whole(tmp_path):
     assert (groups["n"] == 4).all()
     assert len(found.held) == 60
     assert found.groups["t004"] == "a1"
-    assert len(drawn(Tracks(named()), tmp_path).held) == 20  # a tenth is the default
+    assert len(drawn(Tracks(named()), tmp_path, share=0.1).held) == 20
+    # By default a tenth, but at least 20 artists or a third of few.
+    assert [len(drawn(Tracks(named(4 * n)), tmp_path).held) for n in (300, 100, 30)] == [120, 80, 40]
 
 
 def test_equal_tracks_give_equal_files_in_any_order(tmp_path):

@@ -80,6 +80,11 @@ class VectorSource(Plugin, ABC):
         """Whether the weights are random. Such records serve trials and speed and stay off leaderboards."""
         return False
 
+    @property
+    def synthetic(self) -> bool:
+        """Whether the model has heard synthesised music alone: a warning on other data, and no leaderboard."""
+        return False
+
     @abstractmethod
     def fingerprint(self) -> dict[str, Any]:
         """Everything that changes the numbers, as JSON values: weights' sha256, revision. Loads no model."""

@@ -101,8 +101,10 @@ class ExtractorInfo:
     """The item table. For a sum ``A+B``, lists (also `settings`) have an entry for each extractor.
 
     coverage : share of the items that have a vector
+    heard : data, cut-off, signals and hash of the track ids that a model of ours was trained on
     non_commercial : whether a licence forbids commercial use of the weights
     untrained : whether weights are random, for trials and speed tests
+    synthetic : whether weights come from synthesised music alone
     """
 
     name: Name
@@ -118,8 +120,10 @@ class ExtractorInfo:
     trained_on: Labels | None = None
     non_commercial: bool | None = None
     untrained: bool | None = None
+    synthetic: bool | None = None
     origin: Json | None = None
     versions: Labels | None = None
+    heard: Json | None = None
 
 
 @dataclass(frozen=True)

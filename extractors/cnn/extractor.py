@@ -15,7 +15,8 @@ from bench.errors import BenchError
 from bench.files.hash_index import sha256_once
 from bench.protocols import Extractor, Heard, Lane, Trainable, Window, WordVectors, file_or
 
-from .sizes import RATE, SAMPLES, WIDTH
+from .._network import products
+from .sizes import FFT, FRAME, FRAMES, PARAMETERS, RATE, SAMPLES, WIDTH
 from .weights import read_about, read_weights, write_weights
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ class CNNSettings:
     weights: str = field(default=DEFAULT, metadata=file_or(DEFAULT, RANDOM))
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Reject unknown networks."""
+        if self.arch is not None and self.arch not in PARAMETERS:
+            raise ValueError(f"arch must be one of {', '.join(PARAMETERS)}, got {self.arch!r}")
+
 
 class CNN(Extractor, Trainable, WordVectors):
     """A convolutional network of 3 s windows that ``bench train`` trains: 128 values, mean over windows.
@@ -53,13 +59,15 @@ class CNN(Extractor, Trainable, WordVectors):
     name = "cnn"
     license = "Apache-2.0"
     sample_rate = RATE
-    window = Window(length=SAMPLES, hop=SAMPLES, tail="drop")
+    window = Window(length=SAMPLES, hop=SAMPLES, tail="overlap", shortest=SAMPLES)
     pooling = "mean"
     settings: CNNSettings
 
     def __init__(self, settings: CNNSettings):
         super().__init__(settings)
         self.layers = {"embedding": WIDTH}
+        if self.file is None or self.file.exists():
+            self.parameters = PARAMETERS.get(self.arch)
         if self.file is not None and self.file.exists():
             about = self._about
             self.heard = (
@@ -89,6 +97,11 @@ class CNN(Extractor, Trainable, WordVectors):
         """Whether the weights are random."""
         return self.file is None
 
+    @property
+    def synthetic(self) -> bool:
+        """Whether the weights come from synthesised music alone."""
+        return self.file is not None and self.file.exists() and bool(self._about.get("builtin"))
+
     @cached_property
     def _about(self) -> Mapping[str, Any]:
         assert self.file is not None
@@ -110,17 +123,25 @@ class CNN(Extractor, Trainable, WordVectors):
 
     def load(self, device: str, dtype: str) -> None:
         """Build network and front end on the device."""
+        from .layers import fuse
+
         self._front = self.front_end().to(device)
-        self._net = self.network(self.settings.seed).to(device).eval()
+        self._net = self.network(self.settings.seed).to(device).eval().requires_grad_(False)
+        fuse(self._net)
 
     def frames(self, waves: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
-        """Map windows (B, T), of 3 s or shorter, to one embedding each (B, 1, 128); zeros follow a short window."""
-        import torch
+        """Map windows (B, 48_000), of 3 s, to one embedding each (B, 1, 128)."""
+        with products(waves.device.type, "float32"):
+            yield "embedding", self._net(self._front(waves))[:, None]
 
-        short = SAMPLES - waves.shape[1]
-        with torch.inference_mode():
-            padded = torch.nn.functional.pad(waves, (0, short)) if short else waves
-            yield "embedding", self._net(self._front(padded))[:, None]
+    def memory(self, batch: int) -> int:
+        """Return the bytes of the weights, and of the larger of front end and network for `batch` windows."""
+        from .networks import activations
+
+        network = self.network(self.settings.seed)
+        # Of the front end: frames, their FFT with as much space to work in, complex spectrum, magnitudes.
+        front = FRAMES * (FRAME + 2 * FFT + 3 * (FFT // 2 + 1))
+        return 4 * (PARAMETERS[self.arch] + batch * (SAMPLES + max(front, activations(network))))
 
     @classmethod
     def tiny(cls, lane: Lane = "corrected") -> Self:
@@ -141,10 +162,11 @@ class CNN(Extractor, Trainable, WordVectors):
 
         from .networks import build
 
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            # Channels last: on a CPU, MobileNet then trains in .6 of the time.
-            network = build(self.arch).to(memory_format=torch.channels_last)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            network = build(self.arch)
+        # On a CPU, MobileNet then trains in .6 of the time.
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.file is not None:
             read_weights(self.file, network)
         return network

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 Pair = tuple[int, int]
 """A size over (time, frequency)."""
@@ -33,6 +34,17 @@ class ConvNorm(nn.Sequential):
             nn.BatchNorm2d(outputs),
             *([nn.ReLU(inplace=True)] if relu else []),
         )
+
+
+def fuse(network: nn.Module) -> None:
+    """Multiply every batch normalisation of a network in eval mode into its convolution, in place."""
+    for layer in network.modules():
+        if isinstance(layer, ConvNorm):
+            convolution, norm = layer[0], layer[1]
+            assert isinstance(convolution, nn.Conv2d)
+            assert isinstance(norm, nn.BatchNorm2d)
+            layer[0] = fuse_conv_bn_eval(convolution, norm)
+            layer[1] = nn.Identity()
 
 
 class MaxPool(nn.Module):

@@ -26,6 +26,12 @@ class Network(nn.Module):
     def __init__(self, body: nn.Module, features: int, width: int):
         super().__init__()
         self.body, self.dense = body, nn.Linear(features, width)
+        # Weights of the size that keeps the spread of values through ReLUs (He et al., ICCV 2015): with torch's own,
+        # a deep network without trained norms gives all windows the same embedding.
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(self.dense.bias)
 
     def forward(self, log_mel: torch.Tensor) -> torch.Tensor:
         """Map log-mel windows (B, 300, 64) to embeddings (B, width) of unit length."""
@@ -65,13 +71,29 @@ def count(network: nn.Module) -> tuple[int, int]:
 
     def add(layer: nn.Module, _: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         nonlocal multiplies
-        weight = layer.weight
-        assert isinstance(weight, torch.Tensor)
-        multiplies += output[0].numel() * weight[0].numel()
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            multiplies += output[0].numel() * layer.weight[0].numel()
 
+    _trace(network, add)
+    return sum(parameter.numel() for parameter in network.parameters()), multiplies
+
+
+def activations(network: nn.Module) -> int:
+    """Return the most values that a layer of a network reads and writes for one window."""
+    most = 0
+
+    def see(_: nn.Module, given: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        nonlocal most
+        most = max(most, output.numel() + sum(one.numel() for one in given))
+
+    _trace(network, see)
+    return most
+
+
+def _trace(network: nn.Module, see: Callable[..., None]) -> None:
+    """Call `see` with every layer without parts, its input and its output for one window, on no device."""
     copied = copy.deepcopy(network).to("meta").eval()  # the meta device computes shapes alone
     for layer in copied.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            layer.register_forward_hook(add)
+        if not any(layer.children()):
+            layer.register_forward_hook(see)
     copied(torch.empty(1, FRAMES, BANDS, device="meta"))
-    return sum(parameter.numel() for parameter in network.parameters()), multiplies

@@ -10,3 +10,5 @@ LOW, HIGH, OFFSET = 125.0, 7500.0, 0.01
 """Limits of the bands in Hz; what is added before the logarithm."""
 WIDTH = 128
 """Numbers of an embedding."""
+PARAMETERS = {"resnet18": 11_235_008, "mobilenet": 664_877, "small": 552_022, "small4": 463_866}
+"""Trained parameters of each network."""

@@ -53,7 +53,7 @@ def read_about(path: Path) -> dict[str, Any]:
     with _opened(path) as file:
         text = (file.metadata() or {}).get("bench")
     try:
-        about: dict[str, Any] = json.loads(text)
+        about: dict[str, Any] = json.loads(text or "")
         missing = {"arch", "data", "cutoff", "signals", "tracks_sha256", "labels"} - about.keys()
     except (TypeError, ValueError, AttributeError):
         missing = {"bench"}

@@ -66,7 +66,8 @@ def plain(text, places, world):
 
 RUN = ("run", "--extractor", "mfcc", "--model", "knn,shallow:epochs=2,ease", "--k", "5")
 TUNE = ("tune", "--extractor", "mfcc", "--model", "shallow:epochs=2", "--space", "lr=0.001|0.01")
-PROBE = ("probe", "--extractor", "mfcc", "--task", "catalog-genre,links", "--probe", "knn")
+TASKS = "catalog-genre:least=2,valid=0.4,links:listeners=4"
+PROBE = ("probe", "--extractor", "mfcc", "--task", TASKS, "--probe", "knn")
 WRONG = {
     "unknown_model": ("run", "--extractor", "mfcc", "--model", "kn"),
     "unknown_setting": ("run", "--extractor", "mfcc:n_mfc=3", "--model", "knn"),

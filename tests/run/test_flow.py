@@ -71,7 +71,7 @@ def test_each_plugin_of_a_run_is_made_once(made, asked, base, tmp_path):
 
 def test_each_plugin_of_a_probing_is_made_once(made, asked, base, tmp_path):
     common, _ = asked
-    request = ProbeRequest(**common, tasks=("catalog-genre", "links"), probes=("knn",))
+    request = ProbeRequest(**common, tasks=("catalog-genre:least=2,valid=0.4", "links:listeners=2"), probes=("knn",))
     place = Environment(base.cache, tmp_path / "results", device="cpu")
     done = ProbeExperiment(request, place, QUIET).open().do()
     assert done.computed == len(done.records) > 10

@@ -15,9 +15,7 @@ def small_dataset(world_folder, tmp_path_factory):
     meta = tmp_path_factory.mktemp("meta") / "tracks.parquet"
     names = ["track_id", "artist", "title", "genre", "key", "tags", "description"]
     pl.DataFrame(make_world(size).rows()).select(names).write_parquet(meta)
-    dataset = FileDataset(world_folder / "plays.csv", None, meta)
-    dataset.hold_out = 1 / 3
-    return dataset
+    return FileDataset(world_folder / "plays.csv", None, meta)
 
 
 @pytest.fixture(scope="session")

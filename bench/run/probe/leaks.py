@@ -9,6 +9,7 @@ import polars as pl
 from bench.datasets.contamination import same_catalogue
 from bench.entries import ExtractorEntry
 from bench.protocols import PARTS
+from bench.run.heard import heard_tracks
 from bench.run.probe.tasks import LoadedTask
 
 SHOWN = 3
@@ -16,7 +17,11 @@ SHOWN = 3
 
 
 def contaminated(extractor: ExtractorEntry, task: LoadedTask) -> str | None:
-    """Describe the contamination if the extractor declares training on the task's collection; else None."""
+    """Describe the contamination if the extractor was trained on tested tracks, by their ids or by declaration."""
+    items = task.data.items
+    tested = items.filter(pl.col("part") == "test") if "part" in items.columns else items
+    if tested.height and (reason := heard_tracks(extractor, task.collection, map(str, tested["track_id"].to_list()))):
+        return reason
     known = [name for name in extractor.trained_on if same_catalogue(name, task.collection)]
     if not known:
         return None

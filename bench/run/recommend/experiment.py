@@ -25,6 +25,7 @@ from bench.run import plan
 from bench.run.experiment import Experiment, Finished
 from bench.run.extraction_plan import ExtractionPlan
 from bench.run.extraction_task import Audio
+from bench.run.heard import check_unheard
 from bench.run.inputs import Inputs, open_inputs
 from bench.run.options import Environment
 from bench.run.progress import Ui
@@ -70,6 +71,7 @@ class RecommendExperiment(Experiment[Cell]):
         usual = self.inputs.opened.dataset.default_k
         self.k = list(self.request.k) or [default_cutoff(usual, int(self.split.hot.sum()))]
         self.reference = self._reference()
+        check_unheard(dict.fromkeys(cell.extractor for cell in self.cells), self.split, self.inputs.name)
         entries = [cell.extractor for cell in self.cells] + ([self.reference] if self.reference else [])
         plugins = audio_extractors(entries)
         self.audio = self._audio(plugins)
@@ -102,6 +104,8 @@ class RecommendExperiment(Experiment[Cell]):
             yield f"note: k = {self.k[0]}, not the usual {usual}: the catalogue is small; --k chooses another one"
         for note in [*self.inputs.caveats, *self.inputs.notes, *self.inputs.leaks.warnings, *long_lists(split, self.k)]:
             yield f"note: {note}"
+        for extractor in self.resolved.extractors:
+            yield from (f"note: {text}" for text in extractor.caveats(builtin=self.inputs.opened.dataset.builtin))
         for model in self.resolved.models:
             yield from (f"note: {model}: {text}" for text in model.plugin.warnings)
         for pair in self.resolved.left_out:

@@ -12,7 +12,7 @@ from bench.datasets.contamination import same_catalogue
 from bench.entries import ExtractorEntry, RecommenderEntry
 from bench.files.atomic import digest
 from bench.items.item_table import ItemTable
-from bench.protocols import VectorSource
+from bench.protocols import Heard, VectorSource
 from bench.records import Cost, DataInfo, Environment, ExtractorInfo, RecommenderInfo, Record, SplitInfo, View
 from bench.run.inputs import Inputs
 from bench.run.recommend.evaluate import Measured
@@ -27,7 +27,7 @@ def blank(request: RecommendRequest, inputs: Inputs, k: Sequence[int], cell: Cel
     warnings = [*inputs.caveats, *inputs.leaks.warnings, *long_lists(split, k)]
     if known := [name for name in cell.extractor.trained_on if same_catalogue(name, inputs.name)]:
         warnings.append(f"{extractor.name} was trained on {', '.join(known)}: it knows the tracks of {inputs.name}")
-    warnings += cell.model.plugin.warnings
+    warnings += [*cell.extractor.caveats(builtin=dataset.builtin), *cell.model.plugin.warnings]
     return Record(
         kind="run",
         asked=request.of_cell(cell).as_json(),
@@ -121,6 +121,7 @@ def extractor_inputs(extractor: ExtractorInfo) -> dict[str, Any]:
     return {
         "extractor": [extractor.name, extractor.versions, extractor.settings, extractor.fingerprint, extractor.lane],
         "extractor origin": extractor.origin,
+        **({"heard": extractor.heard} if extractor.heard else {}),
         "view": [view, treatments.VERSION if extractor.view.treat or len(extractor.view.layers) > 1 else ""],
     }
 
@@ -141,12 +142,18 @@ def about_extractor(entry: ExtractorEntry) -> ExtractorInfo:
         table_sha256="",
         license=" + ".join(dict.fromkeys(plugin.license for plugin in plugins if plugin.license)),
         trained_on=tuple(entry.trained_on),
+        heard=[_heard(one) for plugin in plugins for one in plugin.heard] or None,
         non_commercial=any(_non_commercial(plugin) for plugin in plugins),
         # Records with untrained weights are for trials and speed tests, and excluded from leaderboards.
         untrained=any(plugin.untrained for plugin in plugins),
+        synthetic=any(plugin.synthetic for plugin in plugins),
         origin=[one.origin for one in entry.components],
         versions=tuple(plugin.version for plugin in plugins),
     )
+
+
+def _heard(one: Heard) -> dict[str, Any]:
+    return {"data": one.data, "cutoff": one.cutoff, "signals": list(one.signals), "tracks_sha256": one.sha256}
 
 
 def _non_commercial(plugin: VectorSource) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from bench.holdout import hold_out
 from bench.listening.label_dataset import LabelDataset
 from bench.protocols import PARTS
 from bench.registry import create
@@ -65,7 +66,9 @@ def test_vectors_labels_and_parts_are_enough(probe, vectors, tmp_path):
 def test_the_parts_given_are_those_used(tmp_path):
     part = np.random.default_rng(1).permutation(GIVEN).tolist()
     dataset = LabelDataset(labels(tmp_path, part))
-    data = create("tasks", "catalog-genre").read(tmp_path, dataset)
+    task = create("tasks", "catalog-genre")
+    task.hold_out = hold_out(dataset, tmp_path, tmp_path)
+    data = task.read(tmp_path, dataset)
     found = dict(data.items.select("track_id", "part").iter_rows())
     assert found == {
         name: {"Train": "train", "val": "valid", "test": "test"}[one] for name, one in zip(NAMES, part, strict=True)
