@@ -4,7 +4,7 @@
     python benchmarks/report.py --records 1000 --folder F  # keep the records in F; later calls measure at once
 
 The baseline reads the same files once and computes nothing: ``json.loads`` and the hash of each record, and polars
-and the hash of each per-user file. Records are made up, and valid: `bench.records.write` writes them.
+and the hash of each file of users or ranks. Records are made up, and valid: `bench.records.write` writes them.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ import numpy as np
 import polars as pl
 from machine import machine
 
+from bench.metrics.from_ranks import hits_of
 from bench.metrics.ranking import chance, values_of
-from bench.metrics.truth import Ranked
 from bench.records import (
     DataInfo,
     ExtractorInfo,
@@ -39,6 +39,7 @@ from bench.records import (
     environment,
     write,
 )
+from bench.records.ranks import HeldOut
 from bench.stats import bootstrap
 
 KS, USERS = (10, 50), {"hot": 100, "cold": 60, "mixed": 100}
@@ -50,12 +51,14 @@ SEEDS = {"knn": 1, "ease": 1, "itemknn": 1, "shallow": 5, "bert4rec": 5, "sasrec
 TASKS = ("tags", "genre", "key", "emotion", "mood", "instrument", "tempo", "era")
 MACHINE = environment("cpu")
 WORK = ("plain", "report", "leaderboard")
+Made = tuple[Record, pl.DataFrame | None, dict[str, HeldOut] | None]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--records", type=int, default=5_000)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--no-ranks", action="store_true", help="records as those of schema version 2")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--child", nargs=2, metavar=("WHO", "FOLDER"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -66,7 +69,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.folder or Path(scratch) / "records"
         if not folder.exists():
-            made = sum(1 for record, rows in records(arguments.records) if write(record, folder, rows))
+            made = 0
+            for record, users, held_out in records(arguments.records):
+                write(record, folder, users, None if arguments.no_ranks else held_out)
+                made += 1
             print(f"wrote {made:,} records")
         for line in rows(folder, arguments.rounds):
             print(line)
@@ -104,15 +110,15 @@ def plain(folder: Path) -> int:
         content = path.read_bytes()
         hashlib.sha256(content).digest()
         json.loads(content)
-        rows = path.with_suffix(".users.parquet")
-        if rows.exists():
+        there = [rows for kind in ("users", "ranks") if (rows := path.with_suffix(f".{kind}.parquet")).exists()]
+        for rows in there:
             hashlib.sha256(rows.read_bytes()).digest()
             pl.read_parquet(rows)
-        files += 1 + rows.exists()
+        files += 1 + len(there)
     return files
 
 
-def records(number: int) -> Iterator[tuple[Record, pl.DataFrame | None]]:
+def records(number: int) -> Iterator[Made]:
     """Yield about `number` records with their rows; a tenth are probes."""
     cells = len(DATA) * len(LANES) * sum(SEEDS.values())
     embeddings = max(2, round(0.9 * number / cells))
@@ -120,22 +126,23 @@ def records(number: int) -> Iterator[tuple[Record, pl.DataFrame | None]]:
         for model, seeds in SEEDS.items():
             yield from (recommended(*data, lane, at, model, seed) for seed in range(seeds))
     for lane, at, task in product(LANES, range(embeddings), TASKS):
-        yield probed(lane, at, task), None
+        yield probed(lane, at, task), None, None
 
 
-def recommended(data: str, split: str, lane: Any, at: int, model: str, seed: int) -> tuple[Record, pl.DataFrame]:
-    """Return the record of a recommender with its values of every user; one user is as easy for all of them."""
+def recommended(data: str, split: str, lane: Any, at: int, model: str, seed: int) -> Made:
+    """Return the record of a recommender, values of every user, and ranks; one user is as easy for all models."""
     key = hashlib.sha256(f"{data} {split} {lane} {at} {model} {seed}".encode()).hexdigest()
     rng = np.random.default_rng(int(key[:12], 16))
     names = [f"listener-{user:05d}" for user in range(max(USERS.values()))]
     fields: dict[str, Any] = {name: {} for name in ("metrics", "intervals", "chance", "beyond")}
     frames = []
+    held_out: dict[str, HeldOut] = {}
     for where, users in USERS.items():
         ease = np.random.default_rng(len(where)).beta(1, 8, users)
         places = (0.3 + 0.02 * (at % 20)) / np.log2(np.arange(2, KS[-1] + 2))
         sizes = np.random.default_rng(users).integers(5, 30, users)
-        ranked = Ranked.of(rng.random((users, KS[-1])) < ease[:, None] * places, sizes)
-        values = values_of(ranked, KS)
+        held_out[where] = held(rng.random((users, KS[-1])) < ease[:, None] * places, sizes, names[:users], where, rng)
+        values = values_of(hits_of(held_out[where], KS[-1])[0], KS)
         fields["metrics"][where] = {name: float(column.mean()) for name, column in values.items()}
         fields["intervals"][where] = {name: tuple(span) for name, span in bootstrap(values, resamples=200).items()}
         fields["chance"][where] = chance(np.full(users, CANDIDATES[where]), sizes, KS)
@@ -159,7 +166,32 @@ def recommended(data: str, split: str, lane: Any, at: int, model: str, seed: int
         environment=MACHINE,
         **fields,
     )
-    return made, pl.concat(frames)
+    return made, pl.concat(frames), held_out
+
+
+def held(hit: Any, sizes: Any, names: list[str], where: str, rng: np.random.Generator) -> HeldOut:
+    """Return the ranks of every user's held-out items, which are the same for all models; `hit` (U, K) are those found.
+
+    There are as many items as candidates, eight by each artist.
+    """
+    n = CANDIDATES[where]
+    theirs = np.random.default_rng(n)
+    ranks, items = [], []
+    for row, size in zip(hit, sizes.tolist(), strict=True):
+        found = np.flatnonzero(row)[:size] + 1
+        rest = KS[-1] + 1 + rng.choice(n - KS[-1], size - len(found), replace=False)
+        ranks.append(np.concatenate([found, np.sort(rest)]))
+        items.append(rng.permutation(theirs.choice(n, size, replace=False)))
+    item = np.concatenate(items).astype(np.int32)
+    return HeldOut(
+        listeners=pl.Series(names),
+        indptr=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        items=pl.Series([f"track-{at:05d}" for at in range(n)]),
+        item=item,
+        artists=pl.Series([f"artist-{at:04d}" for at in range(-(-n // 8))]),
+        artist=item // 8,
+        rank=np.concatenate(ranks).astype(np.int32),
+    )
 
 
 def probed(lane: Any, at: int, task: str) -> Record:

@@ -155,7 +155,7 @@ def test_the_commands_run(make_folder, tmp_path, monkeypatch, capsys):
     for words in map(arguments, filter(runnable, SHELL)):
         assert main(words) == 0, (words, capsys.readouterr().err)
         ran.add(words[0])
-    assert ran == {"run", "report", "leaderboard", "ls", "doctor"}
+    assert ran == {"run", "report", "power", "leaderboard", "ls", "doctor"}
     assert next((tmp_path / "results").rglob("seed0.json"))
     assert (tmp_path / "tables" / "report.md").exists()
     assert (tmp_path / "site" / "index.html").exists()

@@ -108,7 +108,7 @@ def _repeat(args: argparse.Namespace) -> int:
     from bench.terminal import say
 
     if args.extractor or args.model or args.folds is not None:
-        raise BenchError("--from repeats what its record asks for: leave out --extractor and --model, and --folds.")
+        raise BenchError("--from repeats what its record asks for: leave out --extractor, --model and --folds.")
     found = repeat(
         args.record,
         environment_of(args),

@@ -27,6 +27,9 @@ PUBLISHED: Mapping[str, tuple[int, str]] = {
 }
 """Size in bytes and sha256 of the files in hetrec2011-lastfm-2k.zip (version 1.0, May 2011)."""
 
+MOST = 10**9
+"""Maximum of a count, so that counts of one pair can be added in 32 bits; the largest published one is 352,698."""
+
 REMEDY = "Compare the file with its source, or get it again."
 
 
@@ -72,10 +75,9 @@ class LastFM2K(FolderDataset):
         """Return user, item (integers), count, and time, which is 1970-01-01 for all rows."""
         path = self._path(root, "user_artists.dat")
         rows = _read(path)
-        if (few := (rows["weight"] < 1).arg_true()).len():
-            raise BenchError(
-                f"{path}, line {few[0] + 2}: the weight is {rows['weight'][few[0]]}; expected 1 or more. {REMEDY}"
-            )
+        if (bad := (~rows["weight"].is_between(1, MOST)).arg_true()).len():
+            found = rows["weight"][bad[0]]
+            raise BenchError(f"{path}, line {bad[0] + 2}: the weight is {found}; expected 1 to {MOST}. {REMEDY}")
         time = pl.lit(0, pl.Int64).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
         return rows.lazy().select(user="userID", item="artistID", time=time, count="weight")
 

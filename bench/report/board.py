@@ -6,16 +6,53 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.records import Cost, Environment, Record
 from bench.report.format import RANKED_BY, SETS
+from bench.stats import Components
+from bench.stats.components import FEW_SEEDS
 from bench.text import numbered
 
 LANES = ("corrected", "published", "mixed")
 """Lanes, in the order of the blocks."""
+
+
+Verdict = Literal["best", "told apart", "equivalent", "not told apart", "undecided"]
+"""The comparison of a row with the best row of its lane.
+
+told apart : p is at most 0.05 after Holm's correction
+equivalent : not told apart, and two one-sided tests show that the difference is within the margin
+undecided : so few users differ that no values could give a p of 0.05
+not told apart : everything else
+"""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What can be said about a row's value beside its own shuffled rows, and beside the best row of its lane.
+
+    gain : difference from the same vectors with shuffled rows; None without such a row
+    difference : difference from the best row; None for the best row itself
+    differ, users : number of users whose value is not that of the best row, and of all users
+    p : two-sided p of the difference after Holm's correction
+    comparisons : number of comparisons that Holm's correction counts
+    margin : largest difference that counts as equivalent; None if the best row has no gain over its shuffled rows
+    two_way : whether the variances include that over the artists of the held-out tracks
+    """
+
+    verdict: Verdict
+    gain: Components | None = None
+    difference: Components | None = None
+    differ: int | None = None
+    users: int | None = None
+    p: float | None = None
+    comparisons: int = 0
+    margin: float | None = None
+    two_way: bool = False
 
 
 @dataclass(frozen=True)
@@ -27,8 +64,8 @@ class Value:
     high: float | None = None
     best: bool = False
     """Whether the row is not significantly worse than the best row of its block."""
-    differ: int | None = None
-    """Number of users whose value differs from the best row's; None where the two were not compared."""
+    evidence: Evidence | None = None
+    """Comparison with shuffled rows and with the best row; None where the row was not compared."""
 
 
 @dataclass
@@ -49,6 +86,8 @@ class Row:
     """Candidate set -> metric -> bootstrap means (resamples,) over users (and seeds), where known."""
     spanned: bool = False
     """Whether the intervals span those of the seeds, because per-user files are missing or unusable."""
+    by_listeners: bool = False
+    """Whether intervals on new items are over listeners alone, because ranks of held-out items are missing."""
 
     @property
     def first(self) -> Record | None:
@@ -96,6 +135,11 @@ class Row:
         )
 
     @property
+    def few(self) -> bool:
+        """Whether there are several seeds, but too few for a reliable variance over them."""
+        return 1 < len(self.seeds) < FEW_SEEDS
+
+    @property
     def width(self) -> int | None:
         """Dimension of a track's vector."""
         return self.first.extractor.width if self.first else None
@@ -124,6 +168,11 @@ class Row:
         """Return the mean of a metric, None where it is absent."""
         value = self.values.get(candidates, {}).get(metric)
         return None if value is None else value.mean
+
+    def evidence(self, candidates: str, metric: str) -> Evidence | None:
+        """Return the evidence on a metric, None where the row was not compared."""
+        value = self.values.get(candidates, {}).get(metric)
+        return None if value is None else value.evidence
 
     def about(self, of: Callable[[Environment], str | None]) -> list[str]:
         """Return the distinct values of a field of the environment, in the order of the seeds."""

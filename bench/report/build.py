@@ -13,7 +13,7 @@ from bench.records import Record
 from bench.records.codec import encode
 from bench.report.board import LANES, Block, Board, Row, Value
 from bench.report.folds import pooled, with_all_folds
-from bench.report.format import NONE, SETS, without_folders
+from bench.report.format import MAIN, NONE, SETS, without_folders
 from bench.report.notes import notes
 from bench.report.recorded import span
 from bench.report.significance import complete
@@ -78,8 +78,9 @@ def _board(found: list[Found], problems: list[str], drawn: Collection[str]) -> B
             for rows in (block.rows, block.controls):
                 rows.sort(key=lambda row: (-_or_least(row.mean(where, metric)), row.model, row.extractor))
     kept = {name if "@" in name else f"{name}@{k}" for name in drawn for k in board.k[:1]}
+    full = kept | {f"{name}@{k}" for name in MAIN for k in board.k[:1]}
     for block in blocks:
-        complete(block, problems, kept)
+        complete(block, problems, kept, full)
     board.notes = notes(board)
     return board
 

@@ -58,29 +58,6 @@ def at_cutoffs(records: Iterable[Found], ks: Sequence[int], problems: list[str])
     return out
 
 
-def read_values(path: Path, record: Record, metrics: Iterable[str]) -> pl.DataFrame | str:
-    """Return candidates, user and some metrics of the rows beside a record, or why they cannot be read.
-
-    Metrics that are not in the file are computed from ranks, where there are any.
-    """
-    metrics = list(metrics)
-    frame = read_rows(users_path(path), record, ["candidates", "user", *metrics])
-    if isinstance(frame, str) or record.ranks is None or {"candidates", "user", *metrics} <= set(frame.columns):
-        return frame
-    if isinstance(held_out := read_ranks(path, record), str):
-        return frame
-    lacking = [metric for metric in metrics if metric not in frame.columns]
-    columns = {metric: np.full(len(frame), np.nan) for metric in lacking}
-    for where, each in held_out.items():
-        rows = (frame["candidates"].cast(pl.String) == where).arg_true()
-        if not frame["user"].gather(rows).cast(pl.String).equals(each.listeners):
-            return f"its {where} users are not those of the ranks"
-        values = _values(each, {_cutoff(metric) for metric in lacking})
-        for metric in lacking:
-            columns[metric][rows.to_numpy()] = values[metric]
-    return frame.with_columns(**columns)
-
-
 def _measured(path: Path, record: Record, ks: Sequence[int]) -> Record | str:
     """Return a record at other cut-offs, or why it cannot be measured there."""
     held_out = read_ranks(path, record)

@@ -37,13 +37,19 @@ def pooled(groups: Sequence[list[Found]], identity: Callable[[Record], str]) -> 
         joined.setdefault(number if first.split.fold is None else _series(first), []).append(group)
     out = []
     for parts in joined.values():
-        rows = [{identity(record) for _, record in part if not record.control} for part in parts]
+        rows = [_rows(part, identity) for part in parts]
         distinct = len({part[0][1].split.fold for part in parts}) == len(parts)
         if distinct and set.intersection(*rows):
             out.append([found for part in parts for found in part])
         else:
             out += parts
     return out
+
+
+def _rows(part: Sequence[Found], identity: Callable[[Record], str]) -> set[str]:
+    """Return the rows of one fold: those of its controls only if it has no others."""
+    real = {identity(record) for _, record in part if not record.control}
+    return real or {identity(record) for _, record in part}
 
 
 def _series(record: Record) -> str:

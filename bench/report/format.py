@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 
 from bench.errors import BenchError, did_you_mean
 from bench.metrics import METRICS, find
@@ -60,6 +61,25 @@ def percent(share: float | None) -> str:
     if share is None or not math.isfinite(share):
         return NONE
     return f"{math.floor(share * 1000 + 1e-9) / 10:.1f} %"
+
+
+def share(part: float | None) -> str:
+    """Return a share in whole per cent, ``-48 %``."""
+    return NONE if part is None or not math.isfinite(part) else f"{number(100 * part, 0)} %"
+
+
+def p_value(p: float | None) -> str:
+    """Return a p value with three decimals, ``.042``, or ``<.001``."""
+    if p is None:
+        return NONE
+    return "<.001" if p < 0.001 else short(p, 3)
+
+
+def first_few(names: Iterable[str], most: int = 3) -> str:
+    """Return the first names, and the number of the others."""
+    names = list(names)
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def heading(metric: str) -> str:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from bench.datasets.contamination import same_catalogue
 from bench.records import Record
 from bench.report import budgets
 from bench.report.board import Block, Board, Note, Row
+from bench.report.evidence_notes import intervals
 from bench.report.folds import spread
-from bench.report.format import SETS, heading, percent
-from bench.stats import LEAST_USERS, least_different, undecided
+from bench.report.format import SETS, first_few, heading, percent
+from bench.stats.components import FEW_SEEDS
 from bench.text import numbered, one_line
 
-ONCE, SPANNED, IMPORTED, UNTRAINED = "†", "‡", "§", "¶"
+ONCE, FEW, SPANNED, IMPORTED, UNTRAINED = "†", "°", "‡", "§", "¶"
 """Marks after the number of seeds."""
 
 
 def marks(row: Row) -> str:
     """Return the marks of a row, in the order of their explanations."""
     untrained = row.first is not None and bool(row.first.extractor.untrained)
-    given = ((ONCE, row.once), (SPANNED, row.spanned), (IMPORTED, row.imported), (UNTRAINED, untrained))
+    given = ((ONCE, row.once), (FEW, row.few), (SPANNED, row.spanned), (IMPORTED, row.imported), (UNTRAINED, untrained))
     return "".join(mark for mark, there in given if there)
 
 
@@ -33,7 +34,7 @@ def notes(board: Board) -> list[Note]:
         )
     found.append(Note(_sizes(board), True))
     found += [Note(text, True) for text in spread(board)]
-    found += _intervals(board)
+    found += intervals(board)
     found += budgets.notes(board)
     found += [Note(text, True) for block in board.blocks for text in _controls(board, block)]
     found += [Note(text, True) for text in [*_unranked(board), *_marked(board)]]
@@ -72,78 +73,6 @@ def _sizes(board: Board) -> str:
     return f"Lists of the first k = {lists} tracks.{users}{candidates}"
 
 
-def _intervals(board: Board) -> list[Note]:
-    rows = board.rows
-    several = max((len(row.seeds) for row in rows), default=0)
-    text = "Intervals: 95 %, percentile bootstrap over users"
-    if several > 1:
-        text += "; with several seeds, the mean over seeds, with seeds and users drawn anew together"
-        if any(1 < len(row.seeds) < 5 for row in rows):
-            text += " (with fewer than five seeds too narrow)"
-    reasons = {
-        f"{block.lane} {where}": reason
-        for block in board.blocks
-        for where, reason in block.undecided.items()
-        if where in board.sets and len(block.rows) > 1
-    }
-    text += f". Near a hit rate of 0 or 1 they are Wilson's; below {LEAST_USERS} users there are none."
-    if board.folds > 1:
-        folds = numbered("fold", board.fold_numbers)
-        text = f"All values are means over {folds} of the means over seeds, without intervals."
-    found = [Note(text, board.folds > 1)]
-    if any(v.best for row in rows for values in row.values.values() for v in values.values()):
-        found.append(
-            Note(
-                "Bold (* on the console): level with the best of its lane, controls aside. Level is what a paired "
-                "test over the same users (and seeds, where there are several) cannot tell from it: p above 0.05, "
-                "Holm-corrected over the rows of the lane for each metric and candidate set.",
-                True,
-            )
-        )
-        found += [Note(text, True) for text in _differences(board)]
-    if untested := [row for block in board.blocks for row in block.untested]:
-        names = _listed([f"{row.extractor} × {row.model}" for row in untested], most=10)
-        found.append(
-            Note(f"Without usable per-user files, so compared with no other row, and never bold: {names}.", True)
-        )
-    if elsewhere := [row for block in board.blocks for row in block.elsewhere]:
-        names = _listed([f"{row.extractor} × {row.model}" for row in elsewhere], most=10)
-        found.append(Note(f"Measured on other users than most rows, so compared with none, never bold: {names}.", True))
-    if reasons:
-        listed = "; ".join(f"{where}: {reason}" for where, reason in reasons.items())
-        found.append(Note(f"Nothing is marked as level with the best where that cannot be tested ({listed}).", True))
-    return found
-
-
-def _differences(board: Board) -> list[str]:
-    """Say on how many users rows differ from the best one, and for which rows these are too few for a test."""
-    if not board.ranked_by:
-        return []
-    metric = board.ranked_by[1]
-    spans: list[str] = []
-    few: dict[str, None] = {}
-    for where in board.sets:
-        compared = [
-            (differ, row.first.users[where], f"{row.extractor} × {row.model} ({where} {differ})")
-            for row in board.rows
-            if row.first and (value := row.values.get(where, {}).get(metric)) and (differ := value.differ) is not None
-        ]
-        if compared:
-            low, high = min(compared)[0], max(compared)[0]
-            of = max(users for _, users, _ in compared)
-            spans.append(f"{where} {low:,}{'' if low == high else f' to {high:,}'} of {of:,}")
-            few.update(dict.fromkeys(name for differ, _, name in compared if undecided(differ)))
-    found = []
-    if spans:
-        found.append(f"Users whose {heading(metric)} is not that of the best row of the lane: {', '.join(spans)}.")
-    if few:
-        found.append(
-            f"Undecided, as fewer than {least_different()} users differ from the best row, which no test can tell from "
-            f"chance: {_listed(few, most=10)}."
-        )
-    return found
-
-
 def _controls(board: Board, block: Block) -> list[str]:
     """Compare the controls with the rows above them."""
     if block.rows and not block.controls:
@@ -160,7 +89,7 @@ def _controls(board: Board, block: Block) -> list[str]:
             if best is not None and (m := row.mean(where, metric)) is not None and m >= best
         ]
         if above:
-            found.append(f"On {where} {heading(metric)} ({block.lane}) no row beats the control {_listed(above)}.")
+            found.append(f"On {where} {heading(metric)} ({block.lane}) no row beats the control {first_few(above)}.")
     return found
 
 
@@ -170,7 +99,7 @@ def _unranked(board: Board) -> list[str]:
     for where in SETS:
         rows = [row for row in board.rows if any(where in record.unranked for _, record in row.records)]
         if rows:
-            names = _listed([f"{row.extractor} × {row.model}" for row in rows], most=10)
+            names = first_few([f"{row.extractor} × {row.model}" for row in rows], most=10)
             found.append(f"No figures on {where} for {names}: one score for all candidates is no ranking, but chance.")
     return found
 
@@ -178,6 +107,7 @@ def _unranked(board: Board) -> list[str]:
 def _marked(board: Board) -> list[str]:
     meaning = {
         ONCE: "a single training: how much it varies from seed to seed is unknown, and not in its interval",
+        FEW: f"fewer than {FEW_SEEDS} seeds: their variance is poorly known, so that intervals are wide",
         SPANNED: "no usable per-user files: the interval spans those of the single seeds",
         IMPORTED: "published figures, not computed here",
         UNTRAINED: "random weights: says nothing about the trained model",
@@ -256,11 +186,5 @@ def _warnings(board: Board) -> list[str]:
     for text, rows in rows_of.items():
         in_some = 1 < board.folds > len(folds_of[text])
         where = f"{numbered('fold', sorted(folds_of[text]))}: " if in_some else ""
-        found.append(f"Warning ({where}{_listed(list(rows))}): {text}")
+        found.append(f"Warning ({where}{first_few(list(rows))}): {text}")
     return found
-
-
-def _listed(names: Iterable[str], most: int = 3) -> str:
-    names = list(names)
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from bench.extract import set_sha256
+from bench.extract import check_length, set_sha256
 from bench.protocols import Extractor
 from bench.run.extraction_task import Audio, ExtractionTask
 from bench.run.options import Environment
@@ -54,10 +54,13 @@ class ExtractionPlan:
         Raises
         ------
         BenchError
-            When a GPU has no memory for a model, or the disk none for the vectors.
+            When all recordings are too short for a model, a GPU has no memory for it, or the disk none for the vectors.
 
         """
         lacking = [part for part in self if part.sources]
+        for part in lacking:
+            if part.lacks_all:
+                check_length(part.extractor, part.sources)
         memory = {part.set.sha256: part.memory(device) for part in lacking}  # before any model is loaded
         lines = []
         for part in self:

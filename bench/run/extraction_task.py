@@ -96,6 +96,11 @@ class ExtractionTask:
         self._failed: dict[str, str] = {}
         self._state: tuple[pl.DataFrame, Sequence[str], dict[str, Any]] | None = None
 
+    @property
+    def lacks_all(self) -> bool:
+        """Whether not one recording has a vector, or a known reason why it has none."""
+        return len(self.sources) == len(set(self.audio.row_of.values()))
+
     def work(self, device: str) -> Extraction:
         """Return the worker, created once so that the model loaded for timing is used again."""
         if self._work is None:

@@ -36,14 +36,14 @@ def smallest_detectable(components: Components, *, alpha: float = 0.05, power: f
 
     The power comes from the noncentral t distribution; the chance of a significant difference of the wrong sign is
     left out. Reports correct alpha for several comparisons (alpha / comparisons: the first step of Holm's procedure).
-    None if the variance is unknown, or 0.
+    None if the variance is unknown or 0, or has less than one degree of freedom, with which t has no power.
 
     References
     ----------
     Cohen, Statistical Power Analysis for the Behavioral Sciences (1988), chapter 2.
 
     """
-    if not components.df or not components.variance:
+    if components.df < 1 or not components.variance:  # far below 1, nctdtrinc never returns
         return None
     from scipy.special import nctdtrinc, ndtri, stdtrit
 

@@ -17,8 +17,10 @@ from bench.stats.pair_scores import PairScores
 from bench.stats.paired import PairedTest, Scores, paired_tests
 
 
-def two_way(scores: PairScores) -> Components:
+def two_way(scores: PairScores, *, items: bool = True) -> Components:
     """Return the mean of a metric, and its variance over listeners, clusters of items, and seeds.
+
+    Without `items`, these are taken as given, and only listeners and seeds vary.
 
     The variance over listeners comes from their totals of the weighted residuals, and so do the others. That is the
     variance of the pigeonhole bootstrap in closed form, less what this counts twice. Each squared total is divided by
@@ -34,11 +36,13 @@ def two_way(scores: PairScores) -> Components:
     by_seed, values = scores.by_seed, scores.values.mean(axis=0)
     mean, positive = float(by_seed.mean()), bool(values.min() >= 0)
     residual = scores.weight * (values - mean)
-    return _components(scores, mean, residual, _seeds(by_seed), scores.weight * values if positive else None)
+    return _components(scores, mean, residual, _seeds(by_seed), scores.weight * values if positive else None, items)
 
 
-def difference(a: PairScores, b: PairScores) -> Components:
+def difference(a: PairScores, b: PairScores, *, items: bool = True) -> Components:
     """Return the paired difference of two models on the same pairs; the seeds of the two are independent.
+
+    `items` is that of `two_way`.
 
     Raises
     ------
@@ -61,7 +65,7 @@ def difference(a: PairScores, b: PairScores) -> Components:
         seeds = Part(variance, df, round(sum(part.variance * part.n for part in parts) / variance))
     else:
         seeds = Part(0.0, math.inf, min(part.n for part in parts))
-    return _components(a, mean, a.weight * (apart - mean), seeds, None)
+    return _components(a, mean, a.weight * (apart - mean), seeds, None, items)
 
 
 def two_way_tests(
@@ -105,11 +109,13 @@ def _components(
     residual: NDArray[np.float64],
     seeds: Part,
     positive: NDArray[np.float64] | None,
+    items: bool,
 ) -> Components:
     """Return the components of a mean with weighted residuals (P,), and weighted values (P,) if these are positive."""
-    one, other, both = (
-        _over(code, scores.weight, residual, positive) for code in (scores.listener, scores.cluster, scores.cell)
-    )
+    one = _over(scores.listener, scores.weight, residual, positive)
+    if not items:
+        return Components(mean, one, Part(0.0, math.inf, 1), Part(0.0, math.inf, 1), seeds, positive is not None)
+    other, both = (_over(code, scores.weight, residual, positive) for code in (scores.cluster, scores.cell))
     return Components(mean, one, other, both, seeds, positive is not None)
 
 

@@ -15,6 +15,8 @@ Convert = Callable[[Mapping[str, Path]], "Mapping[str, NDArray[np.generic]]"]
 """Function from member name -> path (all members of one part) to tensor name -> array, which is stored."""
 PIP = "pip:"
 """Prefix of the origin of a wheel that pip downloads: ``pip:musicnn==0.1.0``."""
+GITHUB = "https://raw.githubusercontent.com/"
+"""Prefix of the origin of a file in a repository: ``GITHUB/OWNER/NAME/REVISION/PATH``."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,9 @@ class Source:
         """The origin for messages; for a file on a hub, the repository and the first digits of its revision."""
         if self.origin.startswith(PIP):
             return f"PyPI ({self.origin.removeprefix(PIP)})"
+        if self.origin.startswith(GITHUB):
+            owner, name, revision, *_ = self.origin.removeprefix(GITHUB).split("/")
+            return f"github.com/{owner}/{name} ({revision[:7]})"
         repository, on_hub, rest = self.origin.removeprefix("https://").partition("/resolve/")
         return f"{repository} ({rest.partition('/')[0][:7]})" if on_hub else self.origin
 

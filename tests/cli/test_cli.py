@@ -110,7 +110,7 @@ RUN = ["run", "--extractor", "mfcc", "--model", "knn"]
         ([*RUN, "--lane", "fast"], "invalid choice: 'fast' (choose from"),
         ([*RUN, "--max-time", "-3m"], "argument --max-time: '-3m' is not a time: write minutes, or 90s, 10m, 2h"),
         ([*RUN, "--max-time", "--quiet"], "argument --max-time: expected one argument"),
-        ([*RUN, "--from", "x.json"], "leave out --extractor and --model"),
+        ([*RUN, "--from", "x.json"], "leave out --extractor, --model and --folds"),
         (["run", "--from", "x.json"], "there is no record x.json"),
         (["run", "--extractor", "mfc", "--model", "knn"], "no extractor is called 'mfc'. Did you mean 'mfcc'?"),
         (["run", "--extractor", "mfcc", "--model", "kn"], "no recommender is called 'kn'. Did you mean 'knn'"),

@@ -30,7 +30,7 @@ def check(capfd, places, world_folder, monkeypatch):
     monkeypatch.delenv("BENCH_CACHE", raising=False)
 
     def call(name, *words):
-        work = () if words[0] in ("report", "ls") else ("--cache", str(places / "cache"), "--device", "cpu")
+        work = () if words[0] in ("report", "power", "ls") else ("--cache", str(places / "cache"), "--device", "cpu")
         try:
             code = main([*map(str, words), *work])
         except SystemExit as end:
@@ -113,6 +113,7 @@ def test_vectors_alone(check, world_folder, places):
 
 def test_tables(check, places):
     check("report", "report", places / "results")
+    check("power", "power", places / "results", "--difference", "0.2")
 
 
 @pytest.mark.parametrize("name", WRONG)

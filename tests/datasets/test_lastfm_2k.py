@@ -111,7 +111,8 @@ def test_files_that_differ_from_the_release_are_named(twin, tmp_path, monkeypatc
     ("name", "old", "new", "expected"),
     [
         ("user_artists.dat", b"100\t2\t5", b"100\t2", "line 6: 2 values; expected 3"),
-        ("user_artists.dat", b"2\t30\t7", b"2\t30\t0", "line 4: the weight is 0; expected 1 or more"),
+        ("user_artists.dat", b"2\t30\t7", b"2\t30\t0", "line 4: the weight is 0; expected 1 to 1000000000"),
+        ("user_artists.dat", b"2\t30\t7", b"2\t30\t3000000000", "line 4: the weight is 3000000000; expected 1 to"),
         ("user_artists.dat", b"2\t30\t7", b"2\tx\t7", "line 4: the artistID is 'x'; expected a whole number"),
         (
             "artists.dat",

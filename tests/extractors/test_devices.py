@@ -12,7 +12,7 @@ from bench.extract.transfer import Transfer
 from bench.registry import create, get
 from bench.testing.pretend_device import NAME, pretend_device
 
-NETWORKS = ["clap", "encodecmae", "jukebox", "mert", "music2vec", "muq", "musicfm", "musicnn"]
+NETWORKS = ["choi", "clap", "encodecmae", "jukebox", "mert", "music2vec", "muq", "musicfm", "musicnn"]
 LOWER = {"float32": 2e-6, "tf32": 2e-6, "bfloat16": 2e-2, "float16": 2e-3}
 """Largest difference to the CPU in the same precision. Autocast keeps norms in float32 on a GPU and not on a CPU."""
 

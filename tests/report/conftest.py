@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,12 @@ import polars as pl
 import pytest
 
 from bench.files.atomic import write_text
-from bench.records import Record, read_all, write
+from bench.metrics import ranking
+from bench.metrics.from_ranks import hits_of
+from bench.records import Record, read, read_all, write
 from bench.records.codec import decode
+from bench.records.intervals import mean_intervals_of
+from bench.records.ranks import HeldOut
 from bench.stats import bootstrap
 
 ENVIRONMENT = {
@@ -135,6 +139,34 @@ class Results:
         path, _ = write(decode(Record, fields | changes), self.folder, pl.concat(frames) if per_user else None)
         self.paths.append(path)
         return path
+
+    def ranked(self, extractor: str, ranks: dict[str, np.ndarray], artists: int | None = None, **common: Any) -> Path:
+        """A record with the ranks (U, I) of held-out items, all of them held out for every user, by candidate set.
+
+        The first `artists` items have artists of their own, and the others share these.
+        """
+        path = self.add(extractor, sets=tuple(ranks), k=(10,), users={w: len(r) for w, r in ranks.items()}, **common)
+        record = replace(read(path), candidates=dict.fromkeys(ranks, 1000))
+        held_out, frames = {}, []
+        for where, table in ranks.items():
+            n, m = table.shape
+            names = pl.Series([f"u{i:03d}" for i in range(n)])
+            items, artist = pl.Series([f"i{i:03d}" for i in range(m)]), np.arange(m, dtype=np.int32) % (artists or m)
+            order = np.argsort(table, axis=1)
+            held_out[where] = HeldOut(
+                listeners=names,
+                indptr=np.arange(n + 1) * m,
+                items=items,
+                item=order.ravel().astype(np.int32),
+                artists=pl.Series(sorted(f"a{i:03d}" for i in range(artists or m))),
+                artist=artist[order].ravel(),
+                rank=np.take_along_axis(table, order, axis=1).ravel().astype(np.int32),
+            )
+            values = ranking.values_of(hits_of(held_out[where], 10)[0], [10])
+            record.metrics[where] = {metric: float(column.mean()) for metric, column in values.items()}
+            record.intervals[where] = mean_intervals_of(where, values, held_out[where], 0)
+            frames.append(pl.DataFrame({"candidates": [where] * n, "user": names, "relevant": [m] * n, **values}))
+        return write(record, self.folder, pl.concat(frames), held_out)[0]
 
     def comparison(self, lane: str = "corrected", **common: Any) -> None:
         """Three real cells, two of them level, with their controls."""

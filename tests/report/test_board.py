@@ -162,7 +162,7 @@ def test_seeds_are_averaged_and_resampled_with_the_users(results):
     assert value.high - value.low > 2 * (users_alone.high - users_alone.low)
     assert not row.spanned
     assert not row.once
-    assert "seeds and users drawn anew together" in every(only(results))
+    assert "over users and seeds: a percentile bootstrap, of several records Student's t" in every(only(results))
 
 
 def test_seeds_without_per_user_files_span_their_intervals_and_say_so(results):
@@ -193,7 +193,7 @@ def test_bold_is_what_cannot_be_told_from_the_best(results):
     assert level.values["hot"]["ndcg@10"].best
     assert not worse.values["hot"]["ndcg@10"].best
     assert not any(v.best for row in board.blocks[0].controls for v in row.values["hot"].values())
-    assert "cannot tell from it" in brief(board)
+    assert "not told apart from it" in brief(board)
 
 
 def test_many_rows_are_corrected_for_their_number():
@@ -269,7 +269,7 @@ def test_nothing_is_bold_where_a_single_row_can_be_tested(results):
         users_path(path).unlink()
     board = only(results)
     assert not any(v.best for row in board.rows for values in row.values.values() for v in values.values())
-    assert "Nothing is marked as level with the best" in brief(board)
+    assert "Nothing is compared with the best row" in brief(board)
 
 
 def test_of_few_users_there_is_no_interval_and_no_mark(results):
@@ -311,10 +311,11 @@ def test_users_that_differ_from_the_best_row_are_counted(results):
         write(record, results.folder, frame)
     board = only(results)
     values = {row.extractor: row.values["hot"]["ndcg@10"] for row in board.rows}
-    assert [values[name].differ for name in "abc"] == [None, 3, 40]
+    assert [values[name].evidence.differ for name in "abc"] == [None, 3, 40]
     assert [values[name].best for name in "abc"] == [True, True, False]
     assert "hot 3 to 40 of 60" in brief(board)
-    assert "chance: b × knn (hot 3)." in brief(board)
+    assert "reach p 0.05: b × knn (hot 3)." in brief(board)
+    assert values["b"].evidence.verdict == "undecided"
 
 
 def test_a_row_on_other_users_alone_loses_its_marks(results):
@@ -343,7 +344,7 @@ def test_a_single_real_row_is_not_called_best(results):
     results.add("none", "popularity", level=0.1, control=True)
     board = only(results)
     assert not any(v.best for row in board.rows for v in row.values["hot"].values())
-    assert "level with the best" not in every(board)
+    assert "not told apart" not in every(board)
 
 
 def test_a_control_that_is_not_beaten_is_named(results):

@@ -11,7 +11,7 @@ from bench.errors import BenchError
 from bench.records import ranks_path, read_all, users_path, write
 from bench.records.ranks import read_ranks
 from bench.report import boards
-from bench.report.cutoffs import at_cutoffs, read_values
+from bench.report.cutoffs import at_cutoffs
 from bench.synthetic import planted
 
 
@@ -88,14 +88,6 @@ def test_no_cutoff_reaches_the_number_of_candidates_with_a_vector(runs):
     for k, sets in ((listable - 1, {"hot", "cold", "mixed"}), (listable, {"hot"})):
         ((_, found),) = at_cutoffs([(path, record)], (k,), [])
         assert set(found.metrics) == sets
-
-
-def test_values_that_no_file_holds_come_from_ranks(runs):
-    path, record = next(found for found in runs[10, 5] if found[1].recommender.name == "knn")
-    wide, narrow = (read_values(path, record, names) for names in (["ndcg@5", "ndcg@7"], ["ndcg@5"]))
-    assert wide.drop("ndcg@7").equals(narrow)
-    assert (wide["ndcg@7"] >= 0).all()
-    assert wide.filter(candidates="hot")["ndcg@7"].mean() != wide.filter(candidates="hot")["ndcg@5"].mean()
 
 
 def test_a_record_without_ranks_is_left_out_except_where_it_was_measured(runs, tmp_path):

@@ -78,7 +78,7 @@ def check(results):
     (board,) = boards(results.read(), problems)
     values = {row.extractor: row.values["hot"]["ndcg@10"] for row in board.blocks[0].rows}
     assert {name for name, value in values.items() if value.best} == {"mert:layer=7"}
-    assert values["mfcc"].differ is not None
+    assert values["mfcc"].evidence.differ is not None
     assert [str(file) in problem for problem in problems] == [True]
     assert "never bold: clap × knn." in " ".join(note.text for note in board.notes)
 

@@ -93,3 +93,11 @@ def test_so_many_listeners_must_differ():
     ((test, _),) = two_way_tests([tuple(scores)])
     assert undecided(test.different)
     assert test.p == 2 / 2**5
+
+
+def test_needed_ends_where_one_artist_has_nearly_all_pairs():
+    """Plans of two or three such artists have less than one degree of freedom."""
+    rng = np.random.default_rng(0)
+    listener, artist = np.repeat(np.arange(20), 10), np.where(rng.random(200) < 0.9, 0, rng.integers(1, 10, 200))
+    a, b = (PairScores(rng.random((3, 200)), np.full(200, 1 / 200), listener, artist) for _ in range(2))
+    assert needed(difference(a, b), 1.0, alpha=0.05 / 20).clusters is not None

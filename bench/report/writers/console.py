@@ -14,6 +14,7 @@ from rich.text import Text
 
 from bench.report.board import Block, Board, Row
 from bench.report.columns import LANE_HEADINGS, LANE_NOTES, Column, brief, half_width, metric_column, names, seeds
+from bench.report.evidence_grid import evidence_grid
 from bench.report.format import MAIN, NONE, RANKED_BY, checked, heading, parts
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
 from bench.terminal import screen, text
@@ -151,6 +152,16 @@ def _grid(grid: Grid) -> Table:
     return table
 
 
+def _narrowed(console: Console, grid: Grid) -> Table:
+    """Render the evidence; a narrow terminal omits the numbers of users first, then the shares of the gain."""
+    columns = list(range(len(grid.heads)))
+    for name in ("Differ", "Of gain"):
+        if _fits(console, _grid(_columns(grid, columns))):
+            break
+        columns = [at for at in columns if grid.heads[at].heading != name]
+    return _grid(_columns(grid, columns))
+
+
 def _shown(cell: Cell) -> str:
     return one_line(cell.text) + ("*" if cell.bold else "")
 
@@ -173,6 +184,12 @@ def _block(console: Console, board: Board, block: Block, metrics: Sequence[str])
     console.print(table)
     if dropped:
         console.print(text(f"Left out, because the terminal is narrow: {', '.join(dropped)}.", "dim"))
+    if (evidence := evidence_grid(board, block, brief=True)) is not None:
+        console.print()
+        console.print(text(evidence.title, "italic"))
+        console.print(_narrowed(console, evidence))
+        for note in evidence.notes:
+            console.print(text(note, "dim"))
 
 
 def _fits(console: Console, table: Table) -> bool:
@@ -228,7 +245,7 @@ def _empty(heads: Sequence[Head | Column], widths: Sequence[int | None], *, whol
 
 
 def _cells(row: Row, columns: Sequence[Column]) -> list[Text]:
-    """Return a row's cells as plain text without markup; * marks values level with the best."""
+    """Return a row's cells as plain text without markup; * marks the best value and those not told apart."""
     return [_cell(column.cell(row), " " if column.group else "") for column in columns]
 
 

@@ -7,14 +7,16 @@ import io
 import re
 
 from bench.report import budgets
-from bench.report.board import Board, Row, Value
+from bench.report.board import Board, Evidence, Row, Value
 from bench.report.format import NONE, parts
 from bench.report.grid import Grid
+from bench.stats import Components
 from bench.text import one_line
 
 HEADER = (
     "data", "split", "set", "extractor", "model", "lane", "metric", "k", "seeds", "value", "low", "high",
-    "chance", "control", "by_fold", "settings",
+    "chance", "control", "by_fold", "settings", "gain", "gain_low", "gain_high", "difference", "difference_low",
+    "difference_high", "differ", "p_holm", "comparisons", "margin", "verdict",
 )  # fmt: skip
 
 _FORMULA = re.compile(r"[=+\-@\uff1d\uff0b\uff0d\uff20]")
@@ -30,7 +32,8 @@ def escape(text: str) -> str:
 def table(board: Board) -> str:
     """Return the values of every row, including beyond-accuracy metrics; missing values are empty.
 
-    `seeds` is their number; `by_fold` has the mean of each fold of a board of several folds.
+    `seeds` is their number; `by_fold` has the mean of each fold of a board of several folds. The columns from `gain` on
+    are the evidence (`bench.report.board.Evidence`); the main metrics at the first k have gains and differences.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -45,7 +48,9 @@ def table(board: Board) -> str:
                     numbers = map(_digits, (value.mean, value.low, value.high, row.chance.get(where, {}).get(metric)))
                     by_fold = " ".join(map(_digits, row.by_fold(where, metric) if board.folds > 1 else ()))
                     end = (str(row.control).lower(), by_fold, budgets.settings(row))
-                    writer.writerow([*names, escape(name), k, len(row.seeds), *numbers, *end])
+                    writer.writerow(
+                        [*names, escape(name), k, len(row.seeds), *numbers, *end, *_evidence(value.evidence)]
+                    )
     return out.getvalue()
 
 
@@ -64,6 +69,21 @@ def grid(table: Grid) -> str:
 def _values(row: Row, where: str) -> list[tuple[str, Value]]:
     beyond = [(metric, Value(mean)) for metric, mean in row.beyond.get(where, {}).items()]
     return [*row.values.get(where, {}).items(), *beyond]
+
+
+def _evidence(one: Evidence | None) -> list[str]:
+    if one is None:
+        return [""] * 11
+    effects = [text for each in (one.gain, one.difference) for text in _effect(each)]
+    counts = ["" if one.differ is None else str(one.differ), _digits(one.p), str(one.comparisons), _digits(one.margin)]
+    return [*effects, *counts, one.verdict]
+
+
+def _effect(found: Components | None) -> list[str]:
+    if found is None:
+        return [""] * 3
+    span = found.interval()
+    return [_digits(found.mean), *(map(_digits, span) if span else ("", ""))]
 
 
 def _digits(value: float | None) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.report import columns
 from bench.report.board import Board
+from bench.report.evidence_grid import evidence_grid
 from bench.report.grid import Chapter, Grid
 from bench.report.writers.markdown import explained
 from bench.text import visible
@@ -81,7 +82,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         finalize=_shown,
     )
-    made.globals["layout"] = columns
+    made.globals |= {"layout": columns, "evidence_grid": evidence_grid}
     made.filters |= {
         "breakable": _breakable,
         "column_classes": _column_classes,

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from bench.report.board import Board
-from bench.report.columns import LANE_NOTES, main_grid
+from bench.report.board import Block, Board
+from bench.report.columns import LANE_HEADINGS, LANE_NOTES, main_grid
+from bench.report.evidence_grid import COLUMNS, evidence_grid
 from bench.report.grid import Cell, Grid, Head, Section
 from bench.report.writers.page_breaks import pieces, widths
 from bench.text import one_line
@@ -37,6 +38,7 @@ _ESCAPES = {
     "ρ": r"$\rho$",
     "τ": r"$\tau$",
     "²": r"$^2$",
+    "°": r"$^\circ$",
     "†": r"$\dagger$",
     "‡": r"$\ddagger$",
     "§": r"\S{}",
@@ -60,11 +62,15 @@ def escape(text: str) -> str:
 def document(board: Board, name: str, metrics: Sequence[str]) -> str:
     """Return the tables of a board, for ``input``; `name` is the prefix of their labels."""
     notes = [note.text for note in board.notes]
-    return _file(
-        table
-        for block in board.blocks
-        for table in _set(main_grid(board, block, metrics), name, board.title, notes, LANE_NOTES.get(block.lane, ""))
-    )
+    return _file(table for block in board.blocks for table in _block(board, block, name, metrics, notes))
+
+
+def _block(board: Board, block: Block, name: str, metrics: Sequence[str], notes: Sequence[str]) -> list[list[str]]:
+    """Return the tables of a lane."""
+    found = _set(main_grid(board, block, metrics), name, board.title, notes, LANE_NOTES.get(block.lane, ""))
+    if (evidence := evidence_grid(board, block, brief=True)) is not None:
+        found += _set(evidence, name, f"{board.title}. {LANE_HEADINGS[block.lane]}", [*evidence.notes, COLUMNS])
+    return found
 
 
 def tables(grids: Sequence[Grid], name: str, title: str, notes: Sequence[str]) -> str:

@@ -107,12 +107,12 @@ def _how(board: Board) -> str:
     entries = sum(len(block.rows) for block in board.blocks)
     return (
         f"Entries: {entries}, in tables by lane. Every candidate is ranked; controls and chance are always in; "
-        "entries level with the best of their lane are bold together."
+        "the best entry of a lane and those not told apart from it are bold."
     )
 
 
 def _leaders(board: Board, rows: Sequence[Row]) -> list[str]:
-    """Describe the rows level with the best of their lane in the main metric; only the best one if undecided."""
+    """Describe the best row of a lane in the main metric, and the rows not told apart from it if any were compared."""
     if not board.ranked_by or not rows:
         return ["no entry but controls"]
     where, metric = board.ranked_by

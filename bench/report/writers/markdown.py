@@ -12,6 +12,7 @@ from rich.cells import cell_len
 
 from bench.report import columns
 from bench.report.board import Board
+from bench.report.evidence_grid import evidence_grid
 from bench.report.format import SET_GLOSSARY, glossary, heading, parts
 from bench.report.grid import Cell, Chapter, Grid
 from bench.text import one_line
@@ -110,6 +111,8 @@ def _board(board: Board, folder: Path, metrics: Sequence[str]) -> list[str]:
         if note := columns.LANE_NOTES.get(block.lane):
             out += [note, ""]
         out += table(columns.main_grid(board, block, metrics))
+        if (evidence := evidence_grid(board, block)) is not None:
+            out += [f"#### {escape(evidence.title)}", "", *table(evidence), *_notes(evidence.notes)]
         for grid in columns.detail_grids(board, block, metrics):
             out += [f"#### {escape(grid.title)}", "", *table(grid)]
     out += ["### Notes", "", *(f"- {paragraph(note.text)}" for note in board.notes), ""]

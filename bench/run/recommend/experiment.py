@@ -18,7 +18,9 @@ from bench.errors import BenchError
 from bench.items.item_table import ItemTable, Tables, joins
 from bench.machine import threads
 from bench.protocols import Extractor
-from bench.records import Record
+from bench.records import Family, Record
+from bench.report.evidence import ALPHA, MARGIN
+from bench.report.format import RANKED_BY
 from bench.run import plan
 from bench.run.experiment import Experiment, Finished
 from bench.run.extraction_plan import ExtractionPlan
@@ -124,7 +126,7 @@ class RecommendExperiment(Experiment[Cell]):
 
     def blank(self, cell: Cell) -> Record:
         """Return the record of a cell without numbers."""
-        return blank(self.request, self.inputs, self.k, cell)
+        return replace(blank(self.request, self.inputs, self.k, cell), family=self._family())
 
     def inputs_hash(self, cell: Cell, record: Record) -> str:
         """Hash everything on which the numbers of a cell depend."""
@@ -235,6 +237,17 @@ class RecommendExperiment(Experiment[Cell]):
                 pairs = ", ".join(f"{a} = {b}" for a, b in found.pairs[:3])
                 out.append(f"{found.total} pairs of items have vectors of cosine above 0.999 ({pairs})")
         return out
+
+    def _family(self) -> Family:
+        """Return the comparison that this command declares: its rows without controls, and how they are tested."""
+        rows = dict.fromkeys(
+            f"{cell.extractor.text}{f' ({cell.extractor.treat})' if cell.extractor.treat else ''} × {cell.model.text}"
+            for cell in self.resolved.cells
+            if not cell.control
+        )
+        if self.request.refit:  # its table has the rows without --refit as well
+            rows |= {f"{row} (refit)": None for row in rows}
+        return Family(tuple(rows), metric=f"{RANKED_BY}@{self.k[0]}", alpha=ALPHA, margin=MARGIN)
 
     # -- parts --------------------------------------------------------------------------------------------
 

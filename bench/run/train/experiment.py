@@ -204,8 +204,9 @@ class Training:
 
     @property
     def checkpoints(self) -> Path:
-        """The folder of checkpoints, named by all that the weights depend on."""
-        return self.environment.cache / "checkpoints" / str(self.about["key"])[:32]
+        """The folder of checkpoints, named by all that an epoch depends on: more epochs continue with them."""
+        course = {name: value for name, value in self.about.items() if name not in ("epochs", "key")}
+        return self.environment.cache / "checkpoints" / digest(course)[:32]
 
     def _leave_out(self, problems: Mapping[int, str]) -> None:
         """Train without the recordings that cannot be decoded."""

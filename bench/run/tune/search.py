@@ -138,7 +138,7 @@ class Search:
     def go(self) -> None:
         """Run trials up to the budget; the search also ends if the sampler proposes only known settings."""
         say, of = self.experiment.ui.log, f" of {self.budget.trials}" if self.budget.trials else ""
-        if self.trials:
+        if self.trials and not self.ended:
             say(f"the search goes on after {counted(len(self.trials), 'trial')}")
         self._retry()
         while not self.ended:
@@ -204,9 +204,8 @@ class Search:
             error = " ".join(error.split())
         shutil.rmtree(folder, ignore_errors=True)
         stopped = str(run.trained.get("stopped", ""))
-        seconds = (
-            math.ceil(1000 * (time.monotonic() - started)) / 1000
-        )  # rounded up: a trial until a deadline leaves none
+        # Rounded up: a trial until a deadline leaves no time.
+        seconds = math.ceil(1000 * (time.monotonic() - started)) / 1000
         return Trial(number, settings, value, seconds, stopped, None, error)
 
     def _value(self, settings: dict[str, str], run: RunContext) -> float:

@@ -54,7 +54,7 @@ def test_rows_marks_and_notes(results):
     text = shown(results)
     lines = text.split("\n")
     order = [line.split()[0] for line in lines[4:] if line.strip()][:8]
-    assert order == ["clap", "mert:layer=7", "mert:layer=7", "mfcc", "none", "shuffled:of=mfcc", "chance", "demo"]
+    assert order == ["clap", "mert:layer=7", "mert:layer=7", "mfcc", "none", "shuffled:of=mfcc", "chance", "Evidence"]
     assert next(line for line in lines if line.startswith("clap")).count("*") == 6
     assert next(line for line in lines if " net " in line).rstrip().endswith("1†")
     assert "not for leaderboards" in text

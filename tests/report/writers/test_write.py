@@ -54,8 +54,12 @@ def test_the_page_holds_every_row_in_well_formed_tables(results):
     assert re.fullmatch(r"0\.\d{4} \[0\.\d{4}, 0\.\d{4}\]", main[1][4])
     assert main[1][11:] == ["104", "100.0 %", "12.3", "Apache-2.0", "1"]
     assert main[-1][11:] == ["–"] * 5
-    # main, three sets in detail, three beyond accuracy, costs
-    assert len(found) == 8
+    # main, evidence, three sets in detail, three beyond accuracy, costs
+    assert len(found) == 9
+    assert found.pop(1)[0][2:] == [
+        "NDCG@10", "Gain over shuffled [95 %]", "From the best [95 %]", "Of gain",
+        "Differ", "p (Holm)", "Verdict",
+    ]  # fmt: skip
     assert found[1][0][2:] == [f"hot {m}@{k}" for k in (10, 50) for m in ("HitRate", "Recall", "NDCG")]
     assert found[4][0][2:] == ["Coverage@10", "ILD mfcc@10", "Popularity lift@10"]
     assert found[4][1][2:] == ["0.500", "0.250", "0.000"]
@@ -163,7 +167,8 @@ def test_csv_is_tidy_and_complete(results):
     rows = list(csv.DictReader(text.splitlines()))
     assert list(rows[0]) == [
         "data", "split", "set", "extractor", "model", "lane", "metric", "k", "seeds", "value", "low", "high",
-        "chance", "control", "by_fold", "settings",
+        "chance", "control", "by_fold", "settings", "gain", "gain_low", "gain_high", "difference", "difference_low",
+        "difference_high", "differ", "p_holm", "comparisons", "margin", "verdict",
     ]  # fmt: skip
     one = next(r for r in rows if (r["extractor"], r["set"], r["metric"], r["k"]) == (ODD, "hot", "ndcg", "50"))
     assert (one["split"], one["lane"], one["seeds"], one["control"]) == (
@@ -171,6 +176,11 @@ def test_csv_is_tidy_and_complete(results):
     )  # fmt: skip
     assert float(one["low"]) < float(one["value"]) < float(one["high"])
     assert one["chance"] == "0.01"
+    assert one["verdict"] == ""  # a single row in its lane
+    mfcc = next(r for r in rows if (r["extractor"], r["set"], r["metric"], r["k"]) == ("mfcc", "hot", "ndcg", "10"))
+    assert (mfcc["verdict"], mfcc["comparisons"], mfcc["differ"]) == ("told apart", "2", "60")
+    assert float(mfcc["gain_low"]) < float(mfcc["gain"]) < float(mfcc["gain_high"])
+    assert float(mfcc["difference_high"]) < 0
     assert not [r for r in rows if r["extractor"] == ODD and r["set"] == "cold"]
     assert {r["control"] for r in rows if r["extractor"] == "none"} == {"true"}
     assert {r["metric"] for r in rows} >= {"hitrate", "recall", "ndcg", "mrr", "map", "precision", "coverage"}

@@ -236,7 +236,7 @@ def test_refitted_rows_stand_apart(bench, words, tmp_path):
     assert bench("run", *model, *words).computed == ["none x itemknn"]
     first = bench("run", *model, *words, "--refit")
     assert first.computed == ["none x itemknn"]
-    rows = [line.split()[:3] for line in first.out.splitlines() if line.startswith("none ")]
+    rows = [line.split()[:3] for line in first.out.partition("Evidence")[0].splitlines() if line.startswith("none ")]
     assert sorted(["(refit)" in row for row in rows]) == [False, True]  # both stand in the table
     assert bench("run", *model, *words, "--refit").computed == []
     paths = sorted((tmp_path / "results").rglob("seed0.json"))
@@ -247,6 +247,8 @@ def test_refitted_rows_stand_apart(bench, words, tmp_path):
     for path, record in records:
         jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(path.read_text()))
         assert record.asked["refit"] == record.recommender.refit
+        declared = ("none × itemknn", "none × itemknn (refit)") if record.recommender.refit else ("none × itemknn",)
+        assert (record.family.rows, record.family.alpha, record.family.margin) == (declared, 0.05, 0.1)
         assert bench("run", "--from", path, "--trust", "--cache", tmp_path / "cache").code == 0
 
 

@@ -15,7 +15,8 @@ def make_tones(tmp_path_factory):
     """Write `n` recordings, each with a tag that names the faint tone under its loud one; return their folder.
 
     A third is held out (part test), a sixth chooses the best epoch (part valid). The last four recordings are played
-    after the cut-off alone. With `permuted`, the tags of the recordings to train on are in random order.
+    after the cut-off alone. Listeners like one of the tones. With `permuted`, the tags of the recordings to train on
+    are in random order, and listeners like all tones.
     """
 
     def make(n=48, permuted=False, seed=0):
@@ -40,8 +41,9 @@ def make_tones(tmp_path_factory):
         before, after = 1_575_000_000, 1_581_000_000
         plays = []
         for user in range(30):
-            heard = [*rng.permutation(n - 4)[:20].tolist(), *(n - 1 - rng.permutation(12)[:6]).tolist()]
-            times = [before + 1_000 * at for at in range(20)] + [after + 1_000 * at for at in range(6)]
+            liked = np.arange(n - 4) if permuted else np.arange(user % 3, n - 4, 3)
+            heard = [*rng.permutation(liked)[:12].tolist(), *(n - 1 - rng.permutation(12)[:6]).tolist()]
+            times = [before + 1_000 * at for at in range(12)] + [after + 1_000 * at for at in range(6)]
             plays += [(f"u{user:02d}", ids[item], time) for item, time in zip(heard, times, strict=True)]
         pl.DataFrame(plays, schema=["user", "item", "time"], orient="row").write_csv(folder / "plays.csv")
         return folder
