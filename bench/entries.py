@@ -85,6 +85,16 @@ class ExtractorEntry:
         """Sorted names of the catalogues on which its models were trained."""
         return sorted({name for one in self.components for name in one.plugin.trained_on})
 
+    def caveats(self, *, builtin: bool) -> list[str]:
+        """Return what readers of its results must know; `builtin`: of data that the project synthesises itself."""
+        made = [one.spec.name for one in self.components if one.plugin.synthetic]
+        if builtin or not made:
+            return []
+        return [
+            f"{', '.join(made)} has heard synthesised music alone: its results stay off leaderboards. Train it on real "
+            "music with `bench train`."
+        ]
+
     @property
     def empty(self) -> bool:
         """Whether the entry has no vectors."""

@@ -15,15 +15,16 @@ from inspect import signature
 from typing import Any, Literal, TypeVar, cast
 
 from bench.errors import BenchError, did_you_mean
-from bench.protocols import LANES, Dataset, Engine, Extractor, Lane, Plugin, Recommender, TableSource, Task
+from bench.protocols import LANES, Dataset, Engine, Extractor, Lane, Objective, Plugin, Recommender, TableSource, Task
 from bench.specs import Spec, parse, settings_from
 
 P = TypeVar("P", bound=Plugin)
-Kind = Literal["extractors", "recommenders", "tasks", "datasets", "engines"]
-KINDS: tuple[Kind, ...] = ("extractors", "recommenders", "tasks", "datasets", "engines")
+Kind = Literal["extractors", "recommenders", "objectives", "tasks", "datasets", "engines"]
+KINDS: tuple[Kind, ...] = ("extractors", "recommenders", "objectives", "tasks", "datasets", "engines")
 BASES: Mapping[Kind, tuple[type[Plugin], ...]] = {
     "extractors": (Extractor, TableSource),
     "recommenders": (Recommender,),
+    "objectives": (Objective,),
     "tasks": (Task,),
     "datasets": (Dataset,),
     "engines": (Engine,),

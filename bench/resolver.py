@@ -14,7 +14,7 @@ from typing import Any
 from bench import treatments
 from bench.entries import NONE, Component, ExtractorEntry, RecommenderEntry, TaskEntry
 from bench.errors import BenchError
-from bench.protocols import NAMES, Lane, TableSource
+from bench.protocols import Lane, TableSource, named_by
 from bench.registry import Kind, create, get
 from bench.specs import Spec, parse, parse_sum
 
@@ -130,10 +130,11 @@ def absolute(kind: Kind, text: str) -> str:
 
 
 def _absolute(kind: Kind, spec: Spec) -> Spec:
-    names = {field.name: field.metadata.get(NAMES) for field in fields(get(kind, spec.name).Settings)}
+    known = {field.name: field.metadata for field in fields(get(kind, spec.name).Settings)}
     settings = dict(spec.settings)
     for key, value in spec.settings.items():
-        if names.get(key) == "file" or (names.get(key) == "program" and os.sep in value):
+        named = named_by(known.get(key, {}), value)
+        if named == "file" or (named == "program" and os.sep in value):
             settings[key] = os.path.abspath(os.path.expanduser(value))  # keep links: ids are beside the link
         elif key == "of" and kind == "extractors":
             settings[key] = absolute(kind, value)

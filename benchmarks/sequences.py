@@ -29,9 +29,9 @@ from torch.nn import functional as F  # noqa: N812
 from bench.items.item_table import ItemTable
 from bench.protocols import Interactions, RunContext
 from bench.registry import create
+from bench.training.chunked_softmax import chunked
 from bench_recommenders.sequential.base import SequentialRecommender
 from bench_recommenders.sequential.batches import SequenceBatch
-from bench_recommenders.sequential.losses import chunked
 
 
 def main() -> None:

@@ -183,13 +183,13 @@ class NetworkExtractor(Extractor):
     def _start(self, waves: torch.Tensor) -> tuple[str, Iterator[torch.Tensor]]:
         """Run the front end, always in float32: in half precision the power of a spectrogram overflows."""
         device = waves.device.type
-        with _products(device, "float32"):
+        with products(device, "float32"):
             return device, self._net(*self._net.front_end(waves))
 
     def _advance(self, run: tuple[str, Iterator[torch.Tensor]]) -> torch.Tensor | None:
         """Run the network up to its next layer; None after the last one."""
         device, layers = run
-        with _products(device, self.precision if self.autocast or self._plain else "float32"):
+        with products(device, self.precision if self.autocast or self._plain else "float32"):
             return next(layers, None)
 
 
@@ -208,7 +208,7 @@ def check_published(settings: Any, *names: str) -> None:
         raise ValueError(f"the published lane determines {' and '.join(changed)}: do not set it there")
 
 
-def _products(device: str, precision: Precision) -> AbstractContextManager[Any]:
+def products(device: str, precision: Precision) -> AbstractContextManager[Any]:
     """Set the precision of products on a type of device.
 
     Without this, float32 would depend on the program around it: cuDNN rounds float32 to TF32 and chooses

@@ -20,6 +20,8 @@ VERBS = {
     "probe": "train probes on MIR tasks (tags, genres, keys, emotion), and write records",
     "tune": "search a model's settings on validation, evaluate the best on test once",
     "extract": "compute and store an extractor's vectors for a catalogue",
+    "train": "train an extractor of this project on a data set, and store its weights",
+    "similar": "list the tracks nearest to a track or to words, by an extractor's vectors",
     "export": "write stored vectors to a file (.npy with ids, .parquet, .tsv)",
     "report": "tables and figures from records: on the screen, Markdown, HTML, CSV, LaTeX",
     "power": "what comparisons can detect, and the listeners, artists and seeds a difference needs",

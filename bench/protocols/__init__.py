@@ -6,10 +6,11 @@ Nothing heavy is imported: arrays are NumPy, batches of audio and frames are tor
 of rows are polars, all named for the type checker alone.
 """
 
-from bench.protocols.common import FILE, LANES, NAMES, PARTS, PROGRAM, Lane, NoSettings, Part, Plugin
+from bench.protocols.common import FILE, LANES, NAMES, PARTS, PROGRAM, Lane, NoSettings, Part, Plugin, file_or, named_by
 from bench.protocols.dataset import Dataset
 from bench.protocols.engine import Done, Engine, Unit, Work
-from bench.protocols.extractor import Clip, Extractor, TableSource, VectorSource, Window
+from bench.protocols.extractor import Clip, Extractor, TableSource, Trainable, VectorSource, Window, WordVectors
+from bench.protocols.objective import Batch, Objective, TrainingData
 from bench.protocols.recommender import (
     Estimate,
     Interactions,
@@ -18,7 +19,6 @@ from bench.protocols.recommender import (
     Recommender,
     RunContext,
     Shape,
-    Trainable,
     Validator,
 )
 from bench.protocols.recordings import Heard, HoldOut, Signal
@@ -30,6 +30,7 @@ __all__ = [
     "NAMES",
     "PARTS",
     "PROGRAM",
+    "Batch",
     "Clip",
     "Dataset",
     "Done",
@@ -42,6 +43,7 @@ __all__ = [
     "Items",
     "Lane",
     "NoSettings",
+    "Objective",
     "Part",
     "Plays",
     "Plugin",
@@ -54,9 +56,13 @@ __all__ = [
     "TaskData",
     "TaskKind",
     "Trainable",
+    "TrainingData",
     "Unit",
     "Validator",
     "VectorSource",
     "Window",
+    "WordVectors",
     "Work",
+    "file_or",
+    "named_by",
 ]

@@ -17,6 +17,17 @@ FILE = {NAMES: "file"}
 """Metadata of a settings field whose value names a file to read, as in ``path: str = field(metadata=FILE)``."""
 PROGRAM = {NAMES: "program"}
 """Metadata of a settings field whose value names a program. ``bench run --from`` uses neither without ``--trust``."""
+WORDS = "words"
+
+
+def file_or(*words: str) -> dict[str, Any]:
+    """Return the metadata of a settings field whose value names a file to read, unless it is one of `words`."""
+    return {NAMES: "file", WORDS: words}
+
+
+def named_by(metadata: Mapping[str, Any], value: str) -> str | None:
+    """Return what the value of a settings field with this metadata names: ``file``, ``program``, or None."""
+    return None if value in metadata.get(WORDS, ()) else metadata.get(NAMES)
 
 
 @dataclass(frozen=True)

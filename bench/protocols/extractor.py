@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bench.errors import BenchError
@@ -77,6 +78,11 @@ class VectorSource(Plugin, ABC):
     @property
     def untrained(self) -> bool:
         """Whether the weights are random. Such records serve trials and speed and stay off leaderboards."""
+        return False
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the model has heard synthesised music alone: a warning on other data, and no leaderboard."""
         return False
 
     @abstractmethod
@@ -156,6 +162,73 @@ class Extractor(VectorSource):
         None, the default, when there is none.
         """
         return None
+
+
+class Trainable(ABC):
+    """An extractor that ``bench train`` can train: inherit from it beside `Extractor`.
+
+    The harness draws windows of `Extractor.window` from recordings at `Extractor.sample_rate`, trains the network by
+    an objective (`bench.protocols.Objective`), and saves it. Its vector of a track is the mean over windows.
+    """
+
+    @abstractmethod
+    def front_end(self) -> torch.nn.Module:
+        """Return a module without trained parameters: waves (B, T) float32 -> the input of the network."""
+
+    @abstractmethod
+    def network(self, seed: int) -> torch.nn.Module:
+        """Return the module that is trained: the front end's output -> vectors (B, D) float32.
+
+        Its weights are random, drawn from `seed` alone, or those of a file if the settings name one.
+        """
+
+    @abstractmethod
+    def save(
+        self,
+        path: Path,
+        network: torch.nn.Module,
+        about: Mapping[str, Any],
+        words: tuple[Sequence[str], NDArray[np.float32]] | None = None,
+    ) -> None:
+        """Write a trained network to `path`: equal input gives equal bytes.
+
+        Parameters
+        ----------
+        about : JSON values that say how it was trained; they must be readable from the file by `trained`
+        words : L words and their vectors (L, D) of unit length, see `WordVectors`
+
+        """
+
+    @classmethod
+    @abstractmethod
+    def trained(cls, path: Path) -> Mapping[str, Any]:
+        """Return what `save` was told about the training of the file `path`.
+
+        Raises
+        ------
+        BenchError
+            When the file cannot be read, or `save` has not written it.
+
+        """
+
+    @abstractmethod
+    def spec_of(self, path: Path) -> str:
+        """Return the spec that loads the file `path`, such as ``cnn:weights=PATH``."""
+
+
+class WordVectors(ABC):
+    """An extractor in whose space words have vectors, too: inherit from it beside `Extractor`."""
+
+    @abstractmethod
+    def words(self) -> tuple[Sequence[str], NDArray[np.float32]]:
+        """Return L words (or phrases), and their vectors (L, D) of unit length.
+
+        Raises
+        ------
+        BenchError
+            When these settings or weights have none.
+
+        """
 
 
 class TableSource(VectorSource):

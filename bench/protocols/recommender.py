@@ -214,11 +214,3 @@ class Recommender(Plugin, ABC):
     def load(self, path: Path) -> None:
         """Read what `save` wrote: `score` then returns the same. The default raises NotImplementedError."""
         raise NotImplementedError
-
-
-class Trainable(ABC):
-    """An extractor that can be trained: inherit from it beside `Extractor`."""
-
-    @abstractmethod
-    def train(self, data: Any, *, run: RunContext) -> None:
-        """Train on `data` and leave the weights where `load` finds them."""

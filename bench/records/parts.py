@@ -104,6 +104,7 @@ class ExtractorInfo:
     heard : data, cut-off, signals and hash of the track ids that a model of ours was trained on
     non_commercial : whether a licence forbids commercial use of the weights
     untrained : whether weights are random, for trials and speed tests
+    synthetic : whether weights come from synthesised music alone
     """
 
     name: Name
@@ -119,6 +120,7 @@ class ExtractorInfo:
     trained_on: Labels | None = None
     non_commercial: bool | None = None
     untrained: bool | None = None
+    synthetic: bool | None = None
     origin: Json | None = None
     versions: Labels | None = None
     heard: Json | None = None

@@ -117,9 +117,10 @@ class Record:
 
     @property
     def publishable(self) -> bool:
-        """Whether a leaderboard may show the record: real and complete data, trained weights, one lane."""
+        """Whether a leaderboard may show the record: real and complete data, weights of real music, one lane."""
         real = not self.data.builtin and self.data.complete is not False
-        return real and not self.extractor.untrained and self.lane != "mixed"
+        trained = not self.extractor.untrained and not self.extractor.synthetic
+        return real and trained and self.lane != "mixed"
 
     @property
     def is_probe(self) -> bool:

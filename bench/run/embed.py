@@ -30,6 +30,9 @@ FORMATS = (".npy", ".parquet", ".tsv")
 class Collection:
     """A catalogue and the extractors to run on it; with `shard` (i, n), only part i of n."""
 
+    meta: pl.DataFrame | None = None
+    """What the data set knows of the tracks; None: nothing."""
+
     def __init__(
         self,
         data: Data,
@@ -53,6 +56,7 @@ class Collection:
         else:
             opened = open_data(data, environment)
             catalog, notes = opened.catalog, opened.notes
+            self.meta = opened.dataset.meta(opened.root)
         if catalog is None:
             raise BenchError("there is no audio: give --audio DIR|LIST, or a dataset that brings some.")
         for note in notes:

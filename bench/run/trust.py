@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, fields, replace
 from typing import Any, TypeVar
 
-from bench.protocols import NAMES
+from bench.protocols import named_by
 from bench.registry import Kind, get
 from bench.run.options import Data, Request
 from bench.run.probe.request import ProbeRequest
@@ -71,5 +71,5 @@ def _of_spec(kind: Kind, text: str) -> Iterator[str]:
     spec = parse(text)
     declared: dict[str, Any] = {field.name: field.metadata for field in fields(get(kind, spec.name).Settings)}
     for key, value in spec.settings.items():
-        if what := declared.get(key, {}).get(NAMES):
+        if what := named_by(declared.get(key, {}), value):
             yield f"{spec.name}:{key}={value} (a {what})"

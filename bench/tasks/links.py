@@ -1,7 +1,7 @@
 """Link prediction: are the vectors of tracks similar if the same users listen to the tracks?
 
-Conventions: the tracks are the held-out ones (`bench.holdout`) of the co-listen graph (`bench.tasks.co_listen`), which
-knows the whole log and all tracks. If they are at most 2 x `pairs`, all pairs of them are ranked by the cosine of
+Conventions: the tracks are the held-out ones (`bench.holdout`) of the co-listen graph (`bench.listening.co_listen`),
+which knows the whole log and all tracks. If they are at most 2 x `pairs`, all pairs of them are ranked by the cosine of
 their vectors. Otherwise `sets` sets of `pairs` edges each are drawn among them; no track is in two of the edges, and
 in each set all pairs of its tracks are ranked. All edges between the tracks of a set are positives
 (`positives=sampled`: sets are always drawn, and only the drawn edges are positives; other edges count as negatives).
@@ -24,9 +24,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
+from bench.listening.co_listen import Graph, GraphSettings, co_listen
 from bench.metrics.link_prediction import ranked_sets
 from bench.protocols import Dataset, Task, TaskData
-from bench.tasks.co_listen import Graph, GraphSettings, co_listen
 
 
 @dataclass(frozen=True)

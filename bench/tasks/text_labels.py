@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 
 from bench.errors import BenchError
+from bench.listening.phrases import phrases
 from bench.protocols import Dataset, TaskData
 from bench.tasks.catalog_labels import CatalogueTask, SplitSettings
 
@@ -67,7 +68,8 @@ class TextLabels(CatalogueTask):
         meta = meta.unique("track_id", keep="first").sort("track_id")
         fixed = ["part"] if "part" in meta.columns else []
         frame = self.split(meta.select("track_id", "artist", *fixed, *fields))
-        pairs = pl.concat([_phrases(frame, name, self.settings.words) for name in fields]).unique()
+        pairs = pl.concat([phrases(frame, name, self.settings.words) for name in fields]).unique()
+        pairs = pairs.join(frame.select("part").with_row_index("row"), on="row")
         counts = pairs.group_by("label").agg(
             *(pl.col("part").eq(part).sum().alias(part) for part in ("train", "valid", "test"))
         )
@@ -82,18 +84,3 @@ class TextLabels(CatalogueTask):
         chosen = pairs.join(counts.select("label").with_row_index("column"), on="label")
         truth[chosen["row"].to_numpy(), chosen["column"].to_numpy()] = True
         return self.data(frame, truth, names, {})
-
-
-def _phrases(frame: pl.DataFrame, field: str, words: int) -> pl.DataFrame:
-    """Return row, part and label: each sequence of 1 to `words` words in a field."""
-    text = pl.col(field)
-    # Each tag is a separate phrase: no sequence continues from one tag into the next.
-    pieces = text if frame.schema[field] == pl.List(pl.String) else pl.concat_list(text)
-    table = frame.select("part", piece=pieces).with_row_index("row").explode("piece").with_row_index("field")
-    table = table.with_columns(label=pl.col("piece").str.to_lowercase().str.extract_all(r"[\p{L}\p{N}]+"))
-    table = table.select("row", "field", "part", "label").explode("label").drop_nulls("label")
-    out = []
-    for length in range(1, words + 1):
-        steps = [pl.col("label").shift(-step).over("field") for step in range(length)]
-        out.append(table.select("row", "part", label=pl.concat_str(steps, separator=" ")).drop_nulls("label"))
-    return pl.concat(out)

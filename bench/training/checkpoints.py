@@ -124,6 +124,19 @@ def _load(model: torch.nn.Module, optimizer: torch.optim.Optimizer, tensors: Sta
     except (ValueError, KeyError) as error:
         raise DamagedError(f"its optimizer is another one ({error})") from error
     model.load_state_dict(_part(tensors, "model."))
+    _lay_out(optimizer)
+
+
+def _lay_out(optimizer: torch.optim.Optimizer) -> None:
+    """Lay out the optimizer's tensors in memory as their parameters: other layouts are added in another order."""
+    import torch
+
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            state = optimizer.state[parameter]
+            for name, value in state.items():
+                if isinstance(value, torch.Tensor) and value.shape == parameter.shape and value.dim() > 1:
+                    state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def _part(tensors: State, prefix: str) -> State:

@@ -177,6 +177,8 @@ class SequentialRecommender(Recommender):
         """Return the mean loss of a batch over its picked rows; zero when there are none."""
         import torch
 
+        from bench.training.chunked_softmax import chunked
+
         from . import losses
 
         states: torch.Tensor
@@ -187,7 +189,7 @@ class SequentialRecommender(Recommender):
         if settings.loss == "full" and not self._in_chunks:
             return losses.full(states, table, batch.target)
         if settings.loss in ("full", "chunked"):
-            return losses.chunked(states, table, batch.target, bf16=settings.bf16)
+            return chunked(states, table, batch.target, bf16=settings.bf16)
         drawn = torch.randint(len(table), (settings.negatives,), device=table.device)
         if settings.loss == "gbce":
             return losses.gbce(states, table, batch.target, drawn, settings.calibration)

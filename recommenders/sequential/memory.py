@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
+from bench.training.chunked_softmax import chunk
+
 from .settings import SequentialSettings
 
-CHUNK_CPU, CHUNK_GPU = 192 << 20, 1 << 30
-"""Bytes of logits in memory at a time in the chunked loss. Smaller chunks read the table more often."""
 FULL_UP_TO = 1 << 30
 """Bytes that a full loss may need; above, the same numbers are computed in chunks."""
-
-
-def chunk(device: str) -> int:
-    """Return the bytes of logits that the chunked loss holds at a time on a device, such as ``cuda:1``."""
-    return CHUNK_CPU if device == "cpu" else CHUNK_GPU
 
 
 def loss_bytes(settings: SequentialSettings, states: float, competitors: int, device: str) -> int:

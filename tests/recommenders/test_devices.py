@@ -8,6 +8,7 @@ from bench.protocols import RunContext
 from bench.run.recommend.validation import Validation
 from bench.testing import RecommenderContract
 from bench.testing.pretend_device import NAME, pretend_device
+from bench.training.chunked_softmax import chunked
 from bench_recommenders.sequential import losses
 
 
@@ -59,7 +60,7 @@ def test_the_chunked_loss_does_not_wait_for_a_chunk():
     with pretend_device() as log:
         given = [each.to(NAME) for each in (states, table, target)]
         log.clear()
-        found = losses.chunked(*given, size=4 * 4 * 50)
+        found = chunked(*given, size=4 * 4 * 50)
         assert log.total == 0  # before: one for each of five chunks, and more where chances are small
         assert found.item() == pytest.approx(wanted.item(), rel=1e-6)
 

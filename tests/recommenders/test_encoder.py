@@ -7,10 +7,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from bench.protocols import Interactions, Plays
+from bench.training.chunked_softmax import chunked
 from bench_recommenders.sequential.batches import Histories, cloze, final, shifted
 from bench_recommenders.sequential.encoder import SequenceNetwork
 from bench_recommenders.sequential.item_encoder import ItemEncoder, ItemEncoderConfig
-from bench_recommenders.sequential.losses import chunked
 
 V, D, LONGEST = 60, 16, 40
 

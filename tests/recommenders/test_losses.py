@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from bench.training.chunked_softmax import chunked
 from bench_recommenders.sequential import losses
 
 
@@ -22,7 +23,7 @@ def gradients(value, *inputs):
 def test_chunked_is_full_with_its_gradients(rows):
     states, table, target = setting()
     one = losses.full(states, table, target)
-    two = losses.chunked(states, table, target, size=rows * 4 * len(table))
+    two = chunked(states, table, target, size=rows * 4 * len(table))
     assert two.item() == pytest.approx(one.item(), rel=1e-6)
     for a, b in zip(gradients(3 * one, states, table), gradients(3 * two, states, table), strict=True):
         assert (a - b).abs().max() <= 1e-5 * a.abs().max()
@@ -30,7 +31,7 @@ def test_chunked_is_full_with_its_gradients(rows):
 
 def test_a_frozen_table_gets_no_gradient_and_costs_none():
     states, table, target = setting()
-    value = losses.chunked(states, table.detach(), target)
+    value = chunked(states, table.detach(), target)
     (found,) = gradients(value, states)
     (wanted,) = gradients(losses.full(states, table.detach(), target), states)
     assert torch.allclose(found, wanted, atol=1e-7)
@@ -38,14 +39,14 @@ def test_a_frozen_table_gets_no_gradient_and_costs_none():
 
 def test_targets_of_tiny_probability_have_an_exact_loss():
     states, table, target = setting(scale=60.0)
-    one, two = (f(states, table, target) for f in (losses.full, losses.chunked))
+    one, two = (f(states, table, target) for f in (losses.full, chunked))
     assert one.item() > 100  # probabilities underflow
     assert two.item() == pytest.approx(one.item(), rel=1e-6)
 
 
 def test_bfloat16_is_near_and_not_exact():
     states, table, target = setting(m=200, d=64, scale=0.3)
-    one, two = losses.full(states, table, target), losses.chunked(states, table, target, bf16=True)
+    one, two = losses.full(states, table, target), chunked(states, table, target, bf16=True)
     assert one.item() != two.item()
     assert two.item() == pytest.approx(one.item(), rel=1e-2)
     for a, b in zip(gradients(one, states, table), gradients(two, states, table), strict=True):

@@ -217,6 +217,7 @@ def test_a_path_stays_below_its_folder():
         (record(), True),
         (within("data", builtin=True), False),
         (within("extractor", untrained=True), False),
+        (within("extractor", synthetic=True), False),
         (record(lane="mixed"), False),
         (record(lane="published"), True),
         (record(control=True), True),

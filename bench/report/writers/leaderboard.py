@@ -26,8 +26,8 @@ SHOWN = 5
 def publishable(records: Sequence[tuple[Path, Record | BenchError]], problems: list[str]) -> list[Found]:
     """Return the publishable records; append a line to `problems` for each of the others.
 
-    Records with built-in or incomplete data, random weights or mixed lanes are rejected (`Record.publishable`), and
-    so are results published by others, which reports show beside ours.
+    Records with built-in or incomplete data, random weights, weights of synthesised music or mixed lanes are rejected
+    (`Record.publishable`), and so are results published by others, which reports show beside ours.
     """
     kept: list[Found] = []
     for path, record in records:
@@ -49,7 +49,9 @@ def _unfit(record: Record) -> str | None:
         return "built-in data"
     if record.data.complete is False:
         return "items of the task are missing"
-    return "mixed lanes" if record.lane == "mixed" else "random weights"
+    if record.lane == "mixed":
+        return "mixed lanes"
+    return "random weights" if record.extractor.untrained else "weights trained on synthesised music alone"
 
 
 def write(

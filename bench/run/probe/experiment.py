@@ -78,6 +78,8 @@ class ProbeExperiment(Experiment[ProbeCell]):
             yield f"task: {task.entry} ({task.task.kind}, {counted(len(task.data.names), 'label')}): {parts}"
             for note in task.notes:
                 yield f"note: {task.name}: {note}"
+            for extractor in self.resolved.extractors:
+                yield from (f"note: {task.name}: {note}" for note in extractor.caveats(builtin=task.builtin))
 
     def forecast(self, todo: Sequence[ProbeCell]) -> Iterable[str]:
         """Return which items of each task have vectors in files."""

@@ -56,7 +56,7 @@ def blank(request: ProbeRequest, task: LoadedTask, cell: ProbeCell, leaks: Seque
         seed=cell.seed,
         k=(),
         control=cell.control,
-        warnings=(*task.notes, *leaks),
+        warnings=(*task.notes, *leaks, *cell.extractor.caveats(builtin=task.builtin)),
     )
 
 

@@ -29,7 +29,7 @@ def blank(request: RecommendRequest, inputs: Inputs, k: Sequence[int], cell: Cel
     warnings = [*inputs.caveats, *inputs.leaks.warnings, *long_lists(split, k)]
     if known := [name for name in cell.extractor.trained_on if same_catalogue(name, inputs.name)]:
         warnings.append(f"{extractor.name} was trained on {', '.join(known)}: it knows the tracks of {inputs.name}")
-    warnings += cell.model.plugin.warnings
+    warnings += [*cell.extractor.caveats(builtin=dataset.builtin), *cell.model.plugin.warnings]
     return Record(
         kind="run",
         asked=request.of_cell(cell).as_json(),
@@ -160,6 +160,7 @@ def about_extractor(entry: ExtractorEntry) -> ExtractorInfo:
         non_commercial=any(_non_commercial(plugin) for plugin in plugins),
         # Records with untrained weights are for trials and speed tests, and excluded from leaderboards.
         untrained=any(plugin.untrained for plugin in plugins),
+        synthetic=any(plugin.synthetic for plugin in plugins),
         origin=[one.origin for one in entry.components],
         versions=tuple(plugin.version for plugin in plugins),
     )

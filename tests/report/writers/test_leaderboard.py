@@ -17,6 +17,7 @@ def test_what_may_not_be_published_is_left_out_with_the_reason(results):
     results.add("b", table={"untrained": True}, **REAL)
     results.add("c", lane="mixed", **REAL)
     results.add("d")
+    results.add("f", table={"synthetic": True}, **REAL)
     results.probe("a")  # built-in
     task = {"name": "gtzan", "spec": "gtzan", "primary": "accuracy"}
     about = {"name": "gtzan", "builtin": False, "complete": False, "fingerprint": {}, "collection": "x", "task": task}
@@ -33,6 +34,7 @@ def test_what_may_not_be_published_is_left_out_with_the_reason(results):
         "mixed lanes",
         "published figures of others are no entries",
         "random weights",
+        "weights trained on synthesised music alone",
     ]
 
 

@@ -1,0 +1,1 @@
+"""Training of extractors of our own: ``bench train``."""

@@ -1,0 +1,309 @@
+"""``bench train``: choose recordings, decode them once, train a network on them, and write its weights."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from bench import __version__, devices, memory
+from bench.audio.pcm_cache import decoded, estimated_bytes
+from bench.errors import BenchError
+from bench.files.atomic import check_writable, digest
+from bench.norms import l2
+from bench.protocols import Heard, Objective, RunContext
+from bench.run.options import Environment
+from bench.run.progress import Ui
+from bench.run.train.card import write_card
+from bench.run.train.recordings import Chosen, choose
+from bench.run.train.request import TrainRequest, resolve
+from bench.run.train.windows import Windows, link_ap, validation_links
+from bench.text import counted, duration, size
+
+if TYPE_CHECKING:
+    import torch
+
+    from bench.training.history import History
+
+VERSION = 1
+"""Part of the key of a training; raised when the same request can give other weights."""
+
+
+class Training:
+    """Runs a request. Creating one is cheap; call `open` to read the data, then `plan`, then `do`."""
+
+    chosen: Chosen
+
+    def __init__(self, request: TrainRequest, environment: Environment, ui: Ui):
+        self.request, self.environment, self.ui = request, environment, ui
+        self.plugins = resolve(request.spec)
+
+    def open(self) -> Self:
+        """Read the data, choose the recordings, and open the objective.
+
+        Raises
+        ------
+        BenchError
+            When the data have no audio, too few recordings are left, or a signal of the objective is absent.
+
+        """
+        check_writable(self.environment.cache)
+        request = self.request
+        self.chosen = choose(request.data, request.split, self.environment, self.ui.log, request.seed)
+        self.links = validation_links(self.chosen.data)
+        self.plugins.objective.open(self.chosen.data, request.seed)
+        return self
+
+    # -- what it is ---------------------------------------------------------------------------------------
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """What the weights depend on, as JSON values, with a hash of all of it as `key`."""
+        inputs, request = self.chosen.inputs, self.request
+        told = {
+            "format": VERSION,
+            "extractor": self.plugins.settings["extractor"],
+            "objective": self.plugins.settings["objective"],
+            "data": inputs.name,
+            "builtin": inputs.opened.dataset.builtin,
+            "fingerprint": inputs.fingerprint,
+            "split": inputs.split.fingerprint,
+            "cutoff": self.chosen.cutoff,
+            "signals": sorted(self.plugins.objective.signals),
+            "hold_out": self.chosen.hold_out.sha256,
+            "recordings": digest(self.chosen.rows.select("track_id", "row").rows()),
+            "metadata": digest([self.chosen.data.tags, self.chosen.data.text]),
+            "validation": digest(self.chosen.valid.tolist()),
+            "seed": request.seed,
+            "epochs": request.epochs,
+            "rate": request.rate,
+            "batch": request.batch,
+            "patience": request.patience,
+        }
+        return {**told, "key": digest(told)}
+
+    @cached_property
+    def path(self) -> Path:
+        """The file of weights."""
+        if self.request.out is not None:
+            return self.request.out
+        named = f"{self.plugins.spec.name}-{self.about['key'][:16]}.safetensors"
+        return self.environment.cache.absolute() / "trained" / named
+
+    @property
+    def tracks_path(self) -> Path:
+        """The list of recordings beside the weights."""
+        return self.path.with_suffix(".tracks.parquet")
+
+    @property
+    def spec(self) -> str:
+        """The spec that loads the weights."""
+        return str(self.plugins.extractor.spec_of(self.path))
+
+    @cached_property
+    def device(self) -> str:
+        """The device in use."""
+        return devices.choose(self.environment.device)[0]
+
+    def finished(self) -> Mapping[str, Any] | None:
+        """Return what the file of weights says if this training has written it and ended; None if there is no file.
+
+        A training that ended at its time limit is not finished.
+
+        Raises
+        ------
+        BenchError
+            When the file holds weights of another training, or cannot be read.
+
+        """
+        if not self.path.exists():
+            return None
+        told: Mapping[str, Any] = self.plugins.extractor.trained(self.path)
+        if told.get("key") != self.about["key"]:
+            raise BenchError(f"{self.path} holds weights of another training: give another --out, or remove it.")
+        return told if told["stopped"] != "deadline" else None
+
+    # -- plan ---------------------------------------------------------------------------------------------
+
+    def plan(self) -> None:
+        """Print what will be done."""
+        for line in self._lines():
+            self.ui.log(line)
+
+    def _lines(self) -> Iterator[str]:
+        chosen, request, data = self.chosen, self.request, self.chosen.data
+        n_valid = int(chosen.valid.sum())
+        pairs = n_valid * (n_valid - 1) // 2
+        yield f"data: {chosen.inputs.name}, split {chosen.inputs.split_name}"
+        yield f"cut-off: {chosen.cutoff or 'none, the split has no date'}; plays after it are not used"
+        yield (
+            f"recordings: {len(data.ids) - n_valid:,} to train on, {n_valid:,} to choose the best epoch "
+            f"({len(self.links):,} of {pairs:,} pairs are linked, average precision by chance "
+            f"{len(self.links) / pairs:.4f})"
+        )
+        yield f"held out: {len(chosen.hold_out.held):,} recordings (sha256 {chosen.hold_out.sha256[:16]})"
+        if chosen.cold:
+            yield f"left out: {chosen.cold:,} recordings that nobody played before the cut-off"
+        for note in filter(None, [*chosen.inputs.notes, chosen.unreadable]):
+            yield f"note: {note}"
+        yield f"learns from: {', '.join(['audio', *self.about['signals']])}"
+        weights = sum(one.numel() for one in self.network().parameters())
+        rate, window = self.plugins.extractor.sample_rate, self.plugins.extractor.window
+        yield f"network: {self.plugins.spec}, {weights:,} parameters; windows of {window.length / rate:g} s"
+        yield f"objective: {self.plugins.objective_spec}, {request.batch} windows per step"
+        yield (
+            f"training: Adam, rate {request.rate:g}, at most {counted(request.epochs, 'epoch')}, ends after "
+            f"{counted(request.patience, 'epoch')} without a better validation value; seed {request.seed}; on "
+            f"{self.device}"
+        )
+        if request.max_time is not None:
+            yield f"time: at most {duration(request.max_time)}"
+        else:
+            yield "time: shown after the first epoch"
+        yield f"decoded audio: about {size(estimated_bytes(chosen.files, rate))} in {self.environment.cache / 'pcm'}"
+        yield f"weights: {self.path}"
+
+    def network(self) -> torch.nn.Module:
+        """Return the network before training."""
+        found: torch.nn.Module = self.plugins.extractor.network(self.request.seed)
+        return found
+
+    # -- work ---------------------------------------------------------------------------------------------
+
+    def do(self) -> Mapping[str, Any]:
+        """Decode, train, and write weights, track list and card; return what the weights say of their training."""
+        extractor = self.plugins.extractor
+        check_writable(self.path.parent)
+        with self.ui.bar("decoding", len(self.chosen.rows)) as progress:
+            pcm = decoded(self.chosen.files, extractor.sample_rate, self.environment.cache, progress)
+        if pcm.problems:
+            self._leave_out(pcm.problems)
+            pcm = decoded(self.chosen.files, extractor.sample_rate, self.environment.cache)
+        windows = Windows(pcm, extractor.window.length, extractor.front_end().to(self.device), self.device)
+        with memory.kept():
+            trained = _fit(self, windows)
+        heard = Heard.write(
+            self.tracks_path,
+            self.chosen.ids,
+            data=self.about["data"],
+            cutoff=self.about["cutoff"],
+            signals=self.plugins.objective.signals,
+        )
+        told = {**self.about, "tracks_sha256": heard.sha256, **trained.result, "versions": _versions()}
+        write_card(self, told)
+        extractor.save(self.path, trained.network, told, trained.words)  # last: the file says that all is done
+        if told["stopped"] != "deadline":
+            shutil.rmtree(self.checkpoints, ignore_errors=True)
+        return told
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints, named by all that an epoch depends on: more epochs continue with them."""
+        course = {name: value for name, value in self.about.items() if name not in ("epochs", "key")}
+        return self.environment.cache / "checkpoints" / digest(course)[:32]
+
+    def _leave_out(self, problems: Mapping[int, str]) -> None:
+        """Train without the recordings that cannot be decoded."""
+        ids = self.chosen.ids
+        for at, why in list(problems.items())[:5]:
+            self.ui.log(f"left out: {ids[at]}: {why}")
+        self.ui.log(f"{counted(len(problems), 'recording')} cannot be decoded")
+        told = self.about  # the key stays that of the recordings asked for
+        self.chosen = self.chosen.without(problems)
+        self.plugins = self.plugins.renewed()
+        self.links = validation_links(self.chosen.data)
+        self.plugins.objective.open(self.chosen.data, told["seed"])
+
+
+class _Trained:
+    """A trained network, the vectors of its words, and how the training went."""
+
+    def __init__(self, network: torch.nn.Module, words: Any, result: Mapping[str, Any]):
+        self.network, self.words, self.result = network, words, result
+
+
+def _fit(training: Training, windows: Windows) -> _Trained:
+    """Train the network of a training; on failure or interruption its checkpoints stay."""
+    import torch
+
+    from bench.training.loop import Schedule, fit
+
+    request, objective, device = training.request, training.plugins.objective, training.device
+    network = training.network()
+    torch.manual_seed(request.seed)
+    head = objective.module(_width(network, windows))
+    model = torch.nn.ModuleDict({"network": network, **({} if head is None else {"head": head})}).to(device)
+    places = np.flatnonzero(training.chosen.valid)
+    first = None if head is None else [one.detach().clone() for one in head.parameters()]
+
+    def batches(epoch: int) -> Iterable[Any]:
+        return windows.batches(objective, epoch, request.batch, request.seed)
+
+    def loss(step: Any) -> torch.Tensor:
+        inputs, batch = step
+        return objective.loss(network(inputs), batch)
+
+    def valid() -> float:  # an epoch of a later stage is better than any of an earlier one
+        return objective.stage + link_ap(windows.vectors(network, places, request.batch), training.links)
+
+    run = RunContext(
+        seed=request.seed,
+        device=device,
+        deadline=None if request.max_time is None else time.monotonic() + request.max_time,
+        log=training.ui.log,
+        folder=training.checkpoints,
+        curves=training.environment.log_dir,
+    )
+    history = fit(
+        model,
+        torch.optim.Adam([one for one in model.parameters() if one.requires_grad], request.rate),
+        batches=batches,
+        loss=loss,
+        valid=valid,
+        run=run,
+        schedule=Schedule(epochs=request.epochs, patience=request.patience),
+        after_valid=lambda score: objective.after_valid(score - objective.stage),
+    )
+    untrained = head is None or all(map(torch.equal, head.parameters(), first or ()))
+    words = None if untrained else _words(objective, head)
+    return _Trained(network.cpu(), words, _result(history, training))
+
+
+def _width(network: torch.nn.Module, windows: Windows) -> int:
+    import torch
+
+    with torch.no_grad():
+        silence = windows.inputs(np.zeros((1, windows.length), np.int16))
+        return int(network.to(windows.device).eval()(silence).shape[1])
+
+
+def _words(objective: Objective, head: torch.nn.Module | None) -> tuple[list[str], Any] | None:
+    """Return the words of a trained classifier and their vectors of unit length."""
+    words = objective.label_words()
+    if words is None or head is None:
+        return None
+    weight: Any = head.weight
+    return list(words), l2(weight.detach().float().cpu().numpy())
+
+
+def _result(history: History, training: Training) -> dict[str, Any]:
+    n_valid = int(training.chosen.valid.sum())
+    return {
+        "epochs_trained": len(history.loss),
+        "best_epoch": history.best_epoch + 1,
+        "stopped": history.stopped,
+        "validation_ap": history.best - training.plugins.objective.stage,
+        "chance_ap": len(training.links) / (n_valid * (n_valid - 1) // 2),
+        "train_recordings": len(training.chosen.ids) - n_valid,
+        "valid_recordings": n_valid,
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {"bench": __version__, **{name: version(name) for name in ("torch", "numpy", "soxr")}}

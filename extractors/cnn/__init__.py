@@ -1,0 +1,1 @@
+"""Convolutional networks of log-mel windows that this project trains itself: front end, networks, objectives."""

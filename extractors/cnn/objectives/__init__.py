@@ -1,0 +1,1 @@
+"""What the networks learn from: tags, words, and who listens to what."""

@@ -1,0 +1,67 @@
+"""What training must change: it beats random weights, which beat chance; wrong labels teach nothing."""
+
+import numpy as np
+import polars as pl
+import pytest
+import soundfile
+
+from bench.cli import main
+from bench.metrics.classification import roc_auc
+from bench.metrics.link_prediction import RankedPairs
+from bench.registry import create
+
+
+def heard(extractor, folder):
+    """Vectors (N, 128) of the held-out recordings, and the tag (N,) that each has, whatever the metadata say."""
+    import torch
+
+    extractor.load("cpu", "float32")
+    meta = pl.read_csv(folder / "tracks.csv").with_row_index("row").filter(pl.col("part") == "test")
+    waves = [soundfile.read(folder / "audio" / f"{one}.wav", dtype="float32")[0] for one in meta["track_id"]]
+    ((_, vectors),) = extractor.frames(torch.from_numpy(np.stack(waves)))
+    names = np.array(["low", "middle", "high"])
+    return vectors[:, 0].numpy(), names[meta["row"].to_numpy() % 3]
+
+
+def same_tag_ap(spec, folder):
+    """AP of pairs of held-out recordings with the same tag, by cosine; and that of chance."""
+    vectors, tag = heard(create("extractors", spec), folder)
+    a, b = np.triu_indices(len(tag), 1)
+    same = tag[a] == tag[b]
+    return RankedPairs(vectors, np.column_stack([a, b])[same]).scores().average_precision, same.mean()
+
+
+def tag_auc(spec, folder):
+    """Mean ROC-AUC of the tags of held-out recordings, by cosine to the tags' own vectors."""
+    extractor = create("extractors", spec)
+    vectors, tag = heard(extractor, folder)
+    words, rows = extractor.words()
+    return roc_auc(tag[:, None] == np.array(words), vectors @ rows.T).mean()
+
+
+def trained(folder, words, out, spec, *more):
+    assert main(["train", spec, *words, "--device", "cpu", "--cache", str(out.parent), "--out", str(out), *more]) == 0
+    return f"cnn:weights={out}"
+
+
+def test_trained_weights_beat_random_ones_and_permuted_labels_teach_nothing(make_tones, words_of, tmp_path):
+    spec, more = "cnn:arch=small,objective=(tags:steps=5,least=2)", ["--epochs", "6", "--batch", "36"]
+    tones, permuted = make_tones(72), make_tones(72, permuted=True)
+    right = trained(tones, words_of(tones), tmp_path / "a" / "right.safetensors", spec, *more)
+    wrong = trained(permuted, words_of(permuted), tmp_path / "b" / "wrong.safetensors", spec, *more)
+    random, chance = same_tag_ap("cnn:arch=small,weights=random", tones)
+    assert same_tag_ap(right, tones)[0] > random + 0.2
+    assert random > chance
+    assert tag_auc(right, tones) > 0.85
+    assert 0.25 < tag_auc(wrong, tones) < 0.75  # 24 recordings: a standard error of about .07
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", ["tags:steps=20", "text:steps=20", "triplets:steps=20", "hybrid:steps=20"])
+def test_every_objective_beats_random_weights(make_tones, words_of, tmp_path, objective):
+    tones = make_tones(144)
+    spec, more = f"cnn:arch=small,objective=({objective})", ["--epochs", "10", "--batch", "48"]
+    right = trained(tones, words_of(tones), tmp_path / "trained.safetensors", spec, *more)
+    random, chance = same_tag_ap("cnn:arch=small,weights=random", tones)
+    assert same_tag_ap(right, tones)[0] > random + 0.2
+    assert random > chance
