@@ -60,8 +60,9 @@ def around_held_out(
     rest = np.flatnonzero(part == "train").tolist()
     share = _places([groups[at] for at in rest], None if strata is None else [strata[at] for at in rest])
     part[np.asarray(rest, np.int64)[share < valid]] = "valid"
-    _check_all(part.tolist(), groups)
-    return part.tolist()
+    found: list[str] = part.tolist()
+    _check_all(found, groups)
+    return found
 
 
 def _places(groups: Sequence[str], strata: Sequence[str] | None) -> NDArray[np.float64]:
