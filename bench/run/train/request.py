@@ -79,7 +79,7 @@ def resolve(text: str) -> Plugins:
         able = [name for name in names("extractors") if issubclass(get("extractors", name), Trainable)]
         raise BenchError(f"{asked.name} cannot be trained here; these can: {', '.join(able) or 'none'}.")
     spec = parse(absolute("extractors", str(asked.without("objective"))))
-    if "weights" in (field.name for field in fields(cls.Settings)):
+    if "weights" in (field.name for field in fields(get("extractors", asked.name).Settings)):
         spec = spec.with_default("weights", "random")
     extractor: Extractor = create("extractors", spec)
     if extractor.window.length is None:
