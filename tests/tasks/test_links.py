@@ -94,7 +94,7 @@ def test_matching_equals_the_greedy_pass():
 
 
 def test_planted_neighbours_are_found(opened):
-    task, data = opened(SPEC)
+    task, data = opened("links:least=1,listeners=4")
     n = data.items.height
     # The eigenvectors of the graph reproduce its edges.
     graph = np.zeros((n, n))
