@@ -4,45 +4,51 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from bench.files.atomic import write_text
+from bench.protocols import HoldOut
 from bench.run.options import Data
-
-if TYPE_CHECKING:
-    from bench.run.train.experiment import Training
+from bench.run.train.request import Plugins, TrainRequest
 
 
-def write_card(training: Training, told: Mapping[str, Any]) -> None:
-    """Write the card of a training as Markdown to NAME.md beside the weights NAME.safetensors."""
-    path, dataset = training.path, training.chosen.inputs.opened.dataset
-    held = training.chosen.hold_out
+def write_card(
+    path: Path, told: Mapping[str, Any], request: TrainRequest, plugins: Plugins, held: HoldOut, licence: str
+) -> None:
+    """Write the card of the weights `path` as Markdown to NAME.md beside NAME.safetensors.
+
+    Parameters
+    ----------
+    told : what the weights say of their training
+    licence : that of the data
+
+    """
     music = "synthesised music alone" if told["builtin"] else f"the recordings of {told['data']}"
     lines = [
         f"# {path.stem}",
         "",
-        f"Weights of `{training.plugins.spec.without('weights')}`, trained by `bench train`. "
-        f"The network has heard {music}.",
+        f"Weights of `{plugins.spec.without('weights')}`, trained by `bench train`. The network has heard {music}.",
         "",
         "| | |",
         "|---|---|",
         *_rows(
             {
-                "Load with": f"`--extractor {training.plugins.extractor.spec_of(path.name)}`",
+                "Load with": f"`--extractor {plugins.extractor.spec_of(path.name)}`",
                 "Data": f"{told['data']}; plays before {told['cutoff'] or 'no date (all times)'}",
                 "Recordings": (
                     f"{told['train_recordings']:,} trained on, {told['valid_recordings']:,} to choose the best epoch; "
-                    f"all listed in `{training.tracks_path.name}` (sha256 of the ids {told['tracks_sha256']})"
+                    f"all listed in `{path.stem}.tracks.parquet` (sha256 of the ids {told['tracks_sha256']})"
                 ),
                 "Held out": f"{len(held.held):,} recordings that training did not read (sha256 {held.sha256})",
                 "Learned from": ", ".join(["audio", *told["signals"]]),
-                "Objective": f"`{training.plugins.objective_spec}`",
+                "Objective": f"`{plugins.objective_spec}`",
                 "Settings": _settings(told),
                 "Result": (
                     f"epoch {told['best_epoch']} of {told['epochs_trained']}: average precision of links between "
                     f"validation recordings {told['validation_ap']:.4f} (by chance {told['chance_ap']:.4f})"
                 ),
-                "Data's licence": dataset.license or "not stated",
+                "Data's licence": licence or "not stated",
             }
         ),
         "",
@@ -51,21 +57,20 @@ def write_card(training: Training, told: Mapping[str, Any]) -> None:
         "",
         "Made by:",
         "",
-        f"    {command(training)}",
+        f"    {command(request, path.name)}",
         "",
     ]
     write_text(path.with_suffix(".md"), "\n".join(lines))
 
 
-def command(training: Training) -> str:
+def command(request: TrainRequest, out: str) -> str:
     """Return the command line of a training; files have no folders, so that the card tells nothing of the machine."""
-    request = training.request
     words = ["bench", "train", request.spec, *_data(request.data)]
     if request.split:
         words += ["--split", request.split]
     for name in ("epochs", "rate", "batch", "patience", "seed"):
         words += [f"--{name}", f"{getattr(request, name):g}"]
-    words += ["--out", training.path.name]
+    words += ["--out", out]
     return shlex.join(words)
 
 

@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
-
-import numpy as np
+from typing import Any, Self
 
 from bench import __version__, devices, memory
 from bench.audio.pcm_cache import decoded, estimated_bytes
 from bench.errors import BenchError
 from bench.files.atomic import check_writable, digest
-from bench.norms import l2
-from bench.protocols import Heard, Objective, RunContext
+from bench.protocols import Heard, RunContext
 from bench.run.options import Environment
 from bench.run.progress import Ui
 from bench.run.train.card import write_card
+from bench.run.train.fit import train
 from bench.run.train.recordings import Chosen, choose
 from bench.run.train.request import TrainRequest, resolve
-from bench.run.train.windows import Windows, link_ap, validation_links
+from bench.run.train.windows import Windows, validation_links
 from bench.text import counted, duration, size
-
-if TYPE_CHECKING:
-    import torch
-
-    from bench.training.history import History
 
 VERSION = 1
 """Part of the key of a training; raised when the same request can give other weights."""
@@ -153,7 +146,7 @@ class Training:
         for note in filter(None, [*chosen.inputs.notes, chosen.unreadable]):
             yield f"note: {note}"
         yield f"learns from: {', '.join(['audio', *self.about['signals']])}"
-        weights = sum(one.numel() for one in self.network().parameters())
+        weights = sum(one.numel() for one in self.plugins.extractor.network(request.seed).parameters())
         rate, window = self.plugins.extractor.sample_rate, self.plugins.extractor.window
         yield f"network: {self.plugins.spec}, {weights:,} parameters; windows of {window.length / rate:g} s"
         yield f"objective: {self.plugins.objective_spec}, {request.batch} windows per step"
@@ -169,11 +162,6 @@ class Training:
         yield f"decoded audio: about {size(estimated_bytes(chosen.files, rate))} in {self.environment.cache / 'pcm'}"
         yield f"weights: {self.path}"
 
-    def network(self) -> torch.nn.Module:
-        """Return the network before training."""
-        found: torch.nn.Module = self.plugins.extractor.network(self.request.seed)
-        return found
-
     # -- work ---------------------------------------------------------------------------------------------
 
     def do(self) -> Mapping[str, Any]:
@@ -187,7 +175,7 @@ class Training:
             pcm = decoded(self.chosen.files, extractor.sample_rate, self.environment.cache)
         windows = Windows(pcm, extractor.window.length, extractor.front_end().to(self.device), self.device)
         with memory.kept():
-            trained = _fit(self, windows)
+            trained = train(self.request, self.plugins, self.chosen.valid, self.links, windows, self._context())
         heard = Heard.write(
             self.tracks_path,
             self.chosen.ids,
@@ -196,11 +184,23 @@ class Training:
             signals=self.plugins.objective.signals,
         )
         told = {**self.about, "tracks_sha256": heard.sha256, **trained.result, "versions": _versions()}
-        write_card(self, told)
+        licence = self.chosen.inputs.opened.dataset.license
+        write_card(self.path, told, self.request, self.plugins, self.chosen.hold_out, licence)
         extractor.save(self.path, trained.network, told, trained.words)  # last: the file says that all is done
         if told["stopped"] != "deadline":
             shutil.rmtree(self.checkpoints, ignore_errors=True)
         return told
+
+    def _context(self) -> RunContext:
+        limit = self.request.max_time
+        return RunContext(
+            seed=self.request.seed,
+            device=self.device,
+            deadline=None if limit is None else time.monotonic() + limit,
+            log=self.ui.log,
+            folder=self.checkpoints,
+            curves=self.environment.log_dir,
+        )
 
     @property
     def checkpoints(self) -> Path:
@@ -219,90 +219,6 @@ class Training:
         self.plugins = self.plugins.renewed()
         self.links = validation_links(self.chosen.data)
         self.plugins.objective.open(self.chosen.data, told["seed"])
-
-
-class _Trained:
-    """A trained network, the vectors of its words, and how the training went."""
-
-    def __init__(self, network: torch.nn.Module, words: Any, result: Mapping[str, Any]):
-        self.network, self.words, self.result = network, words, result
-
-
-def _fit(training: Training, windows: Windows) -> _Trained:
-    """Train the network of a training; on failure or interruption its checkpoints stay."""
-    import torch
-
-    from bench.training.loop import Schedule, fit
-
-    request, objective, device = training.request, training.plugins.objective, training.device
-    network = training.network()
-    torch.manual_seed(request.seed)
-    head = objective.module(_width(network, windows))
-    model = torch.nn.ModuleDict({"network": network, **({} if head is None else {"head": head})}).to(device)
-    places = np.flatnonzero(training.chosen.valid)
-    first = None if head is None else [one.detach().clone() for one in head.parameters()]
-
-    def batches(epoch: int) -> Iterable[Any]:
-        return windows.batches(objective, epoch, request.batch, request.seed)
-
-    def loss(step: Any) -> torch.Tensor:
-        inputs, batch = step
-        return objective.loss(network(inputs), batch)
-
-    def valid() -> float:  # an epoch of a later stage is better than any of an earlier one
-        return objective.stage + link_ap(windows.vectors(network, places, request.batch), training.links)
-
-    run = RunContext(
-        seed=request.seed,
-        device=device,
-        deadline=None if request.max_time is None else time.monotonic() + request.max_time,
-        log=training.ui.log,
-        folder=training.checkpoints,
-        curves=training.environment.log_dir,
-    )
-    history = fit(
-        model,
-        torch.optim.Adam([one for one in model.parameters() if one.requires_grad], request.rate),
-        batches=batches,
-        loss=loss,
-        valid=valid,
-        run=run,
-        schedule=Schedule(epochs=request.epochs, patience=request.patience),
-        after_valid=lambda score: objective.after_valid(score - objective.stage),
-    )
-    untrained = head is None or all(map(torch.equal, head.parameters(), first or ()))
-    words = None if untrained else _words(objective, head)
-    return _Trained(network.cpu(), words, _result(history, training))
-
-
-def _width(network: torch.nn.Module, windows: Windows) -> int:
-    import torch
-
-    with torch.no_grad():
-        silence = windows.inputs(np.zeros((1, windows.length), np.int16))
-        return int(network.to(windows.device).eval()(silence).shape[1])
-
-
-def _words(objective: Objective, head: torch.nn.Module | None) -> tuple[list[str], Any] | None:
-    """Return the words of a trained classifier and their vectors of unit length."""
-    words = objective.label_words()
-    if words is None or head is None:
-        return None
-    weight: Any = head.weight
-    return list(words), l2(weight.detach().float().cpu().numpy())
-
-
-def _result(history: History, training: Training) -> dict[str, Any]:
-    n_valid = int(training.chosen.valid.sum())
-    return {
-        "epochs_trained": len(history.loss),
-        "best_epoch": history.best_epoch + 1,
-        "stopped": history.stopped,
-        "validation_ap": history.best - training.plugins.objective.stage,
-        "chance_ap": len(training.links) / (n_valid * (n_valid - 1) // 2),
-        "train_recordings": len(training.chosen.ids) - n_valid,
-        "valid_recordings": n_valid,
-    }
 
 
 def _versions() -> dict[str, str]:
