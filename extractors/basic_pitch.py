@@ -37,7 +37,13 @@ def convert(members: Mapping[str, Path]) -> dict[str, NDArray[np.generic]]:
         When the checkpoint cannot be read, or its variables do not belong to Basic Pitch.
 
     """
-    read = read_checkpoint(members[INDEX], members[DATA])
+    out = renamed(read_checkpoint(members[INDEX], members[DATA]))
+    check({name: array.shape for name, array in out.items()}, FULL.tensors(), str(members[INDEX]))
+    return out
+
+
+def renamed(read: Mapping[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+    """Return the weights among the variables of a checkpoint, with the names and the order of axes used here."""
     out: dict[str, NDArray[np.generic]] = {}
     for at, name in enumerate(PUBLISHED):
         for kind in ("kernel", "bias", *STATISTICS):
@@ -48,7 +54,6 @@ def convert(members: Mapping[str, Path]) -> dict[str, NDArray[np.generic]]:
                 out[f"{name}.weight"] = np.ascontiguousarray(array.transpose(3, 2, 0, 1))
             else:
                 out[f"{name}.{STATISTICS.get(kind, kind)}"] = array
-    check({name: array.shape for name, array in out.items()}, FULL.tensors(), str(members[INDEX]))
     return out
 
 

@@ -8,16 +8,15 @@ import torch.nn.functional as fn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.audio.windows import windows
-from bench.errors import BenchError
 from bench.extract import Extraction, open_set, set_sha256
 from bench.extract.readers import Source
 from bench.extract.set_key import stored_widths
 from bench.registry import create, get
 from bench.testing import ExtractorContract
 from bench.testing.clips import clip
-from bench_extractors import basic_pitch
 from bench_extractors._basic_pitch_config import FULL
 from bench_extractors._basic_pitch_net import BasicPitchNet
+from bench_extractors.basic_pitch import renamed
 
 RATE, HOP, SAMPLES, SIDE = 22_050, 256, 43_844, 3840
 UNTRAINED = "basic-pitch:weights=random"
@@ -216,14 +215,7 @@ def test_it_says_what_it_was_trained_on_and_how_large_it_is():
     assert plugin.parameters == 16_782 + 2 * (1 + 8 + 32)  # trained values, and the statistics of the normalisations
 
 
-def test_a_file_of_another_network_is_refused(monkeypatch):
-    found = {"layer_with_weights-1/kernel/.ATTRIBUTES/VARIABLE_VALUE": np.zeros((3, 39, 8, 8), np.float32)}
-    monkeypatch.setattr(basic_pitch, "read_checkpoint", lambda *_: found)
-    with pytest.raises(BenchError, match="missing"):
-        basic_pitch.convert({basic_pitch.INDEX: "index", basic_pitch.DATA: "data"})
-
-
-def test_the_published_variables_become_the_networks_tensors(monkeypatch):
+def test_the_published_variables_become_the_networks_tensors():
     rng = np.random.default_rng(0)
     wanted = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in FULL.tensors().items()}
     order = ["input", "contour", "contour", "contour_out", "note", "onset", "onset", "note_out", "onset_out"]
@@ -237,8 +229,7 @@ def test_the_published_variables_become_the_networks_tensors(monkeypatch):
         published |= {
             f"layer_with_weights-{at}/{kind}/.ATTRIBUTES/VARIABLE_VALUE": array for kind, array in found.items()
         }
-    monkeypatch.setattr(basic_pitch, "read_checkpoint", lambda *_: published)
-    found = basic_pitch.convert({basic_pitch.INDEX: "index", basic_pitch.DATA: "data"})
+    found = renamed(published)
     assert found.keys() == wanted.keys()
     assert all(np.array_equal(found[name], array) for name, array in wanted.items())
 
