@@ -101,21 +101,30 @@ def small_world(world_folder):
 
 
 @pytest.fixture(scope="session")
-def real_cache(tmp_path_factory):
-    """A cache with MusiCNN's trained weights, filled from PyPI now; None if the user's has them."""
-    declared = get("extractors", "musicnn").weights[0]
-    if weights.present(declared):
-        return None
-    folder, before = tmp_path_factory.mktemp("cache"), os.environ.get("BENCH_CACHE")
-    os.environ["BENCH_CACHE"] = str(folder)
-    try:
-        weights.pull(declared, lambda _line: None)
-    except BenchError as error:
-        if "pip" not in str(error):
-            raise
-        pytest.skip(f"needs network: {error}")
-    finally:
-        os.environ.pop("BENCH_CACHE")
-        if before is not None:
-            os.environ["BENCH_CACHE"] = before
-    return folder
+def cache_with(tmp_path_factory):
+    """Return a function that fills a cache with real weights from PyPI; it returns None if the user's has them."""
+
+    def fill(declared):
+        if weights.present(declared):
+            return None
+        folder, before = tmp_path_factory.mktemp("cache"), os.environ.get("BENCH_CACHE")
+        os.environ["BENCH_CACHE"] = str(folder)
+        try:
+            weights.pull(declared, lambda _line: None)
+        except BenchError as error:
+            if "pip" not in str(error):
+                raise
+            pytest.skip(f"needs network: {error}")
+        finally:
+            os.environ.pop("BENCH_CACHE")
+            if before is not None:
+                os.environ["BENCH_CACHE"] = before
+        return folder
+
+    return fill
+
+
+@pytest.fixture(scope="session")
+def real_cache(cache_with):
+    """A cache with MusiCNN's trained weights; None if the user's has them."""
+    return cache_with(get("extractors", "musicnn").weights[0])

@@ -1,11 +1,12 @@
 """Average frames over time into the vector of a track.
 
 The mean is taken over the frames of all windows of a track, in float64, so a window counts by its number of frames.
-``mean_cov`` also computes the covariance of the frames.
+``mean_cov`` also computes the covariance of the frames, ``mean_std`` their standard deviations.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from bench.extract.transfer import Transfer
 
 Sums = dict[str, tuple[int, NDArray[np.float64], NDArray[np.float64] | None]]
-"""layer id -> frames per window, sum over frames (B, D), sum of outer products (B, D, D) or None."""
+"""layer id -> frames per window, sum over frames (B, D), sum of outer products (B, D, D) or squares (B, D), or None."""
 
 
 def sums(extractor: Extractor, waves: torch.Tensor) -> Sums:
@@ -47,6 +48,7 @@ def start_sums(extractor: Extractor, waves: torch.Tensor, transfer: Transfer) ->
     import torch
 
     exact = devices.has_float64(str(waves.device))
+    second = {"mean_cov": "bfd,bfe->bde", "mean_std": "bfd,bfd->bd"}.get(extractor.pooling)
     counts: dict[str, int] = {}
     parts: list[torch.Tensor] = []
     for name, frames in extractor.frames(waves):
@@ -65,13 +67,12 @@ def start_sums(extractor: Extractor, waves: torch.Tensor, transfer: Transfer) ->
         counts[name] = frames.shape[1]
         frames = frames if exact else frames.cpu()
         parts.append(frames.sum(dim=1, dtype=torch.float64).flatten())
-        if extractor.pooling == "mean_cov":
+        if second:
             wide = frames.to(torch.float64)
-            parts.append(torch.einsum("bfd,bfe->bde", wide, wide).flatten())
+            parts.append(torch.einsum(second, wide, wide).flatten())
     if absent := set(extractor.layers) - set(counts):
         raise BenchError(f"{extractor.name} declares layers it did not give: {', '.join(sorted(absent))}.")
     batch, widths = len(waves), {name: extractor.layers[name] for name in counts}
-    with_outer = extractor.pooling == "mean_cov"
     arrive = transfer.down(torch.cat(parts))
 
     def fetch() -> Sums:
@@ -83,9 +84,10 @@ def start_sums(extractor: Extractor, waves: torch.Tensor, transfer: Transfer) ->
             total = flat[at : at + batch * width].reshape(batch, width)
             at += batch * width
             outer = None
-            if with_outer:
-                outer = flat[at : at + batch * width**2].reshape(batch, width, width)
-                at += batch * width**2
+            if second:
+                shape = (batch, width, width) if extractor.pooling == "mean_cov" else (batch, width)
+                outer = flat[at : at + math.prod(shape)].reshape(shape)
+                at += math.prod(shape)
             found[name] = (frames, total, outer)
         return found
 
@@ -109,7 +111,9 @@ class Pool:
                 self._outer[name] = self._outer.get(name, 0.0) + outer[row]
 
     def vectors(self) -> dict[str, NDArray[np.float64]]:
-        """Return layer id -> vector: the mean (D,), for ``mean_cov`` followed by the upper triangle of the covariance.
+        """Return layer id -> vector: the mean (D,), and what follows it.
+
+        For ``mean_cov`` that is the upper triangle of the covariance, for ``mean_std`` the standard deviations (D,).
 
         Raises
         ------
@@ -121,7 +125,10 @@ class Pool:
         for name, total in self._sum.items():
             n = self._count[name]
             vector = mean = total / n
-            if name in self._outer:
+            if name in self._outer and self._outer[name].ndim == 1:
+                variance = self._outer[name] / n - mean**2
+                vector = np.concatenate([mean, np.sqrt(np.maximum(variance, 0))])
+            elif name in self._outer:
                 if n < 2:
                     raise TrackError(f"too short: {n} frame, a covariance needs two")
                 covariance = (self._outer[name] - n * np.outer(mean, mean)) / (n - 1)

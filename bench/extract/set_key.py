@@ -45,10 +45,10 @@ def set_sha256(extractor: Extractor) -> str:
 
 
 def stored_widths(extractor: Extractor) -> dict[str, int]:
-    """Return layer id -> width of the stored vector: D, or D + D(D+1)/2 with pooling ``mean_cov``."""
+    """Return layer id -> width of the stored vector: D; of ``mean_cov`` D + D(D+1)/2, of ``mean_std`` 2 D."""
     if extractor.pooling == "mean_cov":
         return {name: d + d * (d + 1) // 2 for name, d in extractor.layers.items()}
-    return dict(extractor.layers)
+    return {name: d * (2 if extractor.pooling == "mean_std" else 1) for name, d in extractor.layers.items()}
 
 
 def open_set(cache: Path, extractor: Extractor) -> VectorSet:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,10 +132,22 @@ def tensors_of(content: NDArray[np.uint8], where: str, device: str = "cpu") -> d
     return out
 
 
-def read_torch(path: Path) -> Any:
+class _Ignored:
+    """Takes the place of an object that nobody needs, whatever arguments and state it was pickled with."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+def read_torch(path: Path, ignore: Sequence[str] = ()) -> Any:
     """Read a torch checkpoint as plain data, without executing code in it (``weights_only=True``).
 
-    For `Weights.convert`, which is called after the file's hash has been verified or accepted.
+    For `Weights.convert`, which is called after the file's hash has been verified or accepted. `ignore` lists classes
+    and functions, such as ``numpy.dtype``, that the file names beside its tensors: they are not called, and empty
+    objects take the place of what they would return.
 
     Raises
     ------
@@ -152,7 +164,8 @@ def read_torch(path: Path) -> Any:
             f"torch {'.'.join(map(str, SAFE_TORCH))} or newer; once converted, any torch reads it."
         )
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([(_Ignored, name) for name in ignore]):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what is no checkpoint raises whatever its bytes happen to ask for
         raise BenchError(
             f"{path} cannot be read as plain tensors ({str(error).partition(chr(10))[0]}). It is refused: "

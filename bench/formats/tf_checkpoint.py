@@ -23,6 +23,8 @@ from bench.formats.crc32c import crc32c, unmasked
 
 MAGIC = 0xDB4775248B80FB57
 FOOTER = 48
+_TEXT = 7
+"""TensorFlow's number for text, such as the graph of objects that Keras stores beside the weights; it is left out."""
 _TYPES = {1: np.float32, 2: np.float64, 3: np.int32, 9: np.int64, 19: np.float16}
 """TensorFlow's numbers for the data types that weights can have."""
 
@@ -79,6 +81,8 @@ def read_index(table: bytes) -> dict[str, Entry]:
         start, at = _varint(handle, 0)
         length, _ = _varint(handle, at)
         for key, value in _block(table, start, length):
+            if key and _number(_fields(value).get(1, 0)) == _TEXT:
+                continue
             if key:
                 entries[key.decode()] = _entry(key.decode(), value)
             else:

@@ -111,7 +111,7 @@ class Extractor(VectorSource):
     window: Window
     clip: Clip = Clip()
     normalize: Literal["none", "zscore", "peak"] = "none"
-    pooling: Literal["mean", "mean_cov", "own"] = "mean"
+    pooling: Literal["mean", "mean_cov", "mean_std", "own"] = "mean"
     stored: Literal["float32", "float16"] = "float32"
     tolerance: float = 1e-4
     """Largest relative difference of a vector over batch sizes and machines."""

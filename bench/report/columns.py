@@ -35,6 +35,8 @@ class Column:
 
 
 Style = Callable[[Value], str]
+_UNEQUAL = 1.5
+"""Ratio of the two sides of an interval from which half its width would mislead."""
 
 
 def grid(name: str, title: str, columns: Sequence[Column], sections: Sequence[tuple[str, Sequence[Row]]]) -> Grid:
@@ -61,10 +63,13 @@ def plain(value: Value) -> str:
 
 
 def half_width(value: Value) -> str:
-    """Return the mean ± half the width of its interval, briefly: ``.1234 ±.0085``."""
+    """Return the mean ± half the width of its interval, briefly: ``.1234 ±.0085``; an unequal one by its bounds."""
     if value.low is None or value.high is None:
         return short(value.mean)
-    return f"{short(value.mean)} ±{short((value.high - value.low) / 2)}"
+    below, above = value.mean - value.low, value.high - value.mean
+    if max(below, above) > _UNEQUAL * min(below, above):
+        return f"{short(value.mean)} [{short(value.low, 3)}, {short(value.high, 3)}]"
+    return f"{short(value.mean)} ±{short((below + above) / 2)}"
 
 
 def brief(value: Value) -> str:

@@ -89,7 +89,8 @@ def _controls(board: Board, block: Block) -> list[str]:
             if best is not None and (m := row.mean(where, metric)) is not None and m >= best
         ]
         if above:
-            found.append(f"On {where} {heading(metric)} ({block.lane}) no row beats the control {first_few(above)}.")
+            named = f"the control{'s' if len(above) > 1 else ''} {first_few(above)}"
+            found.append(f"On {where} {heading(metric)} ({block.lane}) no row beats {named}.")
     return found
 
 
@@ -106,7 +107,7 @@ def _unranked(board: Board) -> list[str]:
 
 def _marked(board: Board) -> list[str]:
     meaning = {
-        ONCE: "a single training: how much it varies from seed to seed is unknown, and not in its interval",
+        ONCE: "a single seed: how much results vary from seed to seed is unknown, and not in its interval",
         FEW: f"fewer than {FEW_SEEDS} seeds: their variance is poorly known, so that intervals are wide",
         SPANNED: "no usable per-user files: the interval spans those of the single seeds",
         IMPORTED: "published figures, not computed here",

@@ -36,7 +36,7 @@ def smallest_detectable(components: Components, *, alpha: float = 0.05, power: f
 
     The power comes from the noncentral t distribution; the chance of a significant difference of the wrong sign is
     left out. Reports correct alpha for several comparisons (alpha / comparisons: the first step of Holm's procedure).
-    None if the variance is unknown or 0, or has less than one degree of freedom, with which t has no power.
+    None if the variance is unknown or 0, or has less than one degree of freedom: the difference would be huge.
 
     References
     ----------

@@ -60,7 +60,7 @@ def extract(cache, extractor, paths, device, batch=4, said=None, twice=False):
 
 
 @pytest.mark.parametrize("float64", [True, False])
-@pytest.mark.parametrize("pooling", ["mean", "mean_cov"])
+@pytest.mark.parametrize("pooling", ["mean", "mean_cov", "mean_std"])
 def test_vectors_equal_those_of_the_cpu(paths, tmp_path, float64, pooling):
     class Pooled(OnDevice):
         pass

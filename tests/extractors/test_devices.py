@@ -12,7 +12,19 @@ from bench.extract.transfer import Transfer
 from bench.registry import create, get
 from bench.testing.pretend_device import NAME, pretend_device
 
-NETWORKS = ["choi", "clap", "encodecmae", "jukebox", "mert", "music2vec", "muq", "musicfm", "musicnn"]
+NETWORKS = [
+    "aisfx",
+    "basic-pitch",
+    "choi",
+    "clap",
+    "encodecmae",
+    "jukebox",
+    "mert",
+    "music2vec",
+    "muq",
+    "musicfm",
+    "musicnn",
+]
 LOWER = {"float32": 2e-6, "tf32": 2e-6, "bfloat16": 2e-2, "float16": 2e-3}
 """Largest difference to the CPU in the same precision. Autocast keeps norms in float32 on a GPU and not on a CPU."""
 
@@ -80,7 +92,7 @@ def test_silence_full_scale_and_a_kick_are_finite(name, precision):
             assert np.isfinite(total).all(), f"layer {layer}"
 
 
-@pytest.mark.parametrize("name", ["clap", "encodecmae", "musicnn", "musicfm", "jukebox"])
+@pytest.mark.parametrize("name", ["aisfx", "basic-pitch", "clap", "encodecmae", "musicnn", "musicfm", "jukebox"])
 def test_a_device_without_float64_works_or_says_so(name):
     plugin = tiny(name)
     waves = noise(plugin)

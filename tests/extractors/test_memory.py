@@ -15,6 +15,8 @@ CLOSE = (0.7, 2.0)
 """An estimate may be too low or too high by these factors."""
 WIDE = {
     "choi": {"channels": (64, 128, 128, 128), "hidden": 32},
+    "aisfx": {"channels": 64},
+    "basic-pitch": {},
     "clap": {"channels": 128, "heads": (4, 8, 16, 32)},
     "encodecmae": {"width": 768, "heads": 12, "ffn": 4096, "filters": 8},
     "jukebox": {"width": 640, "heads": 8, "context": 512, "block": 64},

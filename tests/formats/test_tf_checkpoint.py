@@ -57,7 +57,13 @@ def write(folder, tensors=TENSORS, *, header=b"\x08\x01", compression=0, magic=M
         array = tensors[name]
         raw = array.tobytes()
         dims = b"".join(b"\x12" + varint(len(d)) + d for d in (b"\x08" + varint(n) for n in array.shape))
-        entry = b"\x08" + varint(kinds[array.dtype.name]) + b"\x12" + varint(len(dims)) + dims
+        entry = (
+            b"\x08"
+            + varint(7 if array.dtype.kind == "S" else kinds[array.dtype.name])
+            + b"\x12"
+            + varint(len(dims))
+            + dims
+        )
         entry += b"\x20" + varint(len(data)) + b"\x28" + varint(len(raw)) + b"\x35" + struct.pack("<I", masked(raw))
         entries.append((name.encode(), entry))
         data += raw
@@ -76,6 +82,12 @@ def write(folder, tensors=TENSORS, *, header=b"\x08\x01", compression=0, magic=M
     index.write_bytes(table)
     values.write_bytes(data)
     return index, values
+
+
+def test_text_beside_the_weights_is_left_out(tmp_path):
+    found = read_checkpoint(*write(tmp_path, TENSORS | {"_GRAPH": np.array(b"keras")}))
+    assert found.keys() == TENSORS.keys()
+    assert all(np.array_equal(found[name], array) for name, array in TENSORS.items())
 
 
 def test_every_tensor_comes_back(tmp_path):

@@ -392,7 +392,7 @@ def test_single_training_untrained_and_imported_are_marked(results):
     results.add("b", table={"untrained": True})
     results.add("c", kind="imported", per_user=False)
     text = brief(only(results))
-    assert "† a single training" in text
+    assert "† a single seed" in text
     assert "¶ random weights" in text
     assert "§ published figures" in text
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import socket
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -295,6 +296,22 @@ def test_a_torch_checkpoint_is_read_and_code_in_it_never_run(tmp_path, monkeypat
     for name in ("bad.pt", "plain.pt"):
         with pytest.raises(BenchError, match=rf"{name} cannot be read as plain tensors"):
             weights.read_torch(tmp_path / name)
+    assert not (tmp_path / "pwned").exists()
+
+
+class Copy:
+    def __reduce__(self):
+        return shutil.copyfile, ("file.pt", "pwned"), {"state": 1}
+
+
+def test_what_is_ignored_in_a_torch_checkpoint_is_not_called(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"w": torch.ones(3), "x": Copy()}, "file.pt")
+    with pytest.raises(BenchError, match="cannot be read as plain tensors"):
+        weights.read_torch(tmp_path / "file.pt")
+    assert torch.equal(weights.read_torch(tmp_path / "file.pt", ignore=("shutil.copyfile",))["w"], torch.ones(3))
+    with pytest.raises(BenchError, match="cannot be read as plain tensors"):  # it is not remembered
+        weights.read_torch(tmp_path / "file.pt")
     assert not (tmp_path / "pwned").exists()
 
 
