@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from bench.training.chunked_softmax import chunk
-
 from .settings import SequentialSettings
 
 FULL_UP_TO = 1 << 30
@@ -20,6 +18,8 @@ def loss_bytes(settings: SequentialSettings, states: float, competitors: int, de
     if settings.loss == "full":
         return int(3 * 4 * states * competitors)
     if settings.loss == "chunked":
+        from bench.training.chunked_softmax import chunk  # needs torch
+
         limit = chunk(device)
         return int(min(limit, 4 * states * competitors) * (1.5 if settings.bf16 else 1))
     return int(5 * (8 if settings.loss == "gbce" else 4) * states * (settings.negatives + 1))
