@@ -115,7 +115,7 @@ RUN = ["run", "--extractor", "mfcc", "--model", "knn"]
         (["run", "--extractor", "mfc", "--model", "knn"], "no extractor is called 'mfc'. Did you mean 'mfcc'?"),
         (["run", "--extractor", "mfcc", "--model", "kn"], "no recommender is called 'kn'. Did you mean 'knn'"),
         (["run", "--extractor", "MFCC", "--model", "knn"], "no extractor is called 'MFCC'. Did you mean 'mfcc'?"),
-        (["run", "--extractor", "zzz", "--model", "knn"], "no extractor is called 'zzz'. Known: choi,"),
+        (["run", "--extractor", "zzz", "--model", "knn"], "no extractor is called 'zzz'. Known: aisfx, basic-pitch,"),
         (
             ["run", "--extractor", "mfcc:n_mfc=3", "--model", "knn"],
             "mfcc has no setting 'n_mfc'. Did you mean 'n_mfcc'",
