@@ -18,6 +18,7 @@ def models(entries: Sequence[Entry]) -> Any:
     """Return the table of extractors that use audio, with their default settings."""
     rows = table("models", "name", "Hz", "layers", "window", "parameters", "licence", "trained on", "weights")
     rows.columns[-1].no_wrap = True  # a command can be copied
+    rows.columns[2].min_width = 16  # a layer and its width stay on one line
     for entry in entries:
         if entry.plugin is not None and issubclass(entry.plugin, Extractor):
             rows.add_row(entry.origin.name, *_about(entry.plugin))
