@@ -44,6 +44,8 @@ def draw(board: Board, block: Block) -> Plot | None:
 
 
 def _figure(rows: list[Row], block: Block, where: str, metric: str) -> Figure:
+    from matplotlib.ticker import LogLocator, NullLocator
+
     figure, (axes,) = panels(1, 1, 2.6)
     points = []
     for at, row in enumerate(rows):
@@ -57,6 +59,9 @@ def _figure(rows: list[Row], block: Block, where: str, metric: str) -> Figure:
     if (level := block.chance.mean(where, metric)) is not None:
         axes.axhline(level, color=SOFT, linewidth=0.8, linestyle=":")
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())  # its labels would overlap
     axes.margins(0.25, 0.15)
     axes.set_xlabel("seconds per 1,000 tracks (log)")
     axes.set_ylabel(f"{where} {heading(metric)}")
