@@ -124,6 +124,18 @@ def random_arrays(shapes: Shapes, seed: int, gains: tuple[float, float] = (1.0, 
     return out
 
 
+def he_arrays(shapes: Shapes, seed: int) -> dict[str, NDArray[np.float32]]:
+    """Return random weights (He et al. 2015: normal, variance 2 / inputs), zero biases, neutral norms."""
+    rng = np.random.default_rng(seed)
+    out = {}
+    for name, shape in shapes.items():
+        if len(shape) > 1:
+            out[name] = rng.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / np.prod(shape[1:])))
+        else:
+            out[name] = np.full(shape, not name.endswith(("bias", "beta", "mean")), np.float32)
+    return out
+
+
 def _some(names: Sequence[Any]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(map(str, names[:SHOWN])) + more

@@ -17,7 +17,9 @@ from ._threads import Threads
 if TYPE_CHECKING:
     from typing import Self
 
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
 Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 """Type of matrix products and convolutions; norms and sums stay in float32, averages over time in float64.
@@ -122,8 +124,11 @@ class NetworkExtractor(Extractor):
         """Return random tensors of the settings' seed."""
         import torch
 
-        arrays = random_arrays(self.config.tensors(), self.settings.seed, self.random_gains)
-        return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+        return {name: torch.from_numpy(array).to(device) for name, array in self.random_arrays().items()}
+
+    def random_arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Return random arrays of the settings' seed."""
+        return random_arrays(self.config.tensors(), self.settings.seed, self.random_gains)
 
     # -- running --------------------------------------------------------------------------------------
 

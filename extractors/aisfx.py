@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from bench.protocols import Window
 from bench.weights import Part, Source, Weights, read_torch
 
 from ._aisfx_config import FFT, FRAMES, FULL, HOP, RATE, TINY, Config
-from ._checkpoint import count, reader
+from ._checkpoint import count, he_arrays, reader
 from ._network import NetworkExtractor, Precision
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
     from ._aisfx_net import AiSFXNet
 
@@ -128,19 +128,9 @@ class AiSFX(NetworkExtractor):
             shortest=SHORTEST,
         )
 
-    def random_tensors(self, device: str) -> dict[str, torch.Tensor]:
-        """Return random weights (He et al. 2015: normal, variance 2 / inputs) and neutral norms."""
-        import torch
-
-        rng = np.random.default_rng(self.settings.seed)
-        out = {}
-        for name, shape in self.config.tensors().items():
-            if len(shape) == 4:
-                array = rng.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / np.prod(shape[1:])))
-            else:
-                array = np.full(shape, not name.endswith(("bias", "running_mean")), np.float32)
-            out[name] = torch.from_numpy(array).to(device)
-        return out
+    def random_arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Return random weights (`he_arrays`)."""
+        return he_arrays(self.config.tensors(), self.settings.seed)
 
     def network(self, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> AiSFXNet:
         """Build the network from its tensors; `autocast` lowers the precision of its convolutions."""

@@ -14,7 +14,7 @@ from bench.protocols import Window
 from bench.weights import Part, Source, Weights, read_checkpoint
 
 from ._basic_pitch_config import FULL, KEYS, LENGTH, PER_KEY, PUBLISHED, RATE, SIDE, STATISTICS, Config
-from ._checkpoint import check, count
+from ._checkpoint import check, count, he_arrays
 from ._network import NetworkExtractor, Precision
 
 if TYPE_CHECKING:
@@ -128,19 +128,9 @@ class BasicPitch(NetworkExtractor):
         """Float32: the network is small, and levels near silence need its range."""
         return "float32"
 
-    def random_tensors(self, device: str) -> dict[str, torch.Tensor]:
-        """Return random weights (He et al. 2015: normal, variance 2 / inputs), zero biases, neutral norms."""
-        import torch
-
-        rng = np.random.default_rng(self.settings.seed)
-        out = {}
-        for name, shape in self.config.tensors().items():
-            if name.endswith(".weight"):
-                array = rng.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / np.prod(shape[1:])))
-            else:
-                array = np.full(shape, name.endswith((".gamma", ".variance")), np.float32)
-            out[name] = torch.from_numpy(array).to(device)
-        return out
+    def random_arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Return random weights (`he_arrays`)."""
+        return he_arrays(self.config.tensors(), self.settings.seed)
 
     def network(self, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> BasicPitchNet:
         """Build the network from its tensors, in float32 whatever `dtype` is."""

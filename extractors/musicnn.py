@@ -6,18 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from bench.protocols import LANES, Clip, Lane, Window
 from bench.weights import Weights
 
-from ._checkpoint import count
+from ._checkpoint import count, he_arrays
 from ._musicnn_config import FRAMES, FULL, HOP, RATE, Config
 from ._musicnn_weights import MUSICNN
 from ._network import NetworkExtractor, Precision, check_published
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
     from ._musicnn_net import MusiCNNNet
 
@@ -114,19 +114,9 @@ class MusiCNN(NetworkExtractor):
         """Return the hash of the tensors, or the seed; there is one precision."""
         return {key: value for key, value in super().fingerprint().items() if key != "precision"}
 
-    def random_tensors(self, device: str) -> dict[str, torch.Tensor]:
-        """Return random weights (He et al. 2015: normal, variance 2 / inputs), zero biases, neutral norms."""
-        import torch
-
-        rng = np.random.default_rng(self.settings.seed)
-        out = {}
-        for name, shape in self.config.tensors().items():
-            if name.endswith(".weight"):
-                array = rng.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / np.prod(shape[1:])))
-            else:
-                array = np.full(shape, name.endswith((".gamma", ".variance")), np.float32)
-            out[name] = torch.from_numpy(array).to(device)
-        return out
+    def random_arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Return random weights (`he_arrays`)."""
+        return he_arrays(self.config.tensors(), self.settings.seed)
 
     def network(self, tensors: dict[str, torch.Tensor], dtype: torch.dtype) -> MusiCNNNet:
         """Build the network from its tensors, in float32 whatever `dtype` is."""
