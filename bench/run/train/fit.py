@@ -64,6 +64,12 @@ def train(
         inputs, batch = step
         return objective.loss(network(inputs), batch)
 
+    def after_valid(value: float) -> None:
+        stage = objective.stage
+        objective.after_valid(value - stage)
+        if objective.stage > stage:
+            run.log(f"stage {objective.stage + 1} begins: from now on, {objective.stage} is added to validation values")
+
     def score() -> float:  # an epoch of a later stage is better than any of an earlier one
         return objective.stage + link_ap(windows.vectors(network, places, request.batch), links)
 
@@ -75,7 +81,7 @@ def train(
         valid=score,
         run=run,
         schedule=Schedule(epochs=request.epochs, patience=request.patience),
-        after_valid=lambda value: objective.after_valid(value - objective.stage),
+        after_valid=after_valid,
     )
     untrained = head is None or all(map(torch.equal, head.parameters(), first or ()))
     words = None if untrained else _words(objective, head)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,11 +21,12 @@ from bench.run.extraction_task import Audio
 from bench.run.inputs import Inputs, Opened, held_out, open_data, open_inputs
 from bench.run.options import Data, Environment
 from bench.splits.temporal import GlobalTemporal
+from bench.text import counted
 
 VALID_SHARE = 0.15
 """Share of the groups of the training recordings that choose the best epoch."""
 MOST_VALID = 2_500
-"""Most validation recordings; all their pairs are ranked."""
+"""Most validation recordings; all their pairs are ranked. More of a part ``valid`` are left out, not trained on."""
 TEXT = ("title", "description", "tags", "genre")
 """Columns of the metadata whose text names what is heard. Names of artists and albums do not."""
 
@@ -123,18 +125,23 @@ def choose(
     audio = Audio.of(rows, environment.cache)
     readable = audio.rows.filter(pl.col("row").is_not_null()).drop("problem")
     valid = _validation(readable["track_id"].to_list(), hold_out, _part(opened), seed)
-    return Chosen(inputs, hold_out, readable, valid, len(free) - len(rows), audio.unreadable)
+    chosen = Chosen(inputs, hold_out, readable, valid, len(free) - len(rows), audio.unreadable)
+    if len(more := np.flatnonzero(valid)[MOST_VALID:]):
+        log(f"left out: {counted(len(more), 'validation recording')} beyond {MOST_VALID:,}")
+    return chosen.without(more.tolist())
 
 
 def _validation(ids: Sequence[str], hold_out: HoldOut, part: dict[str, str], seed: int) -> NDArray[np.bool_]:
-    """Return which recordings choose the best epoch: a user's part ``valid``, or some groups in order of a hash."""
+    """Return which recordings choose the best epoch: a user's part ``valid``, or whole groups in order of a hash."""
     if "valid" in part.values():
         chosen = np.array([part.get(one) == "valid" for one in ids])
     else:
         group = [hold_out.groups.get(one, one) for one in ids]
         order = sorted(set(group), key=lambda name: hashlib.sha256(f"valid:{seed}:{name}".encode()).hexdigest())
-        chosen = np.isin(group, order[: max(1, round(VALID_SHARE * len(order)))])
-    chosen[np.flatnonzero(chosen)[MOST_VALID:]] = False
+        order = order[: max(1, round(VALID_SHARE * len(order)))]
+        sizes = Counter(group)
+        fit = int((np.cumsum([sizes[name] for name in order]) <= MOST_VALID).sum())
+        chosen = np.isin(group, order[: max(1, fit)])
     if not 2 <= chosen.sum() <= len(ids) - 2:
         raise BenchError(
             f"{len(ids)} recordings with audio were played before the cut-off and are not held out: too few for "

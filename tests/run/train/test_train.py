@@ -13,10 +13,10 @@ import soundfile
 
 from bench.cli import main
 from bench.errors import BenchError
-from bench.protocols import Heard
+from bench.protocols import Heard, HoldOut
 from bench.registry import create
 from bench.run.options import Data, Environment
-from bench.run.train.recordings import choose
+from bench.run.train.recordings import MOST_VALID, _validation, choose
 
 SPEC = "cnn:arch=small,objective=(tags:steps=2,least=2)"
 QUICK = ["--epochs", "3", "--batch", "16", "--device", "cpu"]
@@ -162,6 +162,17 @@ def test_validation_recordings_are_some_groups_without_a_part(world_folder, tmp_
         (pl.col("time") < cut) & pl.col("item").is_in(chosen.ids) & (pl.col("time") >= cut - 365 * 86_400)
     )
     assert len(pairs) == log.select("user", "item").n_unique()
+
+
+def test_no_artist_of_many_is_in_both_training_and_validation(tmp_path):
+    ids = [f"t{at:05}" for at in range(30_000)]
+    artist = np.array([f"a{at % 1000}" for at in range(30_000)])
+    tracks = pl.DataFrame({"track_id": ids, "group": artist, "held": [False] * len(ids)})
+    valid = _validation(ids, HoldOut(tracks, "", tmp_path), {}, 0)
+    assert MOST_VALID - 30 < valid.sum() <= MOST_VALID
+    assert not set(artist[valid]) & set(artist[~valid])
+    part = dict.fromkeys(ids[:4000], "valid")
+    assert _validation(ids, HoldOut(tracks, "", tmp_path), part, 0).sum() == 4000
 
 
 def test_wrong_requests_are_refused(tones, words_of, tmp_path, capsys):
