@@ -31,14 +31,13 @@ def run(args: argparse.Namespace) -> int:
     """Compute missing vectors and print the nearest tracks."""
     from bench.cli.progress import ui
     from bench.run.embed import Collection
-    from bench.run.similar import similar
+    from bench.run.similar import check, similar
     from bench.terminal import console, row, table
 
     if len(args.extractor) != 1:
         raise BenchError(f"similar takes one extractor, not {len(args.extractor)}: join with A+B.")
-    if args.track is None and args.text is None:
-        raise BenchError("give a track, or --text WORDS.")
     collection = Collection(data_of(args), args.extractor, args.lane, environment_of(args), ui(quiet=args.quiet))
+    check(collection, args.track, args.text)
     collection.plan()
     if args.dry_run:
         return 0

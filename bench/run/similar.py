@@ -30,6 +30,23 @@ class Near:
     cosine: float
 
 
+def check(collection: Collection, track: str | None, text: str | None) -> None:
+    """Check what is asked, before vectors are computed for it.
+
+    Raises
+    ------
+    BenchError
+        When neither is given, the track is unknown, or the extractor has no vectors of these words.
+
+    """
+    if track is None and text is None:
+        raise BenchError("give a track, or --text WORDS.")
+    if track is not None:
+        found(track, _paths(collection))
+    if text is not None:
+        vector_of(text, collection.entries[0])
+
+
 def similar(collection: Collection, track: str | None, text: str | None, k: int) -> list[Near]:
     """Return the `k` tracks with the highest cosine to a track, to words, or to the mean of both.
 
@@ -38,11 +55,12 @@ def similar(collection: Collection, track: str | None, text: str | None, k: int)
     Raises
     ------
     BenchError
-        When neither is given, the track is unknown or has no vector, or the extractor has no vectors of these words.
+        As `check` does, or when the track has no vector.
 
     """
+    check(collection, track, text)
     (entry,) = collection.entries
-    paths: dict[str, str] = dict(collection.audio.rows.sort("track_id").select("track_id", "path").iter_rows())
+    paths = _paths(collection)
     ids = list(paths)
     vectors, present = Tables(collection.environment.cache, collection.audio.row_of).joined(entry, ids)
     queries = []
@@ -53,8 +71,6 @@ def similar(collection: Collection, track: str | None, text: str | None, k: int)
         queries.append(vectors[row])
     if text is not None:
         queries.append(vector_of(text, entry))
-    if not queries:
-        raise BenchError("give a track, or --text WORDS.")
     query = l2(l2(np.stack(queries)).mean(axis=0, keepdims=True))[0]
     cosine = l2(vectors) @ query
     allowed = present.copy()
@@ -63,6 +79,11 @@ def similar(collection: Collection, track: str | None, text: str | None, k: int)
     order = [at for at in np.argsort(-cosine, kind="stable").tolist() if allowed[at]][:k]
     about = _names(collection)
     return [Near(ids[at], *about.get(ids[at], ("", "")), float(cosine[at])) for at in order]
+
+
+def _paths(collection: Collection) -> dict[str, str]:
+    """Return the file of each track, sorted by track id."""
+    return dict(collection.audio.rows.sort("track_id").select("track_id", "path").iter_rows())
 
 
 def found(track: str, paths: Mapping[str, str]) -> str:

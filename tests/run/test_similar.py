@@ -51,3 +51,12 @@ def test_a_track_is_found_by_id_path_and_file_name(collection):
 def test_words_need_an_extractor_that_has_them(collection):
     with pytest.raises(BenchError, match="no vectors of words"):
         similar(collection, None, "piano", 5)
+
+
+@pytest.mark.parametrize("asked", [["no-such-track"], ["--text", "piano"], []])
+def test_a_wrong_question_is_refused_before_vectors_are_computed(bench, world_folder, tmp_path, asked):
+    files = ["--audio", str(world_folder / "audio"), "--cache", str(tmp_path)]
+    said = bench("similar", *asked, "--extractor", "mfcc", *files)
+    assert said.code == 1
+    assert "to embed" not in said.out + said.err
+    assert not list(tmp_path.rglob("*.safetensors"))
