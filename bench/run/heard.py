@@ -19,10 +19,9 @@ def heard_tracks(extractor: ExtractorEntry, data: str, tested: Iterable[str]) ->
     wanted = set(tested)
     for one in _heard_of(extractor, data):
         if known := sorted(one.ids & wanted):
-            return (
-                f"{extractor} was trained on {len(known):,} of {counted(len(wanted), 'tested track')}: {known[0]!r}"
-                + (", ..." if len(known) > 1 else "")
-            )
+            which = "namely" if len(known) == 1 else "such as"
+            of = counted(len(wanted), "tested track")
+            return f"{extractor} was trained on {len(known):,} of {of}, {which} {known[0]!r}"
     return None
 
 

@@ -70,14 +70,16 @@ class CNN(Extractor, Trainable, WordVectors):
             self.parameters = PARAMETERS.get(self.arch)
         if self.file is not None and self.file.exists():
             about = self._about
-            self.heard = (
+            last = {**about, "tracks": self.file.with_suffix(".tracks.parquet").name}
+            self.heard = tuple(
                 Heard(
-                    about["data"],
-                    about["cutoff"],
-                    tuple(about["signals"]),
-                    about["tracks_sha256"],
-                    self.file.with_suffix(".tracks.parquet"),
-                ),
+                    one["data"],
+                    one["cutoff"],
+                    tuple(one["signals"]),
+                    one["tracks_sha256"],
+                    self.file.with_name(one["tracks"]),
+                )
+                for one in (last, *about.get("before", ()))
             )
             if settings.arch not in (None, about["arch"]):
                 raise BenchError(f"{self.file} has weights of arch={about['arch']}, not of arch={settings.arch}.")

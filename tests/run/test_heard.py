@@ -50,7 +50,7 @@ def test_a_probe_of_heard_tracks_is_refused_and_one_of_held_out_tracks_is_made(b
     hear({*(ids - held), *known})
     said = bench(*probe)
     assert said.code == 1
-    assert re.search(rf"mfcc was trained on 2 of \d+ tested tracks: '{known[0]}', \.\.\.", said.err)
+    assert re.search(rf"mfcc was trained on 2 of \d+ tested tracks, such as '{known[0]}'", said.err)
     said = bench(*probe, "--allow-leaks")
     assert said.code == 0
     heard = hear(ids - held)

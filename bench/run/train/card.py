@@ -24,7 +24,8 @@ def write_card(
     licence : that of the data
 
     """
-    music = "synthesised music alone" if told["builtin"] else f"the recordings of {told['data']}"
+    names = dict.fromkeys([told["data"], *(one["data"] for one in told.get("before", ()))])
+    music = "synthesised music alone" if told["builtin"] else f"recordings of {' and '.join(names)}"
     lines = [
         f"# {path.stem}",
         "",
@@ -40,6 +41,7 @@ def write_card(
                     f"{told['train_recordings']:,} trained on, {told['valid_recordings']:,} to choose the best epoch; "
                     f"all listed in `{path.stem}.tracks.parquet` (sha256 of the ids {told['tracks_sha256']})"
                 ),
+                **_before(told),
                 "Held out": f"{len(held.held):,} recordings that training did not read (sha256 {held.sha256})",
                 "Learned from": ", ".join(["audio", *told["signals"]]),
                 "Objective": f"`{plugins.objective_spec}`",
@@ -79,6 +81,12 @@ def _data(data: Data) -> list[str]:
     files = ("root", "listens", "audio", "meta")
     named = {name: value.rpartition("/")[2] if name in files else value for name, value in given.items()}
     return [word for name, value in named.items() for word in (f"--{name}", value)]
+
+
+def _before(told: Mapping[str, Any]) -> dict[str, str]:
+    """Return the row about weights that training started from; none after random weights."""
+    lists = [f"those of {one['data']} in `{one['tracks']}`" for one in told.get("before", ())]
+    return {"Heard before this training": "; ".join(lists)} if lists else {}
 
 
 def _settings(told: Mapping[str, Any]) -> str:

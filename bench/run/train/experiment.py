@@ -48,6 +48,8 @@ class Training:
         """
         check_writable(self.environment.cache)
         request = self.request
+        for one in self.plugins.extractor.heard:
+            _ = one.ids  # weights to start from must say what they have heard
         self.chosen = choose(request.data, request.split, self.environment, self.ui.log, request.seed)
         self.links = validation_links(self.chosen.data)
         self.plugins.objective.open(self.chosen.data, request.seed)
@@ -58,13 +60,13 @@ class Training:
     @cached_property
     def about(self) -> dict[str, Any]:
         """What the weights depend on, as JSON values, with a hash of all of it as `key`."""
-        inputs, request = self.chosen.inputs, self.request
+        inputs, request, extractor = self.chosen.inputs, self.request, self.plugins.extractor
         told = {
             "format": VERSION,
             "extractor": self.plugins.settings["extractor"],
             "objective": self.plugins.settings["objective"],
             "data": inputs.name,
-            "builtin": inputs.opened.dataset.builtin,
+            "builtin": inputs.opened.dataset.builtin and (not extractor.heard or extractor.synthetic),
             "fingerprint": inputs.fingerprint,
             "split": inputs.split.fingerprint,
             "cutoff": self.chosen.cutoff,
@@ -79,6 +81,8 @@ class Training:
             "batch": request.batch,
             "patience": request.patience,
         }
+        if extractor.heard:  # it starts from trained weights, whose file can change
+            told["start"] = dict(extractor.fingerprint())
         return {**told, "key": digest(told)}
 
     @cached_property
@@ -134,7 +138,10 @@ class Training:
         n_valid = int(chosen.valid.sum())
         pairs = n_valid * (n_valid - 1) // 2
         yield f"data: {chosen.inputs.name}, split {chosen.inputs.split_name}"
-        yield f"cut-off: {chosen.cutoff or 'none, the split has no date'}; plays after it are not used"
+        if chosen.cutoff is None:
+            yield "cut-off: none, the split has no date; its training plays of all times are used"
+        else:
+            yield f"cut-off: {chosen.cutoff}; plays after it are not used"
         yield (
             f"recordings: {len(data.ids) - n_valid:,} to train on, {n_valid:,} to choose the best epoch "
             f"({len(self.links):,} of {pairs:,} pairs are linked, average precision by chance "
@@ -149,7 +156,7 @@ class Training:
         weights = sum(one.numel() for one in self.plugins.extractor.network(request.seed).parameters())
         rate, window = self.plugins.extractor.sample_rate, self.plugins.extractor.window
         yield f"network: {self.plugins.spec}, {weights:,} parameters; windows of {window.length / rate:g} s"
-        yield f"objective: {self.plugins.objective_spec}, {request.batch} windows per step"
+        yield f"objective: {self.plugins.objective_spec}, {counted(request.batch, 'window')} per step"
         yield (
             f"training: Adam, rate {request.rate:g}, at most {counted(request.epochs, 'epoch')}, ends after "
             f"{counted(request.patience, 'epoch')} without a better validation value; seed {request.seed}; on "
@@ -184,11 +191,23 @@ class Training:
             signals=self.plugins.objective.signals,
         )
         told = {**self.about, "tracks_sha256": heard.sha256, **trained.result, "versions": _versions()}
+        if extractor.heard:
+            told["before"] = self._heard_before()
         licence = self.chosen.inputs.opened.dataset.license
         write_card(self.path, told, self.request, self.plugins, self.chosen.hold_out, licence)
         extractor.save(self.path, trained.network, told, trained.words)  # last: the file says that all is done
         if told["stopped"] != "deadline":
             shutil.rmtree(self.checkpoints, ignore_errors=True)
+        return told
+
+    def _heard_before(self) -> list[dict[str, Any]]:
+        """Copy the lists of what the weights had heard that training started from; return what they say."""
+        told = []
+        for number, one in enumerate(self.plugins.extractor.heard, start=1):
+            path = self.path.with_suffix(f".before{number}.parquet")
+            Heard.write(path, one.ids, data=one.data, cutoff=one.cutoff, signals=one.signals)
+            kept = {"data": one.data, "cutoff": one.cutoff, "signals": list(one.signals)}
+            told.append({**kept, "tracks_sha256": one.sha256, "tracks": path.name})
         return told
 
     def _context(self) -> RunContext:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,11 +54,19 @@ class Windows:
         """Return the mean vector (M, D) of the windows of each recording; the network is in eval mode."""
         import torch
 
-        cut = [self.pcm.spread(at, self.length, VALID_WINDOWS) for at in recordings.tolist()]
-        every = np.concatenate(cut)
+        numbers, parts = list[int](), list[torch.Tensor]()
+
+        def cut() -> Iterator[NDArray[np.int16]]:  # of many recordings, all windows at once would take gigabytes
+            for at in recordings.tolist():
+                found = self.pcm.spread(at, self.length, VALID_WINDOWS)
+                numbers.append(len(found))
+                yield from found
+
+        windows = cut()
         with torch.inference_mode():
-            parts = [network(self.inputs(every[at : at + size])).float().cpu() for at in range(0, len(every), size)]
-        counts = np.array([len(each) for each in cut])
+            while batch := list(islice(windows, size)):
+                parts.append(network(self.inputs(np.stack(batch))).float().cpu())
+        counts = np.array(numbers)
         total = np.add.reduceat(torch.cat(parts).numpy(), np.cumsum(counts) - counts, axis=0)
         return np.asarray(total / counts[:, None], np.float32)
 

@@ -164,6 +164,31 @@ def test_validation_recordings_are_some_groups_without_a_part(world_folder, tmp_
     assert len(pairs) == log.select("user", "item").n_unique()
 
 
+def test_weights_trained_further_say_what_was_heard_before(trained, tmp_path):
+    out, words = trained
+    (first,) = create("extractors", f"cnn:weights={out}").heard
+    meta = pl.read_csv(next(word for word in words if word.endswith("tracks.csv")))
+    fewer = tmp_path / "tracks.csv"
+    kept = sorted(first.ids)[::2]
+    meta.with_columns(
+        part=pl.when(pl.col("track_id").is_in(sorted(first.ids - set(kept))[:4])).then(pl.lit("test")).otherwise("part")
+    ).write_csv(fewer)
+    again = tmp_path / "again.safetensors"
+    spec = f"cnn:weights={out},objective=(tags:steps=2,least=2)"
+    swapped = {SPEC: spec, str(out): str(again)}
+    new = [str(fewer) if word.endswith("tracks.csv") else swapped.get(word, word) for word in words]
+    assert main(new) == 0
+    second, before = create("extractors", f"cnn:weights={again}").heard
+    assert (before.ids, before.sha256) == (first.ids, first.sha256)
+    assert len(first.ids - second.ids) == 4
+    assert "again.before1.parquet" in again.with_suffix(".md").read_text(encoding="utf-8")
+    out.with_suffix(".tracks.parquet").rename(tmp_path / "list")
+    try:
+        assert main([*new[:-1], str(tmp_path / "third.safetensors")]) == 1
+    finally:
+        (tmp_path / "list").rename(out.with_suffix(".tracks.parquet"))
+
+
 def test_no_artist_of_many_is_in_both_training_and_validation(tmp_path):
     ids = [f"t{at:05}" for at in range(30_000)]
     artist = np.array([f"a{at % 1000}" for at in range(30_000)])
