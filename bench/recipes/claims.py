@@ -10,12 +10,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.report.evidence import ALPHA, MARGIN
 from bench.stats import LEAST_USERS, holm, interval, paired_test
-
-ALPHA = 0.05
-
-DELTA = 0.1
-"""Results are equivalent if they differ by less than this share of the reference's gain over its shuffled rows."""
 
 _ROUNDING = 1e-9
 """Tolerance for sums of printed decimals."""
@@ -202,7 +198,7 @@ def _contrast(above: Place, below: Place, factor: float, found: Mapping[Place, E
         p = 1.0 if few else paired_test(a.users, b.users, comparisons=comparisons).p
     else:
         p = erfc(abs(difference / error) / sqrt(2)) if error > 0 else 1.0
-    return Contrast(above, below, difference, low, high, p, None if gain is None else DELTA * gain)
+    return Contrast(above, below, difference, low, high, p, None if gain is None else MARGIN * gain)
 
 
 def _error(estimate: Estimate) -> float:

@@ -22,6 +22,7 @@ from bench.run.probe.experiment import ProbeExperiment
 from bench.run.probe.request import OWN, ProbeRequest
 from bench.run.progress import Ui
 from bench.run.recommend.experiment import RecommendExperiment
+from bench.run.recommend.record import family
 from bench.run.recommend.top_lists import default_cutoff
 from bench.text import counted
 
@@ -107,13 +108,18 @@ class RecipeRun:
         ]
         asked = [request for lane in recipe.lanes for request in self._probes(lane)] if recipe.probes else []
         probes = [ProbeExperiment(request, environment, ui) for request in asked]
-        cells = [RecommendExperiment(request, environment, ui) for request in recommend]
-        self.experiments: list[RecommendExperiment | ProbeExperiment] = [*cells, *probes]
+        tables = [RecommendExperiment(request, environment, ui) for request in recommend]
+        self.experiments: list[RecommendExperiment | ProbeExperiment] = [*tables, *probes]
         for experiment in self.experiments:
             experiment.opened = opened
             if isinstance(experiment, RecommendExperiment):
                 experiment.inputs = inputs
             experiment.open()
+        for lane in recipe.lanes:  # rows of all its experiments stand on the same boards
+            of_lane = [table for table in tables if table.request.lane == lane]
+            rows = [cell for experiment in of_lane for cell in experiment.cells]
+            for experiment in of_lane:
+                experiment.family = family(rows, [self.k], refit=False)
 
     def _models(self, lane: Lane) -> list[str]:
         """Return the specs of the paper's recommenders in a lane, and that of the code's reading."""

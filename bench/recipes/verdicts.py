@@ -8,7 +8,6 @@ from typing import get_args
 
 from bench.published import Paper
 from bench.recipes.claims import (
-    DELTA,
     Claim,
     Contrast,
     Estimate,
@@ -31,6 +30,7 @@ from bench.recipes.recsys2024 import (
     SHALLOW,
     K,
 )
+from bench.report.evidence import MARGIN
 from bench.report.format import NONE, bounds, heading, number
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
 from bench.stats import LEAST_USERS, holm, interval, paired_t, sign_flip
@@ -52,7 +52,7 @@ def chapter(
         "Ours: a claim held if all its differences are significant in the claimed direction (p ≤ 0.05 after Holm's "
         "correction over all differences of all claims), failed if one is significant in the opposite direction, and "
         "is undecided otherwise or if some of its differences were not measured. Claims of no difference are "
-        f"equivalent if all 95 % intervals lie within the margin, which is {100 * DELTA:g} % of the gain over shuffled "
+        f"equivalent if all 95 % intervals lie within the margin, {100 * MARGIN:g} % of the gain over shuffled "
         "vectors; otherwise they are not told apart, or failed if a difference is significant.",
         "Paper's table: printed means agree with an order or a ratio, or contradict it; whether a difference is "
         f"significant or absent is not decidable from them. {RANDOM} is the paper's name for vectors trained from "

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from bench import memory, records
 from bench.errors import BenchError
-from bench.records import Record
+from bench.records import Family, Record
 from bench.registry import create
 from bench.run import plan
 from bench.run.options import Environment, Request
@@ -25,6 +25,7 @@ class Computes(Protocol):
     ui: Ui
     cells: Sequence[Any]
     cell_bytes: int
+    family: Family | None
 
     @property
     def device(self) -> str:
@@ -79,6 +80,7 @@ class CellWork:
         self._experiment: Computes | None = experiment
         self.kind: Any = type(experiment)
         self.request, self.environment = experiment.request, experiment.environment
+        self.family = experiment.family
         self.device = experiment.device
         self._lines: list[str] = []
         need = (memory.peak() or 0) + experiment.cell_bytes
@@ -112,6 +114,7 @@ class CellWork:
         """Open the experiment in another process; this prints nothing, because the first process did."""
         environment = replace(self.environment, device=self.device)
         experiment: Computes = self.kind(self.request, environment, Ui(log=self._lines.append))
+        experiment.family = self.family
         experiment.check()
         experiment.read()
         return experiment

@@ -17,7 +17,7 @@ from bench.extract import make_ready
 from bench.files.atomic import check_writable
 from bench.items.matching import VERSION
 from bench.protocols import Extractor
-from bench.records import Cost, Record
+from bench.records import Cost, Family, Record
 from bench.run import plan
 from bench.run.cells import computed
 from bench.run.extraction_plan import ExtractionPlan
@@ -67,6 +67,8 @@ class Experiment(ABC, Generic[CellT]):
     extraction: ExtractionPlan
     opened: Opened | None = None
     """The request's data, if another experiment has opened it."""
+    family: Family | None = None
+    """The comparison that the records declare, if several experiments belong to it; None for the request's own."""
     each: Callable[[Sequence[tuple[Path, Record]]], None] | None = None
     """Called with the records so far whenever a cell was computed."""
     cell_bytes: int = 0

@@ -103,6 +103,19 @@ def test_two_lanes_without_probes_and_tables_on_the_way(recipe):
     assert "NDCG" not in err, "nothing was computed"
 
 
+def test_all_tables_of_a_lane_declare_one_family(recipe, tmp_path):
+    words = ["recsys2024", "--embeddings", "mfcc", "--models", "KNN,shallow", "--no-probes", "--max-time", "1s"]
+    code, out, err = recipe(*words, "--jobs", "2")
+    assert code == 0, err
+    runs = [record for _, record in read_all(tmp_path / "results")]
+    assert {record.extractor.name for record in runs if not record.control} == {"mfcc", "none"}
+    (rows,) = {record.family.rows for record in runs}
+    assert set(rows) == {"mfcc × knn", "mfcc × shallow", "none × elsa", "none × shallow"}
+    (block,) = boards(read_all(tmp_path / "results"))[0].blocks
+    assert len(block.rows) == len(rows)
+    assert "no command declared more than" not in out
+
+
 def test_variants_of_shallow_net_belong_to_one_lane_each(recipe):
     words = ["recsys2024", "--embeddings", "MFCC", "--models", "shallow", "--ablations", "--no-probes", "--dry-run"]
     code, _, err = recipe(*words, "--lanes", "both")

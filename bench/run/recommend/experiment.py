@@ -121,10 +121,8 @@ class RecommendExperiment(Experiment[Cell]):
 
     def blank(self, cell: Cell) -> Record:
         """Return the record of a cell without numbers."""
-        return replace(
-            blank(self.request, self.inputs, self.k, cell),
-            family=family(self.resolved.cells, self.k, refit=self.request.refit),
-        )
+        one = self.family or family(self.resolved.cells, self.k, refit=self.request.refit)
+        return replace(blank(self.request, self.inputs, self.k, cell), family=one)
 
     def inputs_hash(self, cell: Cell, record: Record) -> str:
         """Hash everything on which the numbers of a cell depend."""
