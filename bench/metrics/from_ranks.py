@@ -39,9 +39,13 @@ def pair_values(metric: str, k: int, held_out: Ranks) -> NDArray[np.float64]:
 
     Hit rate and MRR are credited to the user's first hit.
     """
-    hits, pair = hits_of(held_out, k)
+    return credits_of(metric, k, *hits_of(held_out, k), len(held_out.rank))
+
+
+def credits_of(metric: str, k: int, hits: Ranked, pair: NDArray[np.intp], n: int) -> NDArray[np.float64]:
+    """Return what `pair_values` returns for n pairs, from the result of `hits_of`, which metrics at k share."""
     norm = np.broadcast_to(METRICS[metric].norm(hits.sizes, k), hits.sizes.shape)
-    out = np.zeros(len(held_out.rank))
+    out = np.zeros(n)
     out[pair] = METRICS[metric].credit(hits) * (hits.sizes / norm)[hits.user]
     return out
 

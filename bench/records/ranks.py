@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,7 +75,7 @@ class HeldOut:
         """
         order = np.lexsort((rank, np.repeat(np.arange(len(listeners)), np.diff(indptr))))
         rows, item = np.unique(item[order], return_inverse=True)
-        distinct, artist = _coded(artists.gather(rows))
+        distinct, artist = _coded(artists.gather(rows).to_frame("artist"))["artist"]
         return cls(
             listeners=listeners,
             indptr=indptr,
@@ -138,17 +138,21 @@ def _held_out(pairs: pl.DataFrame, record: Record) -> dict[str, HeldOut] | str:
     """Return the held-out items of each candidate set, or why the columns are invalid."""
     if any(pairs[name].null_count() for name in pairs.columns if name != "artist"):
         return "a value is missing"
-    if strange := set(pairs["candidates"].unique().cast(pl.String).to_list()) ^ set(record.metrics):
+    names = _coded(pairs.select("candidates", *_NAMED))
+    sets, candidates = names.pop("candidates")
+    if strange := set(sets) ^ set(record.metrics):
         return f"it or its record has no pairs of {min(strange)}"
+    user = pairs["user"].to_physical().to_numpy()
+    ranks = pairs["rank"].to_numpy()
+    long = _long(each for each, _ in names.values())
     found = {}
     for where in (where for where in SETS if where in record.metrics):
-        of_set = pairs.filter(pl.col("candidates") == where)
-        rank, user = of_set["rank"].to_numpy(), of_set["user"].to_physical().to_numpy()
-        new = np.flatnonzero(np.append(True, user[1:] != user[:-1]))
-        listeners = of_set["user"].gather(new).cast(pl.String)
+        chosen = np.flatnonzero(candidates == sets.to_list().index(where))
+        rank, listener = ranks[chosen], user[chosen]
+        new = np.flatnonzero(np.append(True, listener[1:] != listener[:-1]))
         if len(new) != (expected := record.users.get(where, 0)):
             return f"it has {len(new):,} {where} users, its record {expected:,}"
-        if len(np.unique(user[new])) < len(new):
+        if len(np.unique(listener[new])) < len(new):
             return f"its {where} pairs are not sorted by user"
         same = np.ones(len(rank), np.bool_)
         same[new] = False
@@ -157,29 +161,44 @@ def _held_out(pairs: pl.DataFrame, record: Record) -> dict[str, HeldOut] | str:
             return f"its {where} ranks do not ascend"
         if rank.max() > record.candidates.get(where, 0):
             return f"a {where} rank is above the number of candidates"
-        items, item = _coded(of_set["item"])
-        artists, artist = _coded(of_set["artist"])
-        if any((each.str.len_bytes().max() or 0) > LONGEST_NAME for each in (listeners, items, artists)):  # type: ignore[operator]
+        (items, item), (artists, artist) = (_used(*names[name], chosen) for name in ("item", "artist"))
+        every, code = names["user"]
+        listeners = every.gather(code[chosen][new])
+        if long and _long((listeners, items, artists)):
             return f"a {where} name has more than {LONGEST_NAME:,} bytes"
-        indptr = np.append(new, len(user)).astype(np.int64)
+        indptr = np.append(new, len(rank)).astype(np.int64)
         found[where] = HeldOut(
             listeners=listeners, indptr=indptr, items=items, item=item, artists=artists, artist=artist, rank=rank
         )
     return found
 
 
-def _coded(column: pl.Series) -> tuple[pl.Series, NDArray[np.int32]]:
-    """Return the distinct names of a column, sorted, and the index of each row; -1 for null."""
-    codes = column.cast(pl.Categorical).to_physical()
-    known = codes.is_not_null().to_numpy()
-    _, first, inverse = np.unique(codes.drop_nulls().to_numpy(), return_index=True, return_inverse=True)
-    names = column.gather(np.flatnonzero(known)[first]).cast(pl.String)
-    order = names.arg_sort().to_numpy()
-    place = np.empty(len(order), np.int32)
-    place[order] = np.arange(len(order))
-    out = np.full(len(column), -1, np.int32)
-    out[known] = place[inverse]
-    return names.gather(order), out
+def _coded(columns: pl.DataFrame) -> dict[str, tuple[pl.Series, NDArray[np.int32]]]:
+    """Return the distinct names of each column, sorted, and the index of each row; -1 for null."""
+    physical = columns.select(pl.all().cast(pl.Categorical).to_physical().cast(pl.Int64).fill_null(-1))
+    found = {}
+    for column, codes in zip(columns, physical, strict=True):
+        distinct, first, inverse = np.unique(codes.to_numpy(), return_index=True, return_inverse=True)
+        null = int(len(distinct) > 0 and distinct[0] < 0)
+        names = column.gather(first[null:]).cast(pl.String)
+        order = names.arg_sort().to_numpy()
+        place = np.full(len(distinct), -1, np.int32)
+        place[null + order] = np.arange(len(order))
+        found[column.name] = names.gather(order), place[inverse]
+    return found
+
+
+def _long(names: Iterable[pl.Series]) -> bool:
+    """Return whether a name is longer than a report accepts."""
+    return any((each.str.len_bytes().max() or 0) > LONGEST_NAME for each in names)  # type: ignore[operator]
+
+
+def _used(names: pl.Series, code: NDArray[np.int32], chosen: NDArray[np.intp]) -> tuple[pl.Series, NDArray[np.int32]]:
+    """Return the names that the chosen rows have, and the index of each of these rows; -1 for null."""
+    code = code[chosen]
+    used = np.bincount(code[code >= 0], minlength=len(names)) > 0
+    place = np.append(np.cumsum(used) - 1, -1).astype(np.int32)
+    return names.filter(pl.Series(used, dtype=pl.Boolean)), place[code]
 
 
 def _named(codes: pa.Array, names: pl.Series) -> pa.DictionaryArray:

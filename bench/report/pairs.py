@@ -5,18 +5,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bench.metrics.from_ranks import pair_values
+from bench.metrics.from_ranks import credits_of, hits_of
+from bench.metrics.truth import Ranked
 from bench.records.ranks import HeldOut
 from bench.report.format import parts
 from bench.stats import PairScores, item_clusters, pair_weights
 
 _MADE = 4
 """Number of layouts that are remembered."""
+
+_BYTES = 32 << 20
+"""Maximum bytes of scores that are remembered."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +62,11 @@ class Layout:
     """What rows with the same held-out pairs share: P pairs, those of several folds one after the other.
 
     indptr : the pairs of each listener of each fold
-    weight, listener, cluster : those of `PairScores`
+    pairs : their weights and groups, with values of 0
     """
 
     indptr: NDArray[np.int64]
-    weight: NDArray[np.float64]
-    listener: NDArray[np.int64]
-    cluster: NDArray[np.int64]
+    pairs: PairScores
 
     @classmethod
     def of(cls, folds: Sequence[Ordered]) -> Layout:
@@ -75,7 +78,8 @@ class Layout:
         listener, item, artist = codes
         fold = np.repeat(np.arange(len(folds)), [len(one.rank) for one in folds])
         new = np.flatnonzero((np.diff(listener, prepend=-1) != 0) | (np.diff(fold, prepend=-1) != 0))
-        return cls(np.append(new, len(listener)), pair_weights(listener, fold), listener, item_clusters(artist, item))
+        values, weight = np.zeros((1, len(listener))), pair_weights(listener, fold)
+        return cls(np.append(new, len(listener)), PairScores(values, weight, listener, item_clusters(artist, item)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,16 +92,51 @@ class Pairs:
 
     def scores(self, metric: str) -> PairScores:
         """Return the values of the pairs in a metric such as ``ndcg@10``."""
+        return _KEPT.scores(self, metric)
+
+    def _scores(self, metric: str) -> PairScores:
         name, k = parts(metric)
-        layout = self.layout
-        values = np.stack([pair_values(name, k, _Ranks(layout.indptr, each)) for each in self.rank])
-        return PairScores(values, layout.weight, layout.listener, layout.cluster)
+        n = self.rank.shape[1]
+        return self.layout.pairs.of(np.stack([credits_of(name, k, *hits, n) for hits in _hits(self, k)]))
 
 
 @dataclass(frozen=True, eq=False)
 class _Ranks:
     indptr: NDArray[np.int64]
     rank: NDArray[np.int32]
+
+
+@lru_cache(2)
+def _hits(pairs: Pairs, k: int) -> list[tuple[Ranked, NDArray[np.intp]]]:
+    """Return the hits of each seed, which the metrics at k share."""
+    return [hits_of(_Ranks(pairs.layout.indptr, each), k) for each in pairs.rank]
+
+
+class _Kept:
+    """The scores that were asked for last, such as those of the best row, with which all others are compared."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[Pairs, str], PairScores] = {}
+        self._bytes = 0
+
+    def scores(self, pairs: Pairs, metric: str) -> PairScores:
+        key = pairs, metric
+        found = self._found.pop(key, None)
+        if found is None:
+            found = pairs._scores(metric)
+            self._bytes += _size(found)
+        self._found[key] = found
+        while self._bytes > _BYTES:
+            self._bytes -= _size(self._found.pop(next(iter(self._found))))
+        return found
+
+
+def _size(scores: PairScores) -> int:
+    """Return the bytes of values, and of their means over seeds and by listener."""
+    return scores.values.nbytes + 2 * 8 * len(scores.weight)
+
+
+_KEPT = _Kept()
 
 
 @dataclass

@@ -76,12 +76,13 @@ def tested(pairs: Sequence[tuple[Values, Values, str]], comparisons: int) -> lis
     """
     found: dict[int, PairedTest] = {}
     both = [
-        (at, a.pairs.scores(metric), b.pairs.scores(metric))
+        (at, a.pairs, b.pairs, metric)
         for at, (a, b, metric) in enumerate(pairs)
         if a.pairs and b.pairs and a.is_paired(b)
     ]
-    tests = two_way_tests([(a, b) for _, a, b in both], comparisons=comparisons)
-    found.update((at, test) for (at, _, _), (test, _) in zip(both, tests, strict=True))
+    scores = ((a.scores(metric), b.scores(metric)) for _, a, b, metric in both)
+    tests = two_way_tests(scores, comparisons=comparisons)
+    found.update((at, test) for (at, *_), (test, _) in zip(both, tests, strict=True))
     rest = [at for at in range(len(pairs)) if at not in found]
     users = [(Scores.of(a.of(metric)), Scores.of(b.of(metric))) for a, b, metric in (pairs[at] for at in rest)]
     found.update(zip(rest, paired_tests(users, comparisons=comparisons), strict=True))

@@ -7,13 +7,13 @@ alone takes the items as given; on cold items it is far too narrow (`benchmarks/
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.stats.components import Components, Part
-from bench.stats.pair_scores import PairScores
+from bench.stats.pair_scores import Groups, PairScores
 from bench.stats.paired import PairedTest, Scores, paired_tests
 
 
@@ -33,7 +33,7 @@ def two_way(scores: PairScores, *, items: bool = True) -> Components:
     Satterthwaite, An approximate distribution of estimates of variance components (1946).
 
     """
-    by_seed, values = scores.by_seed, scores.values.mean(axis=0)
+    by_seed, values = scores.by_seed, scores.mean
     mean, positive = float(by_seed.mean()), bool(values.min() >= 0)
     residual = scores.weight * (values - mean)
     return _components(scores, mean, residual, _seeds(by_seed), scores.weight * values if positive else None, items)
@@ -51,9 +51,10 @@ def difference(a: PairScores, b: PairScores, *, items: bool = True) -> Component
 
     """
     for name in ("weight", "listener", "cluster"):
-        if not np.array_equal(getattr(a, name), getattr(b, name)):
+        one, other = getattr(a, name), getattr(b, name)
+        if one is not other and not np.array_equal(one, other):
             raise ValueError(f"the two models must have the same pairs: they differ in {name}")
-    x, y = a.values.mean(axis=0), b.values.mean(axis=0)
+    x, y = a.mean, b.mean
     apart = x - y
     # Means of equal values over seeds can differ by rounding.
     apart[np.abs(apart) <= 1e-12 * np.maximum(np.abs(x), np.abs(y))] = 0.0
@@ -69,7 +70,7 @@ def difference(a: PairScores, b: PairScores, *, items: bool = True) -> Component
 
 
 def two_way_tests(
-    pairs: Sequence[tuple[PairScores, PairScores]], *, comparisons: int = 1, seed: int = 0
+    pairs: Iterable[tuple[PairScores, PairScores]], *, comparisons: int = 1, seed: int = 0
 ) -> list[tuple[PairedTest, Components]]:
     """Test the differences of models on cold items, where listeners and items are both a sample.
 
@@ -84,17 +85,17 @@ def two_way_tests(
         As for `paired_test`.
 
     """
-    tests = paired_tests([(_by_listener(a), _by_listener(b)) for a, b in pairs], comparisons=comparisons, seed=seed)
-    found = [difference(a, b) for a, b in pairs]
+    means, found = [], []
+    for a, b in pairs:  # which may be made one after the other: those of a whole report do not fit into memory
+        means.append((_by_listener(a), _by_listener(b)))
+        found.append(difference(a, b))
+    tests = paired_tests(means, comparisons=comparisons, seed=seed)
     return [(test._replace(p=max(test.p, each.p)), each) for test, each in zip(tests, found, strict=True)]
 
 
 def _by_listener(scores: PairScores) -> Scores:
-    """Return what each listener adds to the metric, times their number, so that the mean is the metric."""
-    total = np.bincount(scores.listener, scores.weight * scores.values.mean(axis=0))
-    total = total[np.bincount(scores.listener) > 0]
     seeds = _seeds(scores.by_seed)
-    return Scores(np.multiply(total, len(total), dtype=np.float64), seeds.variance, seeds.n - 1)
+    return Scores(scores.by_listener, seeds.variance, seeds.n - 1)
 
 
 def _seeds(by_seed: NDArray[np.float64]) -> Part:
@@ -112,37 +113,23 @@ def _components(
     items: bool,
 ) -> Components:
     """Return the components of a mean with weighted residuals (P,), and weighted values (P,) if these are positive."""
-    one = _over(scores.listener, scores.weight, residual, positive)
+    one = _over(scores.groups["listener"], residual, positive)
     if not items:
         return Components(mean, one, Part(0.0, math.inf, 1), Part(0.0, math.inf, 1), seeds, positive is not None)
-    other, both = (_over(code, scores.weight, residual, positive) for code in (scores.cluster, scores.cell))
+    other, both = (_over(scores.groups[name], residual, positive) for name in ("cluster", "cell"))
     return Components(mean, one, other, both, seeds, positive is not None)
 
 
-def _over(
-    code: NDArray[np.integer],
-    weight: NDArray[np.float64],
-    residual: NDArray[np.float64],
-    positive: NDArray[np.float64] | None,
-) -> Part:
-    """Return the variance of a weighted mean over the groups of a code.
+def _over(groups: Groups, residual: NDArray[np.float64], positive: NDArray[np.float64] | None) -> Part:
+    """Return the variance of a weighted mean over groups.
 
     The degrees of freedom are those of groups with effects of equal variance. For positive values, they are at most
     the effective number of groups from which the mean comes: groups of zeros hardly tell how much others vary.
     """
-    used = np.bincount(code) > 0
-    w, total = (np.bincount(code, each)[used] for each in (weight, residual))
-    n, square = len(w), float(w @ w)
-    left = 1 - 2 * w + square
-    if n < 2 or left.min() <= 0:
-        return Part(0.0, 0.0, n)
-    # Let e be the residuals of independent group effects of variance 1, with covariance [g = h] + square - w_g - w_h.
-    # The estimate sum(c e^2) has mean `square` and variance 2 sum(c_g c_h covariance^2), here multiplied out.
-    c = w**2 / left
-    c0, c1, c2 = float(c.sum()), float(c @ w), float(c @ w**2)
-    spread = square**2 * c0**2 + 2 * c0 * c2 - 4 * square * c0 * c1 + 2 * c1**2
-    spread += float(c**2 @ (1 + 2 * (square - 2 * w)))
-    df = square**2 / spread
-    if positive is not None and (squares := float(np.square(np.bincount(code, positive)).sum())):
+    df = groups.df
+    if not df:
+        return Part(0.0, 0.0, groups.n)
+    total = np.bincount(groups.code, residual)
+    if positive is not None and (squares := float(np.square(np.bincount(groups.code, positive)).sum())):
         df = min(df, float(positive.sum()) ** 2 / squares)
-    return Part(float(total**2 @ (1 / left)), df, n)
+    return Part(float(total**2 @ (1 / groups.left)), df, groups.n)
