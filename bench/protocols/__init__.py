@@ -9,7 +9,16 @@ of rows are polars, all named for the type checker alone.
 from bench.protocols.common import FILE, LANES, NAMES, PARTS, PROGRAM, Lane, NoSettings, Part, Plugin, file_or, named_by
 from bench.protocols.dataset import Dataset
 from bench.protocols.engine import Done, Engine, Unit, Work
-from bench.protocols.extractor import Clip, Extractor, TableSource, Trainable, VectorSource, Window, WordVectors
+from bench.protocols.extractor import (
+    Clip,
+    Extractor,
+    TableSource,
+    TextTower,
+    Trainable,
+    VectorSource,
+    Window,
+    WordVectors,
+)
 from bench.protocols.objective import Batch, Objective, TrainingData
 from bench.protocols.recommender import (
     Estimate,
@@ -55,6 +64,7 @@ __all__ = [
     "Task",
     "TaskData",
     "TaskKind",
+    "TextTower",
     "Trainable",
     "TrainingData",
     "Unit",

@@ -74,6 +74,10 @@ class VectorSource(Plugin, ABC):
     """Pretrained files, for ``bench weights``; an instance may narrow them to what its settings need."""
     non_commercial: bool = False
     """Whether a licence forbids commercial use; `weights` say so for themselves."""
+    paper: str = ""
+    """Where the model is described: authors, year, and an arXiv number or DOI."""
+    traps: Sequence[str] = ()
+    """What users get wrong with this model, or what is wrong with its published files: one plain sentence each."""
 
     @property
     def untrained(self) -> bool:
@@ -227,6 +231,24 @@ class WordVectors(ABC):
         ------
         BenchError
             When these settings or weights have none.
+
+        """
+
+
+class TextTower(ABC):
+    """An extractor that maps any text into the space of one of its layers: inherit from it beside `Extractor`."""
+
+    text_layer: str
+    """The layer whose vectors are compared with those of texts, by cosine."""
+
+    @abstractmethod
+    def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the vectors (N, D) of N texts, of unit length. Loads the tower if it is not loaded yet.
+
+        Raises
+        ------
+        BenchError
+            When the tower's weights or its tokenizer are absent; the message has the command that brings them.
 
         """
 
