@@ -49,14 +49,12 @@ class CLAPSettings:
 
 
 class CLAP(NetworkExtractor):
-    """LAION CLAP (Wu et al. 2023, arXiv:2211.06687): the audio tower of larger_clap_music, 48 kHz, 10 s.
+    """LAION CLAP (Wu et al. 2023): the audio tower of larger_clap_music, 48 kHz, 10 s.
 
     Layers: `patches`, the last stage's 64 patches (1024 each); `embedding`, the default, the unit vector of 512
     that is compared with texts, one for each window. Windows lie side by side. A tail of a second or more, and a
     clip of half a second or more, is repeated as often as it fits into 10 s and padded with zeros, as upstream
-    does. A track's vector is the mean over windows, which is not a unit vector.
-
-    Several users report that the text tower of this checkpoint is broken; it is not used here.
+    does.
     """
 
     Settings = CLAPSettings
@@ -64,6 +62,12 @@ class CLAP(NetworkExtractor):
     sample_rate = RATE
     window = Window(length=SAMPLES, hop=SAMPLES, shortest=RATE // 2, shortest_tail=RATE)
     weights: Sequence[Weights] = (CLAP_WEIGHTS,)
+    paper = "Wu et al. 2023, arXiv:2211.06687"
+    traps = (
+        "Several users report that the text tower of larger_clap_music is broken; it is not used here. Its maintainers "
+        "cannot say how that checkpoint was trained.",
+        "A track's vector is the mean over windows, which is not a unit vector.",
+    )
     window_per_thread = True
     random_gains = (1.0, 1.0)
     full, small = FULL, TINY
