@@ -58,7 +58,7 @@ class MusiCNNEssentia(Extractor):
     paper = "Pons and Serra 2019, arXiv:1909.06654; Essentia's models: Alonso-Jimenez et al. 2020, arXiv:2003.07393"
     traps = (
         "Essentia's documented embedding (`node=dense`, model/dense/BiasAdd) is the output of the dense layer before "
-        "ReLU and batch normalisation: not what the MusiCNN package calls `penultimate`. `node=penultimate` is after both.",
+        "ReLU and batch normalisation: not what the MusiCNN package calls `penultimate`, which is after both.",
         "Numbers differ from those of `musicnn`: slightly, because Essentia does not round the mel spectrogram to "
         "float16, and more, because its patches overlap by half (with `patch_hop=187` they do not).",
         "The package `essentia` has no TensorFlow; `essentia-tensorflow` has.",

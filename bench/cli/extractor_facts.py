@@ -80,9 +80,9 @@ def facts(cls: type[VectorSource]) -> list[Fact]:
             ("layers", f"{layers(stored_widths(plugin))}; default {plugin.default_layer or list(plugin.layers)[-1]}"),
         ]
     out += [
-        ("parameters", f"{number:,}" if (number := (plugin or cls).parameters) else ""),
+        ("parameters", f"{number:,}" if (number := getattr(plugin or cls, "parameters", None)) else ""),
         ("licence", "; ".join(_licences(cls))),
-        ("commercial use", described_use(cls)),
+        ("commercial use", described_use(cls) if issubclass(cls, Extractor) else "as of the vectors that it is given"),
         ("trained on", "; ".join(_trained_on(cls, plugin))),
         *(("weights", _weights(one)) for one in cls.weights),
         ("paper", cls.paper),

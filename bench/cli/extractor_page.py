@@ -1,7 +1,7 @@
 """Write the page of this project's extractors in Markdown: ``python -m bench.cli.extractor_page > docs/extractors.md``.
 
 Run it in the root of the repository. Everything comes from the registry but the speeds, which
-``benchmarks/extract.py --json benchmarks/speed.json`` measures. The section of NAME links ``docs/NAME.md``, if it exists.
+``benchmarks/extract.py --json benchmarks/speed.json`` measures, and links to ``docs/NAME.md``, where it exists.
 """
 
 from __future__ import annotations
