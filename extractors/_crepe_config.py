@@ -40,7 +40,7 @@ class Config(NetworkConfig):
     @property
     def width(self) -> int:
         """Values of the last hidden layer: places of the last block times channels."""
-        return FRAME // STRIDE // 2 ** len(self.channels) * self.channels[-1]
+        return (FRAME // STRIDE >> len(self.channels)) * self.channels[-1]
 
     def tensors(self) -> Shapes:
         """Return name -> shape of every tensor, under its published name."""

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from bench.protocols import Window
 from bench.weights import Part, Source, Weights, read_checkpoint
 
-from ._basic_pitch_config import FULL, KEYS, LENGTH, PER_KEY, PUBLISHED, RATE, SIDE, STATISTICS, Config
-from ._checkpoint import check, count, he_arrays
+from ._basic_pitch_config import FULL, KEYS, LENGTH, PER_KEY, PUBLISHED, RATE, SIDE, Config
+from ._checkpoint import STATISTICS, check, count, he_arrays
 from ._network import NetworkExtractor, Precision
 
 if TYPE_CHECKING:

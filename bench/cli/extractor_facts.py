@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from itertools import groupby
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from bench.errors import BenchError
 from bench.extract import stored_widths
@@ -15,6 +15,7 @@ from bench.protocols import Extractor, Plugin, VectorSource, Window
 from bench.registry import make
 from bench.weights import Source, Weights
 
+V = TypeVar("V", bound=VectorSource)
 Use = Literal["allowed", "forbidden", "unknown"]
 """Commercial use, as licences say."""
 Fact = tuple[str, str]
@@ -34,7 +35,7 @@ class Setting:
     meaning: str
 
 
-def made(cls: type[VectorSource]) -> tuple[VectorSource | None, str]:
+def made(cls: type[V]) -> tuple[V | None, str]:
     """Return the plugin with its default settings, or None and what it lacks."""
     try:
         return make(cls, cls.Settings()), ""

@@ -50,12 +50,11 @@ def page(root: Path) -> str:
 
 def _summary(name: str, cls: type[Extractor], measured: Mapping[str, Any] | None) -> list[str]:
     plugin, _ = made(cls)
-    known = isinstance(plugin, Extractor)
     return [
         f"[{name}](#{name})",
         f"{getattr(plugin or cls, 'sample_rate', '–'):,}",
-        window(plugin.window, plugin.sample_rate) if known else "–",
-        layers(stored_widths(plugin)) if known else "–",
+        window(plugin.window, plugin.sample_rate) if plugin else "–",
+        layers(stored_widths(plugin)) if plugin else "–",
         count((plugin or cls).parameters),
         described_use(cls),
         f"{measured['clips_per_cpu_second']:.3g}" if measured else "–",

@@ -20,11 +20,11 @@ FORBIDDEN = "non-commercial"
 
 def models(entries: Sequence[Entry]) -> Any:
     """Return the table of extractors that use audio, with their default settings."""
-    rows = table("models", "name", "Hz", "layers", "window", "parameters", "licence", "weights")
-    rows.columns[0].no_wrap = rows.columns[-1].no_wrap = True  # a name can be copied
+    rows = table("models", "name", "Hz", "layers", "window", "params", "licence", "weights")
+    rows.columns[0].no_wrap = True  # a name can be copied
     rows.columns[2].min_width = 16  # a layer and its width stay on one line
     rows.columns[5].min_width = len(FORBIDDEN)
-    rows.columns[6].min_width = 21
+    rows.columns[6].min_width = 16
     rows.caption = "pull NAME: `bench weights pull NAME` fetches these weights. `bench ls extractors NAME` says more."
     rows.caption_justify = "left"
     for entry in entries:
@@ -37,19 +37,18 @@ def _about(cls: type[Extractor]) -> tuple[str, ...]:
     """Return the cells of one model, from the class if the plugin cannot be created with default settings."""
     plugin, lacks = made(cls)
     known = plugin or cls
-    here = isinstance(plugin, Extractor)
     return (
         f"{getattr(known, 'sample_rate', '–')}",  # a class may leave it to its instances
-        layers(stored_widths(plugin)) if here else "–",
-        window(plugin.window, plugin.sample_rate) if here else "–",
+        layers(stored_widths(plugin)) if plugin else "–",
+        window(plugin.window, plugin.sample_rate).replace(" every", "\nevery") if plugin else "–",
         count(known.parameters),
         known.license + (f"\n{FORBIDDEN}" if known.non_commercial else ""),
-        _weights(plugin) if here else lacks,
+        _weights(plugin) if plugin else lacks,
     )
 
 
 def _weights(plugin: Extractor) -> str:
-    """Return whether the weights are installed, and otherwise the commands that install them."""
+    """Return whether the weights are installed, and otherwise how they are."""
     files = plugin.weights
     if plugin.unready() is None:
         return "here" if files else "none needed"
@@ -74,7 +73,9 @@ def not_free(entries: Sequence[Entry]) -> str:
         for terms, names in commercial(entry.plugin).items():
             out.setdefault(terms, []).extend(names)
     said = {"forbidden": "Licences forbid commercial use of", "unknown": "The licence is unknown of"}
-    return " ".join(f"{said[terms]} {', '.join(names)}." for terms in said if (names := dict.fromkeys(out[terms])))
+    return " ".join(
+        f"{said[terms]} {', '.join(names)}." for terms in said if (names := list(dict.fromkeys(out[terms])))
+    )
 
 
 def _audio(entries: Sequence[Entry]) -> Iterator[Any]:

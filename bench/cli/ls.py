@@ -68,7 +68,9 @@ def _table(kind: Kind, entries: list[Entry]) -> Any:
             rows.add_row(where.name, *cells, package, f"[red]broken:[/red] {escape(entry.error or '')}")
             continue
         missing = missing_libraries(entry.plugin)
-        ready = f"needs {', '.join(missing)}: {escape(install_line(entry.plugin))}" if missing else "yes"
+        ready = f"needs {', '.join(missing)}: {escape(command := install_line(entry.plugin))}" if missing else "yes"
+        if missing:  # a command can be copied
+            rows.columns[-1].min_width = max(rows.columns[-1].min_width or 0, *map(len, command.split()))
         has = ["\n".join(entry.plugin.lanes)] if lanes else []
         rows.add_row(where.name, escape(describe(entry.plugin)), *has, package, ready)
     if not entries:
