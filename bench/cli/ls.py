@@ -70,7 +70,7 @@ def _table(kind: Kind, entries: list[Entry]) -> Any:
         missing = missing_libraries(entry.plugin)
         ready = f"needs {', '.join(missing)}: {escape(command := install_line(entry.plugin))}" if missing else "yes"
         if missing:  # a command can be copied
-            rows.columns[-1].min_width = max(rows.columns[-1].min_width or 0, *map(len, command.split()))
+            rows.columns[-1].width = max(rows.columns[-1].width or 0, *map(len, command.split()))
         has = ["\n".join(entry.plugin.lanes)] if lanes else []
         rows.add_row(where.name, escape(describe(entry.plugin)), *has, package, ready)
     if not entries:
