@@ -23,6 +23,7 @@ class Component:
     """One extractor of an entry, that is, one summand of ``A+B``.
 
     layer : the layer in the spec; None for the plugin's default
+    pooling : the pooling in the spec, which the plugin has; None for the plugin's default
     base : the entry whose vectors a table source uses (`TableSource.of`), or None
     """
 
@@ -30,6 +31,7 @@ class Component:
     plugin: Extractor | TableSource
     layer: str | None
     base: ExtractorEntry | None
+    pooling: str | None = None
 
     @property
     def lane(self) -> Lane:

@@ -14,9 +14,9 @@ from typing import Any
 from bench import treatments
 from bench.entries import NONE, Component, ExtractorEntry, RecommenderEntry, TaskEntry
 from bench.errors import BenchError
-from bench.protocols import Lane, TableSource, named_by
+from bench.protocols import Extractor, Lane, TableSource, named_by
 from bench.registry import Kind, create, get
-from bench.specs import Spec, parse, parse_sum
+from bench.specs import VIEW, Spec, parse, parse_sum
 
 
 class Resolver:
@@ -33,6 +33,7 @@ class Resolver:
         treatments.parse(treat)  # raises for an invalid treatment
         self.lane, self.treat = lane, treat
         self._plugins: dict[tuple[Kind, str, str], Any] = {}
+        self._pooled: dict[tuple[int, str], Extractor] = {}
         self._extractors: dict[tuple[str, str], ExtractorEntry] = {}
         self._recommenders: dict[str, RecommenderEntry] = {}
         self._tasks: dict[str, TaskEntry] = {}
@@ -98,15 +99,17 @@ class Resolver:
         return self.extractor(str(Spec("shuffled", {"of": entry.text})))
 
     def _component(self, spec: Spec) -> Component:
-        plugin = self._plugin("extractors", spec.without("layer"))
-        layer = spec.settings.get("layer")
+        plugin = self._plugin("extractors", spec.without(*VIEW))
+        layer, pooling = (spec.settings.get(key) for key in VIEW)
         if isinstance(plugin, TableSource):
-            if layer is not None:
-                raise BenchError(f"{spec}: {spec.name} has no layers.")
+            if layer is not None or pooling is not None:
+                raise BenchError(f"{spec}: {spec.name} has no {'layers' if pooling is None else 'pooling'}.")
             return Component(spec, plugin, None, self.extractor(plugin.of) if plugin.of else None)
+        if pooling is not None and pooling != plugin.pooling:
+            plugin = self._pooled.setdefault((id(plugin), pooling), plugin.pooled(pooling))
         if layer is not None and layer not in plugin.layers:
             raise BenchError(f"{spec}: there is no layer {layer!r}; {spec.name} has {', '.join(plugin.layers)}.")
-        return Component(spec, plugin, layer, None)
+        return Component(spec, plugin, layer, None, pooling)
 
     def _plugin(self, kind: Kind, spec: Spec) -> Any:
         """Create the plugin of a spec, or return the existing one with the same name, settings and lane."""

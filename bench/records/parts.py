@@ -90,10 +90,20 @@ class SplitInfo:
 
 @dataclass(frozen=True)
 class View:
-    """How vectors are used: the layer of each part of the extractor (None: its own choice) and the treatment."""
+    """How vectors are used: layer and pooling of each part of the extractor (None: its own choice), and the treatment.
+
+    poolings : None: no part has one in its spec
+    """
 
     layers: Annotated[tuple[Label | None, ...], Length(most=1_000)]
     treat: Label
+    poolings: Annotated[tuple[Label | None, ...], Length(most=1_000)] | None = None
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """Return the fields that are set, which tell embeddings apart."""
+        found = {"layers": self.layers, "treat": self.treat, "poolings": self.poolings}
+        return {name: value for name, value in found.items() if value is not None}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,9 @@ Found = tuple[Path, Record]
 
 def embedding(extractor: ExtractorInfo) -> str:
     """Hash an embedding without its treatment, so that records of recommenders and probes can be matched."""
-    return digest([extractor.name, extractor.lane, extractor.settings, extractor.view.layers])
+    view = extractor.view
+    pooled = [] if view.poolings is None else [view.poolings]
+    return digest([extractor.name, extractor.lane, extractor.settings, view.layers, *pooled])
 
 
 @dataclass(frozen=True, order=True)
