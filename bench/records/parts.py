@@ -107,6 +107,15 @@ class View:
 
 
 @dataclass(frozen=True)
+class LayerChoice:
+    """The layer that ``layer=auto`` took: the best of all `scores` in the `metric`, which is that of validation."""
+
+    layer: Label
+    metric: Label
+    scores: dict[Label, float]
+
+
+@dataclass(frozen=True)
 class ExtractorInfo:
     """The item table. For a sum ``A+B``, lists (also `settings`) have an entry for each extractor.
 
@@ -115,6 +124,7 @@ class ExtractorInfo:
     non_commercial : whether a licence forbids commercial use of the weights
     untrained : whether weights are random, for trials and speed tests
     synthetic : whether weights come from synthesised music alone
+    chosen : the layer that validation chose; None: the spec or the extractor names it
     """
 
     name: Name
@@ -134,6 +144,7 @@ class ExtractorInfo:
     origin: Json | None = None
     versions: Labels | None = None
     heard: Json | None = None
+    chosen: LayerChoice | None = None
 
 
 @dataclass(frozen=True)
