@@ -125,7 +125,8 @@ def _lane(lane: str, records: Sequence[Record]) -> Probed:
         if answer := _answer(asked.metric, list(seeds.values())):
             rows[key].answers[asked] = answer
     for key, row in rows.items():
-        row.label += one_line(chosen_layers(r for (of, _), seeds in cells.items() if of == key for r in seeds.values()))
+        mine = [record for (of, _), seeds in cells.items() if of == key for record in seeds.values()]
+        row.label = one_line(row.label + chosen_layers(mine))
     _tell_apart(list(rows.values()))
     columns = _editions(rows.values(), chance)
     # Controls share the warnings about the task; their own, such as a penalty at the edge of its grid, mean nothing.
