@@ -97,7 +97,7 @@ class Record:
         view: dict[str, Any] = {
             "settings": self.extractor.settings,
             "lane": self.extractor.lane,
-            "view": {"layers": self.extractor.view.layers, "treat": self.extractor.view.treat},
+            "view": self.extractor.view.key,
         }
         model: dict[str, Any] = {"settings": self.recommender.settings, "lane": self.recommender.lane}
         if self.kind == "probe":

@@ -13,7 +13,7 @@ from bench.entries import ExtractorEntry
 from bench.errors import BenchError, did_you_mean
 from bench.items.item_table import Tables
 from bench.norms import l2
-from bench.protocols import WordVectors
+from bench.protocols import Extractor, WordVectors
 from bench.run.embed import Collection
 
 LONGEST = 3
@@ -44,6 +44,9 @@ def check(collection: Collection, track: str | None, text: str | None) -> None:
     if track is not None:
         found(track, _paths(collection))
     if text is not None:
+        for one in collection.entries[0].components:
+            if isinstance(one.plugin, Extractor) and one.plugin.pooling != one.plugin.poolings[0]:
+                raise BenchError(f"{one.spec}: words have no vectors of another pooling. Leave out pooling=.")
         vector_of(text, collection.entries[0])
 
 

@@ -108,17 +108,15 @@ def resolve(request: ProbeRequest) -> ResolvedProbes:
     if not 0 < request.train_fraction <= 1:
         raise BenchError(f"--train-fraction {request.train_fraction:g} must be above 0 and at most 1.")
     resolver = request.resolver()
-    extractors = resolver.extractors(request.extractors)
-    for extractor in extractors:
-        if NONE in extractor.names:
-            raise BenchError("a probe needs vectors: give an --extractor other than none.")
-        if request.layers and len(extractor.components) > 1:
-            raise BenchError(f"--layers all: {extractor} joins tables; give its parts one by one.")
+    extractors = resolver.extractors(request.extractors, layers=False)
+    asked = resolver.extractors(request.extractors, layers=request.layers or None)
+    if any(NONE in extractor.names for extractor in extractors):
+        raise BenchError("a probe needs vectors: give an --extractor other than none.")
     tasks = [resolver.task(text) for text in request.task_specs()]
     probes = list(dict.fromkeys(resolve_probe(text) for text in request.probes))
-    asked = extractors
-    if request.layers:
-        asked = list(dict.fromkeys(one for each in extractors for one in resolver.layers(each)))
+    for one in asked:
+        if one.auto and (mixture := next((probe for probe in probes if probe.mixture), None)):
+            raise BenchError(f"{one}: --probe {mixture} learns from all layers. Leave out layer=auto.")
     return ResolvedProbes(resolver, asked, _controls(request, resolver, extractors, asked), probes, tasks)
 
 
