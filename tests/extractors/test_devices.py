@@ -17,6 +17,7 @@ NETWORKS = [
     "basic-pitch",
     "choi",
     "clap",
+    "dasheng",
     "encodecmae",
     "jukebox",
     "mert",
