@@ -35,7 +35,7 @@ def main() -> None:
 def compare(name: str, depth: int) -> None:
     from dasheng.pretrained.pretrained import Dasheng as Upstream
 
-    from bench_extractors import dasheng
+    from bench_extractors import _dasheng_weights as dasheng
     from bench_extractors._checkpoint import reader
     from bench_extractors._dasheng_net import DashengNet
 
@@ -45,8 +45,10 @@ def compare(name: str, depth: int) -> None:
     disturb(theirs)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "dasheng.pt"
-        torch.save({"model": theirs.state_dict(), "config": sizes}, file)
-        arrays = reader(config.tensors, inside="model", unused=dasheng.UNUSED)({file.name: file})
+        torch.save({"model": theirs.state_dict(), "config": sizes | {"outputdir": Path(folder)}}, file)
+        arrays = reader(config.tensors, inside="model", unused=dasheng.UNUSED, read=dasheng.read_checkpoint)(
+            {file.name: file}
+        )
     ours = DashengNet(config, {key: torch.from_numpy(array) for key, array in arrays.items()}, torch.float32)
     seen: list[torch.Tensor] = []
     for block in theirs.blocks:

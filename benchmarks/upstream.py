@@ -15,7 +15,7 @@ def disturb(net: torch.nn.Module, seed: int = 0) -> None:
     torch.manual_seed(seed)
     with torch.no_grad():
         for name, value in net.state_dict().items():
-            if value.is_floating_point() and not name.startswith("front_end"):
+            if value.is_floating_point() and "front_end" not in name:
                 noise = torch.randn_like(value)
                 if name.endswith("running_var"):
                     value.copy_(400 * (0.3 * noise).exp())  # decibels

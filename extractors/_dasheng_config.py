@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.protocols import Window
+
 from ._checkpoint import Shapes
 from ._mel import mel_activations
 from ._vit_config import ViT
 
 RATE, FFT, HOP, BANDS = 16_000, 512, 160, 64
+WINDOW = Window(length=10 * RATE, hop=10 * RATE, shortest=RATE // 2, shortest_tail=RATE)
+"""Windows of 10 s, as in training."""
 FRAMES = 4
 """Frames of a patch; it spans all bands."""
 PATCHES = 252

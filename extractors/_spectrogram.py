@@ -32,7 +32,8 @@ class MelPower:
         if self.pad:
             waves = F.pad(waves[:, None], (self.pad, self.pad), mode="reflect")[:, 0]
         spectrum = torch.fft.rfft(waves.unfold(-1, self.fft, self.hop) * self.hann)
-        return (spectrum.real.square() + spectrum.imag.square()) @ self.filters
+        power: torch.Tensor = (spectrum.real.square() + spectrum.imag.square()) @ self.filters
+        return power
 
 
 def band_norm(tensors: Tensors, name: str) -> tuple[torch.Tensor, torch.Tensor]:

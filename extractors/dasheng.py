@@ -6,41 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from bench.protocols import Window
-from bench.weights import Part, Source, Weights
+from bench.weights import Weights
 
-from ._checkpoint import count, reader
-from ._dasheng_config import BASE, HUGE, LARGE, RATE, TINY, Config
+from ._checkpoint import count
+from ._dasheng_config import BASE, RATE, TINY, WINDOW, Config
+from ._dasheng_weights import SIZES
 from ._network import NetworkExtractor, Precision
 
 if TYPE_CHECKING:
     import torch
 
     from ._dasheng_net import DashengNet
-
-WINDOW = Window(length=10 * RATE, hop=10 * RATE, shortest=RATE // 2, shortest_tail=RATE)
-"""Windows of 10 s, as in training."""
-TRAINED_ON = ("acav100m", "audioset", "vggsound", "mtg-jamendo")
-UNUSED = ("front_end.", "init_bn.1.num_batches_tracked")
-"""Fixed tables of the spectrogram, and a counter."""
-
-
-def _weights(name: str, file: str, config: Config) -> Weights:
-    return Weights(
-        name=name,
-        license="Apache-2.0",
-        # Zenodo publishes no sha256: the first pull records it, and later files must match.
-        sources=(Source(file, f"https://zenodo.org/records/11511780/files/{file}"),),
-        parts=(Part("model", (file,), trained_on=TRAINED_ON),),
-        convert=reader(config.tensors, inside="model", unused=UNUSED),
-    )
-
-
-SIZES = {
-    "base": (BASE, _weights("dasheng", "dasheng_base.pt", BASE)),
-    "0.6B": (LARGE, _weights("dasheng-0.6b", "dasheng_06b.pt", LARGE)),
-    "1.2B": (HUGE, _weights("dasheng-1.2b", "dasheng_12b.pt", HUGE)),
-}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Dasheng: sizes, the checkpoint, the network against its definition, windows."""
 
 from dataclasses import replace
+from pathlib import PosixPath
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from bench.registry import create
 from bench.testing.clips import clip
 from bench_extractors._checkpoint import count, reader
 from bench_extractors._dasheng_net import DashengNet
-from bench_extractors.dasheng import RATE, SIZES, TINY, UNUSED, Dasheng, DashengSettings
+from bench_extractors._dasheng_weights import SIZES, UNUSED, read_checkpoint
+from bench_extractors.dasheng import RATE, TINY, Dasheng, DashengSettings
 
 from .networks import TinyContract, apart, random_tensors, states
 
@@ -29,7 +31,7 @@ def published(path, tensors):
         "front_end.0.mel_scale.fb": torch.zeros(257, 64),
         "init_bn.1.num_batches_tracked": torch.tensor(7),
     }
-    torch.save({"model": tensors | more, "config": {"embed_dim": TINY.width, "target_length": 1008}}, path)
+    torch.save({"model": tensors | more, "config": {"embed_dim": TINY.width, "outputdir": PosixPath("x")}}, path)
     return path
 
 
@@ -112,14 +114,14 @@ def test_operations_are_what_torch_counts():
 def test_every_tensor_of_a_checkpoint_arrives(tmp_path):
     tensors = random_tensors(TINY.tensors())
     path = published(tmp_path / "dasheng_base.pt", tensors)
-    found = reader(TINY.tensors, inside="model", unused=UNUSED)({path.name: path})
+    found = reader(TINY.tensors, inside="model", unused=UNUSED, read=read_checkpoint)({path.name: path})
     assert {name: tuple(array.shape) for name, array in found.items()} == TINY.tensors()
     assert all(np.array_equal(array, tensors[name].numpy()) for name, array in found.items())
 
 
 def test_from_a_file_that_is_added_to_frames(tmp_path, monkeypatch):
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
-    small = replace(SIZES["base"][1], convert=reader(TINY.tensors, inside="model", unused=UNUSED))
+    small = replace(SIZES["base"][1], convert=reader(TINY.tensors, inside="model", unused=UNUSED, read=read_checkpoint))
     monkeypatch.setitem(SIZES, "base", (TINY, small))
     plugin = Dasheng(DashengSettings())
     assert plugin.unready()

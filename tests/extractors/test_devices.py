@@ -19,6 +19,7 @@ NETWORKS = [
     "clap",
     "dasheng",
     "encodecmae",
+    "glap",
     "jukebox",
     "mert",
     "music2vec",
