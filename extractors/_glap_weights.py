@@ -24,11 +24,10 @@ def convert(members: Mapping[str, Path]) -> dict[str, NDArray[np.generic]]:
     """Read the text tower if the tokenizer belongs to the part, otherwise the audio tower."""
     checkpoint = {CHECKPOINT: members[CHECKPOINT]}
     if TOKENIZER not in members:
-        other = ("text_encoder.", "text_proj.")
-        prefix, unused = "audio_encoder.model.", (*UNUSED, *other)
+        prefix, unused = "audio_encoder.model.", (*UNUSED, "text_encoder.", "text_proj.")
         return reader(FULL.tensors, inside="model", prefix=prefix, unused=unused, read=read_checkpoint)(checkpoint)
-    prefix, unused = "text_encoder.model.", ("audio_encoder.", "audio_proj.")
-    read = reader(TextConfig().tensors, inside="model", prefix=prefix, unused=unused, read=read_checkpoint)
+    prefix, other = "text_encoder.model.", ("audio_encoder.", "audio_proj.")
+    read = reader(TextConfig().tensors, inside="model", prefix=prefix, unused=other, read=read_checkpoint)
     return {**read(checkpoint), PIECES: np.fromfile(members[TOKENIZER], np.uint8)}
 
 
@@ -42,7 +41,6 @@ GLAP_WEIGHTS = Weights(
             TOKENIZER,
             f"https://dl.fbaipublicfiles.com/SONAR/{TOKENIZER}",
             sha256="14bb8dfb35c0ffdea7bc01e56cea38b9e3d5efcdcb9c251d6b40538e1aab555a",
-            bytes=4_852_054,
         ),
     ),
     parts=(
