@@ -49,8 +49,8 @@ class Dasheng(NetworkExtractor):
     traps = (
         "Upstream cuts levels off 120 dB below the loudest value of the whole batch, so its vectors of clips with "
         "digital silence depend on the other clips of the batch; here each window has its own limit.",
-        "In upstream's releases before 0.0.9, the last piece of a recording longer than 10.08 s is padded with zeros "
-        "to 10.08 s, and its frames attend to the padding.",
+        "In upstream's repository (0.0.4; not in the package 0.0.9), the last piece of a recording "
+        "longer than 10.08 s is padded with zeros to 10.08 s, and its frames attend to the padding.",
         "The metadata of the package name the MIT licence; its licence file and its page name Apache-2.0.",
     )
     sample_rate = RATE
