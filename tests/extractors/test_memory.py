@@ -18,7 +18,9 @@ WIDE = {
     "aisfx": {"channels": 64},
     "basic-pitch": {},
     "clap": {"channels": 128, "heads": (4, 8, 16, 32)},
+    "dasheng": {"width": 768, "heads": 12},
     "encodecmae": {"width": 768, "heads": 12, "ffn": 4096, "filters": 8},
+    "glap": {"width": 768, "heads": 12, "joint": 1024},
     "jukebox": {"width": 640, "heads": 8, "context": 512, "block": 64},
     "mert": {"width": 768, "heads": 12, "ffn": 3072, "groups": 16, "channels": 512},
     "music2vec": {"width": 768, "heads": 12, "ffn": 3072, "groups": 16, "channels": 512},
@@ -30,6 +32,7 @@ WIDE = {
 LONG = {
     "mert": {"width": 256, "ffn": 1024, "channels": 8},
     "music2vec": {"width": 256, "ffn": 1024, "channels": 8},
+    "dasheng": {"width": 768, "heads": 12, "depth": 1},
     "encodecmae": {"width": 256, "ffn": 1024},
     "musicfm": {"width": 256, "heads": 4, "ffn": 1024},
     "jukebox": {"width": 480, "channels": 1},
