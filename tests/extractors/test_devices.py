@@ -21,6 +21,7 @@ NETWORKS = [
     "jukebox",
     "mert",
     "music2vec",
+    "mule",
     "muq",
     "musicfm",
     "musicnn",
