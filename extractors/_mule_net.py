@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as fn
 
@@ -83,14 +84,9 @@ class MULENet(NetModule):
     def optimize(self, dtype: torch.dtype) -> None:
         """Standardise the kernels and multiply them by all constants; `autocast` lowers the precision of products."""
         for path in (self.slow, self.fast):
-            for at, conv in enumerate(path.stem):
-                conv.fold(dtype, GELU if at else 1.0)
-            for stage in path.stages:
-                for block, beta in zip(stage, betas(len(stage), first=stage is path.stages[0]), strict=True):
-                    block.fold(dtype, beta)
-        for fusion in self.fusions:
-            for conv in fusion:
-                conv.fold(dtype)
+            path.fold(dtype)
+        for conv in (each for each in self.fusions.modules() if isinstance(each, Standardized)):
+            conv.fold(dtype)
 
 
 class Pathway(nn.Module):
@@ -111,6 +107,17 @@ class Pathway(nn.Module):
         for at, (depth, before, after) in enumerate(zip(DEPTHS, inputs, widths, strict=True)):
             first = Block(before, after, group, 2 if at else 1, transition=True)
             self.stages.append(nn.Sequential(first, *(Block(after, after, group) for _ in range(depth - 1))))
+
+    def fold(self, dtype: torch.dtype) -> None:
+        """Take the constants of the activations into the kernels."""
+        for at, conv in enumerate(self.stem):
+            conv.fold(dtype, GELU if at else 1.0)  # type: ignore[operator]
+        for at, depth in enumerate(DEPTHS):
+            deviation = (1 + ALPHA**2) ** 0.5 if at else 1.0  # that is expected of each block's input
+            for number in range(depth):
+                block: Block = self.stages[at][number]  # type: ignore[index]
+                block.fold(dtype, 1 / deviation)
+                deviation = (deviation**2 + ALPHA**2) ** 0.5
 
 
 class Block(nn.Module):
@@ -145,7 +152,7 @@ class Block(nn.Module):
     def fold(self, dtype: torch.dtype, beta: float) -> None:
         """Take the constants of the activations into the kernels; `beta` belongs to the first activation."""
         for at, conv in enumerate(self.convs):
-            conv.fold(dtype, GELU if at else GELU * beta)
+            conv.fold(dtype, GELU if at else GELU * beta)  # type: ignore[operator]
         if self.skip is not None:
             self.skip.fold(dtype, GELU * beta)
         self.factor = 2 * ALPHA * self.gain  # the excitation is twice a sigmoid
@@ -203,15 +210,7 @@ class Standardized(nn.Module):
         del self.gain
 
 
-def betas(depth: int, *, first: bool) -> Iterator[float]:
-    """Yield the factor of each block's first activation in a stage: 1 / the expected deviation of its input."""
-    deviation = 1.0 if first else (1 + ALPHA**2) ** 0.5
-    for _ in range(depth):
-        yield 1 / deviation
-        deviation = (deviation**2 + ALPHA**2) ** 0.5
-
-
-def filters() -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def filters() -> NDArray[np.float64]:
     """Return the mel filters (96, 1025) from 0 to 8 kHz on HTK's scale, each of length 1 as a vector."""
     triangles = mel_filters(RATE, FFT, BANDS, scale="htk")
-    return triangles / np.linalg.norm(triangles, axis=1, keepdims=True)
+    return np.asarray(triangles / np.linalg.norm(triangles, axis=1, keepdims=True), np.float64)
