@@ -23,6 +23,7 @@ NETWORKS = [
     "music2vec",
     "mule",
     "muq",
+    "muq-mulan",
     "musicfm",
     "musicnn",
 ]
