@@ -5,8 +5,8 @@
     python benchmarks/muq_mulan_equal.py OUT
 
 It builds the source's model without the hub, gives it random tensors and saves its state as the published file; the
-converter of `bench weights` reads that. Both towers then read the same noise and the same tokens; the states of MuQ, which
-tests/extractors/test_musicfm.py compares with transformers, are this project's in both.
+converter of `bench weights` reads that. Both towers then read the same noise and the same tokens; the states of MuQ,
+which tests/extractors/test_musicfm.py compares with transformers, are this project's in both.
 """
 
 from __future__ import annotations

@@ -107,9 +107,12 @@ def published(tmp_path, monkeypatch):
             theirs = next(theirs + name.removeprefix(ours) for theirs, ours in renamed.items() if name.startswith(ours))
             whole[f"mulan.{theirs}"] = tensor
     extra = {
-        "audio.aggregator.weight": (1, 25, 1), "contrast.temperatures": (1, 1, 1),
-        "text.model.pooler.dense.weight": (24, 24), "audio.model.model.cls_token": (24,), "audio.model.model.linear.weight": (8, 24),
-    }  # fmt: skip
+        "audio.aggregator.weight": (1, 25, 1),
+        "contrast.temperatures": (1, 1, 1),
+        "text.model.pooler.dense.weight": (24, 24),
+        "audio.model.model.cls_token": (24,),
+        "audio.model.model.linear.weight": (8, 24),
+    }
     save_file(whole | {f"mulan.{name}": t for name, t in random_tensors(extra).items()}, tmp_path / "model.safetensors")
     vocabulary = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "slow": 4, "piano": 5, "loud": 6, "drums": 7}
     tokenizer = {
