@@ -65,9 +65,9 @@ class Head(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map states (B, T, inputs) to unit vectors (B, 1, joint)."""
         x = self.proj(x).float()
-        for attention, feed in self.layers:  # type: ignore[misc]
-            x = x + attention(x)
-            x = x + feed(x)
+        for block in self.layers:
+            for part in block.children():
+                x = x + part(x)
         return fn.normalize(self.to_latents(x.mean(1, keepdim=True)).float(), dim=-1)
 
 
