@@ -23,7 +23,9 @@ NETWORKS = [
     "jukebox",
     "mert",
     "music2vec",
+    "mule",
     "muq",
+    "muq-mulan",
     "musicfm",
     "musicnn",
 ]
