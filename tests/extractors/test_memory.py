@@ -25,6 +25,7 @@ WIDE = {
     "musicfm": {"width": 512, "heads": 8, "ffn": 2048, "mels": 128, "channels": 32},
     "muq": {"width": 512, "heads": 8, "ffn": 2048, "mels": 128, "channels": 32},
     "musicnn": {},
+    "omar-rq": {"width": 512, "heads": 8},
 }
 """Widths of the published networks, or nearly so where a window would take seconds; few layers."""
 LONG = {
