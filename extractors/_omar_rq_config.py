@@ -41,7 +41,7 @@ class Config(NetworkConfig):
     @property
     def residual(self) -> float:
         """Factor of the stream where attention is added (DeepNorm; Wang et al. 2022, arXiv:2203.00555)."""
-        return (2 * self.depth) ** 0.25
+        return float((2 * self.depth) ** 0.25)
 
     def tokens(self, samples: int) -> int:
         """Return the tokens of `samples`."""
