@@ -22,12 +22,14 @@ WIDE = {
     "encodecmae": {"width": 768, "heads": 12, "ffn": 4096, "filters": 8},
     "glap": {"width": 768, "heads": 12, "joint": 1024},
     "jukebox": {"width": 640, "heads": 8, "context": 512, "block": 64},
+    "maest": {"width": 768, "heads": 12},
     "mert": {"width": 768, "heads": 12, "ffn": 3072, "groups": 16, "channels": 512},
     "music2vec": {"width": 768, "heads": 12, "ffn": 3072, "groups": 16, "channels": 512},
     "musicfm": {"width": 512, "heads": 8, "ffn": 2048, "mels": 128, "channels": 32},
     "mule": {"slow": (128, 256, 768, 768), "slow_group": 64, "fused": (64, 128, 256, 1536)},
     "muq": {"width": 512, "heads": 8, "ffn": 2048, "mels": 128, "channels": 32},
     "musicnn": {},
+    "omar-rq": {"width": 512, "heads": 8},
 }
 """Widths of the published networks, or nearly so where a window would take seconds; few layers."""
 LONG = {
