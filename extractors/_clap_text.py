@@ -64,7 +64,9 @@ class Tokenizer:
             raise BenchError("texts need the package tokenizers: pip install tokenizers.") from error
         words: dict[str, int] = json.loads(vocabulary)
         lines = merges.decode().split("\n")
-        pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
+        pairs = [
+            (left, right) for left, _, right in (line.partition(" ") for line in lines) if right and left != "#version:"
+        ]
         self._tokenizer = Tokenizer(models.BPE(vocab=words, merges=pairs))
         self._tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         start, end = "<s>", "</s>"
