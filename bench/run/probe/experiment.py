@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bench import records
-from bench.entries import NONE, audio_extractors
+from bench.entries import NONE, ExtractorEntry, audio_extractors
 from bench.errors import BenchError
 from bench.files.atomic import digest
 from bench.items.item_table import Tables, joins
@@ -28,9 +28,10 @@ from bench.run.options import Environment
 from bench.run.probe.evaluate import Scored, linked, score
 from bench.run.probe.leaks import contaminated, leaks, near_leaks, untangle
 from bench.run.probe.record import blank, finished, inputs_hash
-from bench.run.probe.request import ProbeCell, ProbeRequest, ResolvedProbes, resolve
+from bench.run.probe.request import ProbeCell, ProbeRequest, ResolvedProbes, resolve, text_side
 from bench.run.probe.tasks import FILES, LoadedTask, open_tasks
 from bench.run.progress import Ui
+from bench.run.text_vectors import text_vectors
 from bench.text import counted
 
 COSINE = ProbeEntry("cosine", "cosine", NoSettings())
@@ -138,6 +139,7 @@ class ProbeExperiment(Experiment[ProbeCell]):
             fraction=self.request.train_fraction,
             seed=cell.seed,
             run=RunContext(seed=cell.seed, device=self.device, log=self.ui.log, folder=folder),
+            texts=self._texts(cell, task),
         )
 
     def _best_layer(
@@ -176,6 +178,12 @@ class ProbeExperiment(Experiment[ProbeCell]):
         present = present & task.heard(needs_audio=self.needs_audio)
         absent = ~present.reshape(-1, *[1] * (vectors.ndim - 1))
         return np.where(absent, np.float32(0.0), vectors).astype(np.float32), present
+
+    def _texts(self, cell: ProbeCell, task: LoadedTask) -> NDArray[np.float32] | None:
+        """Return the vectors (L, D) of a task's labels for a zero-shot probe; None for the others."""
+        if cell.probe.prompt is None:
+            return None
+        return text_vectors(text_side(cell.extractor), task.data.names, cell.probe.prompt)
 
     def _state(self, part: ExtractionTask, task: LoadedTask) -> str:
         """Hash the items of a task whose audio has a vector in a set."""
@@ -246,6 +254,22 @@ class ProbeExperiment(Experiment[ProbeCell]):
             raise BenchError(f"nothing is left to do: {refused[0]}." if refused else "nothing is left to do.")
         return out
 
+    def _suits(self, task: LoadedTask, extractor: ExtractorEntry, probe: ProbeEntry) -> bool:
+        """Return whether a probe can be asked: a zero-shot probe needs labels that are words, and texts' vectors.
+
+        Raises
+        ------
+        BenchError
+            For a zero-shot probe on a task that was requested by name and whose labels are no words.
+
+        """
+        if probe.prompt is None:
+            return True
+        words = task.task.kind in ("tags", "classes")
+        if not words and not self.request.lenient:
+            raise BenchError(f"probe {probe}: the labels of {task.name} are no words. It scores tags and classes.")
+        return words and (not extractor.control or extractor.components[0].base is not None)
+
     def _cells_of(self, task: LoadedTask) -> list[ProbeCell]:
         """Return the cells of one task, requested ones first; tasks of linked items compare vectors directly."""
         probes = [COSINE] if task.task.kind == "links" else self.resolved.probes
@@ -254,6 +278,7 @@ class ProbeExperiment(Experiment[ProbeCell]):
             for probe in probes
             for extractor in self.resolved.extractors
             for seed in self.request.seeds
+            if self._suits(task, extractor, probe)
         ]
         if task.ceiling and self.request.controls:
             truth = ProbeEntry(task.ceiling, task.ceiling, NoSettings())

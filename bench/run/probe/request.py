@@ -10,6 +10,7 @@ from bench.probes import DEFAULT, ProbeEntry, resolve_probe
 from bench.registry import get, names
 from bench.resolver import Resolver
 from bench.run.options import Request
+from bench.run.text_vectors import check_text_space
 
 ALL = "all"
 OWN = "own"
@@ -117,7 +118,31 @@ def resolve(request: ProbeRequest) -> ResolvedProbes:
     for one in asked:
         if one.auto and (mixture := next((probe for probe in probes if probe.mixture), None)):
             raise BenchError(f"{one}: --probe {mixture} learns from all layers. Leave out layer=auto.")
+    for probe in probes:
+        if probe.prompt is not None:
+            _check_texts(probe, asked, request.treat)
     return ResolvedProbes(resolver, asked, _controls(request, resolver, extractors, asked), probes, tasks)
+
+
+def text_side(entry: ExtractorEntry) -> ExtractorEntry:
+    """Return the entry whose vectors of texts belong to a table: the one behind a control, or the entry itself."""
+    base = entry.components[0].base
+    return base if entry.control and base is not None else entry
+
+
+def _check_texts(probe: ProbeEntry, extractors: list[ExtractorEntry], treat: str) -> None:
+    """Check that the vectors of every extractor can be compared with those of texts.
+
+    Raises
+    ------
+    BenchError
+        For an extractor or layer without vectors of texts, and for a treatment, which would move the tracks alone.
+
+    """
+    if treat:
+        raise BenchError(f"probe {probe}: --treat {treat} would change the vectors of tracks and not those of texts.")
+    for extractor in extractors:
+        check_text_space(text_side(extractor))
 
 
 def _controls(
