@@ -203,6 +203,12 @@ class Row:
         value = self.values.get(candidates, {}).get(metric)
         return None if value is None else value.mean
 
+    def validation(self, candidates: str, metric: str) -> float | None:
+        """Return the mean of a metric over the validation parts of the records; None where one lacks it."""
+        found = [record.validation.get(candidates, {}).get(metric) for _, record in self.records]
+        known = [value for value in found if value is not None]
+        return fmean(known) if known and len(known) == len(found) else None
+
     def evidence(self, candidates: str, metric: str) -> Evidence | None:
         """Return the evidence on a metric, None where the row was not compared."""
         value = self.values.get(candidates, {}).get(metric)
@@ -212,6 +218,26 @@ class Row:
         """Return the distinct values of a field of the environment, in the order of the seeds."""
         found = [of(r.environment) for _, r in self.records if r.environment]
         return list(dict.fromkeys(value for value in found if value))
+
+
+def best_on_validation(rows: Sequence[Row], candidates: str, metric: str) -> dict[str, Row]:
+    """Return for each extractor the row with its best recommender, chosen by a metric on validation, never on test.
+
+    Extractors whose only row has no validation keep that row; if they have several, rows without validation are left
+    out.
+    """
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.mean(candidates, metric) is not None:
+            found.setdefault(row.extractor, []).append(row)
+    chosen = {}
+    for extractor, each in found.items():
+        validated = [row for row in each if row.validation(candidates, metric) is not None]
+        if validated:
+            chosen[extractor] = max(validated, key=lambda row: row.validation(candidates, metric) or 0.0)
+        elif len(each) == 1:
+            chosen[extractor] = each[0]
+    return chosen
 
 
 @dataclass

@@ -41,7 +41,7 @@ _NARROW = {"Extractor": 24, "Model": 16, "Lanes": 11}
 _TIMES_CHANCE, _CONTROLS = "× chance", "Controls"
 """Stand among the names of metrics for the two columns beside the main metric."""
 
-_EXPENDABLE = ("recall", "hitrate", _TIMES_CHANCE)
+_EXPENDABLE = ("recall", "hitrate", _TIMES_CHANCE, _CONTROLS)
 """Columns that a narrow terminal omits first, from the last candidate set to the first."""
 
 
@@ -55,8 +55,8 @@ def show(
 ) -> None:
     """Print boards, then chapters: metrics at the first k, with an interval for the main metric.
 
-    In a narrow terminal, names wrap first; then columns are omitted, recall before hit rate before multiples of chance,
-    from the last candidate set to the first. The files of `bench.report.write` contain all columns.
+    In a narrow terminal, names wrap first; then columns are omitted, recall before hit rate, multiples of chance and
+    verdicts, each from the last candidate set to the first. The files of `bench.report.write` contain all columns.
 
     Raises
     ------
@@ -244,7 +244,7 @@ def _giving_way(shown: list[tuple[str, str]]) -> list[tuple[str, str]]:
         name = column[1].partition("@")[0]
         return (_EXPENDABLE.index(name) if name in _EXPENDABLE else len(_EXPENDABLE), -shown.index(column))
 
-    return sorted((c for c in shown if c[1] != _CONTROLS and not c[1].startswith(f"{RANKED_BY}@")), key=rank)
+    return sorted((c for c in shown if not c[1].startswith(f"{RANKED_BY}@")), key=rank)
 
 
 def _table(board: Board, block: Block, shown: Sequence[tuple[str, str]], widths: Mapping[str, int]) -> Table:
