@@ -116,13 +116,6 @@ class Record:
         )
 
     @property
-    def publishable(self) -> bool:
-        """Whether a leaderboard may show the record: real and complete data, weights of real music, one lane."""
-        real = not self.data.builtin and self.data.complete is not False
-        trained = not self.extractor.untrained and not self.extractor.synthetic
-        return real and trained and self.lane != "mixed"
-
-    @property
     def is_probe(self) -> bool:
         """Whether it has results of an MIR task, computed here or published."""
         return self.kind == "probe" or PROBED in self.metrics

@@ -80,7 +80,7 @@ def _board(found: list[Found], problems: list[str], drawn: Collection[str]) -> B
     kept = {name if "@" in name else f"{name}@{k}" for name in drawn for k in board.k[:1]}
     full = kept | {f"{name}@{k}" for name in MAIN for k in board.k[:1]}
     for block in blocks:
-        complete(block, problems, kept, full)
+        complete(block, problems, kept, full, board.ranked_by[1] if board.ranked_by else "")
     board.notes = notes(board)
     return board
 

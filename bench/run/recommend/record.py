@@ -14,7 +14,8 @@ from bench.files.atomic import digest
 from bench.items.item_table import ItemTable
 from bench.protocols import Heard, VectorSource
 from bench.records import Cost, DataInfo, Environment, ExtractorInfo, Family, RecommenderInfo, Record, SplitInfo, View
-from bench.report.evidence import ALPHA, MARGIN
+from bench.report.controls import ALPHA
+from bench.report.evidence import MARGIN
 from bench.report.format import RANKED_BY
 from bench.run.inputs import Inputs
 from bench.run.recommend.evaluate import Measured
