@@ -21,6 +21,7 @@ NETWORKS = [
     "encodecmae",
     "glap",
     "jukebox",
+    "matpac",
     "mert",
     "music2vec",
     "mule",

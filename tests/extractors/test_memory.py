@@ -23,6 +23,7 @@ WIDE = {
     "glap": {"width": 768, "heads": 12, "joint": 1024},
     "jukebox": {"width": 640, "heads": 8, "context": 512, "block": 64},
     "maest": {"width": 768, "heads": 12},
+    "matpac": {"width": 768, "heads": 12},
     "mert": {"width": 768, "heads": 12, "ffn": 3072, "groups": 16, "channels": 512},
     "music2vec": {"width": 768, "heads": 12, "ffn": 3072, "groups": 16, "channels": 512},
     "musicfm": {"width": 512, "heads": 8, "ffn": 2048, "mels": 128, "channels": 32},
