@@ -23,6 +23,7 @@ NETWORKS = [
     "jukebox",
     "matpac",
     "mert",
+    "mert2",
     "music2vec",
     "mule",
     "muq",

@@ -25,6 +25,7 @@ WIDE = {
     "maest": {"width": 768, "heads": 12},
     "matpac": {"width": 768, "heads": 12},
     "mert": {"width": 768, "heads": 12, "ffn": 3072, "groups": 16, "channels": 512},
+    "mert2": {"width": 512, "heads": 8, "ffn": 2048, "mels": 128, "middle": 256},
     "music2vec": {"width": 768, "heads": 12, "ffn": 3072, "groups": 16, "channels": 512},
     "musicfm": {"width": 512, "heads": 8, "ffn": 2048, "mels": 128, "channels": 32},
     "mule": {"slow": (128, 256, 768, 768), "slow_group": 64, "fused": (64, 128, 256, 1536)},
