@@ -4,9 +4,9 @@
     python benchmarks/mert2_equal.py FOLDER [BLOCKS]
 
 FOLDER holds ``modeling_mert2.py`` and ``configuration_mert2.py`` as they stand beside the published weights. The
-network gets random weights, and levels of the spectrogram such as those of music, is saved as the checkpoints are, and is
-read by this project's reader of checkpoints. The width is that of the published models; fewer BLOCKS than their 24 need
-less memory.
+network gets random weights, and levels of the spectrogram such as those of music, is saved as the checkpoints are, and
+is read by this project's reader of checkpoints. The width is that of the published models; fewer BLOCKS than their 24
+need less memory.
 """
 
 from __future__ import annotations
