@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bench.report.board import Block, Board, Evidence, Row
-from bench.report.evidence import ALPHA, MARGIN
+from bench.report.controls import ALPHA
+from bench.report.evidence import MARGIN
 from bench.report.format import NONE, heading, share, short
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
 from bench.stats import Components, Part, needed, smallest_detectable
