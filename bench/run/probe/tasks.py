@@ -177,7 +177,7 @@ def open_tasks(
         try:
             if task.of == "data":
                 opened = opened or _open_data(request.data, environment)
-                held = held or held_out(opened, environment)
+                held = held or held_out(opened, environment, log)
                 loaded = _of_data(entry, opened, held)
             else:
                 folder = _folder(request, task)
