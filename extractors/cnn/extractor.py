@@ -32,7 +32,7 @@ ARCH = "mobilenet"
 class CNNSettings:
     """Which network, and its weights.
 
-    arch : mobilenet, resnet18, small or small4; None: that of the weights, or mobilenet for random ones
+    arch : mobilenet, resnet18, small or small4; none: that of the weights, or mobilenet for random ones
     weights : default (shipped, trained on the demo), random, or a file that ``bench train`` has written
     seed : seed of random weights
     """
@@ -48,12 +48,7 @@ class CNNSettings:
 
 
 class CNN(Extractor, Trainable, WordVectors):
-    """A convolutional network of 3 s windows that ``bench train`` trains: 128 values, mean over windows.
-
-    The shipped weights (`weights=default`) have heard the synthesised music of the demo alone.
-    Source: Huang et al., Large-scale weakly-supervised content embeddings for music recommendation and tagging
-    (ICASSP 2020).
-    """
+    """A convolutional network of 3 s windows that ``bench train`` trains: 128 values, mean over windows."""
 
     Settings = CNNSettings
     name = "cnn"
@@ -61,6 +56,14 @@ class CNN(Extractor, Trainable, WordVectors):
     sample_rate = RATE
     window = Window(length=SAMPLES, hop=SAMPLES, tail="overlap", shortest=SAMPLES)
     pooling = "mean"
+    paper = (
+        "Huang et al., Large-scale weakly-supervised content embeddings for music recommendation and tagging, "
+        "ICASSP 2020"
+    )
+    traps = (
+        "The shipped weights (`weights=default`) have heard the synthesised music of the demo alone: they know little "
+        "of real music.",
+    )
     settings: CNNSettings
 
     def __init__(self, settings: CNNSettings):
