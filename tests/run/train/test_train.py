@@ -209,3 +209,12 @@ def test_wrong_requests_are_refused(tones, words_of, tmp_path, capsys):
     other.write_bytes(b"no weights")
     with pytest.raises(BenchError, match="weights"):
         create("extractors", f"cnn:weights={other}")
+
+
+def test_folders_that_cannot_be_written_are_refused_before_the_plan(tones, words_of, tmp_path, capsys):
+    (tmp_path / "file").write_bytes(b"")
+    words = ["train", SPEC, *words_of(tones), *QUICK, "--cache", str(tmp_path / "cache"), "--dry-run"]
+    for option, path in (("--out", tmp_path / "file" / "a.safetensors"), ("--log-dir", tmp_path / "file" / "log")):
+        assert main([*words, option, str(path)]) == 1
+        assert str(path.parent if option == "--out" else path) in capsys.readouterr().err
+    assert main([*words, "--out", str(tmp_path / "new" / "a.safetensors")]) == 0
