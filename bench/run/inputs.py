@@ -109,8 +109,8 @@ def held_out(opened: Opened, environment: Environment, log: Callable[[str], None
     if catalog is not None and not opened.own_ids:
         meta = None if isinstance(opened.dataset, FileDataset) else opened.dataset.meta(opened.root)
         if meta is None:
-            log = opened.dataset.listens(opened.root).select(pl.col("item").cast(pl.String)).unique()
-            items = log.collect(engine="streaming")["item"].sort()
+            plays = opened.dataset.listens(opened.root).select(pl.col("item").cast(pl.String)).unique()
+            items = plays.collect(engine="streaming")["item"].sort()
         else:
             items = meta["track_id"].unique().sort()
         catalog = match(opened, items)[0]

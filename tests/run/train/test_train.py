@@ -15,6 +15,7 @@ from bench.cli import main
 from bench.errors import BenchError
 from bench.protocols import Heard, HoldOut
 from bench.registry import create
+from bench.run.inputs import held_out, open_data
 from bench.run.options import Data, Environment
 from bench.run.train.recordings import MOST_VALID, _validation, choose
 
@@ -218,3 +219,14 @@ def test_folders_that_cannot_be_written_are_refused_before_the_plan(tones, words
         assert main([*words, option, str(path)]) == 1
         assert str(path.parent if option == "--out" else path) in capsys.readouterr().err
     assert main([*words, "--out", str(tmp_path / "new" / "a.safetensors")]) == 0
+
+
+def test_many_new_recordings_are_announced_when_audio_and_log_are_given_apart(world_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.audio.fingerprint.BATCH", 8)
+    lines = []
+    environment = Environment(tmp_path)
+    opened = open_data(Data(listens=str(world_folder / "plays.csv"), audio=str(world_folder / "audio")), environment)
+    first = held_out(opened, environment, lines.append)
+    assert [line.startswith("hears the first minute of") for line in lines] == [True]
+    assert held_out(opened, environment, lines.append).sha256 == first.sha256
+    assert len(lines) == 1  # heard once
