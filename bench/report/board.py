@@ -193,6 +193,12 @@ class Row:
         """Datasets that the extractor declares as its training data."""
         return list(self.first.extractor.trained_on or ()) if self.first else []
 
+    @property
+    def heard(self) -> float | None:
+        """Largest share of the tested tracks that the extractor was trained on, over the records; None: not known."""
+        known = [r.extractor.heard_share for _, r in self.records if r.extractor.heard_share is not None]
+        return max(known, default=None)
+
     def cost(self, of: Callable[[Cost], float | None]) -> float | None:
         """Return the mean of a cost over the records that have it."""
         found = [float(value) for _, r in self.records if (value := of(r.cost)) is not None]
