@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from bench.datasets.contamination import same_catalogue
 from bench.records import Cost
 from bench.report import budgets
-from bench.report.board import Block, Board, Row, Value
+from bench.report.board import Block, Board, Row
 from bench.report.format import NONE, bounds, heading, heard, number, percent, short
 from bench.report.grid import Cell, Grid, Head, Section
 from bench.report.notes import any_heard, marks
+from bench.report.value import Value
 from bench.text import one_line
 
 LANE_HEADINGS = {
