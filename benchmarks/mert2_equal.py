@@ -42,7 +42,7 @@ def main() -> None:
         save_file(theirs.state_dict(), file)
         arrays = converter(config)({FILE: file})
     tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
-    ours = load_module(lambda: MERT2Net(config), tensors, torch.float32)
+    ours = load_module(config.module, tensors, torch.float32)
     row("seconds", "blocks", "spectrogram", "first block", "largest of all blocks", "last block")
     row(*["---"] * 6)
     for wave in sounds(24_000, (30, 7.7, 0.1, 5)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from ._config import NetworkConfig
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 FFT, HOP = 2048, 240
 STRIDES = (1, 2, 2)
 """Of the stages of the front end: frames in for one frame out."""
-NEIGHBOURS, WIDER = 7, 4
+SPAN, RATIO = 7, 4
 """Frames of a convolution in the front end; width of its feed-forward nets over the width of their stage."""
 
 
@@ -51,7 +51,7 @@ class Config(NetworkConfig):
         """Return 2 * multiplications of one window: mel bands, convolutions, linear maps, attention."""
         total, before = samples // HOP * (FFT // 2 + 1) * self.mels, self.mels
         for frames, width, layers, stride in zip(self.frames(samples), self.widths, self.stages, STRIDES, strict=True):
-            total += frames * layers * (NEIGHBOURS * width + 2 * WIDER * width**2)
+            total += frames * layers * (SPAN * width + 2 * RATIO * width**2)
             total += frames * stride * before * width * (stride > 1)
             before = width
         d, frames = self.width, self.frames(samples)[-1]
@@ -64,7 +64,7 @@ class Config(NetworkConfig):
         levels = batch * 4 * frames * self.mels
         spectrum = 4 * samples + frames * (4 * FFT + 8 * (FFT // 2 + 1))
         states = batch * 4 * after[-1] * self.width
-        stage = max(frames * width * (3 * 4 + 3 * 4 * WIDER) for frames, width in zip(after, self.widths, strict=True))
+        stage = max(frames * width * (3 * 4 + 3 * 4 * RATIO) for frames, width in zip(after, self.widths, strict=True))
         block = batch * after[-1] * (3 * 4 * self.width + 2 * width * self.ffn)
         return max(levels + spectrum, levels + states + stage, levels + block)
 
@@ -72,7 +72,7 @@ class Config(NetworkConfig):
         """Build the network, without values."""
         from ._mert2_net import MERT2Net
 
-        return MERT2Net(self)
+        return MERT2Net(**asdict(self), strides=STRIDES, span=SPAN, ratio=RATIO)
 
 
 FULL = Config()

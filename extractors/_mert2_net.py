@@ -7,14 +7,13 @@ rotated.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
 from torch.nn import functional as fn
 
 from ._conformer import Attention, Block, Convolution, FeedForward, rotation
-from ._mert2_config import NEIGHBOURS, STRIDES, WIDER, Config
 from ._modules import NetModule
 from ._musicfm_net import DecibelMel
 from ._packed_linear import PackedLinear, pack
@@ -26,14 +25,30 @@ FRONT_EPS = 1e-6
 class MERT2Net(NetModule):
     """Waves (B, N) to the states (B, T, width) after each block, T = floor(N / 960)."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(
+        self,
+        *,
+        mels: int,
+        middle: int,
+        stages: Sequence[int],
+        width: int,
+        depth: int,
+        heads: int,
+        ffn: int,
+        kernel: int,
+        strides: Sequence[int],
+        span: int,
+        ratio: int,
+    ) -> None:
         super().__init__()
-        self.head = config.width // config.heads
-        self.mel = DecibelMel(config.mels, per_band=True)
-        befores = (config.mels, *config.widths[:2])
-        self.stages = nn.ModuleList(map(Stage, befores, config.widths, STRIDES, config.stages))
-        sizes = config.width, config.heads, config.ffn, config.kernel
-        self.layers = nn.ModuleList(GELUBlock(*sizes) for _ in range(config.depth))
+        self.head = width // heads
+        self.mel = DecibelMel(mels, per_band=True)
+        widths = (mels, mels, middle, width)
+        self.stages = nn.ModuleList(
+            Stage(before, after, stride, layers, span, ratio)
+            for before, after, stride, layers in zip(widths, widths[1:], strides, stages, strict=False)
+        )
+        self.layers = nn.ModuleList(GELUBlock(width, heads, ffn, kernel) for _ in range(depth))
 
     def front_end(self, waves: torch.Tensor) -> tuple[torch.Tensor]:
         """Map waves (B, N) to the standardised spectrogram (B, floor(N / 240), mels)."""
@@ -63,12 +78,12 @@ class MERT2Net(NetModule):
 class Stage(nn.Module):
     """A norm and a convolution that leave every second frame, where `stride` is 2; then layers of ConvNeXt V2."""
 
-    def __init__(self, before: int, width: int, stride: int, layers: int) -> None:
+    def __init__(self, before: int, width: int, stride: int, layers: int, span: int, ratio: int) -> None:
         super().__init__()
         if stride > 1:
             self.norm, self.resample = nn.LayerNorm(before, FRONT_EPS), nn.Conv1d(before, width, stride, stride)
         self.stride = stride
-        self.layers = nn.ModuleList(ConvNeXt(width) for _ in range(layers))
+        self.layers = nn.ModuleList(ConvNeXt(width, span, ratio) for _ in range(layers))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (B, T, before) to (B, floor(T / stride), width)."""
@@ -82,11 +97,11 @@ class Stage(nn.Module):
 class ConvNeXt(nn.Module):
     """A convolution of each channel over time, and a feed-forward net with a response norm."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, span: int, ratio: int) -> None:
         super().__init__()
-        self.depthwise = nn.Conv1d(width, width, NEIGHBOURS, padding=NEIGHBOURS // 2, groups=width)
-        self.norm, self.up = nn.LayerNorm(width, FRONT_EPS), nn.Linear(width, WIDER * width)
-        self.response, self.down = ResponseNorm(WIDER * width), nn.Linear(WIDER * width, width)
+        self.depthwise = nn.Conv1d(width, width, span, padding=span // 2, groups=width)
+        self.norm, self.up = nn.LayerNorm(width, FRONT_EPS), nn.Linear(width, ratio * width)
+        self.response, self.down = ResponseNorm(ratio * width), nn.Linear(ratio * width, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (B, T, width) to the same shape."""
