@@ -52,4 +52,4 @@ class MATPACNet:
         x = self.patch(patches).float() + self.positions[:, :, :columns]
         x = torch.cat([self.first.expand(len(x), -1, -1), x.flatten(1, 2)], dim=1)
         for state in self.blocks(x):
-            yield state[:, 1:].unflatten(1, (ROWS, columns)).transpose(1, 2).flatten(2)
+            yield state[:, 1:].reshape(len(x), ROWS, columns, -1).transpose(1, 2).flatten(2)
