@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from bench.report.board import Block, Board, Evidence, Row
+from bench.report.board import Block, Board, Row
 from bench.report.evidence_notes import below
 from bench.report.format import NONE, heading, number, p_value, share, short
 from bench.report.grid import Cell, Grid, Head, Section
+from bench.report.value import Evidence
 from bench.stats import Components
 
 _NAMES = (Head("Extractor", right=False, room=22), Head("Model", right=False, room=16))

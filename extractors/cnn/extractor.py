@@ -143,10 +143,9 @@ class CNN(Extractor, Trainable, WordVectors):
         """Return the bytes of the weights, and of the larger of front end and network for `batch` windows."""
         from .networks import activations
 
-        network = self.network(self.settings.seed)
         # Of the front end: frames, their FFT with as much space to work in, complex spectrum, magnitudes.
         front = FRAMES * (FRAME + 2 * FFT + 3 * (FFT // 2 + 1))
-        return 4 * (PARAMETERS[self.arch] + batch * (SAMPLES + max(front, activations(network))))
+        return 4 * (PARAMETERS[self.arch] + batch * (SAMPLES + max(front, activations(self.arch))))
 
     @classmethod
     def tiny(cls, lane: Lane = "corrected") -> Self:

@@ -46,8 +46,10 @@ class Training:
             When the data have no audio, too few recordings are left, or a signal of the objective is absent.
 
         """
-        check_writable(self.environment.cache)
-        request = self.request
+        request, curves = self.request, self.environment.log_dir
+        for folder in (self.environment.cache, request.out and request.out.parent, curves):
+            if folder is not None:
+                check_writable(folder)
         for one in self.plugins.extractor.heard:
             _ = one.ids  # weights to start from must say what they have heard
         self.chosen = choose(request.data, request.split, self.environment, self.ui.log, request.seed)
