@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "default"
 SHIPPED = Path(__file__).with_name("default.safetensors")
-"""The weights of plain ``cnn``, trained on the demo."""
+"""The weights of plain ``cnn``, trained on the data set demo-sparse."""
 ARCH = "mobilenet"
 
 
@@ -31,7 +31,7 @@ class CNNSettings:
     """Which network, and its weights.
 
     arch : mobilenet, resnet18, small or small4; None: that of the weights, or mobilenet for random ones
-    weights : default (shipped, trained on the demo), random, or a file that ``bench train`` has written
+    weights : default (shipped, trained on demo-sparse), random, or a file that ``bench train`` has written
     seed : seed of random weights
     """
 
@@ -48,7 +48,7 @@ class CNNSettings:
 class CNN(Trained, Extractor):
     """A convolutional network of 3 s windows that ``bench train`` trains: 128 values, mean over windows.
 
-    The shipped weights (`weights=default`) have heard the synthesised music of the demo alone.
+    The shipped weights (`weights=default`) have heard synthesised music alone: tracks of demo-sparse, none of the demo.
     Source: Huang et al., Large-scale weakly-supervised content embeddings for music recommendation and tagging
     (ICASSP 2020).
     """
