@@ -52,14 +52,6 @@ def learned(make_tones, words_of, tmp_path, *, seed, permuted=False):
     return tones, trained(tones, words_of(tones), out, spec, *more, "--seed", str(seed))
 
 
-def around_chance(aucs, chance=0.5, level=0.999):
-    """Whether the mean of ROC-AUCs of independent trainings may be chance: two-sided t interval at a level."""
-    from scipy.special import stdtrit
-
-    half = stdtrit(len(aucs) - 1, (1 + level) / 2) * np.std(aucs, ddof=1) / len(aucs) ** 0.5
-    return abs(np.mean(aucs) - chance) <= half
-
-
 @pytest.mark.parametrize("seed", [0, *(pytest.param(one, marks=pytest.mark.slow) for one in (1, 2, 3))])
 def test_trained_weights_beat_random_ones_which_beat_chance(make_tones, words_of, tmp_path, seed):
     tones, right = learned(make_tones, words_of, tmp_path, seed=seed)
@@ -71,13 +63,19 @@ def test_trained_weights_beat_random_ones_which_beat_chance(make_tones, words_of
 
 @pytest.mark.slow
 def test_permuted_labels_train_to_chance(make_tones, words_of, tmp_path):
+    from scipy.special import stdtrit
+
     aucs = {}
     for permuted, seeds in ((True, range(8)), (False, range(3))):
         pairs = [learned(make_tones, words_of, tmp_path, seed=seed, permuted=permuted) for seed in seeds]
         aucs[permuted] = np.array([tag_auc(spec, tones) for tones, spec in pairs])
-    assert around_chance(aucs[True])
-    assert not around_chance(aucs[False])  # the check can fail
-    assert aucs[False].min() > aucs[True].max()
+    # Trainings with permuted labels are draws from the randomisation distribution; its mean has a two-sided 99 %
+    # t interval, which must contain chance. One training alone may be far off: recordings of a tag lie together.
+    wrong, right = aucs[True], aucs[False]
+    half = stdtrit(len(wrong) - 1, 0.995) * wrong.std(ddof=1) / len(wrong) ** 0.5
+    assert abs(wrong.mean() - 0.5) < half < 0.25
+    assert right.mean() > 0.5 + half
+    assert right.min() > wrong.max()  # by chance 1 of 165
 
 
 @pytest.mark.slow
