@@ -8,8 +8,7 @@ seeds; all have the same number of steps and see the same number of recordings. 
 * NDCG@10 of kNN on cold tracks, over listeners, artists and seeds, as reports do,
 
 and prints for each difference its 95 % interval and the smallest true difference that would be found with a
-probability of .8. The tables appear after every seed, with intervals of links after the last one. Trainings and
-vectors that are there are not computed again: a killed run continues.
+probability of .8. Trainings and vectors that are there are not computed again: a killed run continues.
 
     OMP_NUM_THREADS=1 python benchmarks/own_cnn.py FOLDER [--seeds 5] [--arch small]
 """
@@ -66,7 +65,7 @@ def main() -> None:
     for seed in range(given.seeds):
         for name, spec in specs(given, folder, seed):
             rows.setdefault(name, []).append(spec)
-        compare(rows, given, folder, resamples=given.resamples if seed + 1 == given.seeds else 0)
+    compare(rows, given, folder)
 
 
 def specs(given: argparse.Namespace, folder: Path, seed: int) -> Iterator[tuple[str, str]]:
@@ -99,8 +98,8 @@ def trained(spec: str, given: argparse.Namespace, folder: Path, name: str, seed:
     return loader
 
 
-def compare(rows: dict[str, list[str]], given: argparse.Namespace, folder: Path, *, resamples: int) -> None:
-    """Measure links and cold recommendation of the rows so far, and print two tables."""
+def compare(rows: dict[str, list[str]], given: argparse.Namespace, folder: Path) -> None:
+    """Measure links and cold recommendation of the rows, and print two tables."""
     hybrid = rows["cnn, hybrid"]
     every = {**rows, "mfcc": ["mfcc"], "musicnn": ["musicnn"]}
     ranked = {name: row for name, row in every.items() if name not in ("cnn, text", "cnn, triplets")}
@@ -110,11 +109,11 @@ def compare(rows: dict[str, list[str]], given: argparse.Namespace, folder: Path,
     run("run", "--extractor", words, "--model", "knn", "--k", "10", "--no-controls", "--jobs", "1", *place)
     words = ",".join(spec for row in every.values() for spec in row)
     run("probe", "--extractor", words, "--task", "links", "--no-controls", "--jobs", "1", *place)
-    links(every, given, resamples)
+    links(every, given)
     cold(ranked, folder / "results")
 
 
-def links(rows: dict[str, list[str]], given: argparse.Namespace, resamples: int) -> None:
+def links(rows: dict[str, list[str]], given: argparse.Namespace) -> None:
     """Print the average precision of links of each row, and the difference between it and the first one."""
     environment = Environment(given.cache)
     opened = open_data(Data(DATA), environment)
@@ -128,7 +127,7 @@ def links(rows: dict[str, list[str]], given: argparse.Namespace, resamples: int)
     tables = Tables(given.cache, Audio.of(opened.catalog, given.cache).row_of)
     n = len(ids)
     rng = np.random.default_rng(0)
-    times = [np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(resamples)]
+    times = [np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(given.resamples)]
     nodes, seeds, links = {}, {}, 0
     for name, row in rows.items():
         found = []
@@ -148,7 +147,7 @@ def difference(nodes: dict[str, NDArray[np.float64]], seeds: dict[str, NDArray[n
     """Return the first row's AP minus another's, with its variance over recordings and over seeds."""
     first = next(iter(seeds))
     apart = nodes[first] - nodes[name]
-    over = Part(float(apart.var(ddof=1)), len(apart) - 1, len(apart)) if len(apart) else Part(0.0, 0.0, 0)
+    over = Part(float(apart.var(ddof=1)), len(apart) - 1, len(apart))
     each = [seeds[one] for one in (first, name)]
     parts = [Part(float(one.var(ddof=1)) / len(one), len(one) - 1, len(one)) for one in each if len(one) > 1]
     variance = sum(part.variance for part in parts)
@@ -164,7 +163,7 @@ def cold(rows: dict[str, list[str]], folder: Path) -> None:
     shape = None
     for path in sorted(folder.rglob("seed0.json")):
         record = records.read(path)
-        if record.kind != "recommend" or record.extractor.spec not in of:
+        if record.kind != "run" or record.extractor.spec not in of:
             continue
         found = read_ranks(path, record)
         assert not isinstance(found, str), found
