@@ -90,7 +90,7 @@ def train(
 
 
 def _width(network: torch.nn.Module, windows: Windows | Rows) -> int:
-    return windows.vectors(network.to(windows.device).eval(), np.array([0]), 1).shape[1]
+    return int(windows.vectors(network.to(windows.device).eval(), np.array([0]), 1).shape[1])
 
 
 def _words(objective: Objective, head: torch.nn.Module | None) -> tuple[list[str], Any] | None:
