@@ -8,12 +8,15 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from bench.errors import BenchError
 from bench.protocols import Extractor, Lane, Recommender, TableSource, Task
 from bench.registry import lane_of, origin
 from bench.specs import Spec
 
 CONTROL_EXTRACTORS = frozenset({"random", "gaussian", "shuffled"})
 CONTROL_MODELS = ("popularity", "random")
+ALL, AUTO = "all", "auto"
+"""Values of ``layer=``: an entry for each layer, and the layer that validation chooses."""
 NONE = "none"
 """Name of the extractor without vectors."""
 
@@ -22,7 +25,8 @@ NONE = "none"
 class Component:
     """One extractor of an entry, that is, one summand of ``A+B``.
 
-    layer : the layer in the spec; None for the plugin's default
+    layer : the layer in the spec, or ``auto``; None for the plugin's default
+    pooling : the pooling in the spec, which the plugin has; None for the plugin's default
     base : the entry whose vectors a table source uses (`TableSource.of`), or None
     """
 
@@ -30,6 +34,7 @@ class Component:
     plugin: Extractor | TableSource
     layer: str | None
     base: ExtractorEntry | None
+    pooling: str | None = None
 
     @property
     def lane(self) -> Lane:
@@ -48,9 +53,18 @@ class Component:
 
     @property
     def layer_used(self) -> str:
-        """The layer whose vectors the item table uses; empty for a table source, which has no layers."""
+        """The layer whose vectors the item table uses; empty for a table source, which has no layers.
+
+        Raises
+        ------
+        BenchError
+            If validation is to choose it.
+
+        """
         if isinstance(self.plugin, TableSource):
             return ""
+        if self.layer == AUTO:
+            raise BenchError(f"{self.spec}: `bench run` and `bench probe` choose a layer by validation. Name one here.")
         return self.layer or self.plugin.default_layer or next(reversed(list(self.plugin.layers)))
 
 
@@ -94,6 +108,17 @@ class ExtractorEntry:
             f"{', '.join(made)} has heard synthesised music alone: its results stay off leaderboards. Train it on real "
             "music with `bench train`."
         ]
+
+    @property
+    def auto(self) -> bool:
+        """Whether validation chooses its layer, or that of the entry behind a control."""
+        return any(one.layer == AUTO or (one.base is not None and one.base.auto) for one in self.components)
+
+    @property
+    def layer(self) -> str:
+        """The layer of its first extractor, or of the one behind a control; see `Component.layer_used`."""
+        first = self.components[0]
+        return first.base.layer if first.base else first.layer_used
 
     @property
     def empty(self) -> bool:

@@ -12,11 +12,11 @@ from dataclasses import fields
 from typing import Any
 
 from bench import treatments
-from bench.entries import NONE, Component, ExtractorEntry, RecommenderEntry, TaskEntry
+from bench.entries import ALL, AUTO, NONE, Component, ExtractorEntry, RecommenderEntry, TaskEntry
 from bench.errors import BenchError
-from bench.protocols import Lane, TableSource, named_by
+from bench.protocols import Extractor, Lane, TableSource, named_by
 from bench.registry import Kind, create, get
-from bench.specs import Spec, parse, parse_sum
+from bench.specs import VIEW, Spec, parse, parse_sum
 
 
 class Resolver:
@@ -33,6 +33,7 @@ class Resolver:
         treatments.parse(treat)  # raises for an invalid treatment
         self.lane, self.treat = lane, treat
         self._plugins: dict[tuple[Kind, str, str], Any] = {}
+        self._pooled: dict[tuple[int, str], Extractor] = {}
         self._extractors: dict[tuple[str, str], ExtractorEntry] = {}
         self._recommenders: dict[str, RecommenderEntry] = {}
         self._tasks: dict[str, TaskEntry] = {}
@@ -53,12 +54,35 @@ class Resolver:
             treat = ""
         if (text, treat) not in self._extractors:
             components = tuple(self._component(spec) for spec in specs)
-            self._extractors[text, treat] = ExtractorEntry(text, components, treat)
+            entry = self._extractors[text, treat] = ExtractorEntry(text, components, treat)
+            if entry.auto and len(components) > 1:
+                raise BenchError(f"{text}: layer=auto chooses the layer of one extractor, and this joins tables.")
         return self._extractors[text, treat]
 
-    def extractors(self, texts: Iterable[str]) -> list[ExtractorEntry]:
-        """Resolve several specs, without duplicates."""
-        return list(dict.fromkeys(self.extractor(text) for text in texts))
+    def extractors(self, texts: Iterable[str], *, layers: bool | None = None) -> list[ExtractorEntry]:
+        """Resolve several specs, without duplicates; ``layer=all`` in one stands for an entry for each layer.
+
+        Parameters
+        ----------
+        layers : True: as if each spec that names no layer had ``layer=all``; False: without it, for the default layer
+
+        Raises
+        ------
+        BenchError
+            As `extractor` does, and for all layers of a sum ``A+B``.
+
+        """
+        found: dict[ExtractorEntry, None] = {}
+        for text in texts:
+            specs = parse_sum(text)
+            every = any(spec.settings.get("layer") == ALL for spec in specs)
+            plain = "+".join(str(_default_layer(spec)) for spec in specs) if every else text
+            entry = self.extractor(plain)
+            every = every if layers is None else layers
+            if every and len(specs) > 1:
+                raise BenchError(f"{text}: layer=all stands for several entries, and this joins tables.")
+            found |= dict.fromkeys(self.layers(entry) if every else [entry])
+        return list(found)
 
     def recommender(self, text: str) -> RecommenderEntry:
         """Resolve a recommender; raise BenchError for an unknown name, setting or lane."""
@@ -79,34 +103,40 @@ class Resolver:
     def layers(self, entry: ExtractorEntry) -> list[ExtractorEntry]:
         """Return an entry for each layer of an extractor, or of the extractor behind a control.
 
-        An entry that names its layer, joins tables or has one layer is returned unchanged.
+        An entry that names its layer, joins tables or has one layer is returned unchanged. For ``layer=auto`` these are
+        the layers to choose from.
         """
         first = entry.components[0]
-        if len(entry.components) > 1 or first.layer is not None:
+        if len(entry.components) > 1 or first.layer not in (None, AUTO):
             return [entry]
         if isinstance(first.plugin, TableSource):
             if first.base is None:
                 return [entry]
             texts = [{**first.spec.settings, "of": one.text} for one in self.layers(first.base)]
             return [self.extractor(str(Spec(first.spec.name, settings))) for settings in texts]
+        plain = first.spec.without("layer")
         if len(first.plugin.layers) < 2:
-            return [entry]
-        return [self.extractor(str(first.spec.with_default("layer", layer))) for layer in first.plugin.layers]
+            return [entry if first.layer is None else self.extractor(str(plain))]
+        return [self.extractor(str(plain.with_default("layer", layer))) for layer in first.plugin.layers]
 
     def shuffled(self, entry: ExtractorEntry) -> ExtractorEntry:
         """Return the control that shuffles the rows of an entry's table."""
         return self.extractor(str(Spec("shuffled", {"of": entry.text})))
 
     def _component(self, spec: Spec) -> Component:
-        plugin = self._plugin("extractors", spec.without("layer"))
-        layer = spec.settings.get("layer")
+        plugin = self._plugin("extractors", spec.without(*VIEW))
+        layer, pooling = (spec.settings.get(key) for key in VIEW)
         if isinstance(plugin, TableSource):
-            if layer is not None:
-                raise BenchError(f"{spec}: {spec.name} has no layers.")
+            if layer is not None or pooling is not None:
+                raise BenchError(f"{spec}: {spec.name} has no {'layers' if pooling is None else 'pooling'}.")
             return Component(spec, plugin, None, self.extractor(plugin.of) if plugin.of else None)
-        if layer is not None and layer not in plugin.layers:
+        if pooling is not None and pooling != plugin.pooling:
+            plugin = self._pooled.setdefault((id(plugin), pooling), plugin.pooled(pooling))
+        if layer == ALL:
+            raise BenchError(f"{spec}: layer=all stands for several entries; here give one layer.")
+        if layer not in (None, AUTO, *plugin.layers):
             raise BenchError(f"{spec}: there is no layer {layer!r}; {spec.name} has {', '.join(plugin.layers)}.")
-        return Component(spec, plugin, layer, None)
+        return Component(spec, plugin, layer, None, pooling)
 
     def _plugin(self, kind: Kind, spec: Spec) -> Any:
         """Create the plugin of a spec, or return the existing one with the same name, settings and lane."""
@@ -116,6 +146,11 @@ class Resolver:
         if key not in self._plugins:
             self._plugins[key] = create(kind, spec, lane=self.lane)
         return self._plugins[key]
+
+
+def _default_layer(spec: Spec) -> Spec:
+    """Return a spec without ``layer=all``."""
+    return spec.without("layer") if spec.settings.get("layer") == ALL else spec
 
 
 def absolute(kind: Kind, text: str) -> str:

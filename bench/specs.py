@@ -17,6 +17,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from bench.errors import BenchError, did_you_mean
 
+VIEW = ("layer", "pooling")
+"""Keys of every spec of an extractor that its class does not see: which of its vectors to take."""
+
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _KEY = re.compile(r"\s*[A-Za-z_]\w*\s*=")
 

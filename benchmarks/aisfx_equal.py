@@ -17,10 +17,15 @@ project's decoding, resampling and spectrogram.
 
 from __future__ import annotations
 
+import hashlib
+import io
 import sys
 from pathlib import Path
 
 import numpy as np
+
+PINNED = "499ea75909c932a2f94c35fa722fa4fabc5bcb7e84917209cc5f7402627b7eb5"
+"""Hash of the published checkpoint, as in extractors/aisfx.py, which this environment need not have."""
 
 
 def main() -> None:
@@ -41,8 +46,11 @@ def original(out: Path, files: list[Path]) -> None:
     from aisfx.spectrogram.spectrogram_essentia import compute_spectrogram
 
     torch.set_num_threads(1)
-    # The checkpoint holds NumPy numbers besides tensors; its hash is pinned in this project's extractor.
-    state, libraries = torch.load(inference.get_path_modelWeights(), map_location="cpu", weights_only=False)
+    # The checkpoint holds NumPy numbers besides tensors, so that its pickle may run code: only the known file is read.
+    checkpoint = Path(inference.get_path_modelWeights()).read_bytes()
+    if (found := hashlib.sha256(checkpoint).hexdigest()) != PINNED:
+        raise SystemExit(f"{inference.get_path_modelWeights()}: its sha256 is {found}, not {PINNED}. It is not read.")
+    state, libraries = torch.load(io.BytesIO(checkpoint), map_location="cpu", weights_only=False)
     model = inference.load_bestModel(state, libraries, "cpu")
     out.mkdir(parents=True, exist_ok=True)
     for number, path in enumerate(files):

@@ -12,6 +12,9 @@ ratio of wall times stands that of CPU seconds of all threads, which says more o
     python benchmarks/extract.py --clips 100 --formats mp3 --rounds 5
     python benchmarks/extract.py --extractor mert --weights random --clips 2
     python benchmarks/extract.py --extractor mert:precision=bfloat16 --weights random --device cuda --clips 256
+    python benchmarks/extract.py --extractor mert --weights random --batch 1 --json benchmarks/speed.json
+
+With ``--json`` only the model alone is measured, on one thread; the file's entry of the extractor is replaced.
 """
 
 from __future__ import annotations
@@ -45,8 +48,9 @@ def main() -> None:
     parser.add_argument("--extractor", default="mfcc", help="mfcc, or a network such as mert:size=95M")
     parser.add_argument("--weights", help="of a network: random needs no file")
     parser.add_argument("--device", default="cpu", help="of a network: cpu or cuda")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the speed of the model alone on the CPU to it")
     arguments = parser.parse_args()
-    if arguments.extractor != "mfcc":
+    if arguments.extractor != "mfcc" or arguments.json:
         import networks
 
         return networks.measure(arguments)

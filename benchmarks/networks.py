@@ -12,8 +12,11 @@ control; where that package is absent there is no ratio. Clips are made up: ster
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import tempfile
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ import torch
 from machine import machine
 from timing import NEVER, best
 
+from bench import records
 from bench.extract import Extraction
 from bench.extract.pooling import sums
 from bench.extract.readers import Source, read_ahead
@@ -37,6 +41,8 @@ SECONDS = 30.0
 def measure(arguments: argparse.Namespace) -> None:
     from clip_folder import make
 
+    if arguments.json:
+        torch.set_num_threads(1)
     given = f"weights={arguments.weights}" if arguments.weights else ""
     spec = ("," if ":" in arguments.extractor else ":").join(filter(None, (arguments.extractor, given)))
     plugin, device = create("extractors", spec), arguments.device
@@ -44,7 +50,10 @@ def measure(arguments: argparse.Namespace) -> None:
     print(f"{spec} on {torch.cuda.get_device_name() if device == 'cuda' else 'cpu'}, "
           f"{torch.get_num_threads()} threads, batch {arguments.batch}")  # fmt: skip
     plugin.load(device, "float32")
-    alone(plugin, device, arguments.batch, arguments.rounds)
+    measured = alone(plugin, device, arguments.batch, arguments.rounds)
+    if arguments.json:
+        record(arguments.json, arguments.extractor, arguments.batch, measured)
+        return
     with tempfile.TemporaryDirectory() as scratch:
         for name in arguments.formats:
             paths = make(Path(scratch), name, arguments.clips)
@@ -52,10 +61,33 @@ def measure(arguments: argparse.Namespace) -> None:
     print(f"peak memory {peak(device):.2f} GiB")
 
 
-def alone(plugin: Any, device: str, batch: int, rounds: int) -> None:
-    """Print the model's rate beside that of a matrix product."""
-    dtype = getattr(torch, plugin.settings.precision)
-    samples = plugin.window.length or round(SECONDS * plugin.sample_rate)
+def record(path: Path, name: str, batch: int, measured: tuple[float, float | None]) -> None:
+    """Replace the entry of an extractor in a file of speeds: name -> figures, machine and date."""
+    about = records.environment("cpu")
+    entry = {
+        "clips_per_cpu_second": float(f"{measured[0]:.4g}"),
+        "share_of_sgemm": None if measured[1] is None else round(measured[1], 3),
+        "batch": batch,
+        "cpu": about.cpu,
+        "cores": about.cores,
+        "load": round(os.getloadavg()[0], 1),
+        "torch": torch.__version__.partition("+")[0],
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path.write_text(json.dumps(known | {name: entry}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def alone(plugin: Any, device: str, batch: int, rounds: int) -> tuple[float, float | None]:
+    """Print the model's rate beside that of a matrix product.
+
+    Returns clips of 30 s by processor time (on a GPU by the clock), and the share of the product's rate, if the
+    extractor counts its operations.
+    """
+    precision, window = getattr(plugin, "precision", "float32"), plugin.window
+    dtype = getattr(torch, precision)
+    samples = window.length and window.left + window.length + window.right
+    samples, step = samples or round(SECONDS * plugin.sample_rate), window.hop or round(SECONDS * plugin.sample_rate)
     rng = np.random.default_rng(0)
     resident = torch.from_numpy((3e3 * rng.standard_normal((batch, samples))).astype(np.int16)).to(device)
     side = 8192 if device == "cuda" else 2048
@@ -69,13 +101,17 @@ def alone(plugin: Any, device: str, batch: int, rounds: int) -> None:
         for _ in range(rounds + 1):
             model = best(model, device, lambda: sums(plugin, resident.float() / 2**15))
             product = {name: best(product[name], device, work) for name, work in products.items()}
-    clips = batch * samples / plugin.sample_rate / SECONDS
+    clips = batch * step / plugin.sample_rate / SECONDS
+    counted = hasattr(plugin, "operations")
+    speed, share = float("nan"), None
     for at, what in enumerate(("by the clock", "by processor time")[: 1 if device == "cuda" else 2]):
-        ours = batch * plugin.operations(samples) / 1e12 / model[at]
+        ours = batch * plugin.operations(samples) / 1e12 / model[at] if counted else float("nan")
         rates = {name: 2 * side**3 / 1e12 / spent[at] for name, spent in product.items()}
         listed = ", ".join(f"{name} {rate:.3f}" for name, rate in rates.items())
-        print(f"  model alone, {what:18} {clips / model[at]:8.3f} clips/s, {ours:7.3f} TFLOP/s; product of {side} in "
-              f"{plugin.settings.precision}: {listed}; share {ours / max(rates.values()):.2f}")  # fmt: skip
+        speed, share = clips / model[at], ours / max(rates.values())
+        print(f"  model alone, {what:18} {speed:8.3f} clips/s, {ours:7.3f} TFLOP/s; product of {side} in "
+              f"{precision}: {listed}; share {share:.2f}")  # fmt: skip
+    return speed, share if counted else None
 
 
 def whole(plugin: Any, arguments: argparse.Namespace, name: str, paths: Sequence[Path]) -> None:

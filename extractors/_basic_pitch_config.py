@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ._checkpoint import Shapes
+from ._checkpoint import Shapes, layer_shapes
 from ._config import NetworkConfig
 
 RATE, HOP = 22_050, 256
@@ -30,8 +30,6 @@ NORMS = {"input": 1, "contour": 8, "onset": 32}
 """Every batch normalisation and its width."""
 PUBLISHED = ("input", "contour", "contour", "contour_out", "note", "onset", "onset", "note_out", "onset_out")
 """Layers of the published checkpoint in their order; a convolution stands before its normalisation."""
-STATISTICS = {"gamma": "gamma", "beta": "beta", "moving_mean": "mean", "moving_variance": "variance"}
-"""Tensors of a batch normalisation: the original's name -> the name here."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +38,7 @@ class Config(NetworkConfig):
 
     def tensors(self) -> Shapes:
         """Return name -> shape of every tensor."""
-        weights = {f"{layer}.weight": shape for layer, shape in KERNELS.items()}
-        biases = {f"{layer}.bias": shape[:1] for layer, shape in KERNELS.items()}
-        norms = {f"{norm}.{kind}": (width,) for norm, width in NORMS.items() for kind in STATISTICS.values()}
-        return weights | biases | norms
+        return layer_shapes(KERNELS, NORMS)
 
     def operations(self, samples: int) -> int:
         """Return 2 * multiplications of one window, whatever its length: shorter ones are filled up with zeros."""

@@ -24,9 +24,24 @@ if TYPE_CHECKING:
 Shapes = Mapping[str, tuple[int, ...]]
 METADATA = "aside."
 """Prefix of what is stored beside the network's tensors."""
+STATISTICS = {"gamma": "gamma", "beta": "beta", "moving_mean": "mean", "moving_variance": "variance"}
+"""Tensors of a batch normalisation: TensorFlow's name -> the name here."""
 SHOWN = 5
 """Most names of tensors in a message."""
 _PARAMETRIZED = re.compile(r"\.parametrizations\.(\w+)\.original([01])$")
+
+
+def layer_shapes(kernels: Mapping[str, tuple[int, ...]], norms: Mapping[str, int]) -> Shapes:
+    """Return the tensors of a network that TensorFlow trained: weights, biases, and those of batch normalisations.
+
+    kernels : layer -> shape of its weight, outputs first
+    norms : batch normalisation -> its width
+    """
+    weights = {f"{layer}.weight": shape for layer, shape in kernels.items()}
+    biases = {f"{layer}.bias": shape[:1] for layer, shape in kernels.items()}
+    return (
+        weights | biases | {f"{norm}.{kind}": (width,) for norm, width in norms.items() for kind in STATISTICS.values()}
+    )
 
 
 def count(shapes: Shapes) -> int:

@@ -1,4 +1,4 @@
-"""Sizes of CLAP's audio tower, HTS-AT: a Swin transformer over mel bands."""
+"""Sizes of CLAP's towers: HTS-AT, a Swin transformer over mel bands, and RoBERTa."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ FFT, HOP, BANDS, LOW, HIGH = 1024, 480, 64, 50.0, 14_000.0
 """Samples of the spectrum's window and between frames; mel bands from LOW to HIGH Hz."""
 SIDE, FOLDS, PATCH = 256, 4, 4
 """The spectrogram is cut into FOLDS pieces of SIDE frames, stacked to a square image, and the image into patches."""
+FIRST = 2
+"""Row of the position table for the first token: the rows before it are for padding."""
+LONGEST = 77
+"""Most tokens of a text, its start and end included."""
 
 
 @dataclass(frozen=True)
@@ -100,5 +104,46 @@ class Config(NetworkConfig):
         return batch * max(front, block)
 
 
+@dataclass(frozen=True)
+class TextConfig:
+    """Sizes of the tower (Liu et al. 2019, arXiv:1907.11692); the defaults are RoBERTa-base.
+
+    words, positions : rows of the tables
+    joint : width of the space that text shares with audio
+    """
+
+    words: int = 50_265
+    positions: int = 514
+    width: int = 768
+    inner: int = 3_072
+    depth: int = 12
+    heads: int = 12
+    joint: int = 512
+
+    def tensors(self) -> Shapes:
+        """Return every tensor that is used, under transformers' names without ``text_model.``."""
+        out: dict[str, tuple[int, ...]] = {}
+
+        def pair(name: str, *shape: int) -> None:
+            out[f"{name}.weight"], out[f"{name}.bias"] = shape, shape[:1]
+
+        for name, rows in (("word", self.words), ("position", self.positions), ("token_type", 1)):
+            out[f"embeddings.{name}_embeddings.weight"] = (rows, self.width)
+        pair("embeddings.LayerNorm", self.width)
+        for at in range(self.depth):
+            block = f"encoder.layer.{at}"
+            for part in ("self.query", "self.key", "self.value", "output.dense"):
+                pair(f"{block}.attention.{part}", self.width, self.width)
+            pair(f"{block}.attention.output.LayerNorm", self.width)
+            pair(f"{block}.intermediate.dense", self.inner, self.width)
+            pair(f"{block}.output.dense", self.width, self.inner)
+            pair(f"{block}.output.LayerNorm", self.width)
+        pair("pooler.dense", self.width, self.width)
+        pair("text_projection.linear1", self.joint, self.width)
+        pair("text_projection.linear2", self.joint, self.joint)
+        return out
+
+
 FULL = Config()
 TINY = Config(channels=8, depths=(2, 1, 1, 1), heads=(1, 2, 2, 4), joint=12)
+TEXT_FULL = TextConfig()

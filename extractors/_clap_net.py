@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812
 
 from ._clap_config import BANDS, FFT, FOLDS, HIGH, HOP, LOW, PATCH, RATE, SAMPLES, SIDE, Config
 from ._mel import mel_filters
+from ._spectrogram import MelPower, band_norm
 from ._transformer import Attention, FeedForward, Linear, Norm, Tensors, linear
 
 MASKED = -100.0
@@ -28,13 +28,8 @@ class CLAPNet:
 
     def __init__(self, config: Config, tensors: Tensors, dtype: torch.dtype):
         device = tensors["norm.weight"].device
-        self.hann = torch.hann_window(FFT, periodic=True, device=device)
-        filters = mel_filters(RATE, FFT, BANDS, LOW, HIGH)
-        self.filters = torch.from_numpy(filters.T.astype(np.float32)).to(device)
-        names = ("running_var", "weight", "bias", "running_mean")  # folded on the CPU, which has float64
-        variance, weight, bias, mean = (tensors.pop(f"batch_norm.{name}").cpu().double() for name in names)
-        scale = weight / (variance + 1e-5).sqrt()
-        self.scale, self.shift = scale.float().to(device), (bias - scale * mean).float().to(device)
+        self.mel = MelPower(mel_filters(RATE, FFT, BANDS, LOW, HIGH), HOP, device)
+        self.scale, self.shift = band_norm(tensors, "batch_norm")
         patch = tensors.pop("patch_embed.proj.weight").flatten(1)
         self.patch = Linear(patch, tensors.pop("patch_embed.proj.bias"), dtype)
         self.first = Norm(tensors, "patch_embed.norm", config.channels)
@@ -62,10 +57,7 @@ class CLAPNet:
 
     def log_mel(self, waves: torch.Tensor) -> torch.Tensor:
         """Map (B, 480,000) to decibels (B, 1001, 64); the spectrogram is centred, the ends are reflected."""
-        padded = F.pad(waves[:, None], (FFT // 2, FFT // 2), mode="reflect")[:, 0]
-        spectrum = torch.fft.rfft(padded.unfold(-1, FFT, HOP) * self.hann)
-        power = (spectrum.real.square() + spectrum.imag.square()) @ self.filters
-        return 10 * torch.log10(power.clamp(min=1e-10))
+        return 10 * torch.log10(self.mel(waves).clamp(min=1e-10))
 
     def image(self, mel: torch.Tensor) -> torch.Tensor:
         """Map (B, 1001, 64) to patches (B, 4096, 16) of a square image; frames are interpolated to 1024."""

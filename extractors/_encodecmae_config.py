@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from ._config import NetworkConfig
+from ._encodec_config import FRAME
+from ._encodec_config import Config as Encodec
 
 if TYPE_CHECKING:
     from ._encodecmae_net import EncodecMAENet
@@ -25,13 +27,8 @@ class Config(NetworkConfig):
 
     def operations(self, samples: int) -> int:
         """Return 2 * multiplications of one window: convolutions, LSTM, linear maps, attention."""
-        c, left, total = self.filters, samples, 7 * self.filters * samples
-        for ratio in (2, 4, 5, 8):
-            total += left * c * c * 3  # a residual block: 3 c c/2 + c/2 c + c c
-            left = -(-left // ratio)
-            total += left * 2 * ratio * c * 2 * c
-            c *= 2
-        total += left * (2 * 8 * c * c + 7 * c * self.features + self.features * self.width)
+        left = -(-samples // FRAME)
+        total = Encodec(self.filters, self.features).operations(samples) // 2 + left * self.features * self.width
         layer = 4 * self.width**2 + 2 * self.width * self.ffn + 2 * left * self.width
         return 2 * (total + self.depth * left * layer)
 

@@ -1,4 +1,4 @@
-"""Mel filters as librosa makes them by default."""
+"""Mel filters as librosa makes them by default, and what a mel spectrogram costs."""
 
 from __future__ import annotations
 
@@ -42,3 +42,8 @@ def mel_filters(
     falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
     peak = np.ones(n_mels) if htk else 2.0 / (edges[2:] - edges[:-2])
     return np.asarray(np.maximum(0.0, np.minimum(rising, falling)) * peak[:, None], dtype=np.float64)
+
+
+def mel_activations(samples: int, n_fft: int, hop: int) -> int:
+    """Return the bytes that `_spectrogram.MelPower` keeps at once for one wave: frames, spectra, squares, their sum."""
+    return 4 * samples + samples // hop * (4 * n_fft + (n_fft // 2 + 1) * (8 + 3 * 4))

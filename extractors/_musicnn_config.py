@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ._checkpoint import Shapes
+from ._checkpoint import Shapes, layer_shapes
 from ._config import NetworkConfig
 
 RATE = 16_000
@@ -28,8 +28,6 @@ NORMS = {
     "middle1": 64, "middle2": 64, "middle3": 64, "pool": 1506, "dense": 200,
 }  # fmt: skip
 """Every batch normalisation and its width, in the original's order."""
-STATISTICS = {"gamma": "gamma", "beta": "beta", "moving_mean": "mean", "moving_variance": "variance"}
-"""Tensors of a batch normalisation: the original's name -> the name here."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +36,7 @@ class Config(NetworkConfig):
 
     def tensors(self) -> Shapes:
         """Return name -> shape of every tensor."""
-        weights = {f"{layer}.weight": shape for layer, shape in KERNELS.items()}
-        biases = {f"{layer}.bias": shape[:1] for layer, shape in KERNELS.items()}
-        norms = {f"{norm}.{kind}": (width,) for norm, width in NORMS.items() for kind in STATISTICS.values()}
-        return weights | biases | norms
+        return layer_shapes(KERNELS, NORMS)
 
     def operations(self, samples: int) -> int:
         """Return 2 * multiplications of one patch, whatever its length: fewer frames are repeated."""

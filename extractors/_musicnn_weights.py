@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from bench.errors import BenchError
 from bench.weights import Part, Source, Weights, read_checkpoint
 
-from ._musicnn_config import KERNELS, NORMS, STATISTICS
+from ._checkpoint import STATISTICS
+from ._musicnn_config import KERNELS, NORMS
 
 
 def convert(members: Mapping[str, Path]) -> dict[str, NDArray[np.generic]]:

@@ -6,7 +6,7 @@ everything between them (norms, residual sums) in float32.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -83,7 +83,7 @@ class Norm:
 class Attention:
     """Multi-head self-attention (Vaswani et al. 2017), logits scaled by 1 / sqrt(width of a head).
 
-    names : of the projections of queries, keys and values, and of the output
+    names : of the projections of queries, keys and values, or of one for all three; then of the output
     """
 
     def __init__(
@@ -92,11 +92,11 @@ class Attention:
         name: str,
         heads: int,
         dtype: torch.dtype,
-        names: tuple[str, str, str, str] = ("q_proj", "k_proj", "v_proj", "out_proj"),
+        names: Sequence[str] = ("q_proj", "k_proj", "v_proj", "out_proj"),
     ):
         self.heads = heads
-        self.project = linear(tensors, *(f"{name}.{part}" for part in names[:3]), dtype=dtype)
-        self.out = linear(tensors, f"{name}.{names[3]}", dtype=dtype)
+        self.project = linear(tensors, *(f"{name}.{part}" for part in names[:-1]), dtype=dtype)
+        self.out = linear(tensors, f"{name}.{names[-1]}", dtype=dtype)
 
     def __call__(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Map (B, T, D) to (B, T, D); `mask` (M, heads, T, T), row b mod M for item b, is added to the logits."""

@@ -94,15 +94,13 @@ class AiSFXSettings:
 
 
 class AiSFX(NetworkExtractor):
-    """aiSFX (Ma & Lerch, ISMIR 2022), a CNN trained on nine libraries of sound effects; pip fetches its weights.
+    """aiSFX (Ma & Lerch, ISMIR 2022), a CNN trained on nine libraries of sound effects.
 
     44.1 kHz mono without normalisation; patches of 100 log-mel frames (2.3 s) from the track's start, one every 50
     frames, without the incomplete last one. Each patch gives one frame of the layer `embedding` (512): the mean over
     frequency, then the maximum over time, of the last convolution. A clip of fewer than 100 frames is filled up
-    with silence, as upstream does; its status is `short`. Less than half a second fails.
-
-    The spectrogram is Essentia's, on which the network was trained. The package can also take librosa's, but then
-    gives the network bands in place of frames: its vectors differ entirely, and are not offered here.
+    with silence, as upstream does; its status is `short`. Less than half a second fails. The spectrogram is
+    Essentia's, on which the network was trained.
     """
 
     Settings = AiSFXSettings
@@ -113,6 +111,12 @@ class AiSFX(NetworkExtractor):
     window_per_thread = True
     full, small = FULL, TINY
     weights: Sequence[Weights] = (AISFX,)
+    paper = "Ma and Lerch, Representation Learning for the Automatic Indexing of Sound Effects Libraries, ISMIR 2022"
+    traps = (
+        "With its librosa spectrogram the package gives the network bands in place of frames: those vectors differ "
+        "entirely, and are not offered here.",
+        "It was trained on sound effects, not on music.",
+    )
     config: Config
     settings: AiSFXSettings
 

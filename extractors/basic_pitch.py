@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from bench.protocols import Window
 from bench.weights import Part, Source, Weights, read_checkpoint
 
-from ._basic_pitch_config import FULL, KEYS, LENGTH, PER_KEY, PUBLISHED, RATE, SIDE, STATISTICS, Config
-from ._checkpoint import check, count, he_arrays
+from ._basic_pitch_config import FULL, KEYS, LENGTH, PER_KEY, PUBLISHED, RATE, SIDE, Config
+from ._checkpoint import STATISTICS, check, count, he_arrays
 from ._network import NetworkExtractor, Precision
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class BasicPitch(NetworkExtractor):
     levels of each window are scaled to its softest and loudest. Layers: `note` (88 keys: how likely each sounds; the
     default), `onset` (88 keys: how likely a note begins) and `contour` (264 thirds of a semitone). The vector of a
     track has the mean of each over time, then its standard deviation: 176, 176 and 528 values. Every frame of a track
-    counts; upstream leaves out the last 0.7 %. pip fetches the weights (Apache-2.0).
+    counts; upstream leaves out the last 0.7 %.
     """
 
     Settings = BasicPitchSettings
@@ -118,6 +118,8 @@ class BasicPitch(NetworkExtractor):
     window_per_thread = True
     full = small = FULL
     weights: Sequence[Weights] = (BASIC_PITCH,)
+    paper = "Bittner et al., A Lightweight Instrument-Agnostic Model for Polyphonic Note Transcription, ICASSP 2022"
+    traps = ("Its vectors say which notes sound, so a transposed recording has another vector.",)
     settings: BasicPitchSettings
 
     def __init__(self, settings: BasicPitchSettings, config: Config = FULL):

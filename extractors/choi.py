@@ -45,7 +45,7 @@ class ChoiSettings:
 
 
 class Choi(NetworkExtractor):
-    """The taggers of Choi et al. (2016, 2017; arXiv:1606.00298, 1609.04243, 1703.09179), with their own weights.
+    """The taggers of Choi et al. (2016, 2017), with their own weights.
 
     12 kHz mono; windows of 29.12 s (compact: 29 s), 96 mel bands, 1366 (1360) frames. A rest of half a window or
     more is heard in a window that ends with the track; shorter tracks fail, because the networks have a fixed length.
@@ -53,17 +53,13 @@ class Choi(NetworkExtractor):
     order of the source's README). Layers of compact: `1` to `5` (32 each, the means of each block's channels),
     and `all` (160, the five in a row: the default, the feature of the paper).
 
-    Two things in the source do not agree with the weights of crnn and cnn. Their input was standardised in training:
-    the stored mean and deviation of the input are 0 and 1, while the source's example feeds decibels around -25. And
-    `running_std` holds standard deviations (of a constant input: .001, the root of Keras 1.0.6's epsilon), which
-    later Keras takes for variances. ``reading=trained``, the default, standardises every window and divides by
-    deviations; every layer's inputs then have the stored mean and deviation. ``reading=example`` does neither for the
-    CRNN and gives the tag scores that the source prints; the CNN, which the source runs under Keras 1.0.6, differs
-    in the input alone. The first norm has a value for each frame, not for each band as the source's later code says.
+    ``reading=trained``, the default, standardises every window and divides by deviations; every layer's inputs then
+    have the stored mean and deviation. ``reading=example`` does neither for the CRNN and gives the tag scores that the
+    source prints; the CNN, which the source runs under Keras 1.0.6, differs in the input alone. The first norm has a
+    value for each frame, not for each band as the source's later code says.
 
     The compact network normalises each channel by the statistics of the batch, also when it is used. Here that batch
-    is one window, as in the source's `easy_feature_extraction.py`: a vector never depends on other tracks. But what
-    all of a track has in common is lost with its means, so the network's tag scores are no layer.
+    is one window, as in the source's `easy_feature_extraction.py`: a vector never depends on other tracks.
     """
 
     Settings = ChoiSettings
@@ -73,6 +69,15 @@ class Choi(NetworkExtractor):
     window_per_thread = True
     full, small = FULL["crnn"], TINY["crnn"]
     weights: Sequence[Weights] = (CHOI,)
+    paper = "Choi et al. 2016 and 2017, arXiv:1606.00298 (cnn), arXiv:1609.04243 (crnn), arXiv:1703.09179 (compact)"
+    traps = (
+        "The input of crnn and cnn was standardised in training, as its stored mean and deviation of 0 and 1 show; the "
+        "source's example feeds decibels around -25.",
+        "Their `running_std` holds standard deviations (.001 of a constant input: the root of Keras 1.0.6's epsilon), "
+        "which later Keras takes for variances.",
+        "What all of a track has in common is lost in the norms of compact, so its tag scores are no layer.",
+        "Tracks shorter than a window of 29 s fail.",
+    )
     config: Config
     settings: ChoiSettings
 

@@ -26,7 +26,10 @@ class _Complete(TableSource):
 
 @dataclass(frozen=True)
 class RandomSettings:
-    """Width of the random vectors."""
+    """Width of the random vectors.
+
+    dim : values of a vector
+    """
 
     dim: int = 128
 
@@ -50,7 +53,10 @@ class Random(_Complete):
 
 @dataclass(frozen=True)
 class OfSettings:
-    """`of`: the spec that gives the vectors to imitate, in parentheses if it has several settings."""
+    """Which vectors to imitate.
+
+    of : the spec that gives them, in parentheses if it has several settings
+    """
 
     of: str
 

@@ -40,7 +40,7 @@ class EncodecMAESettings:
 
 
 class EncodecMAE(NetworkExtractor):
-    """EncodecMAE base, first version (Pepino et al. 2023, arXiv:2309.07391); its weights are MIT, 255 MB.
+    """EncodecMAE base, first version (Pepino et al. 2023), a masked auto-encoder over EnCodec's features.
 
     24 kHz mono without normalisation, in windows of 4 s, 75 frames a second. Layers, 768 each: `0` (projected
     features of EnCodec with their positions), `1` to `10` (the normalised stream after each transformer layer),
@@ -59,6 +59,8 @@ class EncodecMAE(NetworkExtractor):
     autocast = True
     full, small = FULL, TINY
     weights: Sequence[Weights] = (ENCODECMAE,)
+    paper = "Pepino et al. 2023, arXiv:2309.07391"
+    traps = ("The second version's code does not know the names of the first version's models, such as `base`.",)
     config: Config
     settings: EncodecMAESettings
 

@@ -27,8 +27,8 @@ WIDTH = 128
 class HeadSettings:
     """Which head, on whose vectors, and its weights.
 
-    of : the spec of the extractor below, in parentheses if it has several settings; None: that of the weights
-    kind : linear or mlp; None: that of the weights, or mlp for random ones
+    of : the spec of the extractor below, in parentheses if it has several settings; none: that of the weights
+    kind : linear or mlp; none: that of the weights, or mlp for random ones
     weights : random, or a file that ``bench train`` has written
     seed : seed of random weights
     """

@@ -48,18 +48,14 @@ class JukeboxSettings:
 
 
 class Jukebox(NetworkExtractor):
-    """The 5b prior of Jukebox (Dhariwal et al. 2020, arXiv:2005.00341), as JukeMIR reads it.
+    """The 5b prior of Jukebox (Dhariwal et al. 2020), as JukeMIR reads it.
 
     44.1 kHz mono, the clip's peak at 1; windows of 8192 tokens (23.8 s), each encoded by itself; a tail of a
     second or more is kept. Artist and genre are unknown, there are no lyrics. Layers, 4800 each: the residual
-    stream after blocks `6`, `12`, ... `36` of 72; `36`, the default, gave JukeMIR (Castellon et al. 2021,
-    arXiv:2107.05677) the best features.
+    stream after blocks `6`, `12`, ... `36` of 72; `36`, the default, gave JukeMIR the best features.
 
     The published lane is Tamm & Aljanaki's (2024): the first 24 s of a clip, with their peak at 1, encoded
     as a whole and cut to 8192 tokens; half precision; layer 36. Shorter clips fail.
-
-    Its weights (non-commercial, 10.3 GB to fetch) are converted once, with 11 GB of memory, to 5.3 GB on disk.
-    30 s of music need 52 TFLOP: a second on a large GPU, half an hour on two cores.
     """
 
     Settings = JukeboxSettings
@@ -70,6 +66,11 @@ class Jukebox(NetworkExtractor):
     normalize = "peak"
     parameters: int | None = 2_539_115_296
     weights: Sequence[Weights] = (JUKEBOX,)
+    paper = "Dhariwal et al. 2020, arXiv:2005.00341; JukeMIR: Castellon et al. 2021, arXiv:2107.05677"
+    traps = (
+        "Its weights are converted once, with 11 GB of memory, to 5.3 GB on disk.",
+        "30 s of music need 52 TFLOP: a second on a large GPU, half an hour on two cores.",
+    )
     full, small = FULL, TINY
     config: Config
     settings: JukeboxSettings

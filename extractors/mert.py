@@ -77,7 +77,7 @@ class MERTSettings:
     weights : v1, or random: untrained, for trials and speed
     window : seconds of a window, 5 as in training; 30 is common; none: the whole track
     normalize : zscore (each clip to mean 0 and variance 1), none, or hub: as the preprocessor file at the
-        pinned revision says. Upstream contradicts itself here; it matters for quiet recordings only
+        pinned revision says; it matters for quiet recordings only
     precision : of matrix products; vectors are averaged in float64
     seed : of random weights
     """
@@ -97,16 +97,14 @@ class MERTSettings:
 
 
 class MERT(Wav2Vec):
-    """MERT v1 (Li et al. 2024, arXiv:2306.00107), a self-supervised transformer over 24 kHz audio, 75 frames a second.
+    """MERT v1 (Li et al. 2024), a self-supervised transformer over 24 kHz audio, 75 frames a second.
 
     Layers: ``0`` is the input of the first block, ``k`` the output of block k; the last, after the final norm,
-    is the default, though no layer is best for everything. Windows of 5 s, the context of training, lie side
+    is the default. Windows of 5 s, the context of training, lie side
     by side; a tail of less than a second is dropped. The shortest clip is half a second.
 
     The published lane is what Tamm & Aljanaki (2024) ran: the first 30 s as one window, shorter clips padded with
-    zeros (which count as frames, and change the others through norm and attention), not normalised.
-
-    MERT-v0-public, another model, was trained on Music4All; the training data of v1 are not disclosed.
+    zeros, not normalised.
     """
 
     Settings = MERTSettings
@@ -115,6 +113,14 @@ class MERT(Wav2Vec):
     sample_rate = RATE
     full, small = MERT_330M, TINY
     weights: Sequence[Weights] = (MERT_330M_WEIGHTS, MERT_95M_WEIGHTS)
+    paper = "Li et al. 2024, arXiv:2306.00107"
+    traps = (
+        "No layer is best for everything: `layer=` chooses, and `bench probe --layers all` compares.",
+        "Upstream contradicts itself on whether clips are normalised: see `normalize=`.",
+        "Zeros at the end of a short clip count as frames, and change the others through norm and attention.",
+        "The code on the hub fails with some versions of transformers from 4.48 on; bench does not use it.",
+        "The training data are not disclosed. MERT-v0-public, another model, was trained on Music4All.",
+    )
     settings: MERTSettings
 
     def __init__(self, settings: MERTSettings, config: Config | None = None, weights: Weights | None = None):

@@ -22,7 +22,13 @@ FLOOR = 1e-10
 
 @dataclass(frozen=True)
 class MFCCSettings:
-    """Spectrogram and size of the cepstrum; the defaults are this project's definition of ``mfcc``."""
+    """Spectrogram and size of the cepstrum; the defaults are this project's definition of ``mfcc``.
+
+    n_mfcc : coefficients, the 0th among them
+    n_mels : bands of the mel spectrogram
+    n_fft : samples of a frame
+    hop : samples from one frame to the next
+    """
 
     n_mfcc: int = 13
     n_mels: int = 128
@@ -45,14 +51,15 @@ class MFCC(Extractor):
     limit relative to the loudest frame (which would make each frame depend on the whole track); orthonormal
     DCT-II; 13 coefficients including the 0th; mean, then the row-major upper triangle of the sample
     covariance.
-
-    This is *not* Music4All-Onion's ``id_mfcc_stats`` (104 values too, but their frame parameters and
-    order are not published); ``precomputed`` reads that file.
     """
 
     Settings = MFCCSettings
     name = "mfcc"
     license = "Apache-2.0"
+    traps = (
+        "This is not Music4All-Onion's `id_mfcc_stats`: that has 104 values, too, but its frames and the order of its "
+        "values are not published. `precomputed` reads the file.",
+    )
     pooling = "mean_cov"
     sample_rate = 22_050
     tolerance = 1e-4

@@ -29,13 +29,11 @@ class MuQSettings:
 
 
 class MuQ(NetworkExtractor):
-    """MuQ-large-msd-iter (Zhu et al. 2025, arXiv:2501.01108); its weights are CC BY-NC 4.0, 1.3 GB.
+    """MuQ-large-msd-iter (Zhu et al. 2025), MusicFM's conformer trained to predict other tokens.
 
     24 kHz mono without normalisation, in windows of 30 s as in training; a tail of a second or more is kept.
     Layers as MusicFM's: `0` (the convolutional front end), `1` to `11` (after each conformer block) and `12`
     (after the last one and the encoder's normalisation, the default), 1024 each.
-
-    Its training data include Music4All's audio: results on Music4All carry a warning.
     """
 
     Settings = MuQSettings
@@ -47,6 +45,11 @@ class MuQ(NetworkExtractor):
     full, small = FULL, TINY
     parameters: int | None = 316_343_296
     weights: Sequence[Weights] = (MUQ,)
+    paper = "Zhu et al. 2025, arXiv:2501.01108"
+    traps = (
+        "Its training data include Music4All's audio: results on Music4All carry a warning.",
+        "The package breaks with transformers 5.16 and later; bench does not use it.",
+    )
     config: Config
     settings: MuQSettings
 

@@ -62,7 +62,7 @@ class Music2VecSettings:
 
 
 class Music2Vec(Wav2Vec):
-    """Music2Vec v1 (Li et al. 2022, arXiv:2212.02508), a data2vec over 16 kHz audio, 50 frames a second.
+    """Music2Vec v1 (Li et al. 2022), a data2vec over 16 kHz audio, 50 frames a second.
 
     Layers: ``0`` is the input of the first block, ``k`` the output of block k; ``12``, the last, is the default.
     Windows of 5 s, the crops of its training, lie side by side; a tail of less than a second is dropped. The
@@ -79,6 +79,11 @@ class Music2Vec(Wav2Vec):
     sample_rate = RATE
     full, small = MUSIC2VEC, TINY
     weights: Sequence[Weights] = (MUSIC2VEC_WEIGHTS,)
+    paper = "Li et al. 2022, arXiv:2212.02508"
+    traps = (
+        "It is a model of 16 kHz: audio of 24 kHz raises no error upstream, but sounds a fifth lower to it.",
+        "Clips must be normalised (`normalize=zscore`, the default).",
+    )
     settings: Music2VecSettings
 
     def __init__(self, settings: Music2VecSettings, config: Config = MUSIC2VEC):

@@ -50,17 +50,16 @@ class MusicFMSettings:
 
 
 class MusicFM(NetworkExtractor):
-    """MusicFM at 25 Hz (Won, Hung and Le 2023, arXiv:2311.03318); its weights are MIT, 1.3 GB.
+    """MusicFM (Won, Hung and Le 2023), a conformer over 24 kHz audio, 25 frames a second.
 
     24 kHz mono without normalisation, in windows of 30 s; a tail of a second or more is kept, and nothing is
     padded. Layers: `0` (the convolutional front end), `1` to `11` (after each conformer block), `12` (after the
     last one and the encoder's normalisation), 1024 each. The default is `7`, which the author's example of frozen
-    features takes; `12` is for fine-tuning.
+    features takes.
 
     The published lane is what Tamm & Aljanaki (2024) averaged: layer 12 of the FMA weights over the first
-    30 s, shorter clips padded with zeros, and the mean over *channels* instead of time, as the model's own
-    README says by mistake. That leaves 750 columns, one per 40 ms: positions in the clip, not features. It
-    is exempt from the check that time is averaged.
+    30 s, shorter clips padded with zeros, and the mean over *channels* instead of time. It is exempt from the check
+    that time is averaged.
     """
 
     Settings = MusicFMSettings
@@ -72,6 +71,12 @@ class MusicFM(NetworkExtractor):
     full, small = FULL, TINY
     parameters: int | None = 316_343_296
     weights: Sequence[Weights] = tuple(MUSICFM.values())
+    paper = "Won, Hung and Le 2023, arXiv:2311.03318"
+    traps = (
+        "The example in the model's README averages over channels instead of time: that leaves 750 columns, one for "
+        "each 40 ms of a clip, which are positions and not features.",
+        "Layer 12 is for fine-tuning; frozen features are taken from layer 7.",
+    )
     config: Config
     settings: MusicFMSettings
 

@@ -60,7 +60,7 @@ class MusiCNNSettings:
 
 
 class MusiCNN(NetworkExtractor):
-    """MusiCNN (Pons & Serra 2019), a small CNN trained on tags; pip fetches its weights.
+    """MusiCNN (Pons & Serra 2019), a small CNN trained on tags.
 
     16 kHz mono; patches of 187 log-mel frames (3 s) from the track's start, without the incomplete last one;
     every patch gives one frame. Layers: `penultimate` (200, after ReLU and batch normalisation; the default),
@@ -69,13 +69,10 @@ class MusiCNN(NetworkExtractor):
     repeated, as the original did in training; its status is `short`. Less than half a second fails.
 
     In the published lane two readings of Tamm & Aljanaki (2024) are possible. They averaged the package's
-    `penultimate` over patches. But the only version released to PyPI, 0.1.0, returns the *first* patch's
-    `penultimate` for every later patch too, so the average is the vector of the first 3 s. The repository has
-    been corrected since, without a release. ``reading=package``, the default, is what ``pip install musicnn``,
-    which its README recommends first, computes to this day: the likelier of the two, though which one was
-    installed is unknown. It has that one layer, because the others are unaffected. ``reading=fixed`` averages
-    all patches and equals the corrected lane. Both refuse clips of fewer than 187 frames, on which the original
-    fails.
+    `penultimate` over patches. ``reading=package``, the default, is what the version on PyPI computes: the vector of
+    the first 3 s. It is the likelier of the two, though which version was installed is unknown, and has that one layer.
+    ``reading=fixed`` averages all patches and equals the corrected lane. Both refuse clips of fewer than 187 frames,
+    on which the original fails.
     """
 
     Settings = MusiCNNSettings
@@ -88,6 +85,13 @@ class MusiCNN(NetworkExtractor):
     window_per_thread = True
     full = small = FULL
     weights: Sequence[Weights] = (MUSICNN,)
+    paper = "Pons and Serra 2019, arXiv:1909.06654"
+    traps = (
+        "The only version on PyPI, 0.1.0, returns the first patch's `penultimate` for every later patch, too; the "
+        "repository was corrected without a release. The other layers are right.",
+        "Under NumPy 2 the package's float16 spectrogram overflows, and loud tracks get vectors of NaN.",
+        "Essentia's documented embedding of MusiCNN is another vector: see `musicnn-essentia`.",
+    )
     settings: MusiCNNSettings
 
     def __init__(self, settings: MusiCNNSettings, config: Config = FULL):

@@ -46,21 +46,23 @@ class EssentiaSettings:
 class MusiCNNEssentia(Extractor):
     """MusiCNN through Essentia's TensorflowPredictMusiCNN, with your own .pb file; `musicnn` needs neither.
 
-    Essentia's documented embedding (``node=dense``, ``model/dense/BiasAdd``) is *not* what the MusiCNN
-    package calls `penultimate`: it is the output of the dense layer before ReLU and batch normalisation.
-    ``node=penultimate`` reads the node after both. Even then numbers differ slightly from those of `musicnn`,
-    because Essentia does not round the mel spectrogram to float16, and more because its patches overlap by
-    half (with ``patch_hop=187`` they do not).
-
-    Essentia is AGPL-3.0, hence this optional extra; its copies of the weights are CC BY-NC-SA 4.0 and must be
-    downloaded by hand: https://essentia.upf.edu/models/feature-extractors/musicnn/. The harness resamples, not
-    MonoLoader. A track of fewer than 187 frames fails, because Essentia drops it.
+    Essentia is AGPL-3.0, hence this optional extra; its copies of the weights must be downloaded by hand:
+    https://essentia.upf.edu/models/feature-extractors/musicnn/. The harness resamples, not MonoLoader. A track of
+    fewer than 187 frames fails, because Essentia drops it.
     """
 
     Settings = EssentiaSettings
     name = "musicnn-essentia"
     license = "AGPL-3.0 (Essentia); weights CC BY-NC-SA 4.0"
     non_commercial = True
+    paper = "Pons and Serra 2019, arXiv:1909.06654; Essentia's models: Alonso-Jimenez et al. 2020, arXiv:2003.07393"
+    traps = (
+        "Essentia's documented embedding (`node=dense`, model/dense/BiasAdd) is the output of the dense layer before "
+        "ReLU and batch normalisation: not what the MusiCNN package calls `penultimate`, which is after both.",
+        "Numbers differ from those of `musicnn`: slightly, because Essentia does not round the mel spectrogram to "
+        "float16, and more, because its patches overlap by half (with `patch_hop=187` they do not).",
+        "The package `essentia` has no TensorFlow; `essentia-tensorflow` has.",
+    )
     requires = ("essentia",)
     extra = "essentia"
     sample_rate = 16_000

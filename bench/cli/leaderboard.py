@@ -2,7 +2,8 @@
 
 bench leaderboard results/ --out site/
 
-Records of built-in data, random weights or mixed lanes are left out and listed.
+Records of built-in data stand on pages marked as a preview. Records of real data with random weights or mixed lanes
+are left out and listed.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 bench ls
 bench ls extractors
+bench ls extractors --free        those whose licences allow commercial use
+bench ls extractors NAME          all about one: its traps, settings, layers and weights
 """
 
 from __future__ import annotations
@@ -9,44 +11,68 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from bench.errors import BenchError
 from bench.protocols import Dataset, Plugin, Task
-from bench.registry import KINDS, Entry, Kind, catalog, install_line, missing_libraries
-from bench.terminal import console, table
+from bench.registry import KINDS, Entry, Kind, catalog, get, install_line, missing_libraries
+from bench.terminal import console, say, table
+
+OWN = "music-embedding-bench"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("kind", nargs="?", choices=KINDS, help="(default: all)")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="of one plugin, to see all about it")
+    parser.add_argument("--free", action="store_true", help="of extractors: those that may be used commercially")
     parser.add_argument("--cache", metavar="DIR", help="where to look for weights ($BENCH_CACHE)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one table per kind of plugin, and a table of the extractors' models."""
-    from bench.cli.extractor_table import models
+    """Print one table per kind of plugin and a table of the extractors' models, or the details of one plugin.
 
-    out = console()
+    Raises
+    ------
+    BenchError
+        No plugin has this name, or `free` is asked of other plugins than extractors.
+
+    """
+    from bench.cli.extractor_table import COLUMNS, details, free, models, not_free
+
+    if args.name:
+        say(details(args.name, get(args.kind, args.name)))
+        return 0
+    if args.free and args.kind != "extractors":
+        raise BenchError("--free is for extractors: bench ls extractors --free")
+    out = console(COLUMNS)
     for kind in (args.kind,) if args.kind else KINDS:
         entries = catalog(kind)
-        out.print(_table(kind, entries))
+        out.print(_table(kind, free(entries) if args.free else entries))
         if kind == "extractors":
-            out.print(models(entries))
+            out.print(models(free(entries) if args.free else entries))
+        if args.free:
+            say(f"\n{not_free(entries)}")
     return 0
 
 
 def _table(kind: Kind, entries: list[Entry]) -> Any:
     lanes = kind in ("extractors", "recommenders")
-    rows = table(kind, "name", "what", "lanes" if lanes else "", "package", "ready")
+    rows = table(kind, "name", "what", *(["lanes"] if lanes else []), "package", "ready")
+    rows.columns[0].no_wrap = True
     from rich.markup import escape
 
     for entry in entries:
-        package = f"{entry.origin.package} {entry.origin.version}"
+        where = entry.origin
+        package = "built in" if where.package == OWN else f"{where.package} {where.version}"
         if entry.plugin is None:
-            rows.add_row(entry.origin.name, "", "", package, f"[red]broken:[/red] {escape(entry.error or '')}")
+            cells = [""] * (1 + lanes)
+            rows.add_row(where.name, *cells, package, f"[red]broken:[/red] {escape(entry.error or '')}")
             continue
         missing = missing_libraries(entry.plugin)
-        ready = f"needs {', '.join(missing)}: {escape(install_line(entry.plugin))}" if missing else "yes"
-        has = ", ".join(entry.plugin.lanes) if lanes else ""
-        rows.add_row(entry.origin.name, escape(describe(entry.plugin)), has, package, ready)
+        ready = f"needs {', '.join(missing)}: {escape(command := install_line(entry.plugin))}" if missing else "yes"
+        if missing:  # a command can be copied
+            rows.columns[-1].width = max(rows.columns[-1].width or 0, *map(len, command.split()))
+        has = ["\n".join(entry.plugin.lanes)] if lanes else []
+        rows.add_row(where.name, escape(describe(entry.plugin)), *has, package, ready)
     if not entries:
         rows.add_row("none installed")
     return rows

@@ -3,6 +3,7 @@
   bench probe --extractor mfcc --task all
   bench probe --extractor musicnn,mfcc --task catalog-genre --probe linear,mlp --seeds 3
   bench probe --extractor musicnn --layers all --task catalog-tags
+  bench probe --extractor clap --task catalog-tags --probe zero-shot
   bench probe --extractor mfcc --task magnatagatune,gtzan --root /music/mir
   bench probe --extractor precomputed:path=v.npy --task catalog-genre --meta labels.csv
 
@@ -20,7 +21,8 @@ from bench.cli.options import add_data, add_lane, add_work, data_of, environment
 from bench.errors import BenchError
 
 PROBES = (
-    "quick (default), quick-v1, linear, mlp, knn, jukemir, marble, mir_ref; mlp:mixture=true learns from all layers"
+    "quick (default), quick-v1, linear, mlp, knn, jukemir, marble, mir_ref; mlp:mixture=true learns from all layers; "
+    "zero-shot compares vectors with texts and learns nothing"
 )
 
 

@@ -3,6 +3,7 @@
 bench report results/                              on the screen
 bench report results/ --out tables/                Markdown, HTML, CSV, LaTeX and figures
 bench report results/ --k 5,20                     metrics at other cut-offs, from the recorded ranks
+bench report results/ --heard musicnn=TRAIN.txt    metrics on the tracks that it was trained on, and on others
 bench report results/ --published recsys2024       results next to a paper's numbers, in its tables
 bench report --published recsys2024                only the paper's numbers
 """
@@ -31,6 +32,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--k", type=cutoffs, default=(), help="cut-offs, main one first, computed without training (default: recorded)"
     )
+    parser.add_argument(
+        "--heard",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="a list of the track ids that it was trained on",
+    )
     parser.add_argument("--no-plots", action="store_true", help="write no figures")
 
 
@@ -41,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from bench.report import show, write
     from bench.report.cutoffs import at_cutoffs
     from bench.report.format import checked
+    from bench.report.heard import chapter
     from bench.report.plots import absent
     from bench.report.report import report
     from bench.terminal import note, say
@@ -55,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
         raise BenchError(f"{args.results} holds no result record.{told}")
     lost: list[str] = []
     made = report(at_cutoffs(found, args.k, lost) if args.k else found, papers, metric)
+    for text in args.heard:
+        made.chapters.append(chapter(text, made.boards))
     problems = [*lost, *made.problems]
     show(made.boards, chapters=made.chapters)
     for problem in problems:

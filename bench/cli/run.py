@@ -8,7 +8,8 @@
 
 Specs: NAME[:key=value,...]; a comma before key= continues a spec, any other comma starts the next spec.
 A+B concatenates vectors. Values with commas or colons need parentheses: shuffled:of=(mfcc:n_mfcc=20).
-layer= chooses a layer.
+layer= chooses a layer: layer=all is a row for each, layer=auto the best one in validation. pooling= is mean, mean_std,
+max or first (window); several poolings of one extractor are computed in one pass.
 """
 
 from __future__ import annotations

@@ -1,11 +1,13 @@
-"""List the tracks that are nearest to a track, or to words, by the cosine of an extractor's vectors.
+"""List the tracks that are nearest to a track, or to a text, by the cosine of an extractor's vectors.
 
   bench similar t0042 --extractor mfcc
   bench similar song.mp3 --extractor cnn --audio music/ --k 10
   bench similar --text "calm piano" --extractor cnn
+  bench similar --text "a sad song with a slow guitar" --extractor clap --audio music/
 
-A track is given by its id or file name. Words need an extractor that was trained with labels, such as cnn; several
-words stand for the mean of their vectors. Missing vectors are computed first.
+A track is given by its id or file name. An extractor with a text tower, such as clap, takes any text.
+One that was trained with labels, such as cnn, takes the words that it knows; several words stand for the mean of their
+vectors. Missing vectors are computed first.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from bench.errors import BenchError
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("track", nargs="?", metavar="TRACK", help="id or file name of a track")
-    parser.add_argument("--text", metavar="WORDS", help="words that the extractor knows")
+    parser.add_argument("--text", metavar="TEXT", help="any text, or words that the extractor knows")
     parser.add_argument("--extractor", type=specs, required=True, metavar="SPEC", help="one extractor (A+B allowed)")
     parser.add_argument("--k", type=positive, default=5, metavar="N", help="number of tracks (default 5)")
     add_lane(parser)

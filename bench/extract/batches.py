@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bench import devices
 from bench.errors import BenchError, of_environment
 from bench.extract.pooling import Pool, Sums, start_sums
-from bench.protocols import Extractor
+from bench.protocols import Extractor, Pooling
 
 Fetch = Callable[[], Sums]
 """Waits for the sums of a batch."""
@@ -25,6 +25,7 @@ MAX_FIRST_FAILURES = 8
 class Track:
     """The progress of one track.
 
+    windows : how many have been queued so far
     pending : windows that are queued, or failed without a decision yet
     seconds, short : length of the audio, and whether it is shorter than one window, once the track has `ended`
     environment : the error is one of this machine, not of the recording; it is never stored
@@ -32,6 +33,7 @@ class Track:
 
     row: str
     pool: Pool = field(default_factory=Pool)
+    windows: int = 0
     pending: int = 0
     seconds: float = 0.0
     short: bool = False
@@ -45,8 +47,8 @@ class Track:
             self.error, self.environment = reason, environment
 
 
-Window = tuple[Track, NDArray[np.float32]]
-"""A window (T,) and its track."""
+Window = tuple[Track, NDArray[np.float32], bool]
+"""A track, one of its windows (T,), and whether that is its first."""
 
 
 class Batcher:
@@ -56,15 +58,24 @@ class Batcher:
     ----------
     size : windows per batch; permanently halved each time memory runs out
     proven : the model is known to work, so a failure is treated as a fault of the track
+    poolings : those to compute at once; by default the extractor's
 
     """
 
     def __init__(
-        self, extractor: Extractor, device: str, size: int, log: Callable[[str], None], *, proven: bool = False
+        self,
+        extractor: Extractor,
+        device: str,
+        size: int,
+        log: Callable[[str], None],
+        *,
+        proven: bool = False,
+        poolings: Sequence[Pooling] = (),
     ):
         from bench.extract.transfer import Transfer
 
         self.extractor, self.device, self.size, self.log = extractor, device, size, log
+        self._poolings = poolings
         self._buckets: dict[int, list[Window]] = {}
         self._waiting = 0
         self._transfer = Transfer(device)
@@ -77,7 +88,8 @@ class Batcher:
     def add(self, track: Track, wave: NDArray[np.float32]) -> list[Track]:
         """Queue one window; return the tracks of which windows were run meanwhile."""
         bucket = self._buckets.setdefault(len(wave), [])
-        bucket.append((track, wave))
+        bucket.append((track, wave, track.windows == 0))
+        track.windows += 1
         track.pending += 1
         self._waiting += 1
         if len(bucket) >= self.size:
@@ -136,9 +148,9 @@ class Batcher:
                 raise self._lost(error) from error
             raise
         self._proven = True
-        for row, (track, _) in enumerate(part):
+        for row, (track, _, first) in enumerate(part):
             if track.error is None:
-                track.pool.add(batch, row)
+                track.pool.add(batch, row, first=first)
             self._settle(track)
 
     def _settle(self, track: Track) -> None:
@@ -173,7 +185,7 @@ class Batcher:
     def _start(self, part: list[Window]) -> Fetch | Literal[False] | None:
         """Start some windows; return None to retry with a smaller size, or False if the windows have failed."""
         try:
-            return self._launch([wave for _, wave in part])
+            return self._launch([wave for _, wave, _ in part])
         except BenchError:
             raise
         except Exception as error:
@@ -201,7 +213,7 @@ class Batcher:
         import torch
 
         with torch.inference_mode():
-            return start_sums(self.extractor, self._transfer.up(waves), self._transfer)
+            return start_sums(self.extractor, self._transfer.up(waves), self._transfer, self._poolings)
 
     def _one_by_one(self, part: list[Window], error: Exception) -> None:
         """Run the windows one by one, to find those on which the model fails."""

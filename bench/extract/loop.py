@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from bench import devices
 from bench.errors import TrackError
 from bench.extract.batch_size import batch_size, check_memory
 from bench.extract.batches import Batcher, Track
+from bench.extract.pooling import Pool
 from bench.extract.readers import End, Source, read_ahead
 from bench.extract.set_key import open_set
 from bench.machine import share
-from bench.protocols import Extractor
+from bench.protocols import Extractor, Pooling
 from bench.store import Failure, Vector
 from bench.terminal import note
 
@@ -42,11 +43,14 @@ class Outcome:
 class Extraction:
     """The work of one process: call it with sources to compute their vectors and store them in the extractor's set.
 
+    The network runs once for several poolings, each of which has a set of its own.
+
     It can be pickled at any time, without a loaded model, so an engine can send it to another process or machine. See
     `bench.protocols.Work`.
 
     Parameters
     ----------
+    also : the same extractor with other poolings, whose sets are filled in the same pass
     batch : windows per batch; None: by the memory of the device, see `batch_size`
     workers : decoding threads; None: one per core, or per core that an engine leaves to this process
     proven : the model is known to work, so a failure is treated as a fault of the track
@@ -65,6 +69,7 @@ class Extraction:
     log: Callable[[str], None] = print
     at_once: int = 1
     """See `bench.protocols.Work`: decoding threads and the model use all cores."""
+    also: Sequence[Extractor] = ()
     size: int = 0
     """Windows per batch in use: set by `load`, and halved each time memory runs out."""
     _made: Extractor | None = None
@@ -74,6 +79,17 @@ class Extraction:
         """Return the state without the parts that belong to this process, such as the model."""
         made = self._made or self.extractor
         return {**self.__dict__, "extractor": made, "progress": None, "log": note, "size": 0, "_made": None}
+
+    def into(self, extractors: Sequence[Extractor]) -> None:
+        """Fill the sets of these extractors from now on: `extractor` with other poolings; a loaded model stays loaded.
+
+        The first of them replaces `extractor`.
+        """
+        first, *self.also = extractors
+        if self._made is None:
+            self.extractor = first
+        else:
+            self._made, self.extractor = first, self.extractor.pooled(first.pooling)
 
     def load(self) -> None:
         """Load the model on the device, once, into a copy of the given extractor.
@@ -98,23 +114,25 @@ class Extraction:
             devices.empty_cache(self.device)
 
     def __call__(self, sources: Sequence[Source]) -> Outcome:
-        """Compute and store the vectors of `sources`, which are tracks that are not in the set yet.
+        """Compute and store the vectors of `sources`, which are tracks that are not in the sets yet.
 
         On any exception, including Ctrl-C, the finished tracks are written before the exception is raised again.
         """
         self.load()
-        vector_set = open_set(self.cache, self.extractor)
-        shard = _Shard(vector_set.append, self.device)
+        sets = [open_set(self.cache, one) for one in (self.extractor, *self.also)]
+        poolings = [one.pooling for one in (self.extractor, *self.also)]
+        shards = {pooling: _Shard(each.append, self.device) for pooling, each in zip(poolings, sets, strict=True)}
         outcome = Outcome()
-        proven = self.proven or vector_set.has_vectors
-        batcher = Batcher(self.extractor, self.device, self.size, self.log, proven=proven)
-        tracks = [Track(source.row) for source in sources]
+        proven = self.proven or any(each.has_vectors for each in sets)
+        batcher = Batcher(self.extractor, self.device, self.size, self.log, proven=proven, poolings=poolings)
+        tracks = [Track(source.row, Pool(first="first" in poolings)) for source in sources]
+        one_window = poolings == ["first"]
         started = time.monotonic()
 
         def finish(changed: Sequence[Track]) -> None:
             for track in changed:
                 if track.ended and not track.pending and track.row:
-                    self._finish(track, shard, outcome)
+                    self._finish(track, shards, outcome)
 
         try:
             for at, event in read_ahead(self.extractor, sources, self.workers or share()):
@@ -124,22 +142,37 @@ class Extraction:
                     if event.error:
                         track.fail(event.error, environment=event.environment)
                     finish([track])
-                else:
+                elif not (one_window and track.windows):
                     finish(batcher.add(track, event))
-                shard.write_if_due()
+                for shard in shards.values():
+                    shard.write_if_due()
             finish(batcher.flush())
         finally:
             self.size = batcher.size  # the next sources need no less memory
-            shard.write()
+            for shard in shards.values():
+                shard.write()
             outcome.seconds = time.monotonic() - started
         return outcome
 
-    def _finish(self, track: Track, shard: _Shard, outcome: Outcome) -> None:
-        """Add the row, or the failure, of a track whose windows have all been run."""
+    def _finish(self, track: Track, shards: Mapping[Pooling, _Shard], outcome: Outcome) -> None:
+        """Add the rows, or the failures, of a track whose windows have all been run."""
+        failed = [reason for pooling, shard in shards.items() if (reason := self._add(track, pooling, shard))]
+        if failed:
+            outcome.failed.append((track.row, failed[0]))
+        else:
+            outcome.done += 1
+            outcome.audio_seconds += track.seconds
+        track.row = ""  # finished; free the memory of its pool
+        track.pool = Pool()
+        if self.progress:
+            self.progress(outcome.done, len(outcome.failed))
+
+    def _add(self, track: Track, pooling: Pooling, shard: _Shard) -> str | None:
+        """Add one row of a track, or its failure, of which the reason is returned."""
         try:
             if track.error:
                 raise TrackError(track.error)
-            vectors = track.pool.vectors()
+            vectors = track.pool.vectors(pooling)
             if not vectors:
                 raise TrackError("no window: the clip has only a tail, which is dropped")
             most = float(np.finfo(self.extractor.stored).max)
@@ -147,16 +180,11 @@ class Extraction:
                 if (largest := float(np.abs(vector).max())) > most:
                     raise TrackError(f"layer {name!r} reaches {largest:.3g}, too large for {self.extractor.stored}")
             shard.vectors.append(Vector(track.row, track.seconds, vectors, "short" if track.short else "ok"))
-            outcome.done += 1
-            outcome.audio_seconds += track.seconds
         except TrackError as error:
             if not track.environment:  # else a later run, another machine or another package may do better
                 shard.failures.append(Failure(track.row, str(error)))
-            outcome.failed.append((track.row, str(error)))
-        track.row = ""  # finished; free the memory of its pool
-        track.pool = type(track.pool)()
-        if self.progress:
-            self.progress(outcome.done, len(outcome.failed))
+            return str(error)
+        return None
 
 
 class _Shard:

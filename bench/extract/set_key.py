@@ -44,6 +44,11 @@ def set_sha256(extractor: Extractor) -> str:
     return digest(set_key(extractor))
 
 
+def frames_sha256(extractor: Extractor) -> str:
+    """Return the hash of what changes its frames: extractors that differ by their pooling alone have the same."""
+    return digest({**set_key(extractor), "pooling": None})
+
+
 def stored_widths(extractor: Extractor) -> dict[str, int]:
     """Return layer id -> width of the stored vector: D; of ``mean_cov`` D + D(D+1)/2, of ``mean_std`` 2 D."""
     if extractor.pooling == "mean_cov":

@@ -26,6 +26,7 @@ class ProbeData:
     y : labels of each part: tags (n, L) bool; classes (n,) 0..C-1; keys (n,) 0..23; values (n, V) float
     names : names of the tags, classes or values (for keys: `bench.metrics.key_score.NAMES`)
     groups : the track of each clip (n,) of each part, for tasks scored by track; valid and test are required
+    texts : unit vectors (L, D) of the names, for the probe that compares vectors with texts
     """
 
     kind: Kind
@@ -33,6 +34,7 @@ class ProbeData:
     y: Mapping[Part, NDArray[Any]]
     names: Sequence[str]
     groups: Mapping[Part, Sequence[str]] | None = None
+    texts: NDArray[np.float32] | None = None
 
     def tracks(self, part: Part) -> tuple[list[str], NDArray[np.int64]] | None:
         """Return the sorted track names of a part, and the index of each clip's track; None without groups."""

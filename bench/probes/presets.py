@@ -17,6 +17,7 @@ from bench.probes.knn import KNN, knn
 from bench.probes.linear import Linear, best_line, linear
 from bench.probes.objective import Objective
 from bench.probes.search import SearchResult, best_network, predict, search
+from bench.probes.zero_shot import ZeroShot, zero_shot
 from bench.protocols import RunContext
 
 DECAYS = (0.0, 1e-4, 1e-3)
@@ -195,6 +196,7 @@ PROBES: dict[str, tuple[type[Any], Fit]] = {
     "jukemir": (JukeMIR, jukemir),
     "marble": (Marble, marble),
     "mir_ref": (MirRef, mir_ref),
+    "zero-shot": (ZeroShot, zero_shot),
 }
 """The settings class and the fit function of each probe, by name."""
 DEFAULT = "quick"

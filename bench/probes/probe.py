@@ -36,6 +36,11 @@ class ProbeEntry:
         """Whether the probe learns a mixture of layers and needs vectors (n, layers, D)."""
         return bool(getattr(self.settings, "mixture", False))
 
+    @property
+    def prompt(self) -> str | None:
+        """The sentence around each label, of a probe that compares vectors with texts; None for probes that learn."""
+        return getattr(self.settings, "prompt", None)
+
 
 def resolve_probe(text: str) -> ProbeEntry:
     """Resolve the spec of a probe, ``NAME[:key=value,...]``; the names are the keys of `PROBES`.

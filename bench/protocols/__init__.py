@@ -20,6 +20,7 @@ from bench.protocols.extractor import (
     WordVectors,
 )
 from bench.protocols.objective import Batch, Objective, TrainingData
+from bench.protocols.pooling import Pooling
 from bench.protocols.recommender import (
     Estimate,
     Interactions,
@@ -56,6 +57,7 @@ __all__ = [
     "Part",
     "Plays",
     "Plugin",
+    "Pooling",
     "Recommender",
     "RunContext",
     "Shape",

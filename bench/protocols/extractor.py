@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bench.errors import BenchError
 from bench.protocols.common import Lane, Plugin
+from bench.protocols.pooling import Poolable
 from bench.protocols.recordings import Heard
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class VectorSource(Plugin, ABC):
         """Everything that changes the numbers, as JSON values: weights' sha256, revision. Loads no model."""
 
 
-class Extractor(VectorSource):
+class Extractor(Poolable, VectorSource):
     """Audio in, frame features out. The harness decodes, cuts, batches, averages, stores.
 
     Declared figures must be set when ``__init__(settings)`` returns and need no weights: `layers` maps
@@ -115,7 +116,6 @@ class Extractor(VectorSource):
     window: Window
     clip: Clip = Clip()
     normalize: Literal["none", "zscore", "peak"] = "none"
-    pooling: Literal["mean", "mean_cov", "mean_std", "own"] = "mean"
     stored: Literal["float32", "float16"] = "float32"
     tolerance: float = 1e-4
     """Largest relative difference of a vector over batch sizes and machines."""

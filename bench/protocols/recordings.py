@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Literal
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
+    from numpy.typing import NDArray
 
 Signal = Literal["tags", "text", "listens"]
 
@@ -49,7 +51,7 @@ class Heard:
     cutoff : ISO time (UTC); plays at or after it were not used. None: plays of all times may have been used
     signals : what it learned from beside audio
     sha256 : hash of the sorted track ids
-    path : Parquet file beside the weights with the column track_id
+    path : Parquet file beside the weights with the column track_id, or a text file with one id a line
     """
 
     data: str
@@ -72,6 +74,24 @@ class Heard:
             pl.DataFrame({"track_id": found}, schema={"track_id": pl.String}).write_parquet(temporary)
         return cls(data, cutoff, tuple(sorted(set(signals))), ids_sha256(found), path)
 
+    @classmethod
+    def listed(cls, path: Path, *, data: str) -> Heard:
+        """Return the description of a list that a user has, such as the published training split of an encoder.
+
+        Raises
+        ------
+        BenchError
+            When the file cannot be read, or has no ids.
+
+        """
+        try:
+            found = _read(path)
+        except (OSError, ValueError) as error:
+            raise BenchError(f"{path}: no list of track ids can be read ({error}).") from error
+        if not found:
+            raise BenchError(f"{path} has no track ids. Give a text file with one a line, or Parquet with track_id.")
+        return cls(data, None, (), ids_sha256(set(found)), path)
+
     @cached_property
     def ids(self) -> frozenset[str]:
         """Ids of the recordings.
@@ -82,11 +102,9 @@ class Heard:
             When the file is missing, is no list of tracks, or holds other ids than those the model was trained on.
 
         """
-        import polars as pl
-
         try:
-            found = pl.read_parquet(self.path, columns=["track_id"])["track_id"].cast(pl.String).to_list()
-        except (OSError, pl.exceptions.PolarsError) as error:
+            found = set(_read(self.path))
+        except (OSError, ValueError) as error:
             raise BenchError(
                 f"{self.path}: the list of tracks that the model was trained on cannot be read ({error}). "
                 "Put back the file that was written beside the weights."
@@ -97,6 +115,24 @@ class Heard:
                 "Put back the file that was written beside the weights."
             )
         return frozenset(found)
+
+    def has(self, tracks: pl.Series) -> NDArray[np.bool_]:
+        """Return which of N tracks are among the recordings, by equal ids."""
+        import numpy as np
+
+        return np.fromiter((one in self.ids for one in tracks.to_list()), np.bool_, len(tracks))
+
+
+def _read(path: Path) -> list[str]:
+    """Return the ids in a file; raise OSError or ValueError if it is no list of ids."""
+    import polars as pl
+
+    if path.suffix != ".parquet":
+        return [line.strip() for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
+    try:
+        return pl.read_parquet(path, columns=["track_id"])["track_id"].cast(pl.String).drop_nulls().to_list()
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(error) from error
 
 
 def ids_sha256(ids: Iterable[str]) -> str:

@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report.evidence import ALPHA, MARGIN
+from bench.report.controls import ALPHA
+from bench.report.evidence import MARGIN
 from bench.stats import LEAST_USERS, holm, interval, paired_test
 
 _ROUNDING = 1e-9

@@ -13,6 +13,7 @@ from bench.records.parts import (
     Environment,
     ExtractorInfo,
     Family,
+    LayerChoice,
     RecommenderInfo,
     RowsFile,
     SearchInfo,
@@ -30,7 +31,7 @@ from bench.records.writing import layout, write
 
 __all__ = [
     "PACKAGES", "PROBED", "SCHEMA_VERSION", "SETS", "Cost", "DataInfo", "Environment", "ExtractorInfo", "Family",
-    "RecommenderInfo", "Record", "RowsFile", "SearchInfo", "SplitInfo", "TaskInfo", "Training", "TrainingEnd",
-    "Trial", "View", "differences", "environment", "layout", "ranks_path", "read", "read_all", "rows_path", "slug",
-    "users_path", "write",
+    "LayerChoice", "RecommenderInfo", "Record", "RowsFile", "SearchInfo", "SplitInfo", "TaskInfo", "Training",
+    "TrainingEnd", "Trial", "View", "differences", "environment", "layout", "ranks_path", "read", "read_all",
+    "rows_path", "slug", "users_path", "write",
 ]  # fmt: skip

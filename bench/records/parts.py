@@ -90,10 +90,29 @@ class SplitInfo:
 
 @dataclass(frozen=True)
 class View:
-    """How vectors are used: the layer of each part of the extractor (None: its own choice) and the treatment."""
+    """How vectors are used: layer and pooling of each part of the extractor (None: its own choice), and the treatment.
+
+    poolings : None: no part has one in its spec
+    """
 
     layers: Annotated[tuple[Label | None, ...], Length(most=1_000)]
     treat: Label
+    poolings: Annotated[tuple[Label | None, ...], Length(most=1_000)] | None = None
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """Return the fields that are set, which tell embeddings apart."""
+        found = {"layers": self.layers, "treat": self.treat, "poolings": self.poolings}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class LayerChoice:
+    """The layer that ``layer=auto`` took: the best of all `scores` in the `metric`, which is that of validation."""
+
+    layer: Label
+    metric: Label
+    scores: dict[Label, float]
 
 
 @dataclass(frozen=True)
@@ -105,6 +124,7 @@ class ExtractorInfo:
     non_commercial : whether a licence forbids commercial use of the weights
     untrained : whether weights are random, for trials and speed tests
     synthetic : whether weights come from synthesised music alone
+    chosen : the layer that validation chose; None: the spec or the extractor names it
     """
 
     name: Name
@@ -124,6 +144,7 @@ class ExtractorInfo:
     origin: Json | None = None
     versions: Labels | None = None
     heard: Json | None = None
+    chosen: LayerChoice | None = None
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ class Record:
         view: dict[str, Any] = {
             "settings": self.extractor.settings,
             "lane": self.extractor.lane,
-            "view": {"layers": self.extractor.view.layers, "treat": self.extractor.view.treat},
+            "view": self.extractor.view.key,
         }
         model: dict[str, Any] = {"settings": self.recommender.settings, "lane": self.recommender.lane}
         if self.kind == "probe":
@@ -114,13 +114,6 @@ class Record:
             / f"{slug(self.recommender.name)}-{digest(model)[:8]}"
             / f"seed{self.seed}.json"
         )
-
-    @property
-    def publishable(self) -> bool:
-        """Whether a leaderboard may show the record: real and complete data, weights of real music, one lane."""
-        real = not self.data.builtin and self.data.complete is not False
-        trained = not self.extractor.untrained and not self.extractor.synthetic
-        return real and trained and self.lane != "mixed"
 
     @property
     def is_probe(self) -> bool:

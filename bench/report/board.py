@@ -31,6 +31,28 @@ not told apart : everything else
 """
 
 
+ControlVerdict = Literal["above", "not above", "below"]
+"""The comparison of a row with its controls: shuffled rows of its vectors, and random vectors, with the same model.
+
+above : above all of them, with p at most 0.05 after Holm's correction over the rows
+below : one of them is above the row, with such a p
+not above : everything else
+"""
+
+
+@dataclass(frozen=True)
+class AgainstControls:
+    """What can be said about a row beside its controls, in the main metric of a candidate set.
+
+    p : that the row is not above all of its controls, after Holm's correction over the rows
+    gain : difference from the same vectors in shuffled order; None without that control
+    """
+
+    verdict: ControlVerdict
+    p: float
+    gain: Components | None = None
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What can be said about a row's value beside its own shuffled rows, and beside the best row of its lane.
@@ -63,7 +85,7 @@ class Value:
     low: float | None = None
     high: float | None = None
     best: bool = False
-    """Whether the row is not significantly worse than the best row of its block."""
+    """Whether the row is not told apart from the best row of its block, and above its controls where it has any."""
     evidence: Evidence | None = None
     """Comparison with shuffled rows and with the best row; None where the row was not compared."""
 
@@ -82,6 +104,8 @@ class Row:
     beyond: dict[str, dict[str, float]]
     identity: str = ""
     """Hash of everything that distinguishes this row from others; random seed for resampling its seeds."""
+    controls: dict[str, AgainstControls] = field(default_factory=dict)
+    """Candidate set -> comparison with the row's controls; absent where it has none."""
     draws: dict[str, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
     """Candidate set -> metric -> bootstrap means (resamples,) over users (and seeds), where known."""
     spanned: bool = False
@@ -112,6 +136,16 @@ class Row:
                 return []
             each.setdefault(record.split.fold, []).append(value)
         return [fmean(values) for values in each.values()]
+
+    def beats_controls(self, candidates: str) -> bool | None:
+        """Whether the row is above its controls; None where it has none, or cannot be compared with them."""
+        found = self.controls.get(candidates)
+        return None if found is None else found.verdict == "above"
+
+    def times_chance(self, candidates: str, metric: str) -> float | None:
+        """Return a mean as a multiple of its chance level; None where either is absent or chance is 0."""
+        mean, chance = self.mean(candidates, metric), self.chance.get(candidates, {}).get(metric)
+        return None if mean is None or not chance else mean / chance
 
     @property
     def control(self) -> bool:
@@ -169,6 +203,12 @@ class Row:
         value = self.values.get(candidates, {}).get(metric)
         return None if value is None else value.mean
 
+    def validation(self, candidates: str, metric: str) -> float | None:
+        """Return the mean of a metric over the validation parts of the records; None where one lacks it."""
+        found = [record.validation.get(candidates, {}).get(metric) for _, record in self.records]
+        known = [value for value in found if value is not None]
+        return fmean(known) if known and len(known) == len(found) else None
+
     def evidence(self, candidates: str, metric: str) -> Evidence | None:
         """Return the evidence on a metric, None where the row was not compared."""
         value = self.values.get(candidates, {}).get(metric)
@@ -178,6 +218,26 @@ class Row:
         """Return the distinct values of a field of the environment, in the order of the seeds."""
         found = [of(r.environment) for _, r in self.records if r.environment]
         return list(dict.fromkeys(value for value in found if value))
+
+
+def best_on_validation(rows: Sequence[Row], candidates: str, metric: str) -> dict[str, Row]:
+    """Return for each extractor the row with its best recommender, chosen by a metric on validation, never on test.
+
+    Extractors whose only row has no validation keep that row; if they have several, rows without validation are left
+    out.
+    """
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.mean(candidates, metric) is not None:
+            found.setdefault(row.extractor, []).append(row)
+    chosen = {}
+    for extractor, each in found.items():
+        validated = [row for row in each if row.validation(candidates, metric) is not None]
+        if validated:
+            chosen[extractor] = max(validated, key=lambda row: row.validation(candidates, metric) or 0.0)
+        elif len(each) == 1:
+            chosen[extractor] = each[0]
+    return chosen
 
 
 @dataclass

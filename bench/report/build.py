@@ -15,7 +15,7 @@ from bench.report.board import LANES, Block, Board, Row, Value
 from bench.report.folds import pooled, with_all_folds
 from bench.report.format import MAIN, NONE, SETS, without_folders
 from bench.report.notes import notes
-from bench.report.recorded import span
+from bench.report.recorded import chosen_layers, span
 from bench.report.significance import complete
 from bench.text import one_line
 
@@ -80,7 +80,7 @@ def _board(found: list[Found], problems: list[str], drawn: Collection[str]) -> B
     kept = {name if "@" in name else f"{name}@{k}" for name in drawn for k in board.k[:1]}
     full = kept | {f"{name}@{k}" for name in MAIN for k in board.k[:1]}
     for block in blocks:
-        complete(block, problems, kept, full)
+        complete(block, problems, kept, full, board.ranked_by[1] if board.ranked_by else "")
     board.notes = notes(board)
     return board
 
@@ -187,11 +187,11 @@ def _label(rows: list[Row]) -> None:
     """Name rows by spec and treatment, without the folders of paths; add details until all names differ."""
     for row in rows:
         assert row.first
-        row.extractor = _named(row.first, without_folders(row.first.extractor.spec))
+        row.extractor = _named(row, without_folders(row.first.extractor.spec))
         row.model = one_line(row.first.recommender.spec + (" (refit)" if row.first.recommender.refit else ""))
     for row in _alike(rows):
         assert row.first
-        row.extractor = _named(row.first, row.first.extractor.spec)
+        row.extractor = _named(row, row.first.extractor.spec)
     for row in _alike(rows):
         assert row.first
         layers = [layer for layer in row.first.extractor.view.layers if layer]
@@ -201,9 +201,11 @@ def _label(rows: list[Row]) -> None:
         row.model += f" #{row.identity[:4]}"
 
 
-def _named(record: Record, spec: str) -> str:
-    treat = record.extractor.view.treat
-    return one_line(f"{spec} ({treat})" if treat and treat != "none" else spec)
+def _named(row: Row, spec: str) -> str:
+    records = [record for _, record in row.records]
+    treat = records[0].extractor.view.treat
+    marks = [chosen_layers(records), f" ({treat})" if treat and treat != "none" else ""]
+    return one_line("".join([spec, *marks]))
 
 
 def _alike(rows: list[Row]) -> list[Row]:

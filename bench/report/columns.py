@@ -87,6 +87,21 @@ def metric_column(where: str, metric: str, style: Style) -> Column:
     return Column(heading(metric), cell, where)
 
 
+def chance_column(where: str, metric: str) -> Column:
+    """Return the column of a metric as a multiple of chance, ``3.6``."""
+    return Column("× chance", lambda row: Cell(number(row.times_chance(where, metric), 1)), where)
+
+
+def controls_column(where: str) -> Column:
+    """Return the column that says whether a row is above its controls."""
+
+    def cell(row: Row) -> Cell:
+        found = row.controls.get(where)
+        return Cell(found.verdict if found else NONE)
+
+    return Column("Controls", cell, where)
+
+
 def names(block: Block) -> list[Column]:
     """Return the columns that identify a row; the lane only where it differs, how it was tuned only if any row was."""
     found = [
@@ -157,6 +172,7 @@ def main(board: Board, block: Block, metrics: Sequence[str]) -> list[Column]:
         for metric in board.metrics(metrics, board.k[:1]):
             style = spanned if (where, metric) == board.ranked_by else plain
             found.append(metric_column(where, metric, style))
+        found += [chance_column(where, board.ranked_by[1]), controls_column(where)] if board.ranked_by else []
     return [
         *found,
         Column("Width", lambda row: Cell(str(row.width) if row.width else NONE)),

@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from bench.records import Family
 from bench.report.board import Block, Evidence, Row, Verdict
-from bench.report.budgets import same_model
+from bench.report.controls import ALPHA, Read, shuffled_row
 from bench.report.values import Values, tested
-from bench.specs import Spec
 from bench.stats import Components, equivalence, holm, undecided
-
-ALPHA = 0.05
 
 MARGIN = 0.1
 """Rows are equivalent if they differ by less than this share of the best row's gain over its shuffled rows.
 
 `bench run` declares it, with the rows that it compares, in every record.
 """
-
-Read = Callable[[Row], Values | None]
-
-
-def shuffled_row(block: Block, row: Row) -> Row | None:
-    """Return the control with a row's vectors in shuffled order and the same model; None if there is none."""
-    first = row.first
-    if first is None:
-        return None
-    wanted = str(Spec("shuffled", {"of": first.extractor.spec}))
-    for control in block.controls:
-        vectors = control.first and control.first.extractor
-        same = vectors and (vectors.spec, vectors.view.treat) == (wanted, first.extractor.view.treat)
-        if same and same_model(row, control):
-            return control
-    return None
 
 
 def declared(block: Block) -> list[Family]:

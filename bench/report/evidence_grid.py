@@ -18,7 +18,7 @@ COLUMNS = (
 
 
 def evidence_grid(board: Board, block: Block, *, brief: bool = False) -> Grid | None:
-    """Return the evidence on the main metric of each candidate set; None unless two rows were compared.
+    """Return the evidence on the main metric of each candidate set; None if no row was compared with anything.
 
     Columns: the value, the gain over the row's own shuffled rows, the difference from the best row, also as a share of
     the best row's gain, the number of users on whom the two differ, p after Holm's correction, and the verdict. A brief
@@ -29,10 +29,11 @@ def evidence_grid(board: Board, block: Block, *, brief: bool = False) -> Grid | 
     metric = board.ranked_by[1]
     sections = []
     for where in board.sets:
-        rows = [(row, one) for row in block.rows if (one := row.evidence(where, metric))]
+        rows = [(row, row.evidence(where, metric)) for row in block.rows if row.mean(where, metric) is not None]
+        rows = [(row, one) for row, one in rows if one or row.controls.get(where)]
         rows.sort(key=lambda each: -each[0].values[where][metric].mean)
-        gain = next((one.gain.mean for _, one in rows if one.verdict == "best" and one.gain), 0.0)
-        if len(rows) > 1:
+        gain = next((one.gain.mean for _, one in rows if one and one.verdict == "best" and one.gain), 0.0)
+        if rows:
             sections.append(Section(where, [_cells(row, one, where, metric, gain, brief) for row, one in rows]))
     if not sections:
         return None
@@ -53,8 +54,14 @@ def evidence_grid(board: Board, block: Block, *, brief: bool = False) -> Grid | 
     return Grid(f"{block.lane}-evidence", f"Evidence on {heading(metric)}", heads, sections, notes)
 
 
-def _cells(row: Row, one: Evidence, where: str, metric: str, best_gain: float, brief: bool) -> list[Cell]:
+def _cells(row: Row, one: Evidence | None, where: str, metric: str, best_gain: float, brief: bool) -> list[Cell]:
     mean = row.values[where][metric].mean
+    beside = row.controls.get(where)
+    if one is None:  # the only row of its users
+        one = Evidence("best", gain=beside.gain if beside else None)
+        verdict = NONE
+    else:
+        verdict = one.verdict
     part = one.difference.mean / best_gain if one.difference and best_gain > 0 else None
     return [
         Cell(row.extractor),
@@ -65,7 +72,7 @@ def _cells(row: Row, one: Evidence, where: str, metric: str, best_gain: float, b
         Cell(share(part), value=part),
         Cell(NONE if one.differ is None else f"{one.differ:,}", value=one.differ),
         Cell(p_value(one.p), value=one.p),
-        Cell(one.verdict),
+        Cell(verdict),
     ]
 
 

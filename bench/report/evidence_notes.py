@@ -15,6 +15,15 @@ def intervals(board: Board) -> list[Note]:
     """Return the notes about intervals, marks and tests of a board."""
     rows = board.rows
     found = [Note(_how(board), board.folds > 1)]
+    if board.ranked_by and any(row.controls for row in rows):
+        found.append(
+            Note(
+                "Controls: whether a row is above both its own vectors in shuffled order and random vectors with the "
+                f"same model, in {heading(board.ranked_by[1])}: p at most 0.05 in the same tests, Holm-corrected over "
+                "the rows. Not above: nothing shows that the model uses the music.",
+                True,
+            )
+        )
     reasons = {
         f"{block.lane} {where}": reason
         for block in board.blocks
@@ -27,7 +36,7 @@ def intervals(board: Board) -> list[Note]:
                 "Bold (* on the console): the best row of its lane, controls aside, and every row that is not told "
                 "apart from it: p above 0.05 in a paired test over the same users, seeds where there are several, and "
                 "artists on cold and mixed; Holm-corrected over the rows of the lane for each metric and candidate "
-                "set. Not told apart does not mean equal.",
+                "set. Not told apart does not mean equal. A row that is not above its controls is never bold.",
                 True,
             )
         )

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from bench.errors import BenchError, did_you_mean
 from bench.metrics import METRICS, find
 
-SETS = ("hot", "cold", "mixed")
+SETS = ("cold", "hot", "mixed")
 """Candidate sets in table order."""
 
 MAIN = ("hitrate", "recall", "ndcg")

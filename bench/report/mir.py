@@ -13,7 +13,7 @@ from bench.records import PROBED, ExtractorInfo, Record, TaskInfo
 from bench.report.board import LANES
 from bench.report.format import NONE, bounds, heading, number, without_folders
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
-from bench.report.recorded import span
+from bench.report.recorded import chosen_layers, span
 from bench.text import one_line
 
 Found = tuple[Path, Record]
@@ -21,7 +21,9 @@ Found = tuple[Path, Record]
 
 def embedding(extractor: ExtractorInfo) -> str:
     """Hash an embedding without its treatment, so that records of recommenders and probes can be matched."""
-    return digest([extractor.name, extractor.lane, extractor.settings, extractor.view.layers])
+    view = extractor.view
+    pooled = [] if view.poolings is None else [view.poolings]
+    return digest([extractor.name, extractor.lane, extractor.settings, view.layers, *pooled])
 
 
 @dataclass(frozen=True, order=True)
@@ -122,6 +124,9 @@ def _lane(lane: str, records: Sequence[Record]) -> Probed:
     for (key, asked), seeds in cells.items():
         if answer := _answer(asked.metric, list(seeds.values())):
             rows[key].answers[asked] = answer
+    for key, row in rows.items():
+        mine = [record for (of, _), seeds in cells.items() if of == key for record in seeds.values()]
+        row.label = one_line(row.label + chosen_layers(mine))
     _tell_apart(list(rows.values()))
     columns = _editions(rows.values(), chance)
     # Controls share the warnings about the task; their own, such as a penalty at the edge of its grid, mean nothing.

@@ -1,6 +1,8 @@
-"""The meaningful intervals of a record."""
+"""What tables show of records: meaningful intervals, and layers that validation chose."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from bench.records import Record
 from bench.stats import LEAST_USERS, Interval, wilson
@@ -23,3 +25,9 @@ def span(record: Record, where: str, metric: str) -> Interval | None:
     mean = record.metrics[where].get(metric)
     is_share = metric == "accuracy" or not record.is_probe
     return wilson(mean, users) if is_share and mean in (0.0, 1.0) else None
+
+
+def chosen_layers(records: Iterable[Record]) -> str:
+    """Return the layers that validation chose, `` (pool4, pool5)`` of several seeds; empty if it chose none."""
+    found = dict.fromkeys(record.extractor.chosen.layer for record in records if record.extractor.chosen)
+    return f" ({', '.join(found)})" if found else ""

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.report.board import Block, Row
-from bench.report.evidence import compare, shuffled_row
+from bench.report.controls import Read, compare_with_controls, control_rows
+from bench.report.evidence import compare
 from bench.report.format import SETS
 from bench.report.users import Reader
 from bench.report.values import Values
@@ -76,8 +77,8 @@ class _Set:
         self.waiting = {}
 
 
-def complete(block: Block, problems: list[str], drawn: Collection[str], full: Collection[str]) -> None:
-    """Compute the intervals of rows with several records, and compare the rows with the best one.
+def complete(block: Block, problems: list[str], drawn: Collection[str], full: Collection[str], ranked_by: str) -> None:
+    """Compute the intervals of rows with several records, and compare the rows with the best one and their controls.
 
     A row is not told apart from the best row of its block (controls excluded) if their paired difference has p above
     0.05 after Holm's correction over the compared rows; each metric on each candidate set is a family. A row is not
@@ -94,16 +95,20 @@ def complete(block: Block, problems: list[str], drawn: Collection[str], full: Co
         Metrics (``ndcg@10``) whose bootstrap means the rows keep.
     full
         Metrics whose differences and gains over shuffled rows the rows keep.
+    ranked_by
+        The metric (``ndcg@10``) in which rows are compared with their controls.
 
     """
     reader = Reader()
     sets = {where: _Set(where, drawn) for where in SETS}
     competing = {where: [row for row in block.rows if row.values.get(where)] for where in SETS}
-    floors = {id(floor) for row in block.rows if (floor := shuffled_row(block, row))}
+    floors = {id(floor) for row in block.rows for floor in control_rows(block, row)}
     waiting = held = 0
     for row in block.all:
         needed = not row.control or id(row) in floors
-        compared = [where for where in SETS if row.values.get(where) and len(competing[where]) > 1 and needed]
+        compared = [
+            where for where in SETS if row.values.get(where) and needed and (floors or len(competing[where]) > 1)
+        ]
         wanted = [where for where in SETS if row.values.get(where)] if len(row.records) > 1 else compared
         for where, values in reader.values(row, wanted).items():
             waiting += sets[where].add(row, values)
@@ -119,11 +124,19 @@ def complete(block: Block, problems: list[str], drawn: Collection[str], full: Co
         for row in block.all:
             if row.values.get(where) and len(row.records) > 1:
                 _widen(row, where, found.intervals.get(id(row), {}))
-        _compare(block, competing[where], found, reader, full)
+
+        def read(row: Row, found: _Set = found) -> Values | None:
+            # The values of a whole block may not fit into memory: the rest is read again, row by row.
+            if found.usable.get(id(row), ("", 0))[1] < LEAST_USERS:
+                return None
+            return found.held.get(id(row)) or reader.values(row, [found.where]).get(found.where)
+
+        _compare(block, competing[where], found, read, full)
+        compare_with_controls(block, where, competing[where], ranked_by, read)
     problems += dict.fromkeys(text for where in SETS for text in reader.problems.get(where, ()))
 
 
-def _compare(block: Block, competing: list[Row], found: _Set, reader: Reader, full: Collection[str]) -> None:
+def _compare(block: Block, competing: list[Row], found: _Set, read: Read, full: Collection[str]) -> None:
     """Compare the rows with the best one, or record why they cannot be compared."""
     usable = found.usable
     tested = [row for row in competing if id(row) in usable]
@@ -145,15 +158,12 @@ def _compare(block: Block, competing: list[Row], found: _Set, reader: Reader, fu
             block.undecided[found.where] = f"there are fewer than {LEAST_USERS} users"
             return
 
-        def read(row: Row) -> Values | None:
-            # The values of a whole block may not fit into memory: the rest is read again, row by row.
-            if usable.get(id(row), ("",))[0] != users:
-                return None
-            return found.held.get(id(row)) or reader.values(row, [found.where]).get(found.where)
+        def read_alike(row: Row) -> Values | None:
+            return read(row) if usable.get(id(row), ("",))[0] == users else None
 
         metrics = {id(row): usable[id(row)][2] for row in alike}
         held = [at for at, row in enumerate(alike) if id(row) in found.held]
-        compare(block, found.where, alike, metrics, read, held, full)
+        compare(block, found.where, alike, metrics, read_alike, held, full)
 
 
 def _widen(row: Row, where: str, intervals: Mapping[str, Interval]) -> None:

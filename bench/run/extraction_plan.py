@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from bench.extract import check_length, set_sha256
+from bench.extract import check_length, frames_sha256, set_sha256
 from bench.protocols import Extractor
+from bench.run.extraction_pass import ExtractionPass
 from bench.run.extraction_task import Audio, ExtractionTask
 from bench.run.options import Environment
 from bench.run.progress import Ui
@@ -14,15 +15,27 @@ from bench.text import counted, duration, one_line, size
 
 
 class ExtractionPlan:
-    """One `ExtractionTask` per set of vectors; extractor specs with equal settings share it."""
+    """One `ExtractionTask` per set of vectors, which extractor specs with equal settings share.
+
+    Sets that differ by their pooling alone are filled in one `ExtractionPass`.
+    """
 
     def __init__(self, plugins: Iterable[Extractor], audio: Audio, environment: Environment):
         self._parts: dict[str, ExtractionTask] = {}
         self._set_of: dict[int, str] = {}
+        self._environment = environment
         for plugin in plugins:
             sha256 = self._set_of[id(plugin)] = set_sha256(plugin)
             if sha256 not in self._parts:
                 self._parts[sha256] = ExtractionTask(plugin, audio, environment)
+        self._pass()
+
+    def _pass(self) -> None:
+        """Group the sets by their frames."""
+        found: dict[str, list[ExtractionTask]] = {}
+        for part in self:
+            found.setdefault(frames_sha256(part.extractor), []).append(part)
+        self._passes = [ExtractionPass(parts, self._environment) for parts in found.values()]
 
     def __iter__(self) -> Iterator[ExtractionTask]:
         """Iterate over the sets."""
@@ -45,9 +58,10 @@ class ExtractionPlan:
     def renew(self) -> None:
         """Check again which vectors are missing."""
         self._parts = {key: replace(part) for key, part in self._parts.items()}
+        self._pass()
 
     def plan(self, device: str) -> list[str]:
-        """Return a line for each set.
+        """Return a line for each pass, and for each set that lacks nothing.
 
         The speed was measured earlier on this device, or is measured now on a few missing tracks.
 
@@ -57,28 +71,28 @@ class ExtractionPlan:
             When all recordings are too short for a model, a GPU has no memory for it, or the disk none for the vectors.
 
         """
-        lacking = [part for part in self if part.sources]
-        for part in lacking:
-            if part.lacks_all:
-                check_length(part.extractor, part.sources)
-        memory = {part.set.sha256: part.memory(device) for part in lacking}  # before any model is loaded
+        lacking = [each for each in self._passes if each.sources]
+        for each in lacking:
+            if each.lacks_all:
+                check_length(each.extractor, each.sources)
+        memory = {each: each.memory(device) for each in lacking}  # before any model is loaded
         lines = []
-        for part in self:
+        for part in self._passes:
             if not part.sources:
-                lines.append(part.settled())
+                lines += [task.settled() for task in part.tasks]
                 continue
-            disk, wanted = part.check_disk(), len(part.audio.rows)
-            seconds = part.seconds_per_track(device) * len(part.sources) / part.environment.engine.workers
+            disk, wanted = part.check_disk(), len(part.tasks[0].audio.rows)
+            seconds = part.seconds_per_track(device) * len(part.sources) / self._environment.engine.workers
             lines.append(
-                f"{part.extractor.name}: {counted(len(part.sources), 'recording')} of {wanted} tracks to embed on "
-                f"{device}, about {duration(seconds)}, {size(disk)} of disk{memory[part.set.sha256]}"
+                f"{part.name}: {counted(len(part.sources), 'recording')} of {wanted} tracks to embed on "
+                f"{device}, about {duration(seconds)}, {size(disk)} of disk{memory[part]}"
             )
             if device != "cpu" and getattr(part.extractor.settings, "precision", None) == "float32":
                 lines.append(
                     f"note: {part.extractor.name}: precision=bfloat16 or tf32 takes the fast products of a GPU, and "
                     "gives vectors of its own."
                 )
-            if len(lacking) > 1 and memory[part.set.sha256]:
+            if len(lacking) > 1 and memory[part]:
                 part.work(device).unload()  # the next model needs the GPU's memory
         return lines
 
@@ -89,10 +103,11 @@ class ExtractionPlan:
         number of failures and names at most that many of them.
         """
         worst = 0
+        for each in self._passes:
+            if each.sources:
+                with ui.bar(each.name, len(each.sources)) as progress:
+                    each.fill(device(), progress, ui.log)
         for part in self:
-            if part.sources:
-                with ui.bar(part.extractor.name, len(part.sources)) as progress:
-                    part.fill(device(), progress, ui.log)
             failed = part.failures()
             worst = max(worst, len(failed))
             if len(failed) and examples:

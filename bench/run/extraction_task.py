@@ -1,12 +1,8 @@
-"""Fill the store for catalogue rows: row keys, missing vectors, extraction, failures."""
+"""The vectors of catalogue rows in one set of the store: row keys, missing vectors, failures."""
 
 from __future__ import annotations
 
-import math
-import shutil
-import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,22 +12,13 @@ from typing import Any
 import polars as pl
 
 from bench.audio.row_key import row_keys
-from bench.errors import BenchError
-from bench.extract import Extraction, open_set
-from bench.extract.batch_size import batch_size, check_memory
+from bench.extract import open_set
 from bench.extract.readers import Source
 from bench.files.atomic import digest, whole
 from bench.files.hash_index import HashIndex
 from bench.items.matching import SHOWN
 from bench.run.options import Environment
-from bench.text import counted, one_line, size
-
-UNIT = 4096
-"""Maximum number of tracks per work unit of an engine."""
-SHARES = 8
-"""Work units per worker of an engine with several workers, so that a slow one delays the others less."""
-TRIAL = 3
-"""Number of tracks to time if this extractor has not run on this device before."""
+from bench.text import counted, one_line
 
 
 @dataclass(frozen=True)
@@ -76,7 +63,7 @@ class Audio:
 
 @dataclass
 class ExtractionTask:
-    """One extractor's part of a run: finds and computes the missing vectors of its set."""
+    """One extractor's part of a run: finds the missing vectors of its set; `ExtractionPass` computes them."""
 
     extractor: Any
     audio: Audio
@@ -92,113 +79,16 @@ class ExtractionTask:
             part, on="row", how="left", maintain_order="left"
         )
         self.sources = [Source(*row) for row in part.select("row", "path", "offset", "duration").iter_rows()]
-        self._work: Extraction | None = None
-        self._failed: dict[str, str] = {}
+        self.failed: dict[str, str] = {}
+        """Row key -> reason of what failed in this run."""
         self._state: tuple[pl.DataFrame, Sequence[str], dict[str, Any]] | None = None
-
-    @property
-    def lacks_all(self) -> bool:
-        """Whether not one recording has a vector, or a known reason why it has none."""
-        return len(self.sources) == len(set(self.audio.row_of.values()))
-
-    def work(self, device: str) -> Extraction:
-        """Return the worker, created once so that the model loaded for timing is used again."""
-        if self._work is None:
-            self._work = Extraction(
-                self.extractor,
-                self.environment.cache,
-                device=device,
-                dtype=self.environment.dtype,
-                batch=self.environment.batch,
-                workers=self.environment.workers,
-            )
-        return self._work
-
-    def seconds_per_track(self, device: str) -> float:
-        """Return the measured time per track in seconds; if unknown, measure it on a few missing tracks."""
-        if (known := self.set.rate(device)) is not None:
-            return known
-        work = self.work(device)
-        work.load()
-        with tempfile.TemporaryDirectory(prefix="bench-trial-") as folder:
-            real, work.cache = work.cache, Path(folder)
-            work.proven = True  # failures on these few tracks do not show yet that the model is broken
-            work.log = lambda _line: None
-            try:
-                work(self.sources[:1])  # warm-up
-                started = time.monotonic()
-                work(self.sources[:TRIAL])
-                return (time.monotonic() - started) / len(self.sources[:TRIAL])
-            finally:
-                work.cache, work.proven = real, False
-
-    def memory(self, device: str) -> str:
-        """Return the memory that a GPU needs, as the end of the plan's line; empty for a CPU, or if it is unknown.
-
-        Raises
-        ------
-        BenchError
-            When the GPU has no memory for one window.
-
-        """
-        check_memory(self.extractor, device)
-        batch = self.environment.batch or batch_size(self.extractor, device)
-        if device.startswith("cpu") or (need := self.extractor.memory(batch)) is None:
-            return ""
-        return f"; about {size(need)} on {device} at batches of {batch}"
-
-    def check_disk(self) -> int:
-        """Return the bytes that the missing vectors need on disk.
-
-        Raises
-        ------
-        BenchError
-            When the disk does not have enough space.
-
-        """
-        need = len(self.sources) * self.set.bytes_per_track()
-        folder = self.environment.cache
-        while not folder.exists():
-            folder = folder.parent
-        free = shutil.disk_usage(folder).free
-        if need > free:
-            raise BenchError(
-                f"{self.extractor.name} needs {need / 1e9:.1f} GB for {len(self.sources)} tracks, {folder} has "
-                f"{free / 1e9:.1f} GB free. Choose another folder with --cache."
-            )
-        return need
-
-    def fill(self, device: str, progress: Callable[[int, int], None] | None, log: Callable[[str], None]) -> None:
-        """Compute the missing vectors on the engine, unit by unit."""
-        work, engine = self.work(device), self.environment.engine
-        work.log = log
-        before = [0, 0]
-
-        def tell(done: int, failed: int) -> None:
-            if progress:
-                progress(before[0] + done, before[1] + failed)
-
-        work.progress = tell
-        length = UNIT
-        if engine.workers > 1:
-            work.unload()  # the model loaded for timing would take memory from the workers
-            length = min(UNIT, math.ceil(len(self.sources) / (SHARES * engine.workers)))
-        units = (self.sources[i : i + length] for i in range(0, len(self.sources), length))
-        for outcome in engine.map(work, units):
-            before[0] += outcome.done
-            before[1] += len(outcome.failed)
-            self._failed.update(outcome.failed)
-            if progress:
-                progress(*before)
-        work.unload()  # trainings need the memory
-        self.sources = []
 
     def failures(self) -> pl.DataFrame:
         """Return track_id, path and reason of every track without a vector, and write them to `failures_path`."""
         have = self.set.rows().select("row", "status", "reason")
         failed = have.filter(pl.col("status") == "failed").select("row", "reason")
         # The store does not record files that vanished during this run.
-        now = pl.DataFrame(list(self._failed.items()), schema={"row": pl.String, "reason": pl.String}, orient="row")
+        now = pl.DataFrame(list(self.failed.items()), schema={"row": pl.String, "reason": pl.String}, orient="row")
         failed = pl.concat([failed, now.join(have, on="row", how="anti")])
         joined = self.audio.rows.join(failed, on="row", how="left", maintain_order="left")
         out = joined.with_columns(pl.coalesce("problem", "reason").alias("reason"))

@@ -1,23 +1,19 @@
-"""``bench similar``: the tracks whose vectors are nearest to a track or to words, by cosine."""
+"""``bench similar``: the tracks whose vectors are nearest to a track or to a text, by cosine."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.entries import ExtractorEntry
 from bench.errors import BenchError, did_you_mean
 from bench.items.item_table import Tables
 from bench.norms import l2
-from bench.protocols import WordVectors
+from bench.protocols import Extractor
 from bench.run.embed import Collection
-
-LONGEST = 3
-"""Most words of a phrase that are looked up as one label."""
+from bench.run.text_vectors import text_vectors
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,7 @@ def check(collection: Collection, track: str | None, text: str | None) -> None:
     Raises
     ------
     BenchError
-        When neither is given, the track is unknown, or the extractor has no vectors of these words.
+        When neither is given, the track is unknown, or the extractor has no vector of the text in this layer.
 
     """
     if track is None and text is None:
@@ -44,11 +40,14 @@ def check(collection: Collection, track: str | None, text: str | None) -> None:
     if track is not None:
         found(track, _paths(collection))
     if text is not None:
-        vector_of(text, collection.entries[0])
+        for one in collection.entries[0].components:
+            if isinstance(one.plugin, Extractor) and one.plugin.pooling != one.plugin.poolings[0]:
+                raise BenchError(f"{one.spec}: words have no vectors of another pooling. Leave out pooling=.")
+        text_vectors(collection.entries[0], [text])
 
 
 def similar(collection: Collection, track: str | None, text: str | None, k: int) -> list[Near]:
-    """Return the `k` tracks with the highest cosine to a track, to words, or to the mean of both.
+    """Return the `k` tracks with the highest cosine to a track, to a text, or to the mean of both.
 
     The vectors must be there (`Collection.fill`). The track itself is left out.
 
@@ -70,7 +69,7 @@ def similar(collection: Collection, track: str | None, text: str | None, k: int)
             raise BenchError(f"{entry}: {ids[row]!r} has no vector.")
         queries.append(vectors[row])
     if text is not None:
-        queries.append(vector_of(text, entry))
+        queries.append(text_vectors(entry, [text])[0])
     query = l2(l2(np.stack(queries)).mean(axis=0, keepdims=True))[0]
     cosine = l2(vectors) @ query
     allowed = present.copy()
@@ -104,39 +103,6 @@ def found(track: str, paths: Mapping[str, str]) -> str:
         near = did_you_mean(track, paths)
         raise BenchError(f"there is no track {track!r}.{near if near.startswith(' Did') else ''}")
     return same[0]
-
-
-def vector_of(text: str, entry: ExtractorEntry) -> NDArray[np.float32]:
-    """Return the mean (D,) of the vectors of the words in `text`; the longest known phrases are taken first.
-
-    Raises
-    ------
-    BenchError
-        When a word is unknown; the message has similar words. Or when the extractor has no vectors of words.
-
-    """
-    plugin = entry.components[0].plugin
-    if len(entry.components) > 1 or not isinstance(plugin, WordVectors):
-        raise BenchError(f"{entry} has no vectors of words: --text needs one extractor that was trained with labels.")
-    words, rows = plugin.words()
-    place = {word.casefold(): at for at, word in enumerate(words)}
-    chosen, asked = list[int](), text.casefold().split()
-    while asked:
-        phrases = (" ".join(asked[:length]) for length in range(min(LONGEST, len(asked)), 0, -1))
-        phrase = next((one for one in phrases if one in place), None)
-        if phrase is None:
-            near = did_you_mean(asked[0], place)
-            known = near if near.startswith(" Did") else f" It knows {len(words)} words, such as {_some(words)}."
-            raise BenchError(f"{entry} does not know the word {asked[0]!r}.{known}")
-        chosen.append(place[phrase])
-        del asked[: phrase.count(" ") + 1]
-    if not chosen:
-        raise BenchError("--text has no words.")
-    return np.asarray(l2(rows[chosen]).mean(axis=0), np.float32)
-
-
-def _some(words: Sequence[str]) -> str:
-    return ", ".join(repr(word) for word in words[:5])
 
 
 def _names(collection: Collection) -> dict[str, tuple[str, str]]:

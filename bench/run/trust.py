@@ -11,7 +11,7 @@ from bench.registry import Kind, get
 from bench.run.options import Data, Request
 from bench.run.probe.request import ProbeRequest
 from bench.run.recommend.request import RecommendRequest
-from bench.specs import parse, parse_sum
+from bench.specs import VIEW, parse, parse_sum
 
 RequestT = TypeVar("RequestT", bound=Request)
 
@@ -62,7 +62,7 @@ def _data(request: RequestT, changes: dict[str, str | None]) -> RequestT:
 
 def _of_extractor(text: str) -> Iterator[str]:
     for spec in parse_sum(text):
-        yield from _of_spec("extractors", str(spec.without("layer")))
+        yield from _of_spec("extractors", str(spec.without(*VIEW)))
         if (of := spec.settings.get("of")) is not None:
             yield from _of_extractor(of)
 

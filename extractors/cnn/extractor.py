@@ -30,7 +30,7 @@ ARCH = "mobilenet"
 class CNNSettings:
     """Which network, and its weights.
 
-    arch : mobilenet, resnet18, small or small4; None: that of the weights, or mobilenet for random ones
+    arch : mobilenet, resnet18, small or small4; none: that of the weights, or mobilenet for random ones
     weights : default (shipped, trained on demo-sparse), random, or a file that ``bench train`` has written
     seed : seed of random weights
     """
@@ -46,12 +46,7 @@ class CNNSettings:
 
 
 class CNN(Trained, Extractor):
-    """A convolutional network of 3 s windows that ``bench train`` trains: 128 values, mean over windows.
-
-    The shipped weights (`weights=default`) have heard synthesised music alone: tracks of demo-sparse, none of the demo.
-    Source: Huang et al., Large-scale weakly-supervised content embeddings for music recommendation and tagging
-    (ICASSP 2020).
-    """
+    """A convolutional network of 3 s windows that ``bench train`` trains: 128 values, mean over windows."""
 
     Settings = CNNSettings
     name = "cnn"
@@ -59,6 +54,14 @@ class CNN(Trained, Extractor):
     sample_rate = RATE
     window = Window(length=SAMPLES, hop=SAMPLES, tail="overlap", shortest=SAMPLES)
     pooling = "mean"
+    paper = (
+        "Huang et al., Large-scale weakly-supervised content embeddings for music recommendation and tagging, "
+        "ICASSP 2020"
+    )
+    traps = (
+        "The shipped weights (`weights=default`) have heard synthesised music alone, that of demo-sparse: they know "
+        "little of real music.",
+    )
     settings: CNNSettings
 
     def __init__(self, settings: CNNSettings):

@@ -1,5 +1,7 @@
 """CLAP's audio tower: equal to upstream's; what happens to tails; weights."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -11,8 +13,11 @@ from bench.extract.pooling import sums
 from bench.registry import create
 from bench.testing.clips import clip
 from bench_extractors import clap
-from bench_extractors._checkpoint import check, count, random_arrays
+from bench_extractors._checkpoint import check, count, random_arrays, reader
+from bench_extractors._clap_config import TEXT_FULL, TextConfig
 from bench_extractors._clap_net import CLAPNet, repeat_pad
+from bench_extractors._clap_text import TextNet, Tokenizer
+from bench_extractors._clap_weights import MERGES, MUSIC, TEXT, VOCABULARY, music_audioset
 
 from .networks import TinyContract, states
 
@@ -135,7 +140,7 @@ def test_the_audio_tower_is_taken_out_of_the_whole_checkpoint(tmp_path, monkeypa
     state |= {PREFIX + "batch_norm.num_batches_tracked": torch.tensor(5)}
     state |= {PREFIX + "layers.0.blocks.1.attention.self.relative_position_index": torch.zeros(64, 64)}
     torch.save(state, tmp_path / "pytorch_model.bin")
-    convert = clap.reader(clap.TINY.tensors, prefix=PREFIX, unused=clap.TINY.unused())
+    convert = reader(clap.TINY.tensors, prefix=PREFIX, unused=clap.TINY.unused())
     found = convert({"pytorch_model.bin": tmp_path / "pytorch_model.bin"})
     assert {name if name.startswith("audio_projection.") else PREFIX + name for name in found} == ours
 
@@ -147,9 +152,124 @@ def test_absent_weights_are_named(tmp_path, monkeypatch):
         with pytest.raises(BenchError, match=word):
             plugin.load("cpu", "float32")
     assert not plugin.non_commercial
-    (source,) = clap.CLAP_WEIGHTS.sources
+    (source,) = MUSIC.sources
     assert source.sha256
-    assert not weights.present(clap.CLAP_WEIGHTS)
+    assert not weights.present(MUSIC)
+
+
+TEXT_TINY = TextConfig(words=30, positions=90, width=16, inner=32, depth=2, heads=4, joint=12)
+
+
+@pytest.fixture(scope="module")
+def text_tower():
+    """transformers' text tower with tiny sizes and random parameters; and its tensors under our names."""
+    transformers = pytest.importorskip("transformers", reason="upstream's network: pip install transformers")
+    tiny = TEXT_TINY
+    sizes = transformers.ClapTextConfig(
+        vocab_size=tiny.words,
+        max_position_embeddings=tiny.positions,
+        hidden_size=tiny.width,
+        intermediate_size=tiny.inner,
+        num_hidden_layers=tiny.depth,
+        num_attention_heads=tiny.heads,
+        projection_dim=tiny.joint,
+        layer_norm_eps=1e-5,
+    )
+    torch.manual_seed(1)
+    model = transformers.ClapTextModelWithProjection(sizes).eval()
+    with torch.no_grad():
+        for value in model.parameters():
+            value += 0.1 * torch.randn_like(value)
+    state = {name.removeprefix("text_model."): value for name, value in model.state_dict().items()}
+    return model, {name: value for name, value in state.items() if name in tiny.tensors()}
+
+
+def test_the_text_tower_equals_upstreams(text_tower):
+    model, tensors = text_tower
+    check({name: tuple(value.shape) for name, value in tensors.items()}, TEXT_TINY.tensors(), "upstream")
+    net = TextNet(TEXT_TINY, dict(tensors))
+    for tokens in ([0, 5, 9, 2], [0, *range(4, 24), 2]):
+        padded = torch.tensor([tokens + [1] * (77 - len(tokens))])  # upstream pads every text to 77
+        with torch.inference_mode():
+            theirs = model(padded, attention_mask=(padded != 1).long()).text_embeds
+            theirs = torch.nn.functional.normalize(theirs, dim=-1)[0]
+            assert (net(tokens) - theirs).abs().max() < 1e-6
+
+
+VOCAB = ["<s>", "<pad>", "</s>", "<unk>", "a", "b", "c", "\u0120", "ab", "\u0120ab"]
+RULES = "#version: 0.2\na b\n\u0120 ab\n"
+
+
+def tokenizer_files(folder):
+    (folder / "vocab.json").write_text(json.dumps({word: at for at, word in enumerate(VOCAB)}))
+    (folder / "merges.txt").write_text(RULES)
+    return [folder / "vocab.json", folder / "merges.txt"]
+
+
+def test_texts_become_tokens(tmp_path):
+    pytest.importorskip("tokenizers")
+    tokens = Tokenizer(*(path.read_bytes() for path in tokenizer_files(tmp_path)))
+    assert tokens("ab abc") == [0, 8, 9, 6, 2]
+    assert tokens("a" * 100) == [0, *[4] * 75, 2]
+
+
+def upstream_name(name):
+    """laion_clap's name for one of ours, queries, keys and values apart."""
+    for old, new in (
+        ("layernorm_before", "norm1"), ("layernorm_after", "norm2"), ("intermediate.dense", "mlp.fc1"),
+        ("attention.output.dense", "attn.proj"), ("attention.self.relative", "attn.relative"),
+        ("output.dense", "mlp.fc2"), ("batch_norm", "bn0"), ("linear1", "0"), ("linear2", "2"),
+    ):  # fmt: skip
+        name = name.replace(old, new)
+    return name if name.startswith("audio_projection") else f"audio_branch.{name}"
+
+
+def test_both_towers_are_read_from_laion_claps_file(tmp_path):
+    audio = {name: torch.from_numpy(array) for name, array in random_arrays(clap.TINY.tensors(), 3).items()}
+    text = {name: torch.from_numpy(array) for name, array in random_arrays(TEXT_TINY.tensors(), 4).items()}
+    state = {}
+    for name, tensor in audio.items():
+        if ".self.query." in name:
+            parts = [audio[name.replace("query", part)] for part in ("query", "key", "value")]
+            state["module.audio_branch." + name.replace("attention.self.query", "attn.qkv")] = torch.cat(parts)
+        elif ".self.key." not in name and ".self.value." not in name:
+            state["module." + upstream_name(name)] = tensor
+    for name, tensor in text.items():
+        projection = name.replace("linear1", "0").replace("linear2", "2")
+        state["module." + (projection if "projection" in name else f"text_branch.{name}")] = tensor
+    state |= {
+        "module.logit_scale_a": torch.ones(()),
+        "module.text_branch.embeddings.position_ids": torch.arange(514)[None],
+        "module.audio_transform.sequential.0.weight": torch.zeros(2, 2),
+        "module.audio_branch.tscam_conv.bias": torch.zeros(527),
+        "module.audio_branch.layers.0.blocks.1.attn_mask": torch.zeros(64, 64, 64),
+        "module.audio_branch.layers.0.blocks.1.attn.relative_position_index": torch.zeros(64, 64),
+        "module.audio_branch.bn0.num_batches_tracked": torch.tensor(5),
+        "module.audio_branch.spectrogram_extractor.stft.conv_real.weight": torch.zeros(3),
+    }
+    path = tmp_path / "checkpoint.pt"
+    torch.save({"epoch": 15, "name": "x", "best": np.float64(0.9), "state_dict": state}, path)
+    vocabulary, merges = tokenizer_files(tmp_path)
+    members = {"checkpoint.pt": path, "vocab.json": vocabulary, "merges.txt": merges}
+    found = music_audioset(members, clap.TINY, TEXT_TINY)
+    assert found.pop(VOCABULARY).tobytes() == vocabulary.read_bytes()
+    assert found.pop(MERGES).tobytes() == merges.read_bytes()
+    wanted = audio | {TEXT + name: tensor for name, tensor in text.items()}
+    assert found.keys() == wanted.keys()
+    assert all(np.array_equal(found[name], wanted[name].numpy()) for name in wanted)
+
+
+def test_which_weights_have_texts(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
+    for spec in ("clap", "clap:weights=random"):
+        with pytest.raises(BenchError, match="weights=music_audioset"):
+            create("extractors", spec).texts(["piano"])
+    plugin = create("extractors", "clap:weights=music_audioset")
+    with pytest.raises(BenchError, match="weights pull clap-music-audioset"):
+        plugin.texts(["piano"])
+    assert plugin.layers[plugin.text_layer] == TEXT_FULL.joint
+    # RoBERTa-base has 124,645,632 parameters, a pooler of 768 included; the projection follows.
+    assert count(TEXT_FULL.tensors()) == 124_645_632 + 768 * 512 + 512 + 512 * 512 + 512
 
 
 @pytest.mark.slow

@@ -38,7 +38,7 @@ def every(board):
 def test_rows_stand_best_first_with_controls_apart_and_chance(results):
     results.comparison()
     block = only(results).blocks[0]
-    assert names(block.rows) == [("clap", "knn"), ("mert:layer=7", "knn"), ("mfcc", "knn")]
+    assert names(block.rows) == [("mert:layer=7", "knn"), ("clap", "knn"), ("mfcc", "knn")]
     assert names(block.controls) == [("none", "popularity"), ("shuffled:of=mfcc", "knn")]
     assert block.chance.values["hot"]["ndcg@10"].mean == 0.01
     assert block.chance.first is None
@@ -364,14 +364,14 @@ def test_a_control_that_ranks_nothing_is_no_strong_control(results):
     assert "no row beats" not in text
     (control,) = board.blocks[0].controls
     assert control.mean("cold", "ndcg@10") is None
-    assert board.sets == ["hot", "cold"]
+    assert board.sets == ["cold", "hot"]
 
 
 def test_a_set_that_some_rows_lack_is_absent_there(results):
     results.add("clap", level=0.3)
     results.add("mfcc", level=0.2, sets=("hot",))
     board = only(results)
-    assert board.sets == ["hot", "cold"]
+    assert board.sets == ["cold", "hot"]
     assert board.blocks[0].rows[1].mean("cold", "ndcg@10") is None
     assert board.blocks[0].rows[0].mean("cold", "ndcg@10") is not None
 
@@ -420,7 +420,7 @@ def test_users_and_candidates_that_differ_are_given_as_a_range(results):
     results.add("a")
     results.add("b", candidates={"hot": 250, "cold": 50}, chance={"hot": {"ndcg@10": 0.02}, "cold": {}})
     board = only(results)
-    assert "Users: hot 60, cold 40. Candidates: hot 250 to 300, cold 50." in brief(board)
+    assert "Users: cold 40, hot 60. Candidates: cold 50, hot 250 to 300." in brief(board)
     assert board.blocks[0].chance.mean("hot", "ndcg@10") == 0.01
     assert "It differs between rows" in every(board)
 

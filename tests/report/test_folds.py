@@ -121,17 +121,17 @@ def test_the_means_of_each_fold_and_their_spread_stand_below_the_table_and_in_th
     fill(results)
     board = only(results)
     best = board.rows[0]
-    each = best.by_fold("hot", "ndcg@10")
+    each = best.by_fold("cold", "ndcg@10")
     said = " ".join(note.text for note in board.notes if note.brief)
     shown = " ".join(f"{value:.4f}".removeprefix("0") for value in each)
     spread = f"{stdev(each):.4f}".removeprefix("0")
-    assert f"hot NDCG@10 in folds 1 to 3: a × knn {shown} (standard deviation {spread}); b × knn" in said
+    assert f"cold NDCG@10 in folds 1 to 3: a × knn {shown} (standard deviation {spread}); b × knn" in said
     write([board], tmp_path, ("csv", "md", "html", "tex"))
     (file,) = tmp_path.glob("*k10-50.csv")
     (row,) = (
         row
         for row in csv.DictReader(file.read_text().splitlines())
-        if (row["extractor"], row["set"], row["metric"], row["k"]) == ("a", "hot", "ndcg", "10")
+        if (row["extractor"], row["set"], row["metric"], row["k"]) == ("a", "cold", "ndcg", "10")
     )
     assert [float(value) for value in row["by_fold"].split()] == pytest.approx(each, rel=1e-5)
     assert float(row["value"]) == pytest.approx(fmean(each), rel=1e-5)
@@ -154,7 +154,7 @@ def test_folds_are_compared_with_mir(results):
     assert comparison.pairs[0].spearman.n == 3
     assert comparison.pairs[0].rho == 1
     assert comparison.mrs[0].values == {
-        key: found.boards[0].rows[at].mean("hot", "ndcg@10") for at, key in enumerate(comparison.mrs[0].values)
+        key: found.boards[0].rows[at].mean("cold", "ndcg@10") for at, key in enumerate(comparison.mrs[0].values)
     }
 
 

@@ -44,7 +44,7 @@ def test_one_row_an_embedding_with_controls_and_chance(both):
     _, comparison = only(both)
     values, _ = chapter(comparison).grids
     heads = [f"{head.group} {head.heading}".strip() for head in values.heads]
-    assert heads == ["Embedding", "knn hot NDCG@10", "knn cold NDCG@10", "gtzan, mlp Accuracy"]
+    assert heads == ["Embedding", "knn cold NDCG@10", "knn hot NDCG@10", "gtzan, mlp Accuracy"]
     assert [row[0] for row in rows(values)] == ["a", "b", "c", "d"]
     assert [row[-1] for row in rows(values)] == ["0.9000", "0.8000", "0.7000", "0.6000"]
     assert [row[0] for row in rows(values, "Controls")] == ["random"]
@@ -53,7 +53,7 @@ def test_one_row_an_embedding_with_controls_and_chance(both):
 
 def test_correlations_leave_controls_out_and_count_models(both):
     _, comparison = only(both)
-    hot, cold = comparison.pairs
+    cold, hot = comparison.pairs
     assert hot.spearman.n == cold.spearman.n == 4
     assert hot.rho == 1
     assert hot.p == pytest.approx(2 / 24)
@@ -80,7 +80,7 @@ def test_the_treatment_of_vectors_names_a_column_and_does_not_part_the_sides(bot
     both.add("a", level=0.45, table={"view": {"layers": [None], "treat": "l2"}})
     _, comparison = only(both)
     assert [axis.name.rpartition(" ")[0] for axis in comparison.mrs] == [
-        "knn (l2) hot", "knn (l2) cold", "knn hot", "knn cold",
+        "knn (l2) cold", "knn (l2) hot", "knn cold", "knn hot",
     ]  # fmt: skip
     assert len(comparison.models) == 5
 
@@ -106,7 +106,7 @@ def test_too_few_models_say_so(results):
 
 def test_another_metric_can_stand_for_recommendation(both):
     _, comparison = only(both, metric="hitrate")
-    assert comparison.mrs[0].heading == "hot HitRate@10"
+    assert comparison.mrs[0].heading == "cold HitRate@10"
 
 
 def test_tasks_have_their_own_table_with_means_over_seeds(results):
@@ -158,7 +158,7 @@ def test_another_version_of_a_probe_is_another_column(results):
 def test_models_without_vectors_are_no_recommendation_columns(both):
     both.add("none", "ease", level=0.5)
     _, comparison = only(both)
-    assert [axis.name for axis in comparison.mrs] == ["knn hot NDCG@10", "knn cold NDCG@10"]
+    assert [axis.name for axis in comparison.mrs] == ["knn cold NDCG@10", "knn hot NDCG@10"]
     assert all(model.name != "none" for model in comparison.models)
 
 

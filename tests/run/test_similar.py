@@ -3,10 +3,11 @@ import pytest
 
 from bench.errors import BenchError
 from bench.items.item_table import Tables
+from bench.resolver import Resolver
 from bench.run.embed import Collection
 from bench.run.options import Data, Environment
 from bench.run.progress import Ui
-from bench.run.similar import found, similar
+from bench.run.similar import check, found, similar
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,12 @@ def test_a_track_is_found_by_id_path_and_file_name(collection):
         found("song.mp3", twice)
     with pytest.raises(BenchError, match="no track"):
         found("zz", twice)
+
+
+def test_words_have_the_pooling_that_the_extractor_declares(collection, monkeypatch):
+    monkeypatch.setattr(collection, "entries", Resolver().extractors(["mfcc:pooling=max"]))
+    with pytest.raises(BenchError, match="pooling="):
+        check(collection, None, "rock")
 
 
 def test_words_need_an_extractor_that_has_them(collection):

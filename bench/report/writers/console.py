@@ -13,7 +13,18 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.report.board import Block, Board, Row
-from bench.report.columns import LANE_HEADINGS, LANE_NOTES, Column, brief, half_width, metric_column, names, seeds
+from bench.report.columns import (
+    LANE_HEADINGS,
+    LANE_NOTES,
+    Column,
+    brief,
+    chance_column,
+    controls_column,
+    half_width,
+    metric_column,
+    names,
+    seeds,
+)
 from bench.report.evidence_grid import evidence_grid
 from bench.report.format import MAIN, NONE, RANKED_BY, checked, heading, parts
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
@@ -27,8 +38,11 @@ _ROOMY = {"Extractor": 40, "Model": 30, "Lanes": 22}
 _NARROW = {"Extractor": 24, "Model": 16, "Lanes": 11}
 """Maximum characters per line of a name; longer names wrap."""
 
-_EXPENDABLE = ("recall", "hitrate")
-"""Metrics that a narrow terminal omits first, from the last candidate set to the first."""
+_TIMES_CHANCE, _CONTROLS = "× chance", "Controls"
+"""Stand among the names of metrics for the two columns beside the main metric."""
+
+_EXPENDABLE = ("recall", "hitrate", _TIMES_CHANCE, _CONTROLS)
+"""Columns that a narrow terminal omits first, from the last candidate set to the first."""
 
 
 def show(
@@ -41,8 +55,8 @@ def show(
 ) -> None:
     """Print boards, then chapters: metrics at the first k, with an interval for the main metric.
 
-    In a narrow terminal, names wrap first; then columns are omitted, recall before hit rate, from the last
-    candidate set to the first. The files of `bench.report.write` contain all columns.
+    In a narrow terminal, names wrap first; then columns are omitted, recall before hit rate, multiples of chance and
+    verdicts, each from the last candidate set to the first. The files of `bench.report.write` contain all columns.
 
     Raises
     ------
@@ -153,8 +167,8 @@ def _grid(grid: Grid) -> Table:
 
 
 def _narrowed(console: Console, grid: Grid) -> Table:
-    """Render the evidence; a narrow terminal omits the numbers of users first, then the shares of the gain."""
-    columns = list(range(len(grid.heads)))
+    """Render the evidence without empty columns; a narrow terminal omits numbers of users, then shares of the gain."""
+    columns = [at for at in range(len(grid.heads)) if any(row[at].text not in ("", NONE) for row in grid.rows)]
     for name in ("Differ", "Of gain"):
         if _fits(console, _grid(_columns(grid, columns))):
             break
@@ -171,25 +185,47 @@ def _block(console: Console, board: Board, block: Block, metrics: Sequence[str])
         console.print(text(LANE_HEADINGS[block.lane], "italic"))
     if note := LANE_NOTES.get(block.lane):
         console.print(text(note, "dim"))
-    shown = [(where, m) for where in board.sets for m in _first_ranked(board.metrics(metrics, board.k[:1]))]
-    table, dropped = _table(board, block, shown, _ROOMY), []
+    shown = [
+        (where, one)
+        for where in board.sets
+        for m in _first_ranked(board.metrics(metrics, board.k[:1]))
+        for one in ((m, _TIMES_CHANCE, _CONTROLS) if m.startswith(f"{RANKED_BY}@") else (m,))
+    ]
+    block, treatment = _without_common_treatment(block)
+    if treatment:
+        console.print(text(f"All vectors are treated by {treatment}.", "dim"))
+    table, dropped = _table(board, block, shown, _ROOMY), list[str]()
     if not _fits(console, table):
         table = _table(board, block, shown, _NARROW)
     for where, metric in _giving_way(shown):
         if _fits(console, table):
             break
         shown.remove((where, metric))
-        dropped.append(f"{where} {heading(metric)}")
+        dropped.append(metric)
         table = _table(board, block, shown, _NARROW)
     console.print(table)
     if dropped:
-        console.print(text(f"Left out, because the terminal is narrow: {', '.join(dropped)}.", "dim"))
+        listed = ", ".join(dict.fromkeys(map(heading, dropped)))
+        console.print(text(f"Left out of some columns for lack of room: {listed}.", "dim"))
     if (evidence := evidence_grid(board, block, brief=True)) is not None:
         console.print()
         console.print(text(evidence.title, "italic"))
         console.print(_narrowed(console, evidence))
         for note in evidence.notes:
             console.print(text(note, "dim"))
+
+
+def _without_common_treatment(block: Block) -> tuple[Block, str]:
+    """Return the lane without the treatment in the names of extractors if all vectors have the same one; and it."""
+    treats = {row.first.extractor.view.treat for row in block.all if row.first and row.width}
+    treat = one_line(next(iter(treats))) if len(treats) == 1 else ""
+    if not treat or treat == "none":
+        return block, ""
+
+    def renamed(rows: Sequence[Row]) -> list[Row]:
+        return [replace(row, extractor=row.extractor.removesuffix(f" ({treat})")) for row in rows]
+
+    return replace(block, rows=renamed(block.rows), controls=renamed(block.controls)), treat
 
 
 def _fits(console: Console, table: Table) -> bool:
@@ -213,11 +249,16 @@ def _giving_way(shown: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 def _table(board: Board, block: Block, shown: Sequence[tuple[str, str]], widths: Mapping[str, int]) -> Table:
     columns = names(block)
+    ranked_by = board.ranked_by[1] if board.ranked_by else ""
     for where, metric in shown:
-        style = half_width if (where, metric) == board.ranked_by else brief
-        name, k = parts(metric)
-        column = metric_column(where, metric, style)
-        columns.append(replace(column, heading=heading(name), group=f"{where} @{k}"))
+        if metric == _TIMES_CHANCE:
+            column = chance_column(where, ranked_by)
+        elif metric == _CONTROLS:
+            column = controls_column(where)
+        else:
+            style = half_width if (where, metric) == board.ranked_by else brief
+            column = replace(metric_column(where, metric, style), heading=heading(parts(metric)[0]))
+        columns.append(replace(column, group=f"{where} @{board.k[0]}"))
     columns.append(seeds())
     table = _empty(columns, [widths.get(column.heading) for column in columns], whole=True)
     for rows in (block.rows, block.controls):

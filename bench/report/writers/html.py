@@ -39,10 +39,11 @@ def page(
     metrics: Sequence[str],
     lead: Sequence[str] = (),
     links: Sequence[tuple[str, str]] = (),
+    watermark: str = "",
 ) -> str:
     """Return the whole page: contents, boards, chapters, figures, glossary, and problems.
 
-    `links` are (text, address) of files beside the page.
+    `links` are (text, address) of files beside the page; a watermark lies behind all of it.
     """
     terms = [f"{word}: {meaning}" for word, meaning in explained(boards, metrics)]
     contents = [(f"board-{i}", board.title) for i, board in enumerate(boards)]
@@ -61,6 +62,7 @@ def page(
         links=links,
         terms=terms,
         contents=contents,
+        watermark=watermark,
     )
 
 

@@ -11,47 +11,20 @@ from bench.records import Record
 from bench.report import budgets, columns
 from bench.report.board import Board, Row
 from bench.report.build import boards
+from bench.report.eligible import eligible
 from bench.report.format import MAIN, RANKED_BY, heading
 from bench.report.mir import probed
 from bench.report.report import report_of
 from bench.report.writers import csv, html
 from bench.report.writers.write import names
-from bench.text import one_line
 
-Found = tuple[Path, Record]
 SHOWN = 5
 """Maximum number of rejected records that an error names."""
 
-
-def publishable(records: Sequence[tuple[Path, Record | BenchError]], problems: list[str]) -> list[Found]:
-    """Return the publishable records; append a line to `problems` for each of the others.
-
-    Records with built-in or incomplete data, random weights, weights of synthesised music or mixed lanes are rejected
-    (`Record.publishable`), and so are results published by others, which reports show beside ours.
-    """
-    kept: list[Found] = []
-    for path, record in records:
-        if isinstance(record, BenchError):
-            problems.append(one_line(record))
-        elif why := _unfit(record):
-            problems.append(one_line(f"{path}: {why}"))
-        else:
-            kept.append((path, record))
-    return kept
-
-
-def _unfit(record: Record) -> str | None:
-    if record.kind == "imported":
-        return "published figures of others are no entries"
-    if record.publishable:
-        return None
-    if record.data.builtin:
-        return "built-in data"
-    if record.data.complete is False:
-        return "items of the task are missing"
-    if record.lane == "mixed":
-        return "mixed lanes"
-    return "random weights" if record.extractor.untrained else "weights trained on synthesised music alone"
+PREVIEW = (
+    "Preview: these data were made by the project itself. The pages look as they would for real listening, but their "
+    "numbers are no evidence about music, and no entry of a leaderboard."
+)
 
 
 def write(
@@ -61,18 +34,20 @@ def write(
 ) -> tuple[list[Path], list[str]]:
     """Write ``index.html`` and, for each data and split, a page and a CSV; return their paths and the problems.
 
-    The same records give the same bytes.
+    Records of built-in data stand on pages of their own, each marked as a preview. The same records give the same
+    bytes.
 
     Raises
     ------
     BenchError
-        When no record may be published, or the folder cannot be written.
+        When no record may be shown, or the folder cannot be written.
 
     """
-    problems: list[str] = []
-    kept = publishable(records, problems)
-    found = boards([(path, record) for path, record in kept if record.kind == "run"], problems, (RANKED_BY,))
-    if not found:
+    found = eligible(records)
+    problems = found.refused
+    made = _boards(found.entries, problems)
+    previews = _boards(found.previews, problems)
+    if not made and not previews:
         left = "".join(f"\n  {problem}" for problem in problems[:SHOWN])
         left += f"\n  ... and {more} more" if (more := len(problems) - SHOWN) > 0 else ""
         raise BenchError(
@@ -80,27 +55,35 @@ def write(
             f"weights, in one lane.{left}"
         )
     texts: dict[str, str] = {}
-    answers = probed(kept)
-    for board, name in zip(found, names(found), strict=True):
+    every = [*made, *previews]
+    answers = {False: probed(found.entries), True: probed(found.previews)}
+    for board, name in zip(every, names(every), strict=True):
         texts[f"{name}.html"] = html.page(
-            f"Leaderboard: {board.title}",
+            f"{'Preview' if board.builtin else 'Leaderboard'}: {board.title}",
             [board],
-            report_of([board], answers, []).chapters,
+            report_of([board], answers[board.builtin], []).chapters,
             metrics=metrics,
-            lead=[_how(board)],
+            lead=[*([PREVIEW] if board.builtin else []), _how(board)],
             links=[("All leaderboards", "index.html"), ("These numbers as CSV", f"{name}.csv")],
+            watermark="Preview" if board.builtin else "",
         )
         texts[f"{name}.csv"] = csv.table(board)
     texts["index.html"] = html.render(
         "leaderboard.html",
         title="Leaderboards",
-        boards=list(zip(found, names(found), strict=True)),
+        boards=list(zip(every, names(every), strict=True)),
         leaders=_leaders,
+        preview=PREVIEW,
         problems=problems,
+        watermark="" if made else "Preview",
     )
     for name, text in texts.items():
         write_text(folder / name, text)
     return [folder / name for name in texts], problems
+
+
+def _boards(records: Sequence[tuple[Path, Record]], problems: list[str]) -> list[Board]:
+    return boards([(path, record) for path, record in records if record.kind == "run"], problems, (RANKED_BY,))
 
 
 def _how(board: Board) -> str:

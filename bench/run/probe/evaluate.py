@@ -63,9 +63,11 @@ def score(
     fraction: float,
     seed: int,
     run: RunContext,
+    texts: NDArray[np.float32] | None = None,
 ) -> Scored:
     """Fit a probe on the vectors (N, D) or (N, layers, D) of training items, and evaluate it on the test items.
 
+    A zero-shot probe learns nothing: it compares the vectors with `texts` (L, D), the vectors of the labels.
     Treatments are fitted on the training items used. With several folds, predictions are pooled, so that each
     item has one, and validation and cost are means over folds.
 
@@ -90,11 +92,11 @@ def score(
         fit = np.zeros(len(parts), np.bool_)
         fit[use["train"]] = True
         seen = treated(vectors, treat, fit, seed)
-        found = probe(_asked(task, data, seen, use), entry, seed=seed, run=run)
+        found = probe(_asked(task, data, seen, use, texts), entry, seed=seed, run=run)
         answers.append(_together(data, use["test"], found.prediction))
         constant.append(_constant(task, data.truth[use["train"]], answers[-1].prediction.shape))
         checks.append(found.validation)
-        out.trained += len(use["train"])
+        out.trained += len(use["train"]) if entry.prompt is None else 0
         out.chosen, out.searched = found.settings, found.searched
         notes.update(dict.fromkeys(found.notes))
     rows = np.concatenate([each.rows for each in answers])
@@ -168,7 +170,11 @@ class _Answers:
 
 
 def _asked(
-    task: Task, data: TaskData, vectors: NDArray[np.float32], use: Mapping[Part, NDArray[np.int64]]
+    task: Task,
+    data: TaskData,
+    vectors: NDArray[np.float32],
+    use: Mapping[Part, NDArray[np.int64]],
+    texts: NDArray[np.float32] | None = None,
 ) -> ProbeData:
     """Convert the data of a round into the form that probes use."""
     tracks = data.items["track"].to_numpy() if "track" in data.items.columns else None
@@ -178,6 +184,7 @@ def _asked(
         y={part: data.truth[rows] for part, rows in use.items()},
         names=list(data.names),
         groups=None if tracks is None else {part: tracks[rows].tolist() for part, rows in use.items()},
+        texts=texts,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +13,25 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bench import records
-from bench.entries import NONE, audio_extractors
+from bench.entries import NONE, ExtractorEntry, audio_extractors
 from bench.errors import BenchError
 from bench.files.atomic import digest
 from bench.items.item_table import Tables, joins
 from bench.probes import ProbeEntry
 from bench.protocols import Extractor, NoSettings, RunContext
-from bench.records import Record
+from bench.records import LayerChoice, Record
 from bench.run import plan
 from bench.run.experiment import Experiment
 from bench.run.extraction_plan import ExtractionPlan
 from bench.run.extraction_task import Audio, ExtractionTask
 from bench.run.options import Environment
-from bench.run.probe.evaluate import linked, score
+from bench.run.probe.evaluate import Scored, linked, score
 from bench.run.probe.leaks import contaminated, leaks, near_leaks, untangle
 from bench.run.probe.record import blank, finished, inputs_hash
-from bench.run.probe.request import ProbeCell, ProbeRequest, ResolvedProbes, resolve
+from bench.run.probe.request import ProbeCell, ProbeRequest, ResolvedProbes, resolve, text_side
 from bench.run.probe.tasks import FILES, LoadedTask, open_tasks
 from bench.run.progress import Ui
+from bench.run.text_vectors import text_vectors
 from bench.text import counted
 
 COSINE = ProbeEntry("cosine", "cosine", NoSettings())
@@ -109,28 +111,52 @@ class ProbeExperiment(Experiment[ProbeCell]):
     def compute(self, cell: ProbeCell, record: Record) -> tuple[Path, Record]:
         """Fit, predict, evaluate and record one cell."""
         task = self._task(cell)
-        vectors, present = self._vectors(cell)
         folder = self.checkpoints(record)
-        if task.task.kind == "links":
-            found = linked(task.task, task.data, vectors, present, treat=cell.extractor.treat, seed=cell.seed)
+        if cell.extractor.auto:
+            found, vectors, present, layer = self._best_layer(cell, folder)
+            record = replace(record, extractor=replace(record.extractor, chosen=layer))
         else:
-            found = score(
-                task.task,
-                task.data,
-                vectors,
-                present,
-                cell.probe,
-                treat=cell.extractor.treat,
-                fraction=self.request.train_fraction,
-                seed=cell.seed,
-                run=RunContext(seed=cell.seed, device=self.device, log=self.ui.log, folder=folder),
-            )
+            vectors, present = self._vectors(cell)
+            found = self._score(cell, vectors, present, folder)
         found.warnings += [] if cell.control else near_leaks(task, vectors, present)
         cost, machine = self.cost(cell.extractor), records.environment(self.device)
         record = finished(record, found, task, vectors, present, cost, machine)
         written = records.write(record, self.environment.results, found.answers)
         shutil.rmtree(folder, ignore_errors=True)
         return written
+
+    def _score(self, cell: ProbeCell, vectors: NDArray[np.float32], present: NDArray[np.bool_], folder: Path) -> Scored:
+        task = self._task(cell)
+        if task.task.kind == "links":
+            return linked(task.task, task.data, vectors, present, treat=cell.extractor.treat, seed=cell.seed)
+        return score(
+            task.task,
+            task.data,
+            vectors,
+            present,
+            cell.probe,
+            treat=cell.extractor.treat,
+            fraction=self.request.train_fraction,
+            seed=cell.seed,
+            run=RunContext(seed=cell.seed, device=self.device, log=self.ui.log, folder=folder),
+            texts=self._texts(cell, task),
+        )
+
+    def _best_layer(
+        self, cell: ProbeCell, folder: Path
+    ) -> tuple[Scored, NDArray[np.float32], NDArray[np.bool_], LayerChoice]:
+        """Probe each layer; return the results and the vectors of the layer with the best validation score."""
+        metric = self._task(cell).task.primary
+        scores: dict[str, float] = {}
+        best: tuple[Scored, NDArray[np.float32], NDArray[np.bool_]] | None = None
+        for one in self.resolved.resolver.layers(cell.extractor):
+            vectors, present = self._vectors(replace(cell, extractor=one))
+            found = self._score(cell, vectors, present, folder / f"layer-{digest(one.text)[:8]}")
+            scores[one.layer] = found.validation[metric]
+            if best is None or scores[one.layer] > best[0].validation[metric]:
+                best = found, vectors, present
+        assert best
+        return *best, LayerChoice(max(scores, key=lambda layer: scores[layer]), metric, scores)
 
     def _vectors(self, cell: ProbeCell) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return the vectors (N, D) of a task's items, zero where missing, and a mask (N,) of items with a vector."""
@@ -152,6 +178,12 @@ class ProbeExperiment(Experiment[ProbeCell]):
         present = present & task.heard(needs_audio=self.needs_audio)
         absent = ~present.reshape(-1, *[1] * (vectors.ndim - 1))
         return np.where(absent, np.float32(0.0), vectors).astype(np.float32), present
+
+    def _texts(self, cell: ProbeCell, task: LoadedTask) -> NDArray[np.float32] | None:
+        """Return the vectors (L, D) of a task's labels for a zero-shot probe; None for the others."""
+        if cell.probe.prompt is None:
+            return None
+        return text_vectors(text_side(cell.extractor), task.data.names, cell.probe.prompt)
 
     def _state(self, part: ExtractionTask, task: LoadedTask) -> str:
         """Hash the items of a task whose audio has a vector in a set."""
@@ -207,6 +239,9 @@ class ProbeExperiment(Experiment[ProbeCell]):
                 self._refuse(task, f"{task.name} leaks: {'; '.join(found)}. --allow-leaks measures it all the same.")
                 continue
             for cell in self._cells_of(task):
+                if cell.extractor.auto and task.task.kind == "links":
+                    refused.append(f"{cell.extractor}: {task.name} has no validation part to choose a layer by")
+                    continue
                 reason = contaminated(cell.extractor, task)
                 if reason and not allow:
                     refused.append(f"{reason} (--allow-leaks measures it all the same)")
@@ -219,6 +254,22 @@ class ProbeExperiment(Experiment[ProbeCell]):
             raise BenchError(f"nothing is left to do: {refused[0]}." if refused else "nothing is left to do.")
         return out
 
+    def _suits(self, task: LoadedTask, extractor: ExtractorEntry, probe: ProbeEntry) -> bool:
+        """Return whether a probe can be asked: a zero-shot probe needs labels that are words, and texts' vectors.
+
+        Raises
+        ------
+        BenchError
+            For a zero-shot probe on a task that was requested by name and whose labels are no words.
+
+        """
+        if probe.prompt is None:
+            return True
+        words = task.task.kind in ("tags", "classes")
+        if not words and not self.request.lenient:
+            raise BenchError(f"probe {probe}: the labels of {task.name} are no words. It scores tags and classes.")
+        return words and (not extractor.control or extractor.components[0].base is not None)
+
     def _cells_of(self, task: LoadedTask) -> list[ProbeCell]:
         """Return the cells of one task, requested ones first; tasks of linked items compare vectors directly."""
         probes = [COSINE] if task.task.kind == "links" else self.resolved.probes
@@ -227,6 +278,7 @@ class ProbeExperiment(Experiment[ProbeCell]):
             for probe in probes
             for extractor in self.resolved.extractors
             for seed in self.request.seeds
+            if self._suits(task, extractor, probe)
         ]
         if task.ceiling and self.request.controls:
             truth = ProbeEntry(task.ceiling, task.ceiling, NoSettings())

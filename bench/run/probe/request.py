@@ -10,6 +10,7 @@ from bench.probes import DEFAULT, ProbeEntry, resolve_probe
 from bench.registry import get, names
 from bench.resolver import Resolver
 from bench.run.options import Request
+from bench.run.text_vectors import check_text_space
 
 ALL = "all"
 OWN = "own"
@@ -108,18 +109,40 @@ def resolve(request: ProbeRequest) -> ResolvedProbes:
     if not 0 < request.train_fraction <= 1:
         raise BenchError(f"--train-fraction {request.train_fraction:g} must be above 0 and at most 1.")
     resolver = request.resolver()
-    extractors = resolver.extractors(request.extractors)
-    for extractor in extractors:
-        if NONE in extractor.names:
-            raise BenchError("a probe needs vectors: give an --extractor other than none.")
-        if request.layers and len(extractor.components) > 1:
-            raise BenchError(f"--layers all: {extractor} joins tables; give its parts one by one.")
+    extractors = resolver.extractors(request.extractors, layers=False)
+    asked = resolver.extractors(request.extractors, layers=request.layers or None)
+    if any(NONE in extractor.names for extractor in extractors):
+        raise BenchError("a probe needs vectors: give an --extractor other than none.")
     tasks = [resolver.task(text) for text in request.task_specs()]
     probes = list(dict.fromkeys(resolve_probe(text) for text in request.probes))
-    asked = extractors
-    if request.layers:
-        asked = list(dict.fromkeys(one for each in extractors for one in resolver.layers(each)))
+    for one in asked:
+        if one.auto and (mixture := next((probe for probe in probes if probe.mixture), None)):
+            raise BenchError(f"{one}: --probe {mixture} learns from all layers. Leave out layer=auto.")
+    for probe in probes:
+        if probe.prompt is not None:
+            _check_texts(probe, asked, request.treat)
     return ResolvedProbes(resolver, asked, _controls(request, resolver, extractors, asked), probes, tasks)
+
+
+def text_side(entry: ExtractorEntry) -> ExtractorEntry:
+    """Return the entry whose vectors of texts belong to a table: the one behind a control, or the entry itself."""
+    base = entry.components[0].base
+    return base if entry.control and base is not None else entry
+
+
+def _check_texts(probe: ProbeEntry, extractors: list[ExtractorEntry], treat: str) -> None:
+    """Check that the vectors of every extractor can be compared with those of texts.
+
+    Raises
+    ------
+    BenchError
+        For an extractor or layer without vectors of texts, and for a treatment, which would move the tracks alone.
+
+    """
+    if treat:
+        raise BenchError(f"probe {probe}: --treat {treat} would change the vectors of tracks and not those of texts.")
+    for extractor in extractors:
+        check_text_space(text_side(extractor))
 
 
 def _controls(

@@ -29,11 +29,12 @@ from bench.run.options import Environment
 from bench.run.progress import Ui
 from bench.run.recommend.estimates import estimates
 from bench.run.recommend.evaluate import measure
+from bench.run.recommend.layer import check_validation, chosen
 from bench.run.recommend.record import blank, family, finished, inputs_hash
 from bench.run.recommend.request import Cell, RecommendRequest, Resolved, resolve
+from bench.run.recommend.table_warnings import table_warnings
 from bench.run.recommend.top_lists import SETS, cutoffs, default_cutoff, long_lists
 from bench.splits.make import Split
-from bench.splits.near_duplicates import AFFORDABLE, near_duplicates
 from bench.text import counted
 from bench.training.step_threads import SHORT
 
@@ -66,6 +67,7 @@ class RecommendExperiment(Experiment[Cell]):
         usual = self.inputs.opened.dataset.default_k
         self.k = list(self.request.k) or [default_cutoff(usual, int(self.split.hot.sum()))]
         self.reference = self._reference()
+        check_validation(self.resolved.extractors, self.split)
         check_unheard(dict.fromkeys(cell.extractor for cell in self.cells), self.split, self.inputs.name)
         entries = [cell.extractor for cell in self.cells] + ([self.reference] if self.reference else [])
         plugins = audio_extractors(entries)
@@ -113,7 +115,8 @@ class RecommendExperiment(Experiment[Cell]):
         widest = max([sum(task.set.layers.values()) for task in self.extraction], default=128)
         yield plan.memory(len(self.split.items), widest)
         yield from joins(dict.fromkeys(cell.extractor for cell in todo), self.split.items, "track")
-        found = estimates(self.split, todo, self.device, self.table, self.environment.max_time)
+        every = [replace(cell, extractor=one) for cell in todo for one in self.layers(cell.extractor)]
+        found = estimates(self.split, every, self.device, self.table, self.environment.max_time)
         self.cell_bytes = plan.cell_bytes(len(self.split.items), widest) + max(found.values(), default=0)
         yield from found
 
@@ -176,8 +179,22 @@ class RecommendExperiment(Experiment[Cell]):
         return threads(1) if self.device == "cpu" and operations < SHORT else nullcontext()
 
     def _compute(self, cell: Cell, record: Record) -> tuple[Path, Record]:
-        table = self.table(cell.extractor, cell.seed)
-        problems = self._table_warnings(cell, table)
+        entry = cell.extractor
+        if entry.auto:
+            entry, layer = chosen(
+                cell,
+                self.layers(entry),
+                self.table,
+                self.split,
+                self.k[0],
+                device=self.device,
+                folder=self.checkpoints(record),
+                log=self.ui.log,
+                max_time=self.environment.max_time,
+            )
+            record = replace(record, extractor=replace(record.extractor, chosen=layer))
+        table = self.table(entry, cell.seed)
+        problems = table_warnings(table, self.split, control=cell.control)
         for problem in [] if cell.control else problems:
             self.repeat(f"note: {cell.extractor}: {problem}")
         log_dir = self.environment.log_dir
@@ -210,29 +227,13 @@ class RecommendExperiment(Experiment[Cell]):
             self._tables[entry, seed] = tables.build(entry, self.split.items, hot=self.split.hot, meta=self.inputs.meta)
         return self._tables[entry, seed]
 
+    def layers(self, entry: ExtractorEntry) -> list[ExtractorEntry]:
+        """Return the entries of which ``layer=auto`` chooses one; for another entry, itself."""
+        return self.resolved.resolver.layers(entry) if entry.auto else [entry]
+
     def forget_tables(self) -> None:
         """Free the memory of the tables built so far; they are built again when needed."""
         self._tables.clear()
-
-    def _table_warnings(self, cell: Cell, table: ItemTable) -> list[str]:
-        """Return warnings about a table, if any."""
-        out = []
-        if table.coverage < 1:
-            absent, lost = int((~table.present).sum()), int((~table.present)[self.inputs.split.train.item].sum())
-            out.append(
-                f"{absent} of {len(table.ids)} items have no vector; they are never recommended, and their {lost} "
-                "training pairs teach no model of vectors"
-            )
-        cost = len(table.ids) ** 2 * table.vectors.shape[1]
-        if not cell.control and 0 < cost <= AFFORDABLE:
-            # Embeddings with a common mean are all similar: subtract it first.
-            there = table.vectors[table.present]
-            ids = [i for i, present in zip(table.ids, table.present.tolist(), strict=True) if present]
-            found = near_duplicates(there - there.mean(axis=0), ids)
-            if found.total:
-                pairs = ", ".join(f"{a} = {b}" for a, b in found.pairs[:3])
-                out.append(f"{found.total} pairs of items have vectors of cosine above 0.999 ({pairs})")
-        return out
 
     # -- parts --------------------------------------------------------------------------------------------
 

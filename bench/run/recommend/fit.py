@@ -63,7 +63,7 @@ def trained(
     check(model, split, table.vectors.shape[1], run.device, max_time)
     fresh = copy.copy(model)  # before training
     started = time.monotonic()
-    granted = replace(run, deadline=_deadline(max_time), trained={})
+    granted = replace(run, deadline=deadline(max_time), trained={})
     model.fit(split.train, table, valid=valid, run=granted)
     spent = time.monotonic() - started
     validation = valid.means(model, ks)
@@ -75,7 +75,7 @@ def trained(
         rates = granted.trained.get("rates")
         second = replace(
             run,
-            deadline=_deadline(max_time),
+            deadline=deadline(max_time),
             # With more time, the best epoch of the first fit can change: do not resume checkpoints of other rates.
             folder=run.folder / f"refit-{digest(rates)[:16]}" if run.folder else None,
             curves=run.curves / "refit" if run.curves else None,
@@ -92,6 +92,22 @@ def trained(
         model.update_history(known)
     training = None if ended is None else Training(**vars(ended), max_time_s=max_time, refit=again)
     return Fitted(model, known, training, validation, spent, warnings)
+
+
+def validated(model: Recommender, table: ItemTable, split: Split, k: int, run: RunContext) -> float:
+    """Fit `model` on the training part, and return its NDCG@k of validation.
+
+    Raises
+    ------
+    BenchError
+        When `check` raises it.
+
+    """
+    check(model, split, table.vectors.shape[1], run.device)
+    present = table.present if "items" in model.needs else None
+    valid = Validation(split, present, k, k, run.seed)
+    model.fit(split.train, table, valid=valid, run=run)
+    return valid(model)
 
 
 def check(model: Recommender, split: Split, width: int, device: str, max_time: float | None = None) -> Estimate | None:
@@ -132,7 +148,8 @@ def check(model: Recommender, split: Split, width: int, device: str, max_time: f
     return found
 
 
-def _deadline(max_time: float | None) -> float | None:
+def deadline(max_time: float | None) -> float | None:
+    """Return the time of the monotonic clock at which a training must end; None for no limit."""
     return None if max_time is None else time.monotonic() + max_time
 
 

@@ -14,7 +14,8 @@ from bench.files.atomic import digest
 from bench.items.item_table import ItemTable
 from bench.protocols import Heard, VectorSource
 from bench.records import Cost, DataInfo, Environment, ExtractorInfo, Family, RecommenderInfo, Record, SplitInfo, View
-from bench.report.evidence import ALPHA, MARGIN
+from bench.report.controls import ALPHA
+from bench.report.evidence import MARGIN
 from bench.report.format import RANKED_BY
 from bench.run.inputs import Inputs
 from bench.run.recommend.evaluate import Measured
@@ -131,12 +132,14 @@ def inputs_hash(record: Record, inputs: Inputs, reference: str | None, vectors: 
 
 def extractor_inputs(extractor: ExtractorInfo) -> dict[str, Any]:
     """Return the properties of the vectors on which the numbers depend."""
-    view = asdict(extractor.view)
     return {
         "extractor": [extractor.name, extractor.versions, extractor.settings, extractor.fingerprint, extractor.lane],
         "extractor origin": extractor.origin,
         **({"heard": extractor.heard} if extractor.heard else {}),
-        "view": [view, treatments.VERSION if extractor.view.treat or len(extractor.view.layers) > 1 else ""],
+        "view": [
+            extractor.view.key,
+            treatments.VERSION if extractor.view.treat or len(extractor.view.layers) > 1 else "",
+        ],
     }
 
 
@@ -150,7 +153,7 @@ def about_extractor(entry: ExtractorEntry) -> ExtractorInfo:
         lane=entry.lane,
         settings=[asdict(plugin.settings) for plugin in plugins],
         fingerprint=[one.fingerprint for one in entry.components],
-        view=View(tuple(one.layer for one in entry.components), entry.treat),
+        view=View(tuple(one.layer for one in entry.components), entry.treat, _poolings(entry)),
         width=0,
         coverage=0.0,
         table_sha256="",
@@ -164,6 +167,11 @@ def about_extractor(entry: ExtractorEntry) -> ExtractorInfo:
         origin=[one.origin for one in entry.components],
         versions=tuple(plugin.version for plugin in plugins),
     )
+
+
+def _poolings(entry: ExtractorEntry) -> tuple[str | None, ...] | None:
+    found = tuple(one.pooling for one in entry.components)
+    return found if any(found) else None
 
 
 def _heard(one: Heard) -> dict[str, Any]:

@@ -136,7 +136,10 @@ def _reference(request: RecommendRequest, resolver: Resolver) -> ExtractorEntry 
     if request.reference in (None, NONE):
         return None
     specs = [spec.with_default("lane", "corrected") for spec in parse_sum(str(request.reference))]
-    return resolver.extractor("+".join(map(str, specs)), treat="standardize")
+    found = resolver.extractor("+".join(map(str, specs)), treat="standardize")
+    if found.auto:
+        raise BenchError(f"--reference {request.reference}: name a layer; it is the same for every model.")
+    return found
 
 
 def _cells(

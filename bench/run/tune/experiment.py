@@ -58,6 +58,9 @@ class TuneExperiment(RecommendExperiment):
 
         """
         super().check()
+        for extractor in self.resolved.extractors:
+            if extractor.auto:
+                raise BenchError(f"{extractor}: `bench tune` needs fixed vectors. Name a layer, or layer=all.")
         models = self.resolved.models
         tuned = [model for model in models if not model.control] or models[:1]
         if self.request.space is not None and len(tuned) > 1:

@@ -16,9 +16,8 @@ from bench.protocols import RunContext
 from bench.records import SearchInfo, Trial
 from bench.registry import create
 from bench.run.recommend.experiment import RecommendExperiment
-from bench.run.recommend.fit import check
+from bench.run.recommend.fit import validated
 from bench.run.recommend.request import Cell
-from bench.run.recommend.validation import Validation
 from bench.run.tune.space import Parameter
 from bench.run.tune.trials import Journal, Sampler, propose
 from bench.specs import Spec
@@ -212,11 +211,7 @@ class Search:
         experiment, split = self.experiment, self.experiment.split
         model = create("recommenders", self.spec(settings), lane=experiment.request.lane)
         table = experiment.table(self.cell.extractor, self.cell.seed)
-        check(model, split, table.vectors.shape[1], experiment.device)
-        present = table.present if "items" in model.needs else None
-        valid = Validation(split, present, experiment.k[0], experiment.k[0], self.cell.seed)
-        model.fit(split.train, table, valid=valid, run=run)
-        return valid(model)
+        return validated(model, table, split, experiment.k[0], run)
 
 
 def _repeated(number: int, same: Trial) -> Trial:

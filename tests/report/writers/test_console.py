@@ -20,13 +20,13 @@ def widest(text):
     return max(cell_len(line) for line in text.split("\n"))
 
 
-def test_two_sets_fit_a_terminal_of_100_columns_with_all_metrics(results):
+def test_two_sets_fit_a_terminal_of_140_columns_with_all_metrics(results):
     results.comparison()
     results.add("shuffled:of=(mert:layer=7,weights=random)", "bert4rec:dim=64,layers=2", control=True)
-    text = shown(results, width=100, terminal=True)
-    assert widest(text) <= 100
+    text = shown(results, width=140, terminal=True)
+    assert widest(text) <= 140
     assert text.count("Recall") == 2
-    assert "because the terminal is narrow" not in text
+    assert "lack of room" not in text
 
 
 def test_files_and_pipes_get_room_for_a_legible_table(results):
@@ -34,7 +34,7 @@ def test_files_and_pipes_get_room_for_a_legible_table(results):
     text = shown(results)
     assert 80 < widest(text) <= 110
     assert "mixed @10" in text
-    assert text.count("HitRate") == 3
+    assert text.split("\n")[2].count("Controls") == 3
     assert "±" in text
 
 
@@ -45,7 +45,7 @@ def test_a_narrow_terminal_keeps_the_main_metric_of_every_set(results, width):
     assert widest(text) <= width
     header = next(line for line in text.split("\n") if line.startswith("Extractor"))
     assert header.count("NDCG") == 3
-    assert "Left out, because the terminal is narrow: mixed Recall@10" in text
+    assert "Left out of some columns for lack of room: Recall@10, HitRate@10" in " ".join(text.split())
 
 
 def test_rows_marks_and_notes(results):
@@ -53,12 +53,12 @@ def test_rows_marks_and_notes(results):
     results.add("mert:layer=7", "net", level=0.3, deterministic=False)
     text = shown(results)
     lines = text.split("\n")
-    order = [line.split()[0] for line in lines[4:] if line.strip()][:8]
-    assert order == ["clap", "mert:layer=7", "mert:layer=7", "mfcc", "none", "shuffled:of=mfcc", "chance", "Evidence"]
-    assert next(line for line in lines if line.startswith("clap")).count("*") == 6
+    order = [line.split()[0] for line in lines[4:] if line.strip()][:7]
+    assert order == ["mert:layer=7", "clap", "mert:layer=7", "mfcc", "none", "shuffled:of=mfcc", "chance"]
+    assert next(line for line in lines if line.startswith("clap")).count("*") == 4
     assert next(line for line in lines if " net " in line).rstrip().endswith("1†")
     assert "not for leaderboards" in text
-    assert "Users: hot 60, cold 40" in text
+    assert "Users: cold 40, hot 60" in text
 
 
 def test_lanes_are_told_apart(results):
@@ -67,7 +67,7 @@ def test_lanes_are_told_apart(results):
     text = shown(results)
     assert "Lane: corrected" in text
     assert "Mixed lanes" in text
-    assert "published × corrected" in text
+    assert "published ×" in text
 
 
 def test_markup_in_names_is_text(results):

@@ -7,7 +7,8 @@ import pytest
 from bench.cli import main
 from bench.errors import BenchError
 from bench.published import imported, paper
-from bench.report.writers.leaderboard import publishable, write
+from bench.report.eligible import eligible
+from bench.report.writers.leaderboard import write
 
 REAL = {"data": "music4all-onion", "builtin": False}
 
@@ -23,13 +24,11 @@ def test_what_may_not_be_published_is_left_out_with_the_reason(results):
     about = {"name": "gtzan", "builtin": False, "complete": False, "fingerprint": {}, "collection": "x", "task": task}
     results.probe("e", data=about)
     found = [*results.read(), (results.folder / "x.json", imported(paper("recsys2024"))[0])]
-    problems = []
-    kept = publishable(found, problems)
-    assert [record.extractor.name for _, record in kept] == ["a"]
-    reasons = sorted(problem.rpartition(": ")[2] for problem in problems)
+    sorted_out = eligible(found)
+    assert [record.extractor.name for _, record in sorted_out.entries] == ["a"]
+    assert [(record.extractor.name, record.kind) for _, record in sorted_out.previews] == [("d", "run"), ("a", "probe")]
+    reasons = sorted(problem.rpartition(": ")[2] for problem in sorted_out.refused)
     assert reasons == [
-        "built-in data",
-        "built-in data",
         "items of the task are missing",
         "mixed lanes",
         "published figures of others are no entries",
@@ -47,21 +46,26 @@ def test_a_page_per_board_with_controls_and_an_index(results, tmp_path):
     assert names == [
         "music4all-onion-global-ffffffff-k10-50.html",
         "music4all-onion-global-ffffffff-k10-50.csv",
+        "demo-global-ffffffff-k10-50.html",
+        "demo-global-ffffffff-k10-50.csv",
         "index.html",
     ]
-    page, _, index = (path.read_text(encoding="utf-8") for path in paths)
+    page, _, preview, _, index = (path.read_text(encoding="utf-8") for path in paths)
     assert page.index("Lane: corrected") < page.index("Lane: published")
     for text in ("none", "shuffled:of=mfcc", "chance"):
         assert f">{text}<" in page
     assert "demo-only" not in page
+    assert "demo-only" in preview
+    assert ">Preview</span>" in preview
+    assert ">Preview</span>" not in page + index
     assert f'href="{names[0]}"' in index
     assert 'href="index.html"' in page
     assert f'href="{names[1]}"' in page
     assert "Lane: corrected, 3 entries" in index
-    assert index.count("clap × knn: hot NDCG@10 ") == 2
+    assert index.count("clap × knn: cold NDCG@10 ") == 2
     assert "mfcc × knn" not in index
-    assert "built-in data" in index
-    assert len(problems) == 1
+    assert index.index("music4all-onion, split") < index.index("Preview: demo, split")
+    assert problems == []
     again, _ = write(list(reversed(results.read())), tmp_path / "again")
     assert [path.read_bytes() for path in again][:2] == [path.read_bytes() for path in paths][:2]
 
@@ -75,18 +79,27 @@ def test_published_numbers_stand_apart_and_by_that_word(results, tmp_path):
     assert text.index("Lane: corrected") < text.index("<h2>Published: RecSys 2024")
 
 
+def test_built_in_data_alone_give_a_preview_with_a_watermark_on_every_page(results, tmp_path, capsys):
+    results.add("a", table={"untrained": True})
+    assert main(["leaderboard", str(results.folder), "--out", str(tmp_path / "site")]) == 0
+    pages = list((tmp_path / "site").glob("*.html"))
+    assert len(pages) == 2
+    assert all(">Preview</span>" in page.read_text(encoding="utf-8") for page in pages)
+    assert "left out" not in capsys.readouterr().err
+
+
 def test_nothing_publishable_is_an_error_that_says_why(results, tmp_path, capsys):
-    results.add("a")
-    with pytest.raises(BenchError, match=r"none of 1 records may stand on a leaderboard(?s:.)*built-in data"):
+    results.add("a", table={"untrained": True}, **REAL)
+    with pytest.raises(BenchError, match=r"none of 1 records may stand on a leaderboard(?s:.)*random weights"):
         write(results.read(), tmp_path / "site")
     assert main(["leaderboard", str(results.folder), "--out", str(tmp_path / "site")]) == 1
-    assert "built-in data" in capsys.readouterr().err
+    assert "random weights" in capsys.readouterr().err
     assert not (tmp_path / "site").exists()
 
 
 def test_many_that_may_not_be_published_are_counted_and_none_is_said(results, tmp_path, capsys):
     for name in "abcdefg":
-        results.add(name)
+        results.add(name, table={"untrained": True}, **REAL)
     with pytest.raises(BenchError, match=r"none of 7 records(?s:.)*and 2 more$"):
         write(results.read(), tmp_path / "site")
     (tmp_path / "nothing").mkdir()

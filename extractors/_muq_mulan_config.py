@@ -1,0 +1,86 @@
+"""Sizes of MuQ-MuLan's towers. Imports torch only to build them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from . import _musicfm_config as musicfm
+from ._config import NetworkConfig
+
+if TYPE_CHECKING:
+    from ._muq_mulan_net import MuQMuLanNet
+
+
+@dataclass(frozen=True)
+class Config(NetworkConfig):
+    """Sizes of both towers; the defaults are those of MuQ-MuLan-large.
+
+    muq : of the network that hears
+    width, depth, heads, head : of the transformer on top of it, and of the one on top of the text model
+    joint : of the common space
+    text : settings of transformers' XLMRobertaConfig
+    """
+
+    muq: musicfm.Config = musicfm.FULL
+    width: int = 768
+    depth: int = 8
+    heads: int = 8
+    head: int = 64
+    joint: int = 512
+    text: dict[str, Any] = field(
+        default_factory=lambda: {
+            "vocab_size": 250_002,
+            "hidden_size": 768,
+            "num_hidden_layers": 12,
+            "num_attention_heads": 12,
+            "intermediate_size": 3072,
+            "max_position_embeddings": 514,
+            "type_vocab_size": 1,
+            "layer_norm_eps": 1e-5,
+        }
+    )
+
+    @property
+    def hidden(self) -> int:
+        """Width inside the transformers' feed-forward nets."""
+        return self.width * 4 * 2 // 3
+
+    def operations(self, samples: int) -> int:
+        """Return 2 * multiplications of one window."""
+        frames = -(-(samples // 240) // 4)
+        block = 4 * self.width * self.heads * self.head + 3 * self.width * self.hidden
+        block += 2 * frames * self.heads * self.head
+        head = frames * (self.muq.width * self.width + self.depth * block) + self.width * self.joint
+        return self.muq.operations(samples) + 2 * head
+
+    def activations(self, samples: int, batch: int, width: int) -> int:
+        """Return bytes: of MuQ, which needs more than the transformer on top of it."""
+        return self.muq.activations(samples, batch, width)
+
+    def module(self) -> MuQMuLanNet:
+        """Build the audio tower, without values."""
+        from ._muq_mulan_net import MuQMuLanNet
+
+        return MuQMuLanNet(self)
+
+
+FULL = Config()
+TINY = Config(
+    muq=musicfm.TINY,
+    width=24,
+    depth=2,
+    heads=2,
+    head=8,
+    joint=16,
+    text={
+        "vocab_size": 40,
+        "hidden_size": 24,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "max_position_embeddings": 34,
+        "type_vocab_size": 1,
+        "layer_norm_eps": 1e-5,
+    },
+)
