@@ -34,6 +34,7 @@ WIDE = {
     "muq-mulan": {"width": 256, "heads": 4},
     "musicnn": {},
     "omar-rq": {"width": 512, "heads": 8},
+    "pe-av": {"width": 512, "hidden": 1376, "heads": 4},
 }
 """Widths of the published networks, or nearly so where a window would take seconds; few layers."""
 LONG = {
