@@ -62,7 +62,7 @@ def text_vectors(entry: ExtractorEntry, texts: Sequence[str], prompt: str = "{}"
 
 
 def text_fingerprint(entry: ExtractorEntry) -> str | None:
-    """Return the hash on which the vectors of texts depend beside the extractor's fingerprint; None: on nothing else."""
+    """Return the hash on which vectors of texts depend beside the extractor's fingerprint; None: on nothing else."""
     plugin = entry.components[0].plugin
     return plugin.text_fingerprint() if isinstance(plugin, TextTower) else None
 
