@@ -10,18 +10,21 @@ import numpy as np
 import polars as pl
 
 from bench import devices
-from bench.entries import audio_extractors
+from bench.entries import ExtractorEntry, audio_extractors
 from bench.errors import BenchError
 from bench.extract import make_ready
 from bench.files.atomic import check_writable, whole, write_text
 from bench.items.item_table import Tables
 from bench.protocols import Lane
+from bench.report.format import without_folders
 from bench.resolver import Resolver
 from bench.run.extraction_plan import ExtractionPlan
 from bench.run.extraction_task import Audio
 from bench.run.inputs import catalog_of, open_data
 from bench.run.options import Data, Environment
 from bench.run.progress import Ui
+from bench.run.recommend.record import non_commercial
+from bench.store.exported import Exported, write_about
 from bench.text import one_line
 
 FORMATS = (".npy", ".parquet", ".tsv")
@@ -116,7 +119,7 @@ class Collection:
         return lines
 
     def export(self, out: Path) -> tuple[int, int]:
-        """Write the vectors of the first entry to `out`; return rows and width."""
+        """Write the vectors of the first entry to `out`, and what is known of them; return rows and width."""
         entry = self.entries[0]
         ids = sorted(self.audio.rows["track_id"].to_list())
         vectors, present = Tables(self.environment.cache, self.audio.row_of).joined(entry, ids)
@@ -139,7 +142,21 @@ class Collection:
                 else:
                     columns = [pl.Series(f"d{i}", column) for i, column in enumerate(vectors.T)]
                     frame.with_columns(columns).write_csv(temporary, separator="\t")
+        write_about(out, _known(entry))
         return len(kept), vectors.shape[1]
+
+
+def _known(entry: ExtractorEntry) -> Exported:
+    plugins = [one.plugin for one in entry.behind]
+    return Exported(
+        extractor=without_folders(entry.text),
+        license=" + ".join(dict.fromkeys(plugin.license for plugin in plugins if plugin.license)),
+        trained_on=sorted({name for plugin in plugins for name in plugin.trained_on}),
+        heard=[one for plugin in plugins for one in plugin.heard],
+        non_commercial=any(non_commercial(plugin) for plugin in plugins),
+        untrained=any(plugin.untrained for plugin in plugins),
+        synthetic=any(plugin.synthetic for plugin in plugins),
+    )
 
 
 def check_format(out: Path) -> None:
