@@ -47,6 +47,7 @@ class MimiNet(NetModule):
     def optimize(self, dtype: torch.dtype) -> None:
         """Fold the scales of residuals into linear maps and pack these."""
         for layer in self.layers:
+            assert isinstance(layer, Layer)
             layer.fold(dtype)
 
 

@@ -67,6 +67,7 @@ class PEAVNet(NetModule):
     def optimize(self, dtype: torch.dtype) -> None:
         """Join and pack linear maps."""
         for layer in self.layers:
+            assert isinstance(layer, Layer)
             layer.join(dtype)
         pack(self, dtype)
 
