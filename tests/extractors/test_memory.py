@@ -18,7 +18,9 @@ WIDE = {
     "aisfx": {"channels": 64},
     "basic-pitch": {},
     "clap": {"channels": 128, "heads": (4, 8, 16, 32)},
+    "dac": {"filters": 16},
     "dasheng": {"width": 768, "heads": 12},
+    "encodec": {"filters": 16},
     "encodecmae": {"width": 768, "heads": 12, "ffn": 4096, "filters": 8},
     "glap": {"width": 768, "heads": 12, "joint": 1024},
     "jukebox": {"width": 640, "heads": 8, "context": 512, "block": 64},
@@ -28,10 +30,13 @@ WIDE = {
     "mert2": {"width": 512, "heads": 8, "ffn": 2048, "mels": 128, "middle": 256},
     "music2vec": {"width": 768, "heads": 12, "ffn": 3072, "groups": 16, "channels": 512},
     "musicfm": {"width": 512, "heads": 8, "ffn": 2048, "mels": 128, "channels": 32},
+    "mimi": {"filters": 16},
     "mule": {"slow": (128, 256, 768, 768), "slow_group": 64, "fused": (64, 128, 256, 1536)},
     "muq": {"width": 512, "heads": 8, "ffn": 2048, "mels": 128, "channels": 32},
+    "muq-mulan": {"width": 256, "heads": 4},
     "musicnn": {},
     "omar-rq": {"width": 512, "heads": 8},
+    "pe-av": {"width": 512, "hidden": 1376, "heads": 4},
 }
 """Widths of the published networks, or nearly so where a window would take seconds; few layers."""
 LONG = {
