@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from bench.metrics import BEYOND, METRICS, MIR, Metric
 
-
 START = """\
 # Metrics
 
