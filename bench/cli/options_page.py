@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from html import escape
 from importlib import import_module
 
 from bench.cli import VERBS, Parser
@@ -33,7 +34,7 @@ def _verb(verb: str) -> Iterator[str]:
                 group.title if group.title and not group.title.startswith(("positional", "optional", "options")) else ""
             )
             yield f"| {_cell(own) or 'option'} | meaning |\n|---|---|"
-            yield from (f"| `{_cell(_shown(one))}` | {_cell(one.help or '')} |" for one in _flat(actions))
+            yield from (_row(one) for one in _flat(actions))
             yield ""
 
 
@@ -60,8 +61,13 @@ def _shown(action: argparse.Action) -> str:
     return action.option_strings[-1] if action.nargs == 0 else f"{action.option_strings[-1]} {value}"
 
 
+def _row(action: argparse.Action) -> str:
+    """Return a row in which a vertical bar is an entity, which Markdown does not read within back quotes."""
+    return f"| <code>{_cell(escape(_shown(action)))}</code> | {_cell(action.help or '')} |"
+
+
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("%%", "%").replace("|", "\\|")
+    return " ".join(text.split()).replace("%%", "%").replace("|", "&#124;")
 
 
 if __name__ == "__main__":
