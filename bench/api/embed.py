@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from bench.api.frames import Frame, tracks_file
+from bench.api.frames import Frame, tracks_file, vectors_file
 from bench.api.progress import ui
 from bench.api.work import Work, absolute, environment_of
 from bench.errors import BenchError
@@ -19,7 +19,10 @@ from bench.protocols import Lane
 from bench.registry import names
 from bench.run.embed import Collection, write_vectors
 from bench.run.options import Data, Environment
-from bench.specs import parse_sum
+from bench.specs import Spec, parse_sum
+
+Vectors: TypeAlias = "str | Embeddings | Sequence[str | Embeddings]"
+"""Specs of extractors, or vectors, one or several of either."""
 
 Source: TypeAlias = "str | Path | Sequence[str | Path] | Frame"
 """A folder or list of audio, paths of audio files, a catalogue, or the name of a data set."""
@@ -141,3 +144,21 @@ def _data(source: Source, root: str | Path | None, environment: Environment) -> 
     if isinstance(source, str | Path):
         return Data(audio=absolute(source))
     return Data(audio=str(tracks_file(source, environment.cache)))
+
+
+def specs_of(given: Vectors, environment: Environment) -> tuple[str, ...]:
+    """Return the specs of extractors; vectors become files in the cache.
+
+    Raises
+    ------
+    BenchError
+        If ids and vectors do not fit together.
+
+    """
+    every = [given] if isinstance(given, str | Embeddings) else given
+    return tuple(each if isinstance(each, str) else _precomputed(each, environment) for each in every)
+
+
+def _precomputed(given: Embeddings, environment: Environment) -> str:
+    file = vectors_file(given.ids, given.vectors, environment.cache, given.name)
+    return str(Spec("precomputed", {"path": str(file)}))

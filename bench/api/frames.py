@@ -22,7 +22,7 @@ Frame: TypeAlias = "pl.DataFrame | pl.LazyFrame | pd.DataFrame"
 """A table of polars or pandas."""
 
 
-def as_polars(frame: Frame) -> pl.DataFrame:
+def as_polars(frame: Any) -> pl.DataFrame:
     """Return a frame of polars or pandas as one of polars; raise BenchError for anything else."""
     if isinstance(frame, pl.LazyFrame):
         return frame.collect()
@@ -55,8 +55,15 @@ def listens_file(frame: Frame, cache: Path) -> Path:
     return _kept(cache, "listens.parquet", table.write_parquet)
 
 
-def tracks_file(paths: Sequence[str | Path], cache: Path) -> Path:
-    """Write a list of audio files to the cache and return its path; the id of a track is its file's name.
+def tracks_file(tracks: Sequence[str | Path] | Frame, cache: Path) -> Path:
+    """Write a list of audio files to the cache and return its path.
+
+    Parameters
+    ----------
+    tracks
+        Paths of files, whose names without extension become the ids; or a frame with columns track_id and path.
+    cache
+        The cache folder.
 
     Raises
     ------
@@ -64,9 +71,15 @@ def tracks_file(paths: Sequence[str | Path], cache: Path) -> Path:
         If two files have the same name without extension.
 
     """
-    files = [Path(path).expanduser().resolve() for path in paths]
-    table = pl.DataFrame({"track_id": [file.stem for file in files], "path": list(map(str, files))})
-    if (twice := table.filter(table["track_id"].is_duplicated())).height:
+    if isinstance(tracks, list | tuple):
+        files = [Path(path).expanduser().resolve() for path in tracks]
+        table = pl.DataFrame({"track_id": [file.stem for file in files], "path": list(map(str, files))})
+    else:
+        table = as_polars(tracks)
+        if "path" in table.columns:  # relative ones start from the current folder: the list lies elsewhere
+            found = [path and str(Path(path).expanduser().resolve()) for path in table["path"].cast(pl.String)]
+            table = table.with_columns(path=pl.Series(found, dtype=pl.String))
+    if isinstance(tracks, list | tuple) and (twice := table.filter(table["track_id"].is_duplicated())).height:
         both = " and ".join(twice.filter(track_id=twice["track_id"][0])["path"].head(2))
         raise BenchError(f"{both} have the same name. Give a table with columns track_id and path.")
     return _kept(cache, "tracks.parquet", table.write_parquet)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
+from bench.api.embed import Vectors, specs_of
 from bench.api.frames import Frame
 from bench.api.progress import ui
 from bench.api.results import Results
@@ -18,7 +19,7 @@ from bench.run.probe.request import ProbeRequest
 
 
 def probe(
-    extractors: str | Sequence[str],
+    extractors: Vectors,
     tasks: str | Sequence[str],
     *,
     probes: str | Sequence[str] = (DEFAULT,),
@@ -42,7 +43,7 @@ def probe(
     Parameters
     ----------
     extractors
-        Specs of ``bench ls extractors``.
+        Specs of ``bench ls extractors``, or `Embeddings`, or several of either.
     tasks
         Specs of ``bench ls tasks``, or ``"all"`` for those whose data are there.
     probes
@@ -83,10 +84,10 @@ def probe(
     found = data_of(environment, data=data, root=root, listens=listens, columns=columns, audio=audio, meta=meta)
     request = ProbeRequest(
         data=found if data else replace(found, root=None),
-        extractors=tuple(texts(extractors)),
-        tasks=tuple(texts(tasks)),
+        extractors=specs_of(extractors, environment),
+        tasks=texts(tasks),
         root=None if data else found.root,
-        probes=tuple(texts(probes)),
+        probes=texts(probes),
         layers=layers,
         seeds=seeds_of(seeds),
         train_fraction=train_fraction,

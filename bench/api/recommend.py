@@ -8,21 +8,19 @@ from typing import Any, Unpack
 
 from numpy.typing import NDArray
 
-from bench.api.embed import Embeddings
-from bench.api.frames import Frame, vectors_file
+from bench.api.embed import Embeddings, Vectors, specs_of
+from bench.api.frames import Frame
 from bench.api.progress import ui
 from bench.api.results import Results
 from bench.api.work import Work, data_of, environment_of, seeds_of, texts
 from bench.protocols import Lane
-from bench.run.options import Environment
 from bench.run.recommend.experiment import RecommendExperiment
 from bench.run.recommend.folds import FoldsExperiment
 from bench.run.recommend.request import FoldsRequest, RecommendRequest
-from bench.specs import Spec
 
 
 def run(
-    extractors: str | Embeddings | Sequence[str | Embeddings],
+    extractors: Vectors,
     models: str | Sequence[str],
     *,
     data: str | None = None,
@@ -98,11 +96,10 @@ def run(
 
     """
     environment = environment_of(work)
-    given = [extractors] if isinstance(extractors, Embeddings) else texts(extractors)
     request = RecommendRequest(
         data=data_of(environment, data=data, root=root, listens=listens, columns=columns, audio=audio, meta=meta),
-        extractors=tuple(_spec(each, environment) for each in given),
-        models=tuple(texts(models)),
+        extractors=specs_of(extractors, environment),
+        models=texts(models),
         split=split,
         k=(k,) if isinstance(k, int) else tuple(k),
         seeds=seeds_of(seeds),
@@ -165,11 +162,3 @@ def evaluate(
 
     """
     return run(Embeddings(list(ids), vectors, name), models, listens=listens, **options)
-
-
-def _spec(given: str | Embeddings, environment: Environment) -> str:
-    """Return the spec of an extractor; vectors become a file in the cache."""
-    if isinstance(given, str):
-        return given
-    file = vectors_file(given.ids, given.vectors, environment.cache, given.name)
-    return str(Spec("precomputed", {"path": str(file)}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
@@ -20,7 +21,9 @@ class Work(TypedDict, total=False):
     cache : folder for vectors, weights and demo data (default ``$BENCH_CACHE``, or ``~/.cache/bench``)
     results : folder for records (default ``results``)
     device : ``auto``, ``cpu``, ``cuda``, ``cuda:1``
-    engine : where the work is done, such as ``local:jobs=2``; see ``bench ls engines``
+    engine : where the work is done, such as ``local:jobs=2``; see ``bench ls engines``. By default as many processes as
+        pay off; a script has one, because others would run the script again unless it keeps its calls below
+        ``if __name__ == "__main__":``
     batch : windows per batch; None to choose it
     workers : number of decoding threads; None for one per core
     again : compute cells again even if they have records
@@ -53,7 +56,8 @@ def environment_of(work: Work) -> Environment:
     if unknown := next((name for name in work if name not in Work.__annotations__), None):
         raise BenchError(f"there is no option {unknown!r}.{did_you_mean(unknown, Work.__annotations__)}")
     given: dict[str, Any] = {name: value for name, value in work.items() if name not in ("cache", "results", "quiet")}
-    engine: Engine = create("engines", given.pop("engine", "local"))
+    script = hasattr(sys.modules["__main__"], "__file__")
+    engine: Engine = create("engines", given.pop("engine", "local:jobs=1" if script else "local"))
     results = Path(work.get("results", "results")).expanduser()
     return Environment(cache=cache_root(work.get("cache")), results=results, engine=engine, **given)
 
@@ -88,9 +92,9 @@ def absolute(path: str | Path | None) -> str | None:
     return str(Path(path).expanduser().resolve()) if path else None
 
 
-def texts(given: str | Sequence[Any]) -> list[Any]:
-    """Return one spec or several as a list."""
-    return [given] if isinstance(given, str) or not isinstance(given, Sequence) else list(given)
+def texts(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Return one spec or several."""
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def seeds_of(number: int) -> tuple[int, ...]:
