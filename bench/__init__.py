@@ -10,6 +10,7 @@ evaluate : compare your own vectors on your own listening log
 run : compare extractors with recommenders
 probe : compare extractors on MIR tasks
 load_results : read a folder of records
+catalog : the audio files of a data set
 
 They are imported when first used, so that ``import bench`` stays fast.
 """
@@ -18,7 +19,7 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Comparison", "Embeddings", "Results", "embed", "evaluate", "load_results", "probe", "run"]
+__all__ = ["Comparison", "Embeddings", "Results", "catalog", "embed", "evaluate", "load_results", "probe", "run"]
 
 
 def __getattr__(name: str) -> Any:

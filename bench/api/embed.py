@@ -18,6 +18,7 @@ from bench.errors import BenchError
 from bench.protocols import Lane
 from bench.registry import names
 from bench.run.embed import Collection, write_vectors
+from bench.run.inputs import open_data
 from bench.run.options import Data, Environment
 from bench.specs import Spec, parse_sum
 
@@ -135,6 +136,35 @@ def embed(
         for line in collection.summary():
             output.log(line)
     return Embeddings(*collection.vectors(), name="+".join(collection.entries[0].names))
+
+
+def catalog(data: str = "demo", *, root: str | Path | None = None, **work: Unpack[Work]) -> pl.DataFrame:
+    """Return where the audio of a data set lies.
+
+    Parameters
+    ----------
+    data
+        A data set of ``bench ls datasets`` that brings audio.
+    root
+        Its folder.
+    **work
+        Options: see `bench.api.work.Work`.
+
+    Returns
+    -------
+    polars.DataFrame
+        A row per track, with track_id, path, and offset and duration in seconds, where a track is a part of a file.
+
+    Raises
+    ------
+    BenchError
+        For an unknown data set or folder, and for one without audio.
+
+    """
+    opened = open_data(Data(data=data, root=absolute(root)), environment_of(work))
+    if opened.catalog is None:
+        raise BenchError("there is no audio: give --audio DIR|LIST, or a dataset that brings some.")
+    return opened.catalog
 
 
 def _data(source: Source, root: str | Path | None, environment: Environment) -> Data:

@@ -14,7 +14,7 @@ import bench
 import bench.run.plan  # a module of the package that is a verb, too
 from bench.errors import BenchError
 
-VERBS = ["embed", "evaluate", "load_results", "probe", "run"]
+VERBS = ["catalog", "embed", "evaluate", "load_results", "probe", "run"]
 
 
 def contents(folder):
@@ -72,7 +72,7 @@ def test_a_call_reuses_records_of_the_command_line_and_gives_its_digits(world, c
 
 def test_a_call_prints_the_tables_of_the_command_line(world, command):
     _, out, _ = command("report", world.results)
-    assert [line.rstrip() for line in out.splitlines()] == str(world.found).splitlines()
+    assert [line.rstrip() for line in out.rstrip().splitlines()] == str(world.found).rstrip().splitlines()
 
 
 def test_folds_are_those_of_the_command_line(world, command, tmp_path):
@@ -87,14 +87,19 @@ def test_folds_are_those_of_the_command_line(world, command, tmp_path):
 
 def test_probes_are_those_of_the_command_line(world, command, tmp_path):
     options = {name: value for name, value in world.options.items() if name not in ("split", "k")}
-    found = bench.probe("mfcc", "catalog-genre", probes="knn", **options, results=tmp_path)
-    before = contents(tmp_path)
-    words = world.words[:6] + world.words[10:]
-    words += ["--extractor", "mfcc", "--task", "catalog-genre", "--probe", "knn", "--results", tmp_path]
+    labels = pl.read_parquet(options["meta"]).sort("genre", "track_id").with_row_index("at")
+    turn = pl.col("at") % 6
+    part = pl.when(turn == 4).then(pl.lit("valid")).when(turn == 5).then(pl.lit("test")).otherwise(pl.lit("train"))
+    options["meta"] = tmp_path / "labels.parquet"
+    labels.select("track_id", "genre", part=part).write_parquet(options["meta"])
+    found = bench.probe("mfcc", "catalog-genre", probes="knn", **options, results=tmp_path / "results")
+    before = contents(tmp_path / "results")
+    words = [word for name in ("listens", "audio", "meta", "cache", "device") for word in (f"--{name}", options[name])]
+    words += ["--extractor", "mfcc", "--task", "catalog-genre", "--probe", "knn", "--results", tmp_path / "results"]
     code, out, _ = command("probe", *words)
     assert code == 0
     assert "Nothing was recomputed" in out
-    assert contents(tmp_path) == before
+    assert contents(tmp_path / "results") == before
     recorded = {one["extractor"]["spec"]: one["metrics"]["test"] for one in map(_read, tmp_path.rglob("seed0.json"))}
     frame = found.to_polars().filter(metric="accuracy")
     assert dict(frame.select("extractor", "value").rows()) == {name: m["accuracy"] for name, m in recorded.items()}
