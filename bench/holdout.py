@@ -1,9 +1,9 @@
 """The hold-out of recordings: one choice of tracks, for training of our models and for tasks about a data set's tracks.
 
-Groups of tracks are held out, not single ones: all tracks of an artist, and tracks with the same audio, belong
-together. The groups come in the order of the sha256 of seed and name, and the first of them are held out. So the
-choice does not depend on the order of the tracks. A column `part` of the metadata replaces it: the test part is held
-out.
+Groups of tracks are held out, not single ones: all tracks of an artist, and tracks with the same recording, also in
+another encoding or cut, belong together. The groups come in the order of the sha256 of seed and name, and the first of
+them are held out. So the choice does not depend on the order of the tracks. A column `part` of the metadata replaces
+it: the test part is held out.
 
 Source: Huang et al. (ICASSP 2020), section 3.1: a tenth of the recordings.
 """
@@ -11,20 +11,23 @@ Source: Huang et al. (ICASSP 2020), section 3.1: a tenth of the recordings.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from bench.audio.fingerprint import fingerprints
+from bench.audio.pcm_cache import Recording
 from bench.audio.row_key import row_keys
+from bench.audio.same_recording import same_recordings
 from bench.errors import BenchError
 from bench.files.atomic import digest, whole
 from bench.files.hash_index import HashIndex
 from bench.protocols import Dataset, HoldOut
 
-VERSION = 1
+VERSION = 2
 """Raised when the same tracks, share and seed can give another hold-out."""
 FEWEST = 20
 """Fewer artists than this are too few for a test."""
@@ -40,11 +43,13 @@ def hold_out(
     share: float | None = None,
     seed: int = 0,
     catalog: pl.DataFrame | None = None,
-    same: Iterable[tuple[str, str]] = (),
+    log: Callable[[str], None] = lambda _line: None,
 ) -> HoldOut:
     """Choose the held-out recordings of a data set and write the choice below `cache`; equal input gives equal files.
 
-    The tracks are those with audio or metadata or, where a data set has neither, those of its log.
+    The tracks are those with audio or metadata or, where a data set has neither, those of its log. Tracks by one
+    artist, with the same audio, or with the same recording (`bench.audio.same_recording`) are one group. All of this
+    is read from metadata and audio alone, so that the choice is the same whatever was embedded before.
 
     Parameters
     ----------
@@ -52,7 +57,7 @@ def hold_out(
     share : share of the groups; None: what the data set says (`Dataset.hold_out`), but at least `FEWEST` of them or a
         third
     catalog : rows with audio (track_id, path, offset, duration) in place of the data set's own
-    same : pairs of ids of the same recording, such as `bench.splits.near_duplicates` finds among vectors
+    log : told when many recordings must be heard, because `cache` lacks their fingerprints
 
     Raises
     ------
@@ -66,7 +71,8 @@ def hold_out(
         raise BenchError(f"hold-out: the share {share:g} must be between 0 and 1.")
     catalog = dataset.catalog(root) if catalog is None else catalog
     tracks = _tracks(dataset, root, catalog)
-    group = _grouped(tracks, _audio(tracks["track_id"], catalog, cache), same)
+    rows = _audio(tracks["track_id"], catalog, cache)
+    group = _grouped(tracks, rows["row"], _same(rows, cache, log))
     if "part" in tracks.columns:
         held = (part_names(tracks["part"]) == "test").fill_null(False)
     else:
@@ -104,23 +110,31 @@ def _tracks(dataset: Dataset, root: Path, catalog: pl.DataFrame | None) -> pl.Da
     return tracks.join(about, on="track_id", how="left", maintain_order="left")
 
 
-def _audio(ids: pl.Series, catalog: pl.DataFrame | None, cache: Path) -> pl.Series:
-    """Return the key of each track's audio (N,), null where there is none or it cannot be read."""
+def _audio(ids: pl.Series, catalog: pl.DataFrame | None, cache: Path) -> pl.DataFrame:
+    """Return row (key of the audio), path, offset and duration (N,); row is null where no audio can be read."""
     if catalog is None:
-        return pl.Series([None] * len(ids), dtype=pl.String)
+        catalog = pl.DataFrame(
+            schema={"track_id": pl.String, "path": pl.String, "offset": pl.Float64, "duration": pl.Float64}
+        )
     rows = catalog.unique("track_id", keep="first", maintain_order=True)
     keys = row_keys(rows, HashIndex.below(cache).hashes(rows["path"].to_list()))
     row = pl.Series([key if isinstance(key, str) else None for key in keys], dtype=pl.String)
-    rows = rows.select(pl.col("track_id").cast(pl.String)).with_columns(row=row)
-    return ids.to_frame().join(rows, on="track_id", how="left", maintain_order="left")["row"]
+    rows = rows.select(pl.col("track_id").cast(pl.String), "path", "offset", "duration").with_columns(row=row)
+    return ids.to_frame().join(rows, on="track_id", how="left", maintain_order="left")
 
 
-def _grouped(tracks: pl.DataFrame, audio: pl.Series, same: Iterable[tuple[str, str]]) -> pl.Series:
+def _same(rows: pl.DataFrame, cache: Path, log: Callable[[str], None]) -> NDArray[np.int64]:
+    """Return pairs (E, 2) of places in `rows` whose audio is the same recording in two files."""
+    first = rows.with_row_index("at").drop_nulls("row").unique("row", keep="first", maintain_order=True)
+    files = [Recording(*row) for row in first.select("row", "path", "offset", "duration").iter_rows()]
+    pairs = same_recordings(fingerprints(files, cache, log)) if files else np.empty((0, 2), np.int64)
+    return np.asarray(first["at"].cast(pl.Int64).to_numpy()[pairs], np.int64)
+
+
+def _grouped(tracks: pl.DataFrame, audio: pl.Series, same: NDArray[np.int64]) -> pl.Series:
     """Return the name of each track's group: its first artist or, where none is known, its first track id."""
     artist = tracks["artist"].str.strip_chars().replace("", None)
-    place = {one: at for at, one in enumerate(tracks["track_id"].to_list())}
-    pairs = [(place[a], place[b]) for a, b in same if a in place and b in place]
-    edges = [_to_first(artist.str.to_lowercase()), _to_first(audio), np.array(pairs, np.int64).reshape(-1, 2)]
+    edges = [_to_first(artist.str.to_lowercase()), _to_first(audio), same]
     label = pl.Series(_components(len(tracks), np.concatenate(edges)))
     named = pl.DataFrame({"label": label, "artist": artist, "track_id": tracks["track_id"]})
     name = pl.coalesce(pl.col("artist").min(), pl.col("track_id").min()).over("label")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from ._config import NetworkConfig
@@ -54,7 +54,7 @@ class Config(NetworkConfig):
         """Build the network, without values."""
         from ._maest_net import MAESTNet
 
-        return MAESTNet(self)
+        return MAESTNet(**asdict(self), patch=PATCH, stride=STRIDE)
 
 
 TINY = Config(frames=312, mels=36, width=32, depth=2, heads=2)

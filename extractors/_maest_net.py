@@ -13,7 +13,6 @@ from torch import nn
 from torch.nn import functional as fn
 
 from ._logc_mel import LEVELS, logc_mel
-from ._maest_config import PATCH, STRIDE, Config
 from ._modules import NetModule
 from ._packed_linear import pack
 
@@ -23,15 +22,15 @@ EPS = 1e-6
 class MAESTNet(NetModule):
     """Waves (B, N) to one vector (B, 1, 3 width) after each block, and (B, 1, width) after the last normalisation."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, *, frames: int, mels: int, width: int, depth: int, heads: int, patch: int, stride: int) -> None:
         super().__init__()
-        width, self.mels = config.width, config.mels
-        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(1, width, PATCH, STRIDE)})
+        self.mels = mels
+        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(1, width, patch, stride)})
         self.cls_token, self.dist_token = (nn.Parameter(torch.zeros(1, 1, width)) for _ in range(2))
         self.new_pos_embed = nn.Parameter(torch.zeros(1, 2, width))
-        self.freq_new_pos_embed = nn.Parameter(torch.zeros(1, width, config.mels // STRIDE, 1))
-        self.time_new_pos_embed = nn.Parameter(torch.zeros(1, width, 1, config.frames // STRIDE))
-        self.blocks = nn.ModuleList(Block(width, config.heads) for _ in range(config.depth))
+        self.freq_new_pos_embed = nn.Parameter(torch.zeros(1, width, mels // stride, 1))
+        self.time_new_pos_embed = nn.Parameter(torch.zeros(1, width, 1, frames // stride))
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
         self.norm = nn.LayerNorm(width, EPS)
 
     def front_end(self, waves: torch.Tensor) -> tuple[torch.Tensor]:

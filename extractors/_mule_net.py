@@ -17,7 +17,7 @@ from torch.nn import functional as fn
 
 from ._mel import mel_filters
 from ._modules import NetModule
-from ._mule_config import (
+from ._mule_sizes import (
     BANDS,
     DEPTHS,
     FAST_STRIDE,
@@ -29,7 +29,7 @@ from ._mule_config import (
     RATE,
     SLOW_STRIDE,
     WIDTH,
-    Config,
+    Sizes,
 )
 from ._transformer import Linear
 
@@ -44,16 +44,16 @@ LEAST_DEVIATION = 0.01
 
 
 class MULENet(NetModule):
-    """Waves (B, N) to one vector for each window and layer, (B, 1, D); see `Config.layers`."""
+    """Waves (B, N) to one vector for each window and layer, (B, 1, D); see `Sizes.layers`."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        slow, fast = (list(channels) for channels in zip(*config.inputs, strict=True))
-        self.slow = Pathway(config.slow_stem, (3, 1), SLOW_STRIDE, slow, config.slow, config.slow_group)
-        self.fast = Pathway(config.fast_stem, (3, 3), FAST_STRIDE, fast, config.fast, config.fast_group)
+        slow, fast = (list(channels) for channels in zip(*sizes.inputs, strict=True))
+        self.slow = Pathway(sizes.slow_stem, (3, 1), SLOW_STRIDE, slow, sizes.slow, sizes.slow_group)
+        self.fast = Pathway(sizes.fast_stem, (3, 3), FAST_STRIDE, fast, sizes.fast, sizes.fast_group)
         self.fusions = nn.ModuleList(
             nn.Sequential(Standardized(before, inner, (1, FUSED), (1, FUSION_STRIDE)), Standardized(inner, added))
-            for before, inner, added in zip(fast, config.inner, config.fused, strict=True)
+            for before, inner, added in zip(fast, sizes.inner, sizes.fused, strict=True)
         )
         self.window: torch.Tensor | None = None
         self.filters: torch.Tensor | None = None

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from torch.nn import functional as fn
 
 from ._modules import NetModule
+from ._muq_mulan_sizes import Sizes
 from ._musicfm_net import MusicFMNet
 from ._packed_linear import pack
-
-if TYPE_CHECKING:
-    from ._muq_mulan_config import Config
 
 SCALE = 8.0
 """Factor of the cosines between queries and keys."""
@@ -24,10 +21,10 @@ SCALE = 8.0
 class MuQMuLanNet(NetModule):
     """Waves (B, N) to MuQ's last states (B, T, 1024) and one unit vector (B, 1, 512)."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        self.muq = MusicFMNet(**asdict(config.muq))
-        self.head = Head(config, config.muq.width)
+        self.muq = MusicFMNet(**asdict(sizes.muq))
+        self.head = Head(sizes, sizes.muq.width)
 
     def front_end(self, waves: torch.Tensor) -> tuple[torch.Tensor]:
         """Map waves (B, N) to MuQ's spectrogram."""
@@ -51,16 +48,14 @@ class Head(nn.Module):
     always : whether there is a first map even where `inputs` is the width
     """
 
-    def __init__(self, config: Config, inputs: int, *, always: bool = True) -> None:
+    def __init__(self, sizes: Sizes, inputs: int, *, always: bool = True) -> None:
         super().__init__()
-        self.proj = nn.Linear(inputs, config.width) if always or inputs != config.width else nn.Identity()
+        self.proj = nn.Linear(inputs, sizes.width) if always or inputs != sizes.width else nn.Identity()
         self.layers = nn.ModuleList(
-            nn.ModuleList(
-                [Attention(config.width, config.heads, config.head), FeedForward(config.width, config.hidden)]
-            )
-            for _ in range(config.depth)
+            nn.ModuleList([Attention(sizes.width, sizes.heads, sizes.head), FeedForward(sizes.width, sizes.hidden)])
+            for _ in range(sizes.depth)
         )
-        self.to_latents = nn.Linear(config.width, config.joint)
+        self.to_latents = nn.Linear(sizes.width, sizes.joint)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map states (B, T, inputs) to unit vectors (B, 1, joint)."""
@@ -131,12 +126,12 @@ class Gated(nn.Module):
 class TextNet(nn.Module):
     """Tokens (1, T) of one text to a unit vector (1, 1, 512)."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         from transformers import XLMRobertaConfig, XLMRobertaModel
 
-        self.roberta = XLMRobertaModel(XLMRobertaConfig(**config.text), add_pooling_layer=False)
-        self.head = Head(config, config.text["hidden_size"], always=False)
+        self.roberta = XLMRobertaModel(XLMRobertaConfig(**sizes.text), add_pooling_layer=False)
+        self.head = Head(sizes, sizes.text["hidden_size"], always=False)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Map tokens (1, T) with their marks of begin and end to (1, 1, joint)."""

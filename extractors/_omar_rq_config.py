@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from ._config import NetworkConfig
@@ -66,7 +66,7 @@ class Config(NetworkConfig):
         """Build the network, without values."""
         from ._omar_rq_net import OmarRQNet
 
-        return OmarRQNet(self)
+        return OmarRQNet(**asdict(self), frames=FRAMES, kernel=KERNEL, residual=self.residual, feed_factor=FEED_FACTOR)
 
 
 FULL = Config()

@@ -15,7 +15,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ._conformer import rotation
 from ._logc_mel import logc_mel
 from ._modules import NetModule
-from ._omar_rq_config import FEED_FACTOR, FRAMES, KERNEL, Config
 from ._packed_linear import PackedLinear, pack
 
 INNER_EPS = 6.1e-5
@@ -25,19 +24,31 @@ INNER_EPS = 6.1e-5
 class OmarRQNet(NetModule):
     """Waves (B, N) to the states (B, T, width) after each block."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(
+        self,
+        *,
+        samples: int,
+        mels: int,
+        width: int,
+        depth: int,
+        heads: int,
+        frames: int,
+        kernel: int,
+        residual: float,
+        feed_factor: float,
+    ) -> None:
         super().__init__()
-        self.samples, self.mels, self.head = config.samples, config.mels, config.width // config.heads
+        self.samples, self.mels, self.frames, self.head = samples, mels, frames, width // heads
         self.level_bias, self.level_std = nn.Buffer(torch.zeros(())), nn.Buffer(torch.ones(()))
         """Mean and standard deviation of the samples, or of the spectrogram's levels, in the training set."""
-        self.embed = nn.Linear(config.values, config.width)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.embed = nn.Linear(mels * frames or samples, width)
+        self.blocks = nn.ModuleList(Block(width, heads, kernel, residual, feed_factor) for _ in range(depth))
 
     def front_end(self, waves: torch.Tensor) -> tuple[torch.Tensor]:
         """Map waves (B, N) to tokens (B, T, values of a token); what is left after the last one is dropped."""
         if self.mels:
             levels = self._standard(logc_mel(waves, self.mels))
-            pieces = levels.unfold(2, FRAMES, FRAMES)  # (B, mels, T, frames)
+            pieces = levels.unfold(2, self.frames, self.frames)  # (B, mels, T, frames)
             return (pieces.transpose(1, 2).flatten(2),)
         return (self._standard(waves).unfold(1, self.samples, self.samples),)
 
@@ -65,19 +76,19 @@ class OmarRQNet(NetModule):
 class Block(nn.Module):
     """Feed-forward net, attention, convolution, feed-forward net; the sum at the attention is a DeepNorm."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, width: int, heads: int, kernel: int, residual: float, feed_factor: float) -> None:
         super().__init__()
-        width, self.residual = config.width, config.residual
+        self.residual, self.feed_factor = residual, feed_factor
         self.ff1, self.ff2 = FeedForward(width), FeedForward(width)
-        self.attention, self.norm1 = Attention(width, config.heads), nn.LayerNorm(width)
-        self.conv, self.norm2 = Convolution(width), nn.LayerNorm(width)
+        self.attention, self.norm1 = Attention(width, heads), nn.LayerNorm(width)
+        self.conv, self.norm2 = Convolution(width, kernel), nn.LayerNorm(width)
 
     def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
         """Map (B, T, width) to the same shape."""
-        x = x + FEED_FACTOR * self.ff1(x)
+        x = x + self.feed_factor * self.ff1(x)
         x = self.norm1(self.residual * x + self.attention(x, cos, sin))
         x = x + self.conv(x)
-        return self.norm2(x + FEED_FACTOR * self.ff2(x))  # type: ignore[no-any-return]
+        return self.norm2(x + self.feed_factor * self.ff2(x))  # type: ignore[no-any-return]
 
 
 class FeedForward(nn.Module):
@@ -125,11 +136,11 @@ class Attention(nn.Module):
 class Convolution(nn.Module):
     """Gated pointwise and depthwise convolution over time; callable after `fold`."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, kernel: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width, INNER_EPS)
         self.open = nn.Conv1d(width, 2 * width, 1)
-        self.depthwise = nn.Conv1d(width, width, KERNEL, padding=KERNEL // 2, groups=width)
+        self.depthwise = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
         self.batch_norm = nn.BatchNorm1d(width, INNER_EPS)
         self.close = nn.Conv1d(width, width, 1)
 

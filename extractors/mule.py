@@ -10,7 +10,8 @@ from bench.protocols import Window
 from bench.weights import Weights
 
 from ._checkpoint import he_arrays
-from ._mule_config import FRAMES, FULL, HOP, RATE, TINY, WIDTH, Config
+from ._mule_config import FULL, TINY, Config
+from ._mule_sizes import FRAMES, HOP, RATE, WIDTH
 from ._mule_weights import MULE as WEIGHTS
 from ._network import NetworkExtractor, Precision
 

@@ -19,6 +19,7 @@ from bench.files.hash_index import sha256_once
 from bench.listening.columns import listed, normalize
 from bench.listening.text_table import open_table
 from bench.protocols import FILE, TableSource
+from bench.store.exported import read_about
 
 ID_NAMES = (
     "track_id",
@@ -41,6 +42,8 @@ _COUNTED = 8
 """From so many rows on, a column that counts them is no descriptor."""
 _OTHER_ID = re.compile(r".*_(id|ids|mbid|isrc|uri)")
 
+SOURCE = "see the file's source"
+
 
 @dataclass(frozen=True)
 class PrecomputedSettings:
@@ -58,15 +61,16 @@ class PrecomputedSettings:
     ids: str | None = field(default=None, metadata=FILE)
     id: str | None = None
     column: str | None = None
-    license: str = "see the file's source"
+    license: str = SOURCE
 
 
 class Precomputed(TableSource):
     """A file of vectors: Music4All-Onion's ``id_*.tsv.bz2``, Yambda's embeddings, or your own.
 
-    Every record names the file by its sha256. Files with missing or non-finite values, or with an id that occurs
-    twice, are refused; the message names the first such id. In a table an index without a name, any other id and a
-    column that counts the rows are no part of a vector; what was taken for what is printed.
+    Every record names the file by its sha256. A file NAME.about.json beside it, which `bench export` writes, says what
+    the model was trained on, so that leaks are found as with the model itself. Files with missing or non-finite values,
+    or with an id that occurs twice, are refused; the message names the first such id. In a table an index without a
+    name, any other id and a column that counts the rows are no part of a vector; what was taken for what is printed.
     """
 
     Settings = PrecomputedSettings
@@ -76,10 +80,23 @@ class Precomputed(TableSource):
 
     def __init__(self, settings: PrecomputedSettings):
         super().__init__(settings)
-        self.license = settings.license
         self.path = Path(settings.path).expanduser()
         if not self.path.is_file():
             raise BenchError(f"precomputed: there is no file {self.path}. Give path=FILE (.npy, .parquet, .tsv, .csv).")
+        self._about = read_about(self.path)
+        self.license = self._about.license if settings.license == SOURCE and self._about.license else settings.license
+        self.trained_on, self.heard = self._about.trained_on, self._about.heard
+        self.non_commercial = self._about.non_commercial
+
+    @property
+    def untrained(self) -> bool:
+        """Whether the weights of the exported model were random."""
+        return self._about.untrained
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the exported model has heard synthesised music alone."""
+        return self._about.synthetic
 
     def fingerprint(self) -> dict[str, Any]:
         """Return the sha256 of the file (and of the ids' file), and which columns are read."""

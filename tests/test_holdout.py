@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
+import soundfile
 
 from bench.errors import BenchError
 from bench.holdout import hold_out
@@ -38,6 +39,15 @@ class Tracks(Dataset):
 
     def catalog(self, root):
         return self.files
+
+
+def piece(seed, seconds=8):
+    """Random chords at 16 kHz, four a second, (n,)."""
+    rng = np.random.default_rng(seed)
+    clock = np.arange(4_000) / 16_000
+    notes = 220 * 2 ** (rng.integers(0, 36, (4 * seconds, 3)) / 12)
+    chords = [np.sin(2 * np.pi * chord[:, None] * clock).sum(axis=0) * np.exp(-6 * clock) for chord in notes]
+    return 0.2 * np.concatenate(chords)
 
 
 def named(n=200, **columns):
@@ -73,7 +83,7 @@ def test_equal_tracks_give_equal_files_in_any_order(tmp_path):
     assert drawn(Tracks(meta), tmp_path / "a", seed=1).held != one.held
 
 
-def test_the_same_audio_and_the_same_recording_are_one_group(tmp_path):
+def test_tracks_with_the_same_audio_are_one_group(tmp_path):
     paths = []
     for i in range(6):
         path = tmp_path / f"{i}.wav"
@@ -87,8 +97,24 @@ def test_the_same_audio_and_the_same_recording_are_one_group(tmp_path):
     assert groups == {"a": "a", "b": "b", "c": "c", "d": "d", "e": "a", "f": "b"}
     meta = pl.DataFrame({"track_id": list("abcdef"), "artist": [None, "x", "X ", "y", "y", None]})
     assert drawn(Tracks(meta, files), tmp_path, share=0.5).groups == dict(zip("abcdef", "yXXyyX", strict=True))
-    joined = drawn(Tracks(catalog=files), tmp_path, share=0.5, same=[("c", "d"), ("a", "unknown")])
-    assert joined.groups == groups | {"d": "c"}
+
+
+def test_a_recording_in_another_encoding_under_another_artist_is_in_the_same_group(tmp_path):
+    """Whatever was computed before: another cache gives the same hold-out."""
+    paths = []
+    for at in range(4):
+        paths.append(str(tmp_path / f"{at}.wav"))
+        soundfile.write(paths[-1], piece(at % 3), 16_000)
+    paths[3] = str(tmp_path / "3.mp3")
+    soundfile.write(paths[3], 0.5 * piece(0)[5_000:], 16_000)
+    null = pl.Series([None] * 4, dtype=pl.Float64)
+    files = pl.DataFrame({"track_id": list("abcd"), "path": paths, "offset": null, "duration": null})
+    meta = pl.DataFrame({"track_id": list("abcd"), "artist": list("xyzw")})
+    one, other = (drawn(Tracks(meta, files), tmp_path / name, share=0.5) for name in "12")
+    assert one.groups == {"a": "w", "b": "y", "c": "z", "d": "w"}
+    assert (one.sha256, one.held) == (other.sha256, other.held)
+    again = drawn(Tracks(meta, files), tmp_path / "1", share=0.5)
+    assert again.sha256 == one.sha256
 
 
 def test_a_part_column_replaces_the_draw(tmp_path):

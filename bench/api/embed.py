@@ -21,6 +21,7 @@ from bench.run.embed import Collection, write_vectors
 from bench.run.inputs import open_data
 from bench.run.options import Data, Environment
 from bench.specs import Spec, parse_sum
+from bench.store.exported import Exported, write_about
 
 Vectors: TypeAlias = "str | Embeddings | Sequence[str | Embeddings]"
 """Specs of extractors, or vectors, one or several of either."""
@@ -36,11 +37,13 @@ class Embeddings:
     ids : the ids of the N items, in the order of the rows
     vectors : array (N, D), float32
     name : the extractor that made them, or a name of your own for tables
+    about : licence and training data of the extractor, which its vectors take along; None for vectors of your own
     """
 
     ids: list[str]
     vectors: NDArray[np.float32] = field(repr=False)
     name: str = "vectors"
+    about: Exported | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -68,6 +71,8 @@ class Embeddings:
 
         """
         write_vectors(Path(path), self.ids, self.vectors)
+        if self.about is not None:
+            write_about(Path(path), self.about)
 
 
 def embed(
@@ -135,7 +140,7 @@ def embed(
     if collection.fill():
         for line in collection.summary():
             output.log(line)
-    return Embeddings(*collection.vectors(), name="+".join(collection.entries[0].names))
+    return Embeddings(*collection.vectors(), name="-".join(collection.entries[0].names), about=collection.about)
 
 
 def catalog(data: str = "demo", *, root: str | Path | None = None, **work: Unpack[Work]) -> pl.DataFrame:
@@ -190,5 +195,5 @@ def specs_of(given: Vectors, environment: Environment) -> tuple[str, ...]:
 
 
 def _precomputed(given: Embeddings, environment: Environment) -> str:
-    file = vectors_file(given.ids, given.vectors, environment.cache, given.name)
+    file = vectors_file(given.ids, given.vectors, environment.cache, given.name, given.about)
     return str(Spec("precomputed", {"path": str(file)}))

@@ -12,8 +12,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.files.atomic import file_sha256
+from bench.files.atomic import digest, file_sha256
 from bench.run.embed import write_vectors
+from bench.store.exported import Exported, write_about
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +86,9 @@ def tracks_file(tracks: Sequence[str | Path] | Frame, cache: Path) -> Path:
     return _kept(cache, "tracks.parquet", table.write_parquet)
 
 
-def vectors_file(ids: Sequence[Any], vectors: NDArray[Any], cache: Path, name: str) -> Path:
+def vectors_file(
+    ids: Sequence[Any], vectors: NDArray[Any], cache: Path, name: str, about: Exported | None = None
+) -> Path:
     """Write vectors to the cache as ``NAME.npy`` with ids, for the extractor `precomputed`, and return the path.
 
     Parameters
@@ -98,11 +101,13 @@ def vectors_file(ids: Sequence[Any], vectors: NDArray[Any], cache: Path, name: s
         The cache folder.
     name
         The name in tables.
+    about
+        What is known of the vectors of an extractor, for checks of leaks; None for vectors from elsewhere.
 
     Raises
     ------
     BenchError
-        If the shapes do not fit, an id occurs twice or has a line break, or a value is not finite.
+        If the shapes do not fit, or an id occurs twice or has a line break.
 
     """
     found = np.asarray(vectors)
@@ -116,7 +121,13 @@ def vectors_file(ids: Sequence[Any], vectors: NDArray[Any], cache: Path, name: s
         raise BenchError(f"id {seen.filter(seen.is_duplicated())[0]!r} occurs more than once; keep one row per id.")
     if not name or set(name) & set("/\\:,+=()\n") or name.startswith("."):
         raise BenchError(f"name={name!r}: a name has none of / \\ : , + = ( ).")
-    return _kept(cache, f"{name}.npy", lambda path: write_vectors(path, names, found.astype(np.float32)))
+
+    def write(path: Path) -> None:
+        write_vectors(path, names, found.astype(np.float32))
+        if about is not None:
+            write_about(path, about)
+
+    return _kept(cache, f"{name}.npy", write)
 
 
 def _kept(cache: Path, name: str, write: Callable[[Path], object]) -> Path:
@@ -126,7 +137,7 @@ def _kept(cache: Path, name: str, write: Callable[[Path], object]) -> Path:
     with TemporaryDirectory(dir=home, prefix=".") as made:
         write(Path(made) / name)
         files = sorted(Path(made).iterdir())
-        folder = home / "-".join(file_sha256(each)[:12] for each in files)
+        folder = home / digest([[each.name, file_sha256(each)] for each in files])[:24]
         folder.mkdir(exist_ok=True)
         for each in files:
             if not (folder / each.name).exists():

@@ -3,7 +3,8 @@
   bench export --extractor mfcc --audio music/ --out vectors.parquet
   bench export --extractor mfcc --data demo --out vectors.npy       (ids in vectors.ids.txt)
 
-Tracks without a vector are left out and listed. Use the file as an extractor with precomputed:path=FILE.
+Tracks without a vector are left out and listed. Use the file as an extractor with precomputed:path=FILE. A file
+NAME.about.json beside it says what the model was trained on: keep both in one folder.
 """
 
 from __future__ import annotations

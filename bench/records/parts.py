@@ -121,6 +121,7 @@ class ExtractorInfo:
 
     coverage : share of the items that have a vector
     heard : data, cut-off, signals and hash of the track ids that a model of ours was trained on
+    heard_share : share of the tested tracks that it was trained on, by their ids; None where these are not known
     non_commercial : whether a licence forbids commercial use of the weights
     untrained : whether weights are random, for trials and speed tests
     synthetic : whether weights come from synthesised music alone
@@ -145,6 +146,7 @@ class ExtractorInfo:
     versions: Labels | None = None
     heard: Json | None = None
     chosen: LayerChoice | None = None
+    heard_share: Share | None = None
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 A report reads only records and their per-user files. Published results of others are records too.
 """
 
-from bench.report.board import Block, Board, Row, Value
+from bench.report.board import Block, Board, Row
 from bench.report.build import boards
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
 from bench.report.mir import Probed, probed
+from bench.report.value import Value
 from bench.report.writers.console import show
 from bench.report.writers.write import FORMATS, write
 

@@ -11,12 +11,13 @@ from bench.errors import BenchError
 from bench.files.atomic import digest
 from bench.records import Record
 from bench.records.codec import encode
-from bench.report.board import LANES, Block, Board, Row, Value
+from bench.report.board import LANES, Block, Board, Row
 from bench.report.folds import pooled, with_all_folds
 from bench.report.format import MAIN, NONE, SETS, without_folders
 from bench.report.notes import notes
 from bench.report.recorded import chosen_layers, span
 from bench.report.significance import complete
+from bench.report.value import Value
 from bench.text import one_line
 
 Found = tuple[Path, Record]

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from bench.datasets.contamination import same_catalogue
 from bench.records import Cost
 from bench.report import budgets
-from bench.report.board import Block, Board, Row, Value
-from bench.report.format import NONE, bounds, heading, number, percent, short
+from bench.report.board import Block, Board, Row
+from bench.report.format import NONE, bounds, heading, heard, number, percent, short
 from bench.report.grid import Cell, Grid, Head, Section
-from bench.report.notes import marks
+from bench.report.notes import any_heard, marks
+from bench.report.value import Value
 from bench.text import one_line
 
 LANE_HEADINGS = {
@@ -190,6 +191,7 @@ def main(board: Board, block: Block, metrics: Sequence[str]) -> list[Column]:
         Column("s/1000", lambda row: Cell(number(row.cost(lambda cost: cost.extract_s_per_1000), 1))),
         Column("Licence", lambda row: Cell(row.license or NONE), right=False),
         *([Column("Trained on", _trained_on(board), right=False)] if any(row.trained_on for row in board.rows) else []),
+        *([Column("Heard", lambda row: Cell(heard(row.heard)))] if any_heard(board) else []),
         seeds(),
     ]
 

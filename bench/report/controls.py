@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from bench.report.board import AgainstControls, Block, ControlVerdict, Row
+from bench.report.board import Block, Row
 from bench.report.budgets import same_model
+from bench.report.value import AgainstControls, ControlVerdict
 from bench.report.values import Values, tested
 from bench.specs import Spec
 from bench.stats import Components, holm

@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from bench.records import Family
-from bench.report.board import Block, Evidence, Row, Verdict
+from bench.report.board import Block, Row
 from bench.report.controls import ALPHA, Read, shuffled_row
+from bench.report.value import Evidence, Verdict
 from bench.report.values import Values, tested
 from bench.stats import Components, equivalence, holm, undecided
 

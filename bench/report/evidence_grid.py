@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from bench.report.board import Block, Board, Evidence, Row
+from bench.report.board import Block, Board, Row
 from bench.report.evidence_notes import below
 from bench.report.format import NONE, heading, number, p_value, share, short
 from bench.report.grid import Cell, Grid, Head, Section
+from bench.report.value import Evidence
 from bench.stats import Components
 
 _NAMES = (Head("Extractor", right=False, room=22), Head("Model", right=False, room=16))
@@ -74,6 +75,11 @@ def _cells(row: Row, one: Evidence | None, where: str, metric: str, best_gain: f
         Cell(p_value(one.p), value=one.p),
         Cell(verdict),
     ]
+
+
+def gain_cell(found: Components | None) -> Cell:
+    """Return a difference with its sign and half its interval, ``+.0417 ±.0104``."""
+    return _effect(found, brief=True)
 
 
 def _effect(found: Components | None, brief: bool) -> Cell:

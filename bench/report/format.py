@@ -27,6 +27,11 @@ SET_GLOSSARY = {
     "mixed": "hot and cold tracks compete in one list",
 }
 
+HEARD = (
+    "Heard: the share of the tested tracks that the extractor was trained on, by track ids; – where they are not known."
+)
+"""Explains the column of that name."""
+
 _FOLDERS = re.compile(r"(=\(?)/[^=,()]*/")
 """Matches the folders of an absolute path in a spec."""
 
@@ -61,6 +66,13 @@ def percent(share: float | None) -> str:
     if share is None or not math.isfinite(share):
         return NONE
     return f"{math.floor(share * 1000 + 1e-9) / 10:.1f} %"
+
+
+def heard(share: float | None) -> str:
+    """Return a share of heard tracks in per cent, rounded up so that only 0 becomes 0 %."""
+    if share is None:
+        return NONE
+    return f"{math.ceil(share * 1000 - 1e-9) / 10:.1f} %" if share else "0 %"
 
 
 def share(part: float | None) -> str:

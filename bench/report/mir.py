@@ -11,7 +11,7 @@ from bench.errors import BenchError
 from bench.files.atomic import digest
 from bench.records import PROBED, ExtractorInfo, Record, TaskInfo
 from bench.report.board import LANES
-from bench.report.format import NONE, bounds, heading, number, without_folders
+from bench.report.format import HEARD, NONE, bounds, heading, heard, number, without_folders
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
 from bench.report.recorded import chosen_layers, span
 from bench.text import one_line
@@ -72,6 +72,8 @@ class Embedding:
     control: bool
     layers: list[str]
     answers: dict[Asked, Answer] = field(default_factory=dict)
+    heard: float | None = None
+    """Largest share of a task's tested tracks that the extractor was trained on; None: its tracks are not known."""
 
 
 @dataclass
@@ -118,6 +120,8 @@ def _lane(lane: str, records: Sequence[Record]) -> Probed:
     for record in records:
         key, asked = embedding(record.extractor), _asked(record)
         rows.setdefault(key, _row(key, record))
+        if (share := record.extractor.heard_share) is not None:
+            rows[key].heard = max(share, rows[key].heard or 0.0)
         cells.setdefault((key, asked), {}).setdefault(record.seed, record)
         if (level := record.chance.get(PROBED, {}).get(asked.metric)) is not None:
             chance.setdefault(asked, level)
@@ -130,8 +134,8 @@ def _lane(lane: str, records: Sequence[Record]) -> Probed:
     _tell_apart(list(rows.values()))
     columns = _editions(rows.values(), chance)
     # Controls share the warnings about the task; their own, such as a penalty at the edge of its grid, mean nothing.
-    heard = [record for record in records if not record.control] or records
-    said = [(_task(record).name, text) for record in heard for text in record.warnings]
+    real = [record for record in records if not record.control] or records
+    said = [(_task(record).name, text) for record in real for text in record.warnings]
     warnings = list(
         dict.fromkeys(one_line(text if text.startswith(f"{name}: ") else f"{name}: {text}") for name, text in said)
     )
@@ -217,6 +221,9 @@ def chapters(lanes: Sequence[Probed]) -> list[Chapter]:
 
 def _chapter(lane: Probed) -> Chapter:
     heads = [Head("Embedding", right=False), *(Head(heading(asked.metric), asked.title) for asked in lane.columns)]
+    known = any(row.heard is not None for row in lane.rows.values())
+    if known:
+        heads.append(Head("Heard"))
 
     def cells(row: Embedding) -> list[Cell]:
         found = [Cell(row.label)]
@@ -225,13 +232,14 @@ def _chapter(lane: Probed) -> Chapter:
             found.append(
                 Cell(NONE) if answer is None else Cell(bounds(answer.mean, answer.low, answer.high), value=answer.mean)
             )
-        return found
+        return [*found, Cell(heard(row.heard))] if known else found
 
     def reached(row: Embedding) -> float:
         return row.answers[lane.columns[0]].mean if lane.columns[0] in row.answers else -1.0
 
     rows = sorted(lane.rows.values(), key=lambda row: (-reached(row), row.label))
     levels = [Cell("chance"), *(Cell(number(level), value=level) for level in map(lane.chance.get, lane.columns))]
+    levels += [Cell(NONE)] if known else []
     sections = [
         Section("", [cells(row) for row in rows if not row.control]),
         Section("Controls", [cells(row) for row in rows if row.control]),
@@ -245,6 +253,7 @@ def _chapter(lane: Probed) -> Chapter:
             if lane.builtin
             else []
         ),
+        *([f"{HEARD} The largest share over the tasks."] if known else []),
         *lane.conventions,
         *(f"Warning, {text}" for text in lane.warnings),
     ]

@@ -10,7 +10,7 @@ from bench.report import budgets
 from bench.report.board import Block, Board, Note, Row
 from bench.report.evidence_notes import intervals
 from bench.report.folds import spread
-from bench.report.format import SETS, first_few, heading, percent
+from bench.report.format import HEARD, SETS, first_few, heading, percent
 from bench.stats.components import FEW_SEEDS
 from bench.text import numbered, one_line
 
@@ -23,6 +23,11 @@ def marks(row: Row) -> str:
     untrained = row.first is not None and bool(row.first.extractor.untrained)
     given = ((ONCE, row.once), (FEW, row.few), (SPANNED, row.spanned), (IMPORTED, row.imported), (UNTRAINED, untrained))
     return "".join(mark for mark, there in given if there)
+
+
+def any_heard(board: Board) -> bool:
+    """Whether the tracks of some extractor's training are known, so that a column shows which tested ones it heard."""
+    return any(row.heard is not None for row in board.rows)
 
 
 def notes(board: Board) -> list[Note]:
@@ -133,6 +138,8 @@ def _tables(board: Board) -> list[Note]:
     if bound:
         listed = "; ".join(f"{name} ({text})" for name, text in sorted(bound.items()))
         found.append(Note(one_line(f"For non-commercial use only, by the licence of their weights: {listed}."), True))
+    if any_heard(board):
+        found.append(Note(HEARD, True))
     declared = {row.extractor: row.trained_on for row in real if row.trained_on}
     same = sorted((name, on) for name, all_on in declared.items() for on in all_on if same_catalogue(on, board.data))
     if same:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bench.report.board import Block, Board, Evidence, Row
-from bench.report.evidence import ALPHA, MARGIN
+from bench.report.board import Block, Board, Row
+from bench.report.controls import ALPHA
+from bench.report.evidence import MARGIN
 from bench.report.format import NONE, heading, share, short
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
+from bench.report.value import Evidence
 from bench.stats import Components, Part, needed, smallest_detectable
 from bench.stats.power import POWER
 

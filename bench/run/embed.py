@@ -17,12 +17,15 @@ from bench.extract import make_ready
 from bench.files.atomic import check_writable, whole, write_text
 from bench.items.item_table import Tables
 from bench.protocols import Lane
+from bench.report.format import without_folders
 from bench.resolver import Resolver
 from bench.run.extraction_plan import ExtractionPlan
 from bench.run.extraction_task import Audio
 from bench.run.inputs import catalog_of, open_data
 from bench.run.options import Data, Environment
 from bench.run.progress import Ui
+from bench.run.recommend.record import non_commercial
+from bench.store.exported import Exported, write_about
 from bench.text import one_line
 
 FORMATS = (".npy", ".parquet", ".tsv")
@@ -134,10 +137,25 @@ class Collection:
         return kept, vectors[present]
 
     def export(self, out: Path) -> tuple[int, int]:
-        """Write the vectors of the first entry to `out`; return rows and width."""
+        """Write the vectors of the first entry to `out`, and what is known of them; return rows and width."""
         ids, vectors = self.vectors()
         write_vectors(out, ids, vectors)
-        return vectors.shape
+        write_about(out, self.about)
+        return len(ids), vectors.shape[1]
+
+    @property
+    def about(self) -> Exported:
+        """What is known of the vectors of the first entry."""
+        plugins = [one.plugin for one in self.entries[0].behind]
+        return Exported(
+            extractor=without_folders(self.entries[0].text),
+            license=" + ".join(dict.fromkeys(plugin.license for plugin in plugins if plugin.license)),
+            trained_on=sorted({name for plugin in plugins for name in plugin.trained_on}),
+            heard=[one for plugin in plugins for one in plugin.heard],
+            non_commercial=any(non_commercial(plugin) for plugin in plugins),
+            untrained=any(plugin.untrained for plugin in plugins),
+            synthetic=any(plugin.synthetic for plugin in plugins),
+        )
 
 
 def write_vectors(out: Path, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:

@@ -25,6 +25,17 @@ def heard_tracks(extractor: ExtractorEntry, data: str, tested: Iterable[str]) ->
     return None
 
 
+def heard_share(extractor: ExtractorEntry, data: str, tested: Iterable[str]) -> float | None:
+    """Return the share of the tested tracks of a data set that the extractor was trained on, by their ids.
+
+    None where the tracks of no training are known, and for no tested tracks.
+    """
+    if not any(part.plugin.heard for part in extractor.behind) or not (wanted := set(tested)):
+        return None
+    known = frozenset[str]().union(*(one.ids for one in _heard_of(extractor, data)))
+    return len(known & wanted) / len(wanted)
+
+
 def check_unheard(extractors: Iterable[ExtractorEntry], split: Split, data: str) -> None:
     """Refuse extractors that were trained on a split's cold tracks, or on listening that the split predicts.
 

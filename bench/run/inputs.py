@@ -103,18 +103,18 @@ def open_data(data: Data, environment: Environment) -> Opened:
     return Opened(dataset, root, catalog, not data.audio, notes)
 
 
-def held_out(opened: Opened, environment: Environment) -> HoldOut:
+def held_out(opened: Opened, environment: Environment, log: Callable[[str], None]) -> HoldOut:
     """Return the hold-out of a dataset's recordings, with the catalogue's audio matched with the log's tracks."""
     catalog = opened.catalog
     if catalog is not None and not opened.own_ids:
         meta = None if isinstance(opened.dataset, FileDataset) else opened.dataset.meta(opened.root)
         if meta is None:
-            log = opened.dataset.listens(opened.root).select(pl.col("item").cast(pl.String)).unique()
-            items = log.collect(engine="streaming")["item"].sort()
+            plays = opened.dataset.listens(opened.root).select(pl.col("item").cast(pl.String)).unique()
+            items = plays.collect(engine="streaming")["item"].sort()
         else:
             items = meta["track_id"].unique().sort()
         catalog = match(opened, items)[0]
-    return hold_out(opened.dataset, opened.root, environment.cache, catalog=catalog)
+    return hold_out(opened.dataset, opened.root, environment.cache, catalog=catalog, log=log)
 
 
 def catalog_of(audio: str, notes: list[str]) -> pl.DataFrame:

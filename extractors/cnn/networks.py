@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 from torch import nn
@@ -78,14 +79,17 @@ def count(network: nn.Module) -> tuple[int, int]:
     return sum(parameter.numel() for parameter in network.parameters()), multiplies
 
 
-def activations(network: nn.Module) -> int:
-    """Return the most values that a layer of a network reads and writes for one window."""
+@lru_cache
+def activations(arch: str) -> int:
+    """Return the most values that a layer of a network reads and writes for one window; no weights are allocated."""
     most = 0
 
     def see(_: nn.Module, given: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         nonlocal most
         most = max(most, output.numel() + sum(one.numel() for one in given))
 
+    with torch.device("meta"):
+        network = build(arch)
     _trace(network, see)
     return most
 

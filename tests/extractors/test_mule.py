@@ -17,7 +17,8 @@ from bench.errors import BenchError
 from bench.registry import create, get
 from bench.testing.clips import clip
 from bench_extractors import _mule_weights as files
-from bench_extractors._mule_config import DEPTHS, FULL, TINY
+from bench_extractors._mule_config import FULL, TINY
+from bench_extractors._mule_sizes import DEPTHS
 
 from .networks import TinyContract, apart, built, random_tensors, states
 

@@ -22,7 +22,8 @@ from bench.recipes.recsys2024 import (
 )
 from bench.recipes.verdicts import chapter
 from bench.report import show
-from bench.report.board import Row, Value
+from bench.report.board import Row
+from bench.report.value import Value
 
 N = 8
 K = 5

@@ -189,6 +189,7 @@ class Results:
         control: bool = False,
         chance: float = 0.1,
         seed_folder: str = "mlp-00000000",
+        table: dict[str, Any] | None = None,
         **changes: Any,
     ) -> Path:
         """A record as `bench probe` writes it, of the same extractor setting as `add` makes."""
@@ -223,7 +224,8 @@ class Results:
                 "width": 104,
                 "coverage": 1.0,
                 "table_sha256": "",
-            },
+            }
+            | (table or {}),
             "recommender": {"name": "mlp", "spec": "mlp", "lane": lane, "settings": {}},
             "lane": lane,
             "seed": seed,

@@ -15,6 +15,8 @@ from scipy.stats import ttest_rel
 from bench.errors import BenchError
 from bench.records import read, users_path, write
 from bench.report import boards, significance
+from bench.report.columns import main_grid
+from bench.report.format import HEARD, MAIN
 from bench.stats import LEAST_USERS, bootstrap, holm, paired_test, wilson
 
 
@@ -464,3 +466,19 @@ def test_errors_are_passed_on_without_a_list(results):
 def test_reports_import_no_torch():
     code = "import bench.report, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_column_says_which_tested_tracks_were_heard_where_that_is_known(results):
+    def column():
+        grid = main_grid(only(results), only(results).blocks[0], MAIN)
+        heads = [head.heading for head in grid.heads]
+        if "Heard" not in heads:
+            return None
+        return {row[0].text: row[heads.index("Heard")].text for section in grid.sections[:1] for row in section.rows}
+
+    results.add("mfcc")
+    assert column() is None
+    results.add("cnn", table={"heard_share": 0.0})
+    results.add("cnn:weights=b", table={"heard_share": 0.0001})
+    assert column() == {"mfcc": "–", "cnn": "0 %", "cnn:weights=b": "0.1 %"}
+    assert HEARD in brief(only(results))

@@ -188,3 +188,15 @@ def test_a_task_on_the_tracks_of_another_data_set_stands_beside_no_recommendatio
     assert [axis.group for axis in comparison.mir] == [f"{task}, mlp of demo"]
     (lane,) = found.probed
     assert {column.edition for column in lane.columns} == {"of demo", "of plays"}
+
+
+def test_tables_of_tasks_say_which_tested_tracks_were_heard_where_that_is_known(results):
+    def table():
+        (found,) = chapters(probed(results.read()))
+        return [[head.heading for head in found.grids[0].heads], *rows(found.grids[0]), *rows(found.grids[0], "Chance")]
+
+    results.probe("mfcc", value=0.5)
+    assert "Heard" not in table()[0]
+    results.probe("cnn", value=0.4, table={"heard_share": 0.25})
+    results.probe("clap", value=0.3, table={"heard_share": 0.0})
+    assert [line[-1] for line in table()] == ["Heard", "–", "25.0 %", "0 %", "–"]

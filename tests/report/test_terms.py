@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from bench.report.build import boards
 from bench.report.notes import notes
-from bench.run.recommend.record import _non_commercial
+from bench.run.recommend.record import non_commercial
 
 BOUND = {"non_commercial": True, "license": "CC BY-NC 4.0"}
 
@@ -23,7 +23,7 @@ def test_a_plugin_is_bound_by_its_weights_or_by_its_own_word():
     def plugin(*, own=False, files=()):
         return SimpleNamespace(non_commercial=own, weights=[SimpleNamespace(non_commercial=one) for one in files])
 
-    assert _non_commercial(plugin(files=[False, True]))
-    assert _non_commercial(plugin(own=True))
-    assert not _non_commercial(plugin(files=[False]))
-    assert not _non_commercial(plugin())
+    assert non_commercial(plugin(files=[False, True]))
+    assert non_commercial(plugin(own=True))
+    assert not non_commercial(plugin(files=[False]))
+    assert not non_commercial(plugin())

@@ -64,10 +64,9 @@ def _figure(chosen: Mapping[str, Mapping[str, Row]], block: Block, metric: str) 
             axes.plot(seconds, value.mean, linestyle="none", **styles[name])
             points.append((seconds, value.mean, short(name, 24)))
         popularity = next((r for r in block.controls if r.first and r.first.recommender.name == "popularity"), None)
-        levels = ((":", block.chance), ("--", popularity))
-        for style, row in levels:
-            if row and (level := row.mean(where, metric)) is not None:
-                axes.axhline(level, color=SOFT, linewidth=0.8, linestyle=style)
+        for line, known in ((":", block.chance), ("--", popularity)):
+            if known and (level := known.mean(where, metric)) is not None:
+                axes.axhline(level, color=SOFT, linewidth=0.8, linestyle=line)
         _scale(axes, f"{where} {heading(metric)}")
         placed.append((axes, points))
     found[-1].set_xlabel("seconds per 1,000 tracks (log)")

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.report import budgets
-from bench.report.board import Board, Evidence, Row, Value
+from bench.report.board import Board, Row
 from bench.report.format import NONE, parts
 from bench.report.grid import Grid
+from bench.report.value import Evidence, Value
 from bench.stats import Components
 from bench.text import one_line
 

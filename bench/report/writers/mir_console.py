@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.protocols import PARTS
 from bench.records import PROBED, Record, TaskInfo
-from bench.report.format import short, without_folders
+from bench.report.format import heard, short, without_folders
 from bench.report.recorded import span
 from bench.terminal import console, row, table, text
 
@@ -31,7 +31,8 @@ def show(records: Sequence[Record]) -> None:
 def _task(title: str, records: Sequence[Record]) -> Any:
     primary = _about(records[0]).primary
     others = sorted({name for record in records for name in record.metrics[PROBED] if _macro(name)} - {primary})
-    out = table(title, "Extractor", "Probe", primary, "±", *others, "Seeds")
+    known = any(record.extractor.heard_share is not None for record in records)
+    out = table(title, "Extractor", "Probe", primary, "±", *others, *(["Heard"] if known else []), "Seeds")
     for column in out.columns[2:]:
         column.justify = "right"
     rows: dict[tuple[str, str], list[Record]] = {}
@@ -45,10 +46,20 @@ def _task(title: str, records: Sequence[Record]) -> Any:
             out.add_row()
             in_controls = True
         values = [short(_mean(found, name)) for name in others]
+        values += [heard(found[0].extractor.heard_share)] if known else []
         row(out, extractor, probe, short(_mean(found, primary)), _margin(found, primary), *values, str(len(found)))
     out.add_row()
     chance = records[0].chance[PROBED]
-    row(out, "without hearing", "–", short(chance.get(primary)), "", *(short(chance.get(n)) for n in others), "")
+    row(
+        out,
+        "without hearing",
+        "–",
+        short(chance.get(primary)),
+        "",
+        *(short(chance.get(n)) for n in others),
+        *([""] if known else []),
+        "",
+    )
     return out
 
 

@@ -22,9 +22,7 @@ SHOWN = 3
 
 def contaminated(extractor: ExtractorEntry, task: LoadedTask) -> str | None:
     """Describe the contamination if the extractor was trained on tested tracks, by their ids or by declaration."""
-    items = task.data.items
-    tested = items.filter(pl.col("part") == "test") if "part" in items.columns else items
-    if tested.height and (reason := heard_tracks(extractor, task.collection, map(str, tested["track_id"].to_list()))):
+    if reason := heard_tracks(extractor, task.collection, task.tested):
         return reason
     known = [name for name in extractor.trained_on if same_catalogue(name, task.collection)]
     if not known:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bench.files.atomic import digest
 from bench.records import PROBED, Cost, DataInfo, Environment, RecommenderInfo, Record, SplitInfo
 from bench.registry import lane_of
+from bench.run.heard import heard_share
 from bench.run.probe.evaluate import Scored
 from bench.run.probe.request import ProbeCell, ProbeRequest
 from bench.run.probe.tasks import LoadedTask
@@ -21,7 +22,8 @@ from bench.run.recommend.record import about_extractor, extractor_inputs
 
 def blank(request: ProbeRequest, task: LoadedTask, cell: ProbeCell, leaks: Sequence[str]) -> Record:
     """Return the record of a cell without numbers; `leaks` describes known leaks that were allowed."""
-    extractor = about_extractor(cell.extractor)
+    heard = heard_share(cell.extractor, task.collection, task.tested)
+    extractor = replace(about_extractor(cell.extractor), heard_share=heard)
     official = task.data.expected
     lane = lane_of(task.task)
     return Record(

@@ -75,6 +75,13 @@ class LoadedTask:
         """Track ids (N,) in the order of the truth."""
         return [str(one) for one in self.data.items["track_id"].to_list()]
 
+    @property
+    def tested(self) -> list[str]:
+        """Ids of the tracks that are tested: those of the test part or, with folds, all."""
+        items = self.data.items
+        test = items.filter(pl.col("part") == "test") if "part" in items.columns else items
+        return [str(one) for one in test["track_id"].to_list()]
+
     @cached_property
     def row_of(self) -> dict[str, str]:
         """Mapping from track id to row key of its audio."""
@@ -177,7 +184,7 @@ def open_tasks(
         try:
             if task.of == "data":
                 opened = opened or _open_data(request.data, environment)
-                held = held or held_out(opened, environment)
+                held = held or held_out(opened, environment, log)
                 loaded = _of_data(entry, opened, held)
             else:
                 folder = _folder(request, task)

@@ -7,6 +7,8 @@ from dataclasses import asdict, replace
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from bench import metrics, ranking, treatments
 from bench.datasets.contamination import same_catalogue
 from bench.entries import ExtractorEntry, RecommenderEntry
@@ -17,6 +19,7 @@ from bench.records import Cost, DataInfo, Environment, ExtractorInfo, Family, Re
 from bench.report.controls import ALPHA
 from bench.report.evidence import MARGIN
 from bench.report.format import RANKED_BY
+from bench.run.heard import heard_share
 from bench.run.inputs import Inputs
 from bench.run.recommend.evaluate import Measured
 from bench.run.recommend.request import Cell, RecommendRequest
@@ -26,7 +29,9 @@ from bench.run.recommend.top_lists import long_lists
 def blank(request: RecommendRequest, inputs: Inputs, k: Sequence[int], cell: Cell) -> Record:
     """Return the record of a cell without numbers."""
     dataset, split = inputs.opened.dataset, inputs.split
-    extractor, recommender = about_extractor(cell.extractor), _recommender(cell.model, refit=request.refit)
+    tested = (split.items[item] for item in np.unique(split.truth("test", "mixed").item).tolist())
+    extractor = replace(about_extractor(cell.extractor), heard_share=heard_share(cell.extractor, inputs.name, tested))
+    recommender = _recommender(cell.model, refit=request.refit)
     warnings = [*inputs.caveats, *inputs.leaks.warnings, *long_lists(split, k)]
     if known := [name for name in cell.extractor.trained_on if same_catalogue(name, inputs.name)]:
         warnings.append(f"{extractor.name} was trained on {', '.join(known)}: it knows the tracks of {inputs.name}")
@@ -160,7 +165,7 @@ def about_extractor(entry: ExtractorEntry) -> ExtractorInfo:
         license=" + ".join(dict.fromkeys(plugin.license for plugin in plugins if plugin.license)),
         trained_on=tuple(entry.trained_on),
         heard=[_heard(one) for plugin in plugins for one in plugin.heard] or None,
-        non_commercial=any(_non_commercial(plugin) for plugin in plugins),
+        non_commercial=any(non_commercial(plugin) for plugin in plugins),
         # Records with untrained weights are for trials and speed tests, and excluded from leaderboards.
         untrained=any(plugin.untrained for plugin in plugins),
         synthetic=any(plugin.synthetic for plugin in plugins),
@@ -178,7 +183,7 @@ def _heard(one: Heard) -> dict[str, Any]:
     return {"data": one.data, "cutoff": one.cutoff, "signals": list(one.signals), "tracks_sha256": one.sha256}
 
 
-def _non_commercial(plugin: VectorSource) -> bool:
+def non_commercial(plugin: VectorSource) -> bool:
     """Whether a licence forbids commercial use of the vectors' model."""
     return plugin.non_commercial or any(one.non_commercial for one in plugin.weights)
 

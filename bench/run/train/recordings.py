@@ -117,7 +117,7 @@ def choose(
     if opened.catalog is None:
         raise BenchError(f"{opened.dataset.name} has no audio here: give --audio DIR|LIST, or another --data.")
     inputs = open_inputs(data, split, environment, log, opened)
-    hold_out = held_out(opened, environment)
+    hold_out = held_out(opened, environment, log)
     assert inputs.catalog is not None
     hot = [item for item, trained in zip(inputs.split.items, inputs.split.hot.tolist(), strict=True) if trained]
     free = inputs.catalog.filter(~pl.col("track_id").is_in(list(hold_out.held)))

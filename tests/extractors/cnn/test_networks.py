@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from bench.errors import BenchError
+from bench.registry import create
 from bench_extractors._mel import mel_filters
 from bench_extractors.cnn.front_end import LogMel
-from bench_extractors.cnn.networks import ARCHITECTURES, build, count
+from bench_extractors.cnn.networks import ARCHITECTURES, activations, build, count
 
 
 def waves(n=3, seed=0):
@@ -104,3 +105,11 @@ def test_it_overfits_eight_clips(arch):
         torch.nn.functional.cross_entropy(10 * model(heard), truth).backward()
         optimizer.step()
     assert (model(heard).argmax(1) == truth).all()
+
+
+def test_memory_is_computed_from_shapes_and_once(monkeypatch):
+    plugin = create("extractors", "cnn:arch=resnet18,weights=random")
+    activations.cache_clear()
+    monkeypatch.setattr(type(plugin), "network", None)  # no network with weights is built
+    assert plugin.memory(2) - plugin.memory(1) == plugin.memory(1) - plugin.memory(0) > 0
+    assert activations.cache_info().misses == 1

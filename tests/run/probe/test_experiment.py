@@ -15,6 +15,7 @@ from bench.protocols import TaskData
 from bench.records import Record
 from bench.records.codec import decode
 from bench.registry import create, get, names
+from bench.report.eligible import eligible
 from bench.resolver import Resolver
 from bench.run.options import Data
 from bench.run.probe.evaluate import fewer, rounds
@@ -107,7 +108,7 @@ def test_absent_audio_is_counted_and_said(ran):
     line = "incomplete: 30 of 443 train, 10 of 197 valid, 20 of 290 test items"
     assert line in said.err
     assert any(line in warning for warning in record["warnings"])
-    assert not decode(Record, record).publishable
+    assert not eligible([(Path("seed0.json"), decode(Record, record))]).entries
 
 
 def test_clips_are_scored_as_tracks(ran):

@@ -15,6 +15,7 @@ from bench.cli import main
 from bench.errors import BenchError
 from bench.protocols import Heard, HoldOut
 from bench.registry import create
+from bench.run.inputs import held_out, open_data
 from bench.run.options import Data, Environment
 from bench.run.train.recordings import MOST_VALID, _validation, choose
 
@@ -209,3 +210,23 @@ def test_wrong_requests_are_refused(tones, words_of, tmp_path, capsys):
     other.write_bytes(b"no weights")
     with pytest.raises(BenchError, match="weights"):
         create("extractors", f"cnn:weights={other}")
+
+
+def test_folders_that_cannot_be_written_are_refused_before_the_plan(tones, words_of, tmp_path, capsys):
+    (tmp_path / "file").write_bytes(b"")
+    words = ["train", SPEC, *words_of(tones), *QUICK, "--cache", str(tmp_path / "cache"), "--dry-run"]
+    for option, path in (("--out", tmp_path / "file" / "a.safetensors"), ("--log-dir", tmp_path / "file" / "log")):
+        assert main([*words, option, str(path)]) == 1
+        assert str(path.parent if option == "--out" else path) in capsys.readouterr().err
+    assert main([*words, "--out", str(tmp_path / "new" / "a.safetensors")]) == 0
+
+
+def test_many_new_recordings_are_announced_when_audio_and_log_are_given_apart(world_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.audio.fingerprint.BATCH", 8)
+    lines = []
+    environment = Environment(tmp_path)
+    opened = open_data(Data(listens=str(world_folder / "plays.csv"), audio=str(world_folder / "audio")), environment)
+    first = held_out(opened, environment, lines.append)
+    assert [line.startswith("hears the first minute of") for line in lines] == [True]
+    assert held_out(opened, environment, lines.append).sha256 == first.sha256
+    assert len(lines) == 1  # heard once
