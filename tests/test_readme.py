@@ -216,6 +216,19 @@ def test_the_commands_of_a_page_run(name, own_data, tmp_path, monkeypatch, capsy
         assert (tmp_path / "site" / "index.html").exists()
 
 
+def test_the_notebook_lines_run(own_data, tmp_path, monkeypatch):
+    world, cache = own_data
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BENCH_CACHE", str(cache))
+    shutil.copy(world / "plays.csv", "plays.csv")
+    (tmp_path / "music").symlink_to(world / "audio")
+    (text,) = BLOCKS["api.md"]["python"]
+    names = {}
+    exec(text, names)
+    assert names["music"].vectors.shape == (90, 104)
+    assert names["results"].to_polars().height > 0
+
+
 @pytest.fixture(scope="module")
 def snippet(install, tmp_path_factory):
     """The extractor of docs/adding.md as a package, installed; and its test."""
