@@ -11,8 +11,8 @@ from ._config import NetworkConfig
 if TYPE_CHECKING:
     from ._dac_net import DacNet
 
-DILATIONS = (1, 3, 9)
-"""Steps between the taps of the three residual units before each stride."""
+UNITS = 3
+"""Residual units before each stride."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Config(NetworkConfig):
         left = -(-samples // self.frame) * self.frame
         c, total = self.filters, 7 * self.filters * left
         for ratio in self.ratios:
-            total += left * len(DILATIONS) * 8 * c * c
+            total += left * UNITS * 8 * c * c
             left //= ratio
             total += left * 2 * ratio * c * 2 * c
             c *= 2

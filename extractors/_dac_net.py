@@ -12,8 +12,10 @@ import torch
 from torch import nn
 from torch.nn import functional as fn
 
-from ._dac_config import DILATIONS
 from ._modules import NetModule
+
+DILATIONS = (1, 3, 9)
+"""Steps between the taps of the three residual units before each stride."""
 
 
 class DacNet(NetModule):

@@ -54,7 +54,7 @@ class Config(NetworkConfig):
         """Build the network, without values."""
         from ._mimi_net import MimiNet
 
-        return MimiNet(self)
+        return MimiNet(RATIOS, self.filters, self.width, self.depth, self.heads)
 
 
 FULL = Config()

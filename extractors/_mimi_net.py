@@ -12,7 +12,6 @@ from torch import nn
 from torch.nn import functional as fn
 
 from ._conformer import rotation
-from ._mimi_config import RATIOS, Config
 from ._modules import NetModule
 from ._packed_linear import PackedLinear
 from ._seanet import Causal, SEANet
@@ -24,12 +23,12 @@ class MimiNet(NetModule):
     All of it runs in float32.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, ratios: tuple[int, ...], filters: int, width: int, depth: int, heads: int) -> None:
         super().__init__()
-        self.encoder = SEANet(config.filters, config.width, RATIOS, recurrent=False)
-        self.layers = nn.ModuleList(Layer(config.width, config.heads) for _ in range(config.depth))
-        self.downsample = Causal(config.width, config.width, 4, 2, pad="replicate", bias=False)
-        self.head = config.width // config.heads
+        self.encoder = SEANet(filters, width, ratios, recurrent=False)
+        self.layers = nn.ModuleList(Layer(width, heads) for _ in range(depth))
+        self.downsample = Causal(width, width, 4, 2, pad="replicate", bias=False)
+        self.head = width // heads
 
     def front_end(self, waves: torch.Tensor) -> tuple[torch.Tensor]:
         """Map waves (B, N) to the transformer's input (B, T, width)."""

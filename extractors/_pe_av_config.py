@@ -1,12 +1,13 @@
-"""Sizes of PE-AV's audio tower. Imports torch only to build it."""
+"""PE-AV's audio tower: its operations. Imports torch only to build it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ._config import NetworkConfig
 from ._dac_config import Config as Codec
+from ._pe_av_sizes import Sizes
 
 if TYPE_CHECKING:
     from ._pe_av_net import PEAVNet
@@ -15,22 +16,8 @@ RATE = 48_000
 
 
 @dataclass(frozen=True)
-class Config(NetworkConfig):
-    """Sizes of the audio tower.
-
-    width, hidden, depth, heads : of the transformer and of its feed-forward nets
-    joint : of the common space
-    bottleneck : width of the codec's latents
-    codec : of the convolutions below the transformer
-    """
-
-    width: int
-    hidden: int
-    depth: int
-    heads: int
-    joint: int = 1024
-    bottleneck: int = 128
-    codec: Codec = field(default_factory=lambda: Codec(ratios=(2, 8, 10, 12)))
+class Config(Sizes, NetworkConfig):
+    """The tower of some sizes."""
 
     def operations(self, samples: int) -> int:
         """Return 2 * multiplications of one window."""

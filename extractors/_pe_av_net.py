@@ -18,7 +18,7 @@ from ._modules import NetModule
 from ._packed_linear import PackedLinear, pack
 
 if TYPE_CHECKING:
-    from ._pe_av_config import Config
+    from ._pe_av_sizes import Sizes
 
 EPS, HEAD_EPS = 1e-5, 1e-6
 BASE = 20_000.0
@@ -32,19 +32,19 @@ class PEAVNet(NetModule):
     states.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        self.head = config.width // config.heads
-        self.dac_encoder = DacEncoder(config.codec.ratios, config.codec.filters)
-        self.bottleneck = nn.Conv1d(config.codec.features, config.bottleneck, 1)
-        self.data_proj = nn.Linear(config.bottleneck, config.width)
-        self.class_embedding = nn.Parameter(torch.empty(1, 1, config.width))
-        self.block1, self.block2 = Convolution(config.width), Convolution(config.width)
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.depth))
-        self.norm = nn.RMSNorm(config.width, EPS)
-        self.output = nn.Linear(config.width, config.width, bias=False)
-        self.layer_norm = nn.LayerNorm(config.width, HEAD_EPS)
-        self.proj = nn.Linear(config.width, config.joint, bias=False)
+        self.head = sizes.width // sizes.heads
+        self.dac_encoder = DacEncoder(sizes.codec.ratios, sizes.codec.filters)
+        self.bottleneck = nn.Conv1d(sizes.codec.features, sizes.bottleneck, 1)
+        self.data_proj = nn.Linear(sizes.bottleneck, sizes.width)
+        self.class_embedding = nn.Parameter(torch.empty(1, 1, sizes.width))
+        self.block1, self.block2 = Convolution(sizes.width), Convolution(sizes.width)
+        self.layers = nn.ModuleList(Layer(sizes) for _ in range(sizes.depth))
+        self.norm = nn.RMSNorm(sizes.width, EPS)
+        self.output = nn.Linear(sizes.width, sizes.width, bias=False)
+        self.layer_norm = nn.LayerNorm(sizes.width, HEAD_EPS)
+        self.proj = nn.Linear(sizes.width, sizes.joint, bias=False)
 
     def front_end(self, waves: torch.Tensor) -> tuple[torch.Tensor]:
         """Map waves (B, N) to the codec's latents (B, T, bottleneck)."""
@@ -88,13 +88,13 @@ class Convolution(nn.Module):
 class Layer(nn.Module):
     """Attention with rotary positions, whose queries and keys have unit power; a gated feed-forward net."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        d, self.heads = config.width, config.heads
+        d, self.heads = sizes.width, sizes.heads
         self.q_proj, self.k_proj, self.v_proj, self.o_proj = (nn.Linear(d, d, bias=False) for _ in range(4))
-        self.q_norm, self.k_norm = nn.RMSNorm(d // config.heads, EPS), nn.RMSNorm(d // config.heads, EPS)
-        self.gate_proj, self.up_proj = (nn.Linear(d, config.hidden, bias=False) for _ in range(2))
-        self.down_proj = nn.Linear(config.hidden, d, bias=False)
+        self.q_norm, self.k_norm = nn.RMSNorm(d // sizes.heads, EPS), nn.RMSNorm(d // sizes.heads, EPS)
+        self.gate_proj, self.up_proj = (nn.Linear(d, sizes.hidden, bias=False) for _ in range(2))
+        self.down_proj = nn.Linear(sizes.hidden, d, bias=False)
         self.input_layernorm, self.post_attention_layernorm = nn.RMSNorm(d, EPS), nn.RMSNorm(d, EPS)
 
     def join(self, dtype: torch.dtype) -> None:
