@@ -2,6 +2,7 @@
 
 bench submit results-of-mine/ --out results/ --trained-on "MSD"
 bench submit --check results/                 check what is published already, and write nothing
+bench submit --paper recsys2024               write the printed numbers of a paper as imported records
 
 A refused record is named with the reason and what would make it acceptable; the exit code is then 1. Published
 records hold no paths of your machine. Ranks name who heard what: they are published only with free data.
@@ -17,20 +18,27 @@ from bench.errors import BenchError
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("records", nargs="+", type=Path, metavar="RECORD", help="records, or folders with records")
+    parser.add_argument("records", nargs="*", type=Path, metavar="RECORD", help="records, or folders with records")
     parser.add_argument("--out", type=Path, metavar="DIR", default=Path("results"), help="(default results)")
     parser.add_argument("--check", action="store_true", help="write nothing")
+    parser.add_argument("--paper", action="append", default=[], metavar="NAME", help="a paper whose numbers bench has")
     parser.add_argument("--trained-on", default="", metavar="TEXT", help="training data of vectors from a file")
 
 
 def run(args: argparse.Namespace) -> int:
     """Check the records; write them unless one is refused."""
+    from bench.published import imported, paper
     from bench.records import Record, read, read_all
     from bench.report.eligible import remarks
     from bench.submit.check import problems
     from bench.submit.publish import write
     from bench.terminal import note, say
 
+    for name in args.paper:
+        paths = write([(Path(name), record) for record in imported(paper(name))], args.out / "papers" / name)
+        say(f"{len(paths)} records in {args.out / 'papers' / name}")
+    if args.paper and not args.records:
+        return 0
     found: list[tuple[Path, Record | BenchError]] = []
     for path in args.records:
         if path.is_dir():
@@ -41,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         except BenchError as error:
             found.append((path, error))
     if not found:
-        raise BenchError(f"{args.records[0]} holds no result record.")
+        raise BenchError(f"{args.records[0]} holds no result record." if args.records else "name a record or folder.")
     good = [(path, record) for path, record in found if isinstance(record, Record)]
     there = [] if args.check or not args.out.is_dir() else read_all(args.out)
     others = [*good, *((path, record) for path, record in there if isinstance(record, Record))]

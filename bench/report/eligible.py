@@ -48,13 +48,13 @@ def eligible(records: Sequence[tuple[Path, Record | BenchError]]) -> Eligible:
     per-user values beside it. A preview has built-in data; its weights may be random, and its lanes mixed. Results
     published by others are refused: reports show them beside ours.
     """
-    found = Eligible()
+    found, others = Eligible(), list[Path]()
     for path, record in records:
         if isinstance(record, BenchError):
             found.refused.append(one_line(record))
             continue
         if record.kind == "imported":
-            found.refused.append(one_line(f"{path}: published figures of others are no entries"))
+            others.append(path)
             continue
         if record.data.builtin:
             found.previews.append((path, record))
@@ -64,6 +64,9 @@ def eligible(records: Sequence[tuple[Path, Record | BenchError]]) -> Eligible:
         else:
             found.entries.append((path, record))
         found.marked += [one_line(f"{path}: {remark}") for remark in remarks(record)]
+    if others:
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        found.refused.append(one_line(f"{others[0]}{more}: published figures of others are no entries"))
     return found
 
 

@@ -55,12 +55,12 @@ def write(found: Sequence[Found], folder: Path, trained_on: str = "") -> list[Pa
         made = published(record)
         target = folder / made.path
         for of in (lambda at: rows_path(at, record.kind), ranks_path):  # noqa: B023
-            if of(path).exists() and (of is not ranks_path or made.ranks):
+            if made.rows and of(path).exists() and (of is not ranks_path or made.ranks):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(of(path), of(target))
         write_text(target, layout(made))
         paths.append(target)
-        if not made.control:
+        if not made.control and made.kind != "imported":
             cards.setdefault(target.parent.parent / "README.md", []).append(made)
     for target, records in cards.items():
         write_text(target, card(records, trained_on))
