@@ -3,6 +3,7 @@
 bench submit results-of-mine/ --out results/ --trained-on "MSD"
 bench submit --check results/                 check what is published already, and write nothing
 bench submit --paper recsys2024               write the printed numbers of a paper as imported records
+bench submit results/ --export release/       .eval_results, Every Eval Ever, Croissant, CSV, CITATION
 
 A refused record is named with the reason and what would make it acceptable; the exit code is then 1. Published
 records hold no paths of your machine. Ranks name who heard what: they are published only with free data.
@@ -22,6 +23,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", default=Path("results"), help="(default results)")
     parser.add_argument("--check", action="store_true", help="write nothing")
     parser.add_argument("--paper", action="append", default=[], metavar="NAME", help="a paper whose numbers bench has")
+    parser.add_argument("--export", type=Path, metavar="DIR", help="write the records in the formats of others")
+    parser.add_argument("--benchmark", default="OWNER/NAME", metavar="ID", help="on the Hugging Face Hub, of --export")
+    parser.add_argument("--url", default="https://example.org/results", help="of the records, for --export")
     parser.add_argument("--trained-on", default="", metavar="TEXT", help="training data of vectors from a file")
 
 
@@ -30,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from bench.published import imported, paper
     from bench.records import Record, read, read_all
     from bench.report.eligible import remarks
+    from bench.submit import exports
     from bench.submit.check import problems
     from bench.submit.publish import write
     from bench.terminal import note, say
@@ -56,18 +61,26 @@ def run(args: argparse.Namespace) -> int:
     refused = 0
     for path, record in found:
         # A published card says what vectors from a file were trained on.
-        declared = args.trained_on or (args.check and (path.parent.parent / "README.md").is_file() and "its card") or ""
+        declared = (
+            args.trained_on
+            or ((args.check or args.export) and (path.parent.parent / "README.md").is_file() and "its card")
+            or ""
+        )
         reasons = problems(path, record, others, trained_on=declared)
         refused += bool(reasons)
         for reason in reasons:
             note(f"refused: {path}: {reason.why}. {reason.remedy}")
-        for remark in remarks(record) if isinstance(record, Record) and not args.check else []:
+        for remark in remarks(record) if isinstance(record, Record) and not (args.check or args.export) else []:
             note(f"note: {path}: {remark}")
     if refused:
         note(f"{refused} of {len(found)} records are refused; nothing is written.")
         return 1
     if args.check:
         say(f"{len(found)} records are as they were published.")
+        return 0
+    if args.export:
+        paths = exports.write(good, args.export, benchmark=args.benchmark, url=args.url)
+        say(f"{len(paths)} files in {args.export}")
         return 0
     for path in write(good, args.out, args.trained_on):
         say(path)

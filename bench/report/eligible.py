@@ -126,7 +126,7 @@ def remarks(record: Record) -> list[str]:
             if value is not None and chance is not None and value <= chance:
                 found.append(f"not above chance on {where} candidates")
     if record.kind == "run" and record.ranks is None:
-        found.append("without ranks of held-out items, so its intervals are over listeners alone")
+        found.append("without ranks of held-out items: its tests on new items are over listeners alone")
     if record.cut_short:
         found.append("--max-time ended its training")
     return found

@@ -106,3 +106,40 @@ def test_ranks_of_unfree_data_are_not_published():
         assert record.ranks is None
         assert "/" not in str(encode(record.asked["data"]))
     assert not list((RESULTS / "lastfm-2k").rglob("*.ranks.parquet"))
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("release")
+    told = ["--benchmark", "owner/name", "--url", "https://example.org/results"]
+    assert main(["submit", str(RESULTS / "lastfm-2k"), "--export", str(folder), *told]) == 0
+    return folder
+
+
+def test_eval_results_hold_the_main_metric_of_every_fold(release):
+    yaml = pytest.importorskip("yaml")
+    (file,) = (release / "eval_results").iterdir()
+    entries = yaml.safe_load(file.read_text(encoding="utf-8"))
+    expected = [read(path).metrics[where]["ndcg@10"] for path in cells("precomputed") for where in ("cold", "mixed")]
+    assert sorted(entry["value"] for entry in entries) == sorted(expected)
+    assert {entry["dataset"]["id"] for entry in entries} == {"owner/name"}
+
+
+def test_a_log_of_every_eval_ever_for_each_record(release):
+    files = sorted((release / "every_eval_ever").iterdir())
+    assert len(files) == len(list(read_all(RESULTS / "lastfm-2k")))
+    for file in files:
+        log = json.loads(file.read_text(encoding="utf-8"))
+        assert {"schema_version", "evaluation_id", "retrieved_timestamp", "source_metadata"} <= log.keys()
+        for result in log["evaluation_results"]:
+            config = result["metric_config"]
+            assert config["min_score"] <= result["score_details"]["score"] <= config["max_score"]
+
+
+def test_croissant_is_valid_and_reads_the_numbers(release):
+    croissant = pytest.importorskip("mlcroissant")
+    data = croissant.Dataset(str(release / "croissant.json"))
+    assert not data.metadata.ctx.issues.errors
+    rows = list(data.records("results"))
+    assert len(rows) == sum(len(m) for _, r in read_all(RESULTS / "lastfm-2k") for m in r.metrics.values())
+    assert len(list(data.records("splits"))) == 5
