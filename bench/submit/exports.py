@@ -1,6 +1,6 @@
 """Results in the formats of others: Hugging Face, Every Eval Ever, Croissant, and a citation of a release.
 
-Sources: huggingface.co/docs/hub/eval-results, github.com/evaleval/every_eval_ever (eval.schema.json 0.2.1),
+Sources: huggingface.co/docs/hub/eval-results, github.com/evaleval/every_eval_ever (eval.schema.json 0.3.0),
 docs.mlcommons.org/croissant (version 1.0), citation-file-format.github.io.
 """
 
@@ -120,13 +120,8 @@ def every_eval_ever(record: Record) -> dict[str, Any]:
                 }
             )
     return {
-        "schema_version": "0.2.1",
-        "evaluation_id": f"{record.data.name}/{model}/{now}",
-        "dedupe_identity": {
-            "run_fingerprint": record.inputs_sha256,
-            **({"content_hash": record.content_sha256} if record.content_sha256 else {}),
-            "hash_algorithm": "sha256",
-        },
+        "schema_version": "0.3.0",
+        "evaluation_id": f"{record.data.name}/{model}/{(record.content_sha256 or record.inputs_sha256)[:12]}/{now}",
         "retrieved_timestamp": now,
         "source_metadata": {
             "source_type": "evaluation_run",
@@ -137,7 +132,13 @@ def every_eval_ever(record: Record) -> dict[str, Any]:
         "model_info": {
             "name": model,
             "id": f"{NAME}/{slug(model)}",
-            "additional_details": {"lane": record.lane, "seed": str(record.seed), "kind": record.kind},
+            "additional_details": {
+                "deployment_type": "self_deployed",
+                "model_availability": "unknown",
+                "lane": record.lane,
+                "seed": str(record.seed),
+                "kind": record.kind,
+            },
         },
         "evaluation_results": results,
     }

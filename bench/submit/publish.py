@@ -32,7 +32,7 @@ def portable(value: Any) -> Any:
 
 
 def shares_ranks(record: Record) -> bool:
-    """Whether ranks of held-out items may be published: they name who heard what, so only if the data are free."""
+    """Whether ranks of held-out items and answers of probes may be published: they hold data, which must be free."""
     return record.data.builtin or bool(_FREE.search(record.data.license or ""))
 
 
@@ -44,20 +44,25 @@ def published(record: Record) -> Record:
     content = portable(encode(record))
     if not shares_ranks(record):
         content.pop("ranks", None)
+        if record.kind == "probe":  # its rows hold the labels of the data
+            content.pop("rows", None)
     content.pop("content_sha256", None)
     return decode(Record, {**content, "content_sha256": content_sha256(content)})
 
 
 def write(found: Sequence[Found], folder: Path, trained_on: str = "") -> list[Path]:
     """Write records, the files beside them, and a card for each item table; return the paths of records and cards."""
-    paths, cards = [], {}
+    paths: list[Path] = []
+    cards: dict[Path, list[Record]] = {}
     for path, record in found:
         made = published(record)
         target = folder / made.path
-        for of in (lambda at: rows_path(at, record.kind), ranks_path):  # noqa: B023
-            if made.rows and of(path).exists() and (of is not ranks_path or made.ranks):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(of(path), of(target))
+        beside = [(rows_path(path, record.kind), rows_path(target, record.kind))] if made.rows else []
+        beside += [(ranks_path(path), ranks_path(target))] if made.ranks else []
+        for source, copy in beside:
+            if source.exists():
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, copy)
         write_text(target, layout(made))
         paths.append(target)
         if not made.control and made.kind != "imported":
@@ -70,7 +75,8 @@ def write(found: Sequence[Found], folder: Path, trained_on: str = "") -> list[Pa
 def card(records: Sequence[Record], trained_on: str = "") -> str:
     """Return the card (Markdown) of an item table: where it comes from, and its results on one split."""
     first = records[0]
-    vectors, k = first.extractor, first.k[0] if first.k else 0
+    vectors, task = first.extractor, first.data.task
+    metric = task.primary if first.is_probe and task else f"ndcg@{first.k[0]}"
     declared = ", ".join(vectors.trained_on or ()) or trained_on or "not declared"
     lines = [
         f"# {vectors.spec} on {first.data.name}, {first.split.name}",
@@ -81,14 +87,14 @@ def card(records: Sequence[Record], trained_on: str = "") -> str:
         f"* data: {first.data.name}, {first.data.license or 'licence unknown'}",
         f"* lane: {first.lane}; treatment: {vectors.view.treat or 'none'}",
         "",
-        f"| recommender | seed | candidates | listeners | NDCG@{k} | 95 % | chance |",
+        f"| model | seed | candidates | {'items' if task else 'listeners'} | {metric} | 95 % | chance |",
         "|---|---|---|---|---|---|---|",
     ]
     for one in records:
         for where, means in one.metrics.items():
-            if (value := means.get(f"ndcg@{k}")) is not None:
-                low, high = one.intervals.get(where, {}).get(f"ndcg@{k}", (float("nan"),) * 2)
-                chance = one.chance.get(where, {}).get(f"ndcg@{k}", float("nan"))
+            if (value := means.get(metric)) is not None:
+                low, high = one.intervals.get(where, {}).get(metric, (float("nan"),) * 2)
+                chance = one.chance.get(where, {}).get(metric, float("nan"))
                 lines.append(
                     f"| {one.recommender.spec} | {one.seed} | {where} | {one.users.get(where, 0):,} | {value:.4f} "
                     f"| {low:.4f}–{high:.4f} | {chance:.4f} |"
