@@ -40,7 +40,7 @@ FLOORS = [
     },
     {"registry", "treatments", "items", "ranking", "extract", "tasks", "report", "entries", "resolver"},
     {"probes", "run", "recipes", "submit", "testing"},
-    {"cli", "__main__"},
+    {"api", "cli", "__main__"},
 ]
 # Within a floor a room may also use the rooms named here, never in a circle.
 NEIGHBOURS = {
@@ -64,6 +64,7 @@ NEIGHBOURS = {
     "recipes": {"run"},
     "testing": {"run"},
     "__main__": {"cli"},
+    "api": {"cli"},
 }
 GROUND = FLOORS[0] | FLOORS[1]
 

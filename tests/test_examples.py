@@ -29,12 +29,15 @@ def records(folder):
 
 
 def test_ls_shows_where_they_come_from(outside):
-    shown = [line.split() for line in python({**outside, "COLUMNS": "200"}, "bench", "ls").splitlines()]
-    for name, package, version in (
-        ("twolayers", "bench-twolayers", "1.2.0"),
-        ("factors", "bench-factors", "0.3.1"),
-        ("own-labels", "bench-ownlabels", "0.2.0"),
+    names = " ".join(python(outside, "bench", "ls").split())
+    for kind, name, package, version in (
+        ("extractors", "twolayers", "bench-twolayers", "1.2.0"),
+        ("recommenders", "factors", "bench-factors", "0.3.1"),
+        ("tasks", "own-labels", "bench-ownlabels", "0.2.0"),
     ):
+        assert f"{name} ({package})" in names
+        table = python({**outside, "COLUMNS": "200"}, "bench", "ls", kind)
+        shown = [line.split() for line in table.splitlines()]
         assert [words for words in shown if words[:1] == [name] and package in words and version in words]
 
 

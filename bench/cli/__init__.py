@@ -29,6 +29,7 @@ VERBS = {
     "submit": "check records, and write the files of a pull request to results/",
     "recipe": "reproduce a paper: its tables next to the published ones, and tests of its claims",
     "ls": "list the installed extractors, recommenders, tasks and datasets",
+    "new": "write a package with a plugin of your own, whose tests pass at once",
     "weights": "list, fetch, add and verify pretrained weights",
     "check": "run the contract of a plugin, in under a minute",
     "doctor": "describe this machine and installation, for a bug report",

@@ -1,7 +1,7 @@
 """List the installed plugins, built-in and third-party.
 
-bench ls
-bench ls extractors
+bench ls                          the names, on one screen
+bench ls extractors               a table of one kind
 bench ls extractors --free        those whose licences allow commercial use
 bench ls extractors NAME          all about one: its traps, settings, layers and weights
 """
@@ -13,22 +13,22 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.protocols import Dataset, Plugin, Task
-from bench.registry import KINDS, Entry, Kind, catalog, get, install_line, missing_libraries
-from bench.terminal import console, say, table
+from bench.registry import KINDS, Entry, Kind, catalog, get, install_line, missing_libraries, names, origin
+from bench.terminal import console, row, say, table
 
 OWN = "music-embedding-bench"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("kind", nargs="?", choices=KINDS, help="(default: all)")
+    parser.add_argument("kind", nargs="?", choices=KINDS, help="(default: the names of all)")
     parser.add_argument("name", nargs="?", metavar="NAME", help="of one plugin, to see all about it")
     parser.add_argument("--free", action="store_true", help="of extractors: those that may be used commercially")
     parser.add_argument("--cache", metavar="DIR", help="where to look for weights ($BENCH_CACHE)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one table per kind of plugin and a table of the extractors' models, or the details of one plugin.
+    """Print the names of all plugins, or a table of one kind (two of extractors), or the details of one plugin.
 
     Raises
     ------
@@ -44,14 +44,38 @@ def run(args: argparse.Namespace) -> int:
     if args.free and args.kind != "extractors":
         raise BenchError("--free is for extractors: bench ls extractors --free")
     out = console(COLUMNS)
-    for kind in (args.kind,) if args.kind else KINDS:
-        entries = catalog(kind)
-        out.print(_table(kind, free(entries) if args.free else entries))
-        if kind == "extractors":
-            out.print(models(free(entries) if args.free else entries))
-        if args.free:
-            say(f"\n{not_free(entries)}")
+    if args.kind is None:
+        out.print(_names())
+        return 0
+    entries = catalog(args.kind)
+    out.print(_table(args.kind, free(entries) if args.free else entries))
+    if args.kind == "extractors":
+        out.print(models(free(entries) if args.free else entries))
+    if args.free:
+        say(f"\n{not_free(entries)}")
     return 0
+
+
+def _names() -> Any:
+    """Return a table of the names of each kind, those from other packages with the package; it imports no plugin."""
+    rows = table("", "kind", "", "names")
+    rows.columns[1].justify = "right"
+    for kind in KINDS:
+        known = names(kind)
+        row(rows, kind, len(known), ", ".join(_from(kind, name) for name in known))
+    rows.caption = (
+        "bench ls KIND: a table. bench ls KIND NAME: settings, weights and traps. bench new: one of your own."
+    )
+    rows.caption_justify = "left"
+    return rows
+
+
+def _from(kind: Kind, name: str) -> str:
+    try:
+        package = origin(kind, name).package
+    except BenchError:  # two packages claim the name
+        return f"{name} (in conflict: bench doctor)"
+    return name if package == OWN else f"{name} ({package})"
 
 
 def _table(kind: Kind, entries: list[Entry]) -> Any:

@@ -3,6 +3,7 @@
   bench train cnn:arch=mobilenet,objective=hybrid --data demo
   bench train cnn:arch=small,objective=tags --listens plays.csv --audio music/ --meta tracks.csv
   bench train cnn:arch=resnet18,objective=(triplets:margin=0.2) --max-time 8h --device cuda
+  bench train head:of=musicnn,kind=mlp,objective=hybrid    a head on frozen vectors
 
 The setting objective= says what to learn from (see `bench ls objectives`); objectives with settings need parentheses.
 Held-out recordings, and all that lies after the cut-off of the split, are not read. Training starts from random

@@ -1,4 +1,4 @@
-"""Print the README's tables of metrics: ``python -m bench.metrics``."""
+"""Write the page of the metrics in Markdown: ``python -m bench.metrics > docs/metrics.md``."""
 
 from __future__ import annotations
 
@@ -6,11 +6,18 @@ from collections.abc import Mapping
 
 from bench.metrics import BEYOND, METRICS, MIR, Metric
 
+START = """\
+# Metrics
+
+This page is generated: `python -m bench.metrics > docs/metrics.md`.
+
+"""
+
 
 def markdown() -> str:
-    """Return both tables: metrics of top-k lists, then of MIR tasks."""
+    """Return the page with both tables: metrics of top-k lists, then of MIR tasks."""
     lists = _table("metric of top-k lists", {f"{name}@k": each for name, each in {**METRICS, **BEYOND}.items()})
-    return f"{lists}\n{_table('metric of MIR tasks', MIR)}"
+    return f"{START}{lists}\n{_table('metric of MIR tasks', MIR)}"
 
 
 def _table(title: str, metrics: Mapping[str, Metric]) -> str:

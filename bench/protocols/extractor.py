@@ -169,21 +169,32 @@ class Extractor(Poolable, VectorSource):
 
 
 class Trainable(ABC):
-    """An extractor that ``bench train`` can train: inherit from it beside `Extractor`.
+    """A source of vectors that ``bench train`` can train: inherit from it beside `Extractor` or `TableSource`.
 
     The harness draws windows of `Extractor.window` from recordings at `Extractor.sample_rate`, trains the network by
-    an objective (`bench.protocols.Objective`), and saves it. Its vector of a track is the mean over windows.
+    an objective (`bench.protocols.Objective`), and saves it. Its vector of a track is the mean over windows. For a
+    `TableSource`, the vectors of `TableSource.of` take the place of the windows, one for each recording.
     """
 
-    @abstractmethod
     def front_end(self) -> torch.nn.Module:
-        """Return a module without trained parameters: waves (B, T) float32 -> the input of the network."""
+        """Return a module without trained parameters: waves (B, T) float32 -> the input of the network.
+
+        The default hands on what it is given.
+        """
+        import torch
+
+        return torch.nn.Identity()
 
     @abstractmethod
-    def network(self, seed: int) -> torch.nn.Module:
+    def network(self, seed: int, seen: NDArray[np.float32] | None = None) -> torch.nn.Module:
         """Return the module that is trained: the front end's output -> vectors (B, D) float32.
 
         Its weights are random, drawn from `seed` alone, or those of a file if the settings name one.
+
+        Parameters
+        ----------
+        seen : the vectors (N, D') of the recordings to train on, for a `TableSource`; None for an `Extractor`
+
         """
 
     @abstractmethod
@@ -251,6 +262,10 @@ class TextTower(ABC):
             When the tower's weights or its tokenizer are absent; the message has the command that brings them.
 
         """
+
+    def text_fingerprint(self) -> str | None:
+        """Return the sha256 of the tower's weights; None where `fingerprint` covers them or they are absent."""
+        return None
 
 
 class TableSource(VectorSource):

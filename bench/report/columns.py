@@ -121,6 +121,16 @@ def main_grid(board: Board, block: Block, metrics: Sequence[str]) -> Grid:
     return grid(block.lane, LANE_HEADINGS[block.lane], main(board, block, metrics), sections(block))
 
 
+def short_grid(board: Board, block: Block) -> Grid:
+    """Return the main metric of a lane with interval, multiple of chance and verdict, for each candidate set."""
+    columns = names(block)
+    if board.ranked_by:
+        metric = board.ranked_by[1]
+        for where in board.sets:
+            columns += [metric_column(where, metric, spanned), chance_column(where, metric), controls_column(where)]
+    return grid(block.lane, LANE_HEADINGS[block.lane], [*columns, seeds()], sections(block))
+
+
 def lanes_grid(board: Board) -> Grid | None:
     """Return a table that compares the lanes by the main metric; None with a single lane."""
     if len(board.blocks) < 2 or not board.ranked_by:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from bench import devices
-from bench.entries import ExtractorEntry, audio_extractors
+from bench.entries import audio_extractors
 from bench.errors import BenchError
 from bench.extract import make_ready
 from bench.files.atomic import check_writable, whole, write_text
@@ -118,45 +119,70 @@ class Collection:
                     lines.append(f"    ... and {len(failed) - 10} more")
         return lines
 
-    def export(self, out: Path) -> tuple[int, int]:
-        """Write the vectors of the first entry to `out`, and what is known of them; return rows and width."""
+    def vectors(self) -> tuple[list[str], NDArray[np.float32]]:
+        """Return the ids of the N tracks with a vector of the first entry, in order, and their vectors (N, D).
+
+        Raises
+        ------
+        BenchError
+            When no track has a vector.
+
+        """
         entry = self.entries[0]
         ids = sorted(self.audio.rows["track_id"].to_list())
         vectors, present = Tables(self.environment.cache, self.audio.row_of).joined(entry, ids)
         kept = [name for name, there in zip(ids, present.tolist(), strict=True) if there]
-        vectors = vectors[present]
         if not kept:
             raise BenchError(f"{entry}: no track has a vector, so there is nothing to export.")
-        if out.suffix == ".npy":
-            if odd := next((name for name in kept if len(f"{name}.".splitlines()) > 1), None):
-                raise BenchError(f"{odd!r} has a line break, and {out.stem}.ids.txt has a line per id. Use .parquet.")
-            with whole(out) as temporary:
-                np.save(temporary, vectors, allow_pickle=False)
-            write_text(out.with_suffix(".ids.txt"), "\n".join(kept) + "\n")
+        return kept, vectors[present]
+
+    def export(self, out: Path) -> tuple[int, int]:
+        """Write the vectors of the first entry to `out`, and what is known of them; return rows and width."""
+        ids, vectors = self.vectors()
+        write_vectors(out, ids, vectors)
+        write_about(out, self.about)
+        return len(ids), vectors.shape[1]
+
+    @property
+    def about(self) -> Exported:
+        """What is known of the vectors of the first entry."""
+        plugins = [one.plugin for one in self.entries[0].behind]
+        return Exported(
+            extractor=without_folders(self.entries[0].text),
+            license=" + ".join(dict.fromkeys(plugin.license for plugin in plugins if plugin.license)),
+            trained_on=sorted({name for plugin in plugins for name in plugin.trained_on}),
+            heard=[one for plugin in plugins for one in plugin.heard],
+            non_commercial=any(non_commercial(plugin) for plugin in plugins),
+            untrained=any(plugin.untrained for plugin in plugins),
+            synthetic=any(plugin.synthetic for plugin in plugins),
+        )
+
+
+def write_vectors(out: Path, ids: Sequence[str], vectors: NDArray[np.float32]) -> None:
+    """Write vectors (N, D) as .npy with ids beside it, .parquet or .tsv.
+
+    Raises
+    ------
+    BenchError
+        For an unknown extension, and for an id with a line break in the ids of an .npy.
+
+    """
+    check_format(out)
+    if out.suffix == ".npy":
+        if odd := next((name for name in ids if len(f"{name}.".splitlines()) > 1), None):
+            raise BenchError(f"{odd!r} has a line break, and {out.stem}.ids.txt has a line per id. Use .parquet.")
+        with whole(out) as temporary:
+            np.save(temporary, vectors, allow_pickle=False)
+        write_text(out.with_suffix(".ids.txt"), "\n".join(ids) + "\n")
+        return
+    frame = pl.DataFrame({"track_id": ids})
+    with whole(out) as temporary:
+        if out.suffix == ".parquet":
+            vector = pl.Series("vector", vectors, dtype=pl.Array(pl.Float32, vectors.shape[1]))
+            frame.with_columns(vector).write_parquet(temporary)
         else:
-            frame = pl.DataFrame({"track_id": kept})
-            with whole(out) as temporary:
-                if out.suffix == ".parquet":
-                    vector = pl.Series("vector", vectors, dtype=pl.Array(pl.Float32, vectors.shape[1]))
-                    frame.with_columns(vector).write_parquet(temporary)
-                else:
-                    columns = [pl.Series(f"d{i}", column) for i, column in enumerate(vectors.T)]
-                    frame.with_columns(columns).write_csv(temporary, separator="\t")
-        write_about(out, _known(entry))
-        return len(kept), vectors.shape[1]
-
-
-def _known(entry: ExtractorEntry) -> Exported:
-    plugins = [one.plugin for one in entry.behind]
-    return Exported(
-        extractor=without_folders(entry.text),
-        license=" + ".join(dict.fromkeys(plugin.license for plugin in plugins if plugin.license)),
-        trained_on=sorted({name for plugin in plugins for name in plugin.trained_on}),
-        heard=[one for plugin in plugins for one in plugin.heard],
-        non_commercial=any(non_commercial(plugin) for plugin in plugins),
-        untrained=any(plugin.untrained for plugin in plugins),
-        synthetic=any(plugin.synthetic for plugin in plugins),
-    )
+            columns = [pl.Series(f"d{i}", column) for i, column in enumerate(vectors.T)]
+            frame.with_columns(columns).write_csv(temporary, separator="\t")
 
 
 def check_format(out: Path) -> None:

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bench.errors import BenchError
 from bench.files.hash_index import sha256_once
-from bench.protocols import Extractor, Heard, Lane, Trainable, Window, WordVectors, file_or
+from bench.protocols import Extractor, Lane, Window, file_or
 
 from .._network import products
+from .._trained import RANDOM, Trained, read_weights
 from .sizes import FFT, FRAME, FRAMES, PARAMETERS, RATE, SAMPLES, WIDTH
-from .weights import read_about, read_weights, write_weights
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
-DEFAULT, RANDOM = "default", "random"
+DEFAULT = "default"
 SHIPPED = Path(__file__).with_name("default.safetensors")
-"""The weights of plain ``cnn``, trained on the demo."""
+"""The weights of plain ``cnn``, trained on the data set demo-sparse."""
 ARCH = "mobilenet"
 
 
@@ -33,7 +31,7 @@ class CNNSettings:
     """Which network, and its weights.
 
     arch : mobilenet, resnet18, small or small4; none: that of the weights, or mobilenet for random ones
-    weights : default (shipped, trained on the demo), random, or a file that ``bench train`` has written
+    weights : default (shipped, trained on demo-sparse), random, or a file that ``bench train`` has written
     seed : seed of random weights
     """
 
@@ -47,7 +45,7 @@ class CNNSettings:
             raise ValueError(f"arch must be one of {', '.join(PARAMETERS)}, got {self.arch!r}")
 
 
-class CNN(Extractor, Trainable, WordVectors):
+class CNN(Trained, Extractor):
     """A convolutional network of 3 s windows that ``bench train`` trains: 128 values, mean over windows."""
 
     Settings = CNNSettings
@@ -61,8 +59,8 @@ class CNN(Extractor, Trainable, WordVectors):
         "ICASSP 2020"
     )
     traps = (
-        "The shipped weights (`weights=default`) have heard the synthesised music of the demo alone: they know little "
-        "of real music.",
+        "The shipped weights (`weights=default`) have heard synthesised music alone, that of demo-sparse: they know "
+        "little of real music.",
     )
     settings: CNNSettings
 
@@ -72,20 +70,9 @@ class CNN(Extractor, Trainable, WordVectors):
         if self.file is None or self.file.exists():
             self.parameters = PARAMETERS.get(self.arch)
         if self.file is not None and self.file.exists():
-            about = self._about
-            last = {**about, "tracks": self.file.with_suffix(".tracks.parquet").name}
-            self.heard = tuple(
-                Heard(
-                    one["data"],
-                    one["cutoff"],
-                    tuple(one["signals"]),
-                    one["tracks_sha256"],
-                    self.file.with_name(one["tracks"]),
-                )
-                for one in (last, *about.get("before", ()))
-            )
-            if settings.arch not in (None, about["arch"]):
-                raise BenchError(f"{self.file} has weights of arch={about['arch']}, not of arch={settings.arch}.")
+            self.heard = self.heard_lists()
+            if settings.arch not in (None, arch := self._about["arch"]):
+                raise BenchError(f"{self.file} has weights of arch={arch}, not of arch={settings.arch}.")
 
     @property
     def file(self) -> Path | None:
@@ -96,21 +83,6 @@ class CNN(Extractor, Trainable, WordVectors):
     def arch(self) -> str:
         """Name of the network."""
         return self.settings.arch or (ARCH if self.file is None else str(self._about["arch"]))
-
-    @property
-    def untrained(self) -> bool:
-        """Whether the weights are random."""
-        return self.file is None
-
-    @property
-    def synthetic(self) -> bool:
-        """Whether the weights come from synthesised music alone."""
-        return self.file is not None and self.file.exists() and bool(self._about.get("builtin"))
-
-    @cached_property
-    def _about(self) -> Mapping[str, Any]:
-        assert self.file is not None
-        return self.trained(self.file)
 
     def fingerprint(self) -> dict[str, Any]:
         """Return the network, and the hash of its weights or their seed."""
@@ -160,7 +132,7 @@ class CNN(Extractor, Trainable, WordVectors):
 
         return LogMel()
 
-    def network(self, seed: int) -> torch.nn.Module:
+    def network(self, seed: int, seen: NDArray[np.float32] | None = None) -> torch.nn.Module:
         """Return the network with the weights of the settings; random ones come from `seed`."""
         import torch
 
@@ -174,36 +146,3 @@ class CNN(Extractor, Trainable, WordVectors):
         if self.file is not None:
             read_weights(self.file, network)
         return network
-
-    def save(
-        self,
-        path: Path,
-        network: torch.nn.Module,
-        about: Mapping[str, Any],
-        words: tuple[Sequence[str], NDArray[np.float32]] | None = None,
-    ) -> None:
-        """Write a safetensors file, see `write_weights`."""
-        write_weights(path, network, {**about, "arch": self.arch}, words)
-
-    @classmethod
-    def trained(cls, path: Path) -> Mapping[str, Any]:
-        """Return what is known of the training of a file."""
-        return read_about(path)
-
-    def spec_of(self, path: Path) -> str:
-        """Return ``cnn:weights=PATH``."""
-        from bench.specs import Spec
-
-        return str(Spec(self.name, {"weights": str(path)}))
-
-    # -- words --------------------------------------------------------------------------------------------
-
-    def words(self) -> tuple[Sequence[str], NDArray[np.float32]]:
-        """Return the words of the labels it was trained with, and their vectors."""
-        from .weights import read_words
-
-        if self.file is None or (found := read_words(self.file)) is None:
-            raise BenchError(
-                f"{self.name} with these weights knows no words: train with objective=text, tags or hybrid."
-            )
-        return found

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Iterator
+from typing import Any
 
 from bench.report import budgets
 from bench.report.board import Board, Row
@@ -31,28 +33,34 @@ def escape(text: str) -> str:
 
 
 def table(board: Board) -> str:
-    """Return the values of every row, including beyond-accuracy metrics; missing values are empty.
+    """Return the values of every row as `lines` does; missing values are empty."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(HEADER)
+    writer.writerows([_written(value) for value in line] for line in lines(board))
+    return out.getvalue()
+
+
+def lines(board: Board) -> Iterator[list[Any]]:
+    """Yield a line of values in the order of `HEADER` for every value of a board, beyond-accuracy metrics included.
 
     `seeds` is their number; `by_fold` has the mean of each fold of a board of several folds. The columns from `gain` on
     are the evidence (`bench.report.board.Evidence`); the main metrics at the first k have gains and differences.
     """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(HEADER)
     split = f"{board.split}-{board.fingerprint[:8]}"
     for block in board.blocks:
         for row in block.all:
+            settings = budgets.settings(row)
             for where in board.sets:
-                names = [*map(escape, (board.data, split, where, row.extractor, row.model, block.lane))]
                 for metric, value in _values(row, where):
                     name, k = parts(metric)
-                    numbers = map(_digits, (value.mean, value.low, value.high, row.chance.get(where, {}).get(metric)))
-                    by_fold = " ".join(map(_digits, row.by_fold(where, metric) if board.folds > 1 else ()))
-                    end = (str(row.control).lower(), by_fold, budgets.settings(row))
-                    writer.writerow(
-                        [*names, escape(name), k, len(row.seeds), *numbers, *end, *_evidence(value.evidence)]
-                    )
-    return out.getvalue()
+                    by_fold = row.by_fold(where, metric) if board.folds > 1 else []
+                    chance = row.chance.get(where, {}).get(metric)
+                    yield [
+                        *(board.data, split, where, row.extractor, row.model, block.lane, name, k, len(row.seeds)),
+                        *(value.mean, value.low, value.high, chance, row.control, by_fold, settings),
+                        *_evidence(value.evidence),
+                    ]
 
 
 def grid(table: Grid) -> str:
@@ -72,19 +80,24 @@ def _values(row: Row, where: str) -> list[tuple[str, Value]]:
     return [*row.values.get(where, {}).items(), *beyond]
 
 
-def _evidence(one: Evidence | None) -> list[str]:
+def _evidence(one: Evidence | None) -> list[Any]:
     if one is None:
-        return [""] * 11
-    effects = [text for each in (one.gain, one.difference) for text in _effect(each)]
-    counts = ["" if one.differ is None else str(one.differ), _digits(one.p), str(one.comparisons), _digits(one.margin)]
-    return [*effects, *counts, one.verdict]
+        return [None] * 11
+    effects = [bound for each in (one.gain, one.difference) for bound in _effect(each)]
+    return [*effects, one.differ, one.p, one.comparisons, one.margin, one.verdict]
 
 
-def _effect(found: Components | None) -> list[str]:
-    if found is None:
-        return [""] * 3
-    span = found.interval()
-    return [_digits(found.mean), *(map(_digits, span) if span else ("", ""))]
+def _effect(found: Components | None) -> list[float | None]:
+    return [None] * 3 if found is None else [found.mean, *(found.interval() or (None, None))]
+
+
+def _written(value: Any) -> str:
+    """Return a value as text: numbers with six digits, truth values in lower case."""
+    if value is None or isinstance(value, float):
+        return _digits(value)
+    if isinstance(value, list):
+        return " ".join(map(_digits, value))
+    return escape(value) if isinstance(value, str) else str(value).lower()
 
 
 def _digits(value: float | None) -> str:

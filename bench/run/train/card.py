@@ -36,6 +36,7 @@ def write_card(
         *_rows(
             {
                 "Load with": f"`--extractor {plugins.extractor.spec_of(path.name)}`",
+                **({"On the frozen vectors of": f"`{told['of']}`"} if "of" in told else {}),
                 "Data": f"{told['data']}; plays before {told['cutoff'] or 'no date (all times)'}",
                 "Recordings": (
                     f"{told['train_recordings']:,} trained on, {told['valid_recordings']:,} to choose the best epoch; "

@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from bench import __version__, devices, memory
 from bench.audio.pcm_cache import decoded, estimated_bytes
 from bench.errors import BenchError
@@ -21,6 +23,7 @@ from bench.run.train.card import write_card
 from bench.run.train.fit import train
 from bench.run.train.recordings import Chosen, choose
 from bench.run.train.request import TrainRequest, resolve
+from bench.run.train.rows import Below, Rows
 from bench.run.train.windows import Windows, validation_links
 from bench.text import counted, duration, size
 
@@ -53,6 +56,7 @@ class Training:
         for one in self.plugins.extractor.heard:
             _ = one.ids  # weights to start from must say what they have heard
         self.chosen = choose(request.data, request.split, self.environment, self.ui.log, request.seed)
+        self.below = Below.of(self.plugins.extractor, self.chosen.rows, self.environment)
         self.links = validation_links(self.chosen.data)
         self.plugins.objective.open(self.chosen.data, request.seed)
         return self
@@ -83,6 +87,8 @@ class Training:
             "batch": request.batch,
             "patience": request.patience,
         }
+        if self.below is not None:
+            told |= self.below.about()
         if extractor.heard:  # it starts from trained weights, whose file can change
             told["start"] = dict(extractor.fingerprint())
         return {**told, "key": digest(told)}
@@ -155,9 +161,12 @@ class Training:
         for note in filter(None, [*chosen.inputs.notes, chosen.unreadable]):
             yield f"note: {note}"
         yield f"learns from: {', '.join(['audio', *self.about['signals']])}"
-        weights = sum(one.numel() for one in self.plugins.extractor.network(request.seed).parameters())
-        rate, window = self.plugins.extractor.sample_rate, self.plugins.extractor.window
-        yield f"network: {self.plugins.spec}, {weights:,} parameters; windows of {window.length / rate:g} s"
+        if self.below is None:
+            weights = sum(one.numel() for one in self.plugins.extractor.network(request.seed).parameters())
+            rate, window = self.plugins.extractor.sample_rate, self.plugins.extractor.window
+            yield f"network: {self.plugins.spec}, {weights:,} parameters; windows of {window.length / rate:g} s"
+        else:
+            yield f"network: {self.plugins.spec}, on the vectors of {self.below.entry}, one for each recording"
         yield f"objective: {self.plugins.objective_spec}, {counted(request.batch, 'window')} per step"
         yield (
             f"training: Adam, rate {request.rate:g}, at most {counted(request.epochs, 'epoch')}, ends after "
@@ -168,7 +177,11 @@ class Training:
             yield f"time: at most {duration(request.max_time)}"
         else:
             yield "time: shown after the first epoch"
-        yield f"decoded audio: about {size(estimated_bytes(chosen.files, rate))} in {self.environment.cache / 'pcm'}"
+        if self.below is None:
+            space = size(estimated_bytes(chosen.files, rate))
+            yield f"decoded audio: about {space} in {self.environment.cache / 'pcm'}"
+        else:
+            yield from self.below.plan(self.device)
         yield f"weights: {self.path}"
 
     # -- work ---------------------------------------------------------------------------------------------
@@ -177,12 +190,7 @@ class Training:
         """Decode, train, and write weights, track list and card; return what the weights say of their training."""
         extractor = self.plugins.extractor
         check_writable(self.path.parent)
-        with self.ui.bar("decoding", len(self.chosen.rows)) as progress:
-            pcm = decoded(self.chosen.files, extractor.sample_rate, self.environment.cache, progress)
-        if pcm.problems:
-            self._leave_out(pcm.problems)
-            pcm = decoded(self.chosen.files, extractor.sample_rate, self.environment.cache)
-        windows = Windows(pcm, extractor.window.length, extractor.front_end().to(self.device), self.device)
+        windows = self._windows() if self.below is None else self._rows(self.below)
         with memory.kept():
             trained = train(self.request, self.plugins, self.chosen.valid, self.links, windows, self._context())
         heard = Heard.write(
@@ -201,6 +209,24 @@ class Training:
         if told["stopped"] != "deadline":
             shutil.rmtree(self.checkpoints, ignore_errors=True)
         return told
+
+    def _windows(self) -> Windows:
+        """Decode the recordings and return their windows."""
+        extractor = self.plugins.extractor
+        with self.ui.bar("decoding", len(self.chosen.rows)) as progress:
+            pcm = decoded(self.chosen.files, extractor.sample_rate, self.environment.cache, progress)
+        if pcm.problems:
+            self._leave_out(pcm.problems, "cannot be decoded")
+            pcm = decoded(self.chosen.files, extractor.sample_rate, self.environment.cache)
+        return Windows(pcm, extractor.window.length, extractor.front_end().to(self.device), self.device)
+
+    def _rows(self, below: Below) -> Rows:
+        """Compute the vectors on which a head is trained, as far as they are missing, and return them."""
+        vectors, problems = below.vectors(self.chosen.ids, lambda: self.device, self.ui)
+        if problems:
+            self._leave_out(problems, f"have no vector of {below.entry}")
+            vectors = np.delete(vectors, list(problems), axis=0)
+        return Rows(vectors, self.device)
 
     def _heard_before(self) -> list[dict[str, Any]]:
         """Copy the lists of what the weights had heard that training started from; return what they say."""
@@ -229,12 +255,12 @@ class Training:
         course = {name: value for name, value in self.about.items() if name not in ("epochs", "key")}
         return self.environment.cache / "checkpoints" / digest(course)[:32]
 
-    def _leave_out(self, problems: Mapping[int, str]) -> None:
-        """Train without the recordings that cannot be decoded."""
+    def _leave_out(self, problems: Mapping[int, str], what: str) -> None:
+        """Train without some of the recordings."""
         ids = self.chosen.ids
         for at, why in list(problems.items())[:5]:
             self.ui.log(f"left out: {ids[at]}: {why}")
-        self.ui.log(f"{counted(len(problems), 'recording')} cannot be decoded")
+        self.ui.log(f"{counted(len(problems), 'recording')} {what}")
         told = self.about  # the key stays that of the recordings asked for
         self.chosen = self.chosen.without(problems)
         self.plugins = self.plugins.renewed()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bench.norms import l2
 from bench.protocols import Objective, RunContext
 from bench.run.train.request import Plugins, TrainRequest
+from bench.run.train.rows import Rows
 from bench.run.train.windows import Windows, link_ap
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def train(
     plugins: Plugins,
     valid: NDArray[np.bool_],
     links: NDArray[np.int64],
-    windows: Windows,
+    windows: Windows | Rows,
     run: RunContext,
 ) -> Trained:
     """Train a network by an objective; on failure or interruption the checkpoints in ``run.folder`` stay.
@@ -50,7 +51,7 @@ def train(
     from bench.training.loop import Schedule, fit
 
     objective = plugins.objective
-    network: torch.nn.Module = plugins.extractor.network(request.seed)
+    network: torch.nn.Module = plugins.extractor.network(request.seed, windows.seen(~valid))
     torch.manual_seed(request.seed)
     head = objective.module(_width(network, windows))
     model = torch.nn.ModuleDict({"network": network, **({} if head is None else {"head": head})}).to(run.device)
@@ -88,12 +89,8 @@ def train(
     return Trained(network.cpu(), words, _result(history, objective.stage, valid, links))
 
 
-def _width(network: torch.nn.Module, windows: Windows) -> int:
-    import torch
-
-    with torch.no_grad():
-        silence = windows.inputs(np.zeros((1, windows.length), np.int16))
-        return int(network.to(windows.device).eval()(silence).shape[1])
+def _width(network: torch.nn.Module, windows: Windows | Rows) -> int:
+    return int(windows.vectors(network.to(windows.device).eval(), np.array([0]), 1).shape[1])
 
 
 def _words(objective: Objective, head: torch.nn.Module | None) -> tuple[list[str], Any] | None:

@@ -46,7 +46,7 @@ class Plugins:
     """The extractor and the objective of a training, with the specs that make them."""
 
     extractor: Any
-    """An `Extractor` that is `Trainable`."""
+    """An `Extractor` or a `TableSource` that is `Trainable`."""
     objective: Objective
     spec: Spec
     objective_spec: Spec
@@ -81,8 +81,8 @@ def resolve(text: str) -> Plugins:
     spec = parse(absolute("extractors", str(asked.without("objective"))))
     if "weights" in (field.name for field in fields(get("extractors", asked.name).Settings)):
         spec = spec.with_default("weights", "random")
-    extractor: Extractor = create("extractors", spec)
-    if extractor.window.length is None:
+    extractor = create("extractors", spec)
+    if isinstance(extractor, Extractor) and extractor.window.length is None:
         raise BenchError(f"{asked.name} hears whole tracks; training draws windows of one length.")
     return Plugins(extractor, create("objectives", objective), spec, objective)
 

@@ -35,6 +35,9 @@ class Windows:
     front_end: torch.nn.Module
     device: str
 
+    def seen(self, train: NDArray[np.bool_]) -> None:
+        """Return None: a network of audio needs to see nothing before training, see `Trainable.network`."""
+
     def inputs(self, windows: NDArray[np.int16]) -> torch.Tensor:
         """Return the front end's output of windows (B, length), on the device."""
         import torch

@@ -136,3 +136,16 @@ def test_the_estimate_of_memory_is_near_the_peak(arch, batch):
         start_sums(plugin, transfer.up(list(waves(batch).numpy())), transfer)()
         peak = log.peak
     assert 0.7 < plugin.memory(batch) / peak < 2.0
+
+
+def test_the_shipped_weights_are_small_and_say_what_they_have_heard():
+    plugin = create("extractors", "cnn")
+    assert plugin.file.stat().st_size < 4 * 2**20
+    assert (plugin.arch, plugin.synthetic, plugin.untrained) == ("mobilenet", True, False)
+    (heard,) = plugin.heard
+    assert heard.data == "demo-sparse"
+    assert len(heard.ids) == 3_767  # the list is the one of the training: its hash is checked
+    card = plugin.file.with_suffix(".md").read_text(encoding="utf-8")
+    assert heard.sha256 in card
+    assert "bench train" in card
+    assert "happy" in plugin.words()[0]
