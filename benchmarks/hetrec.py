@@ -123,7 +123,7 @@ def run(folder: Path, tables: Sequence[pl.DataFrame], split: str, *more: str) ->
     results = folder / "results" / split.replace(":", "-").replace(",", "-")
     specs = []
     for number, vectors in enumerate(tables):
-        path = folder / f"vectors{number}-{vectors.width - 1}.parquet"
+        path = folder / f"spotify-{vectors.width - 1}-descriptors{number or ''}.parquet"
         vectors.write_parquet(path)
         specs.append(f"precomputed:path={path}")
     words = ["run", "--data", "lastfm-2k", "--root", folder / "lastfm-2k", "--extractor", ",".join(specs)]

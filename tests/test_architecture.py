@@ -39,7 +39,7 @@ FLOORS = [
         "published",
     },
     {"registry", "treatments", "items", "ranking", "extract", "tasks", "report", "entries", "resolver"},
-    {"probes", "run", "recipes", "testing"},
+    {"probes", "run", "recipes", "submit", "testing"},
     {"api", "cli", "__main__"},
 ]
 # Within a floor a room may also use the rooms named here, never in a circle.

@@ -26,6 +26,7 @@ VERBS = {
     "report": "tables and figures from records: on the screen, Markdown, HTML, CSV, LaTeX",
     "power": "what comparisons can detect, and the listeners, artists and seeds a difference needs",
     "leaderboard": "static pages of the records that may be published",
+    "submit": "check records, and write the files of a pull request to results/",
     "recipe": "reproduce a paper: its tables next to the published ones, and tests of its claims",
     "ls": "list the installed extractors, recommenders, tasks and datasets",
     "new": "write a package with a plugin of your own, whose tests pass at once",

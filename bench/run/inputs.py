@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from bench.audio import catalog as audio_catalog
+from bench.datasets import recognise
 from bench.errors import BenchError
 from bench.files.atomic import digest
 from bench.holdout import hold_out
@@ -61,6 +62,8 @@ class Inputs:
     """What every reader of the results must know about the data."""
     published: str | None = None
     """How the sizes of a published split compare with the printed ones; None for other splits."""
+    builtin: bool = False
+    """Whether the listening is that of a built-in data set, under whatever name."""
 
     @property
     def name(self) -> str:
@@ -180,8 +183,22 @@ def open_inputs(
         made = with_plays(made, dataset.listens(opened.root))
     notes = [note for note in notes if note]
     caveats = dataset.caveats(opened.root)
+    world = None if dataset.builtin else _world(dataset, opened.root, made)
+    if world:
+        caveats = [*caveats, f"its play times are those of the built-in data set {world}: the listening is simulated"]
     described_items = _meta(frame, made.items)
-    return Inputs(opened, fingerprint, made, name, described_items, catalog, notes, found.leaks, caveats, published)
+    builtin = dataset.builtin or world is not None
+    return Inputs(
+        opened, fingerprint, made, name, described_items, catalog, notes, found.leaks, caveats, published, builtin
+    )
+
+
+def _world(dataset: Dataset, root: Path, split: Split) -> str | None:
+    """Return the name of the built-in data set whose plays another data set holds; None if it holds none's."""
+    plays = split.counts.get("log", {}).get("plays")
+    if not dataset.timed or plays is None or plays > recognise.MOST:
+        return None
+    return recognise.recognised(dataset.listens(root))
 
 
 def match(opened: Opened, items: pl.Series) -> tuple[pl.DataFrame, Matched]:

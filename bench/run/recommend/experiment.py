@@ -102,7 +102,7 @@ class RecommendExperiment(Experiment[Cell]):
         for note in [*self.inputs.caveats, *self.inputs.notes, *self.inputs.leaks.warnings, *long_lists(split, self.k)]:
             yield f"note: {note}"
         for extractor in self.resolved.extractors:
-            yield from (f"note: {text}" for text in extractor.caveats(builtin=self.inputs.opened.dataset.builtin))
+            yield from (f"note: {text}" for text in extractor.caveats(builtin=self.inputs.builtin))
         for model in self.resolved.models:
             yield from (f"note: {model}: {text}" for text in model.plugin.warnings)
         for pair in self.resolved.left_out:

@@ -35,14 +35,14 @@ def blank(request: RecommendRequest, inputs: Inputs, k: Sequence[int], cell: Cel
     warnings = [*inputs.caveats, *inputs.leaks.warnings, *long_lists(split, k)]
     if known := [name for name in cell.extractor.trained_on if same_catalogue(name, inputs.name)]:
         warnings.append(f"{extractor.name} was trained on {', '.join(known)}: it knows the tracks of {inputs.name}")
-    warnings += [*cell.extractor.caveats(builtin=dataset.builtin), *cell.model.plugin.warnings]
+    warnings += [*cell.extractor.caveats(builtin=inputs.builtin), *cell.model.plugin.warnings]
     return Record(
         kind="run",
         asked=request.of_cell(cell).as_json(),
         inputs_sha256="",
         data=DataInfo(
             name=inputs.name,
-            builtin=dataset.builtin,
+            builtin=inputs.builtin,
             license=dataset.license,
             fingerprint=dict(inputs.fingerprint),
             version=dataset.version,

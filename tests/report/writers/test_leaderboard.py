@@ -19,6 +19,8 @@ def test_what_may_not_be_published_is_left_out_with_the_reason(results):
     results.add("c", lane="mixed", **REAL)
     results.add("d")
     results.add("f", table={"synthetic": True}, **REAL)
+    results.add("g", per_user=False, **REAL)
+    results.add("h", table={"origin": [{"name": "h", "package": "other"}]}, **REAL)
     results.probe("a")  # built-in
     task = {"name": "gtzan", "spec": "gtzan", "primary": "accuracy"}
     about = {"name": "gtzan", "builtin": False, "complete": False, "fingerprint": {}, "collection": "x", "task": task}
@@ -29,6 +31,8 @@ def test_what_may_not_be_published_is_left_out_with_the_reason(results):
     assert [(record.extractor.name, record.kind) for _, record in sorted_out.previews] == [("d", "run"), ("a", "probe")]
     reasons = sorted(problem.rpartition(": ")[2] for problem in sorted_out.refused)
     assert reasons == [
+        "an extractor of another package declares no training data",
+        "it was written without per-user values",
         "items of the task are missing",
         "mixed lanes",
         "published figures of others are no entries",
