@@ -63,7 +63,7 @@ def front_grid(board: Board, block: Block) -> Grid | None:
     alone = [row for row in block.rows if not row.width]
     alone += [row for row in block.controls if row.first and row.first.recommender.name == "popularity"]
     alone.sort(key=lambda row: -(row.mean("hot", metric) or row.mean(first, metric) or 0.0))
-    other = [[*cells("none", dict.fromkeys(board.sets, row)), *_about(board, row)] for row in alone]
+    other = [[*cells(row.model, dict.fromkeys(board.sets, row)), *_about(board, row)] for row in alone]
     level = [Cell("chance")]
     for where in board.sets:
         value = block.chance.values.get(where, {}).get(metric)
