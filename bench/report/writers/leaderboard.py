@@ -79,8 +79,14 @@ def write(
             [*report_of([board], answers[board.builtin], []).chapters, *([pairs] if pairs else [])],
             metrics=metrics,
             lead=[*([PREVIEW] if board.builtin else []), _how(board)],
-            links=[("All leaderboards", "index.html"), ("These numbers as CSV", f"{name}.csv")],
+            links=[
+                ("All leaderboards", "index.html"),
+                ("These numbers as CSV", f"{name}.csv"),
+                ("Markdown", f"{name}.md"),
+                ("LaTeX", f"{name}.tex"),
+            ],
             watermark="Preview" if board.builtin else "",
+            scripts=_scripts("sortable.min.js", "sortable.a11y.min.js", "controls.js"),
         )
         texts[f"{name}.csv"] = csv.table(board)
         texts[f"{name}.md"] = markdown.page([board], folder, (), metrics)
