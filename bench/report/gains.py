@@ -82,5 +82,5 @@ def _of_artists(held: HeldOut, name: str, k: int) -> pl.DataFrame:
     return _frame(held.artists, np.bincount(held.artist[known], minlength=count), totals)
 
 
-def _frame(names: pl.Series, pairs: NDArray[np.integer], values: NDArray[np.float64]) -> pl.DataFrame:
+def _frame(names: pl.Series, pairs: NDArray[np.integer], values: NDArray[np.floating]) -> pl.DataFrame:
     return pl.DataFrame({"name": names.cast(pl.String), "pairs": pairs.astype(np.int64), "value": values})
