@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench.datasets.contamination import same_catalogue
+from bench.report import budgets
 from bench.report.board import Block, Board, Row, best_on_validation
 from bench.report.columns import half_width
 from bench.report.evidence_grid import gain_cell
@@ -60,9 +61,10 @@ def front_grid(board: Board, block: Block) -> Grid | None:
     ]
     first = board.sets[0]
     models = list(dict.fromkeys(row.model for row in hearing if row.mean(first, metric) is not None))
-    models = models if len(models) > 1 else []
+    models, tuned = models if len(models) > 1 else [], int(budgets.shown(block))
     for line, name in zip(main, names, strict=True):
         line += _by_model(rows_of[name], models, first, metric)
+        line += [Cell(budgets.settings(chosen[first].get(name, rows_of[name][0])))] * tuned
     main.sort(key=lambda line: -(line[2].value if line[2].value is not None else -1.0))
     alone = [row for row in block.rows if not row.width]
     alone += [row for row in block.controls if row.first and row.first.recommender.name == "popularity"]
@@ -85,9 +87,10 @@ def front_grid(board: Board, block: Block) -> Grid | None:
         Head("Commercial use", right=False),
         Head("Trained on these data", right=False),
         *(Head(model, f"{first} {heading(metric)} by recommender") for model in models),
+        *[Head(f"Settings, {first}", right=False)] * tuned,
     ]
     sections = [Section("", main), Section(LISTENING, other)]
-    sections.append(Section("Chance", [[*level, *[Cell(NONE)] * (5 + len(models))]]))
+    sections.append(Section("Chance", [[*level, *[Cell(NONE)] * (5 + len(models) + tuned)]]))
     notes = [
         f"Model: the recommender with the highest {heading(metric)} on validation. Gain over shuffled: the difference "
         "from the same model on the same vectors in shuffled order. Controls: whether the row is above its shuffled "
