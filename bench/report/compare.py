@@ -90,19 +90,21 @@ def compare(a: Row, b: Row, candidates: str, metric: str, *, board: str = "") ->
     span = effect.interval()
     gains = first.of(metric).mean(axis=0) - second.of(metric).mean(axis=0)
     return Comparison(
-        *names,
-        board,
-        candidates,
-        metric,
-        float(a.mean(candidates, metric) or 0.0),
-        float(b.mean(candidates, metric) or 0.0),
-        effect.mean,
-        *(span or (None, None)),
-        test.p,
-        int((gains > 0).sum()),
-        int((gains < 0).sum()),
-        users,
-        first.is_paired(second),
+        a=names[0],
+        b=names[1],
+        board=board,
+        candidates=candidates,
+        metric=metric,
+        mean_a=float(first.of(metric).mean()),
+        mean_b=float(second.of(metric).mean()),
+        difference=effect.mean,
+        low=span.low if span else None,
+        high=span.high if span else None,
+        p=test.p,
+        better=int((gains > 0).sum()),
+        worse=int((gains < 0).sum()),
+        users=users,
+        two_way=first.is_paired(second),
     )
 
 

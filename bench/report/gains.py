@@ -78,9 +78,9 @@ def _of_artists(held: HeldOut, name: str, k: int) -> pl.DataFrame:
     share = pair_values(name, k, held) / np.repeat(held.sizes, held.sizes) / len(held.sizes)
     known = held.artist >= 0
     count = len(held.artists)
-    totals = np.bincount(held.artist[known], weights=share[known], minlength=count)
+    totals = np.bincount(held.artist[known], weights=share[known], minlength=count).astype(np.float64)
     return _frame(held.artists, np.bincount(held.artist[known], minlength=count), totals)
 
 
-def _frame(names: pl.Series, pairs: NDArray[np.integer], values: NDArray[np.floating]) -> pl.DataFrame:
+def _frame(names: pl.Series, pairs: NDArray[np.integer], values: NDArray[np.float64]) -> pl.DataFrame:
     return pl.DataFrame({"name": names.cast(pl.String), "pairs": pairs.astype(np.int64), "value": values})
