@@ -25,6 +25,7 @@ VERBS = {
     "export": "write stored vectors to a file (.npy with ids, .parquet, .tsv)",
     "report": "tables and figures from records: on the screen, Markdown, HTML, CSV, LaTeX",
     "power": "what comparisons can detect, and the listeners, artists and seeds a difference needs",
+    "diff": "compare two records listener by listener: interval, p, who gains and who loses",
     "leaderboard": "static pages of the records that may be published",
     "submit": "check records, and write the files of a pull request to results/",
     "recipe": "reproduce a paper: its tables next to the published ones, and tests of its claims",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench.datasets.contamination import same_catalogue
+from bench.report import budgets
 from bench.report.board import Block, Board, Row, best_on_validation
 from bench.report.columns import half_width
 from bench.report.evidence_grid import gain_cell
-from bench.report.format import NONE, SETS, heading, number
+from bench.report.format import NONE, SETS, heading, number, p_value, short
 from bench.report.grid import Cell, Grid, Head, Section
 from bench.text import one_line
 
@@ -59,11 +60,19 @@ def front_grid(board: Board, block: Block) -> Grid | None:
         for name in names
     ]
     first = board.sets[0]
+    models = list(dict.fromkeys(row.model for row in hearing if row.mean(first, metric) is not None))
+    models, tuned = models if len(models) > 1 else [], int(budgets.shown(block))
+    for line, name in zip(main, names, strict=True):
+        line += _by_model(rows_of[name], models, first, metric)
+        line += [Cell(budgets.settings(chosen[first].get(name, rows_of[name][0])))] * tuned
     main.sort(key=lambda line: -(line[2].value if line[2].value is not None else -1.0))
     alone = [row for row in block.rows if not row.width]
     alone += [row for row in block.controls if row.first and row.first.recommender.name == "popularity"]
     alone.sort(key=lambda row: -(row.mean("hot", metric) or row.mean(first, metric) or 0.0))
-    other = [[*cells("none", dict.fromkeys(board.sets, row)), *_about(board, row)] for row in alone]
+    other = [
+        [*cells(row.model, dict.fromkeys(board.sets, row)), *_about(board, row), *[Cell(NONE)] * len(models)]
+        for row in alone
+    ]
     level = [Cell("chance")]
     for where in board.sets:
         value = block.chance.values.get(where, {}).get(metric)
@@ -77,13 +86,16 @@ def front_grid(board: Board, block: Block) -> Grid | None:
         Head("Licence", right=False),
         Head("Commercial use", right=False),
         Head("Trained on these data", right=False),
+        *(Head(model, f"{first} {heading(metric)} by recommender") for model in models),
+        *[Head(f"Settings, {first}", right=False)] * tuned,
     ]
     sections = [Section("", main), Section(LISTENING, other)]
-    sections.append(Section("Chance", [[*level, *[Cell(NONE)] * 5]]))
+    sections.append(Section("Chance", [[*level, *[Cell(NONE)] * (5 + len(models) + tuned)]]))
     notes = [
         f"Model: the recommender with the highest {heading(metric)} on validation. Gain over shuffled: the difference "
         "from the same model on the same vectors in shuffled order. Controls: whether the row is above its shuffled "
-        "rows and random vectors; a row that is not is never bold. s/1000: seconds to embed 1,000 tracks."
+        "rows and random vectors, with p after Holm's correction; a row that is not is never bold. s/1000: seconds to "
+        "embed 1,000 tracks."
     ]
     return Grid(f"{block.lane}-front", title(board), heads, sections, notes)
 
@@ -98,8 +110,19 @@ def _set_cells(row: Row | None, where: str, metric: str, *, bold: bool) -> list[
         Cell(half_width(value), bold, value.mean),
         Cell(number(times, 1), value=times),
         gain_cell(verdict.gain if verdict else None),
-        Cell(verdict.verdict if verdict else NONE),
+        Cell(f"{verdict.verdict}, p {p_value(verdict.p)}" if verdict else NONE),
     ]
+
+
+def _by_model(rows: Sequence[Row], models: Sequence[str], where: str, metric: str) -> list[Cell]:
+    """Return an embedding's value with each recommender."""
+    cells, row_of = [], {row.model: row for row in rows}
+    for model in models:
+        row = row_of.get(model)
+        mean = row.mean(where, metric) if row else None
+        doubt = " (not above)" if row and mean is not None and row.beats_controls(where) is False else ""
+        cells.append(Cell(short(mean) + doubt, value=mean))
+    return cells
 
 
 def _about(board: Board, row: Row) -> list[Cell]:

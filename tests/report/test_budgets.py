@@ -139,7 +139,7 @@ def test_console_csv_and_leaderboard_say_it(results, tuned, capsys, tmp_path):
     rows = csv.DictReader(io.StringIO(csv_writer.table(board)))
     assert {(row["extractor"], row["settings"]) for row in rows} == {("mfcc", "tuned (3)"), ("clap", "default")}
     leaderboard.write(results.read(), tmp_path)
-    assert "settings: tuned (3)" in (tmp_path / "index.html").read_text()
-    pages = [path.read_text() for path in tmp_path.glob("*.html") if path.name != "index.html"]
+    assert ">tuned (3)<" in (tmp_path / "index.html").read_text()
+    pages = [path.read_text() for path in tmp_path.glob("*-k10-50.html")]
     assert all("tuned (3)" in page and "Tuned beside untuned rows" in page for page in pages)
     assert len(pages) == 1

@@ -13,7 +13,7 @@
   function columns(table) {
     var groups = [];
     var rows = table.tHead.rows;
-    if (rows.length > 1) all("th", rows[0]).forEach(function (th) {
+    if (rows.length > 1) all("th, td", rows[0]).forEach(function (th) {
       for (var i = 0; i < th.colSpan; i++) groups.push(th.textContent.trim());
     });
     return all("th", rows[rows.length - 1]).map(function (th, i) { return ((groups[i] || "") + " " + th.textContent).trim(); });
@@ -39,7 +39,7 @@
       });
       if (table.tHead.rows.length > 1) {
         var names = columns(table), start = 0;
-        all("th", table.tHead.rows[0]).forEach(function (th) {
+        all("th, td", table.tHead.rows[0]).forEach(function (th) {
           var width = +(th.dataset.width || (th.dataset.width = th.colSpan)), left = 0;
           for (var i = start; i < start + width; i++) left += hidden.indexOf(names[i]) < 0 || i === 0 ? 1 : 0;
           start += width;
@@ -87,10 +87,18 @@
     byId("columns").appendChild(label);
   });
 
+  // Scroll a wide table so that the sorted column stands beside the names.
+  function show(th) {
+    var box = th.closest(".wide"), first = th.parentNode.cells[0];
+    var left = th.offsetLeft - first.offsetWidth, right = th.offsetLeft + th.offsetWidth - box.clientWidth;
+    if (box.scrollLeft > left || box.scrollLeft < right) box.scrollLeft = left;
+  }
+
   // Sorting: "sort=N:cold NDCG@10:ascending" for the N-th table.
   var tables = all("table.sortable");
   document.addEventListener("sort-end", function (event) {
     var th = event.target.tHead.querySelector("th[aria-sort]");
+    if (th) show(th);
     if (th) change("sort", [tables.indexOf(event.target), columns(event.target)[th.cellIndex], th.getAttribute("aria-sort")].join(":"));
   });
   var wanted = (state.get("sort") || "").split(":");

@@ -1,4 +1,4 @@
-"""The report as one self-contained HTML page without scripts, in light and dark mode.
+"""The report as one self-contained HTML page, without scripts by default, in light and dark mode.
 
 The templates are in `templates`.
 """
@@ -40,10 +40,12 @@ def page(
     lead: Sequence[str] = (),
     links: Sequence[tuple[str, str]] = (),
     watermark: str = "",
+    scripts: str = "",
 ) -> str:
     """Return the whole page: contents, boards, chapters, figures, glossary, and problems.
 
-    `links` are (text, address) of files beside the page; a watermark lies behind all of it.
+    `links` are (text, address) of files beside the page; a watermark lies behind all of it. With `scripts`,
+    the main tables can be sorted.
     """
     terms = [f"{word}: {meaning}" for word, meaning in explained(boards, metrics)]
     contents = [(f"board-{i}", board.title) for i, board in enumerate(boards)]
@@ -63,6 +65,7 @@ def page(
         terms=terms,
         contents=contents,
         watermark=watermark,
+        scripts=scripts,
     )
 
 

@@ -14,6 +14,7 @@ from bench.records import Record, slug
 from bench.report import rank_flip
 from bench.report.board import Board, Row
 from bench.report.build import boards
+from bench.report.difference import from_the_best
 from bench.report.eligible import eligible
 from bench.report.format import MAIN, RANKED_BY
 from bench.report.front import about_grid, front_grid, title
@@ -72,15 +73,21 @@ def write(
     answers = {False: probed(found.entries), True: probed(found.previews)}
     texts = {"index.html": _index(every, pages, links, problems, preview_only=not made)}
     for board in every:
-        name = pages[id(board)]
+        name, pairs = pages[id(board)], from_the_best(board)
         texts[f"{name}.html"] = html.page(
             f"{'Preview' if board.builtin else 'Leaderboard'}: {board.title}",
             [board],
-            report_of([board], answers[board.builtin], []).chapters,
+            [*report_of([board], answers[board.builtin], []).chapters, *([pairs] if pairs else [])],
             metrics=metrics,
             lead=[*([PREVIEW] if board.builtin else []), _how(board)],
-            links=[("All leaderboards", "index.html"), ("These numbers as CSV", f"{name}.csv")],
+            links=[
+                ("All leaderboards", "index.html"),
+                ("These numbers as CSV", f"{name}.csv"),
+                ("Markdown", f"{name}.md"),
+                ("LaTeX", f"{name}.tex"),
+            ],
             watermark="Preview" if board.builtin else "",
+            scripts=_scripts("sortable.min.js", "sortable.a11y.min.js", "controls.js"),
         )
         texts[f"{name}.csv"] = csv.table(board)
         texts[f"{name}.md"] = markdown.page([board], folder, (), metrics)

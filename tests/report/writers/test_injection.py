@@ -28,7 +28,7 @@ EVIL = (
 )
 SHOWN = one_line(EVIL)
 
-ASSETS = ("sortable.min.js", "sortable.a11y.min.js", "leaderboard.js")
+ASSETS = ("sortable.min.js", "sortable.a11y.min.js", "leaderboard.js", "controls.js")
 
 
 def evil(results):

@@ -72,6 +72,32 @@ def test_the_front_page_works_in_a_browser(site, tmp_path):
     assert (names, address, count) == (["clap"], "#q=clap", "1 row")
 
 
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_controls_of_a_board_open_and_its_table_is_sorted(site, tmp_path):
+    (name,) = (path.name for path in site.glob("music4all-onion-*.html"))
+    script = (
+        "const t=document.querySelector('table.sortable'),b=t.querySelector('tr.title button');"
+        "const rows=()=>[...t.querySelectorAll('tbody tr')].filter(r=>r.offsetParent!==null).length;"
+        "const shut=rows();b.click();const open=rows();"
+        "[...t.tHead.rows[1].cells].find(c=>c.textContent.includes('NDCG')).click();"
+        "const first=t.tBodies[0].rows[0].cells[0].textContent.trim();"
+        "t.querySelector('tr.title button').click();"
+        "return [open-shut, rows()-shut, first, document.querySelectorAll('[aria-sort]').length]"
+    )
+    assert opened(site, tmp_path, script=script, name=name) == [4, 0, "mert:layer=7", 1]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_the_sorted_column_of_an_address_is_in_sight_beside_the_names(site, tmp_path):
+    script = (
+        "const t=document.querySelector('table.sortable'),h=t.querySelector('[aria-sort]').getBoundingClientRect();"
+        "const box=t.parentNode;box.style.width='300px';t.tHead.querySelector('[aria-sort]').click();"
+        "const now=t.querySelector('[aria-sort]').getBoundingClientRect(),b=box.getBoundingClientRect();"
+        "return [now.left>=b.left, now.left<b.left+b.width, box.scrollLeft>0]"
+    )
+    assert opened(site, tmp_path, "#sort=0:hot Controls:descending", script) == [True, True, True]
+
+
 def test_pages_need_no_other_host_and_link_to_each_other(site):
     for page in site.glob("*.html"):
         text = page.read_text(encoding="utf-8")
