@@ -70,7 +70,7 @@ def record(path: Path, name: str, batch: int, measured: tuple[float, float | Non
         "batch": batch,
         "cpu": about.cpu,
         "cores": about.cores,
-        "load": round(os.getloadavg()[0], 1),
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "torch": torch.__version__.partition("+")[0],
         "date": datetime.now(UTC).date().isoformat(),
     }

@@ -121,9 +121,11 @@ class Convolution(nn.Module):
         del self.pointwise_conv1, self.pointwise_conv2
 
 
-def rotation(frames: int, width: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosine and sine (T, 1, width) of rotary positions, base 10000 (Su et al. 2021, arXiv:2104.09864)."""
+def rotation(
+    frames: int, width: int, device: torch.device, base: float = 10_000.0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cosine and sine (T, 1, width) of rotary positions (Su et al. 2021, arXiv:2104.09864)."""
     steps = torch.arange(0, width, 2, dtype=torch.int64, device=device).float() / width
-    angles = torch.arange(frames, device=device).float()[:, None] / 10_000.0**steps
+    angles = torch.arange(frames, device=device).float()[:, None] / base**steps
     angles = torch.cat([angles, angles], dim=-1)[:, None]
     return angles.cos(), angles.sin()

@@ -7,9 +7,12 @@ frames are not centred.
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
 
 from ._mel import mel_filters
+
+if TYPE_CHECKING:
+    import torch
 
 RATE, FFT, HOP = 16_000, 512, 256
 LEVELS = (2.06755686098554, 1.268292820667291)
@@ -18,6 +21,8 @@ LEVELS = (2.06755686098554, 1.268292820667291)
 
 def logc_mel(waves: torch.Tensor, mels: int) -> torch.Tensor:
     """Map waves (B, N) to levels (B, mels, 1 + floor(N / 256)); periodic Hann window, reflected at the ends."""
+    import torch
+
     window = torch.hann_window(FFT, device=waves.device)
     filters = torch.from_numpy(mel_filters(RATE, FFT, mels)).to(waves)
     spectrum = torch.stft(waves, FFT, HOP, window=window, pad_mode="reflect", return_complex=True)

@@ -56,11 +56,14 @@ class DecibelMel(nn.Module):
     Periodic Hann window of 2048 samples every 240, centred, the signal reflected at its ends; power; HTK
     bands; 10 log10 with a floor and without a limit to the range; less `mean`, divided by `std`. The last frame is
     dropped, as upstream does.
+
+    per_band : each band has a mean and a deviation of its own
     """
 
-    def __init__(self, mels: int) -> None:
+    def __init__(self, mels: int, *, per_band: bool = False) -> None:
         super().__init__()
-        self.mean, self.std = nn.Buffer(torch.zeros(())), nn.Buffer(torch.ones(()))
+        levels = (mels,) if per_band else ()
+        self.mean, self.std = nn.Buffer(torch.zeros(levels)), nn.Buffer(torch.ones(levels))
         """Of the training set's levels, in dB."""
         self.mels = mels
         self.window: torch.Tensor | None = None
@@ -73,7 +76,7 @@ class DecibelMel(nn.Module):
             self.filters = htk_filters(self.mels).to(waves.device)
         spectrum = torch.stft(waves, FFT, HOP, window=self.window, pad_mode="reflect", return_complex=True)
         power = self.filters @ spectrum[..., :-1].abs().square()
-        return (10 * power.clamp(min=FLOOR).log10() - self.mean) / self.std
+        return (10 * power.clamp(min=FLOOR).log10() - self.mean[..., None]) / self.std[..., None]
 
 
 def htk_filters(mels: int) -> torch.Tensor:

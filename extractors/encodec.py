@@ -14,8 +14,8 @@ from bench.protocols import Window
 from bench.weights import Part, Source, Weights, read_safetensors
 
 from ._checkpoint import check, folded, old_name
+from ._codec import Codec
 from ._encodec_config import FRAME, FULL, TINY, Config
-from ._network import NetworkExtractor, Precision
 
 RATE = 24_000
 
@@ -65,7 +65,7 @@ class EncodecSettings:
     seed: int = 0
 
 
-class Encodec(NetworkExtractor):
+class Encodec(Codec):
     """EnCodec, the causal 24 kHz model (Défossez et al. 2022, arXiv:2210.13438): the encoder alone.
 
     24 kHz mono without normalisation, in windows of 10 s; a tail of a second or more is kept. Layer `latent`: the
@@ -91,8 +91,3 @@ class Encodec(NetworkExtractor):
     def __init__(self, settings: EncodecSettings, config: Config = FULL):
         super().__init__(settings, ENCODEC, "24khz", config)
         self.layers = {"latent": config.features}
-
-    @property
-    def precision(self) -> Precision:
-        """Type of the network's products: always float32."""
-        return "float32"

@@ -82,6 +82,10 @@ class GLAP(NetworkExtractor, TextTower):
 
         return GLAPNet(self.config, tensors, dtype)
 
+    def text_fingerprint(self) -> str | None:
+        """Return the sha256 of the text tower, which is a file of its own; None if it is absent or not used."""
+        return None if self.untrained or not files.present(GLAP_WEIGHTS, "text") else files.sha256(GLAP_WEIGHTS, "text")
+
     def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the vectors (N, 1024) of N English texts, of unit length; loads the text tower (3 GB) each time."""
         import torch

@@ -79,6 +79,10 @@ class MuQMuLan(NetworkExtractor, TextTower):
             }
         )
 
+    def text_fingerprint(self) -> str | None:
+        """Return the sha256 of the text tower, which is a file of its own; None if it is absent or not used."""
+        return None if self.untrained or not files.present(MUQ_MULAN, "text") else files.sha256(MUQ_MULAN, "text")
+
     def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the unit vectors (N, 512) of N texts, read one at a time on the CPU in float32.
 

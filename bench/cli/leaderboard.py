@@ -33,9 +33,21 @@ def run(args: argparse.Namespace) -> int:
     if not found:
         raise BenchError(f"{args.results} holds no result record.")
     lost: list[str] = []
-    paths, problems = write(at_cutoffs(found, args.k, lost) if args.k else found, args.out)
+    paths, problems = write(at_cutoffs(found, args.k, lost) if args.k else found, args.out, known=_known)
     for problem in [*lost, *problems]:
         note(f"left out: {problem}")
     for path in paths:
         say(path)
     return 0
+
+
+def _known(name: str) -> list[str]:
+    """Return the paper and the traps of an extractor; nothing of a plugin that is not installed here."""
+    from bench.registry import get
+
+    try:
+        plugin = get("extractors", name)
+    except BenchError:
+        return []
+    paper = getattr(plugin, "paper", "")
+    return [*([f"Paper: {paper}."] if paper else []), *getattr(plugin, "traps", ())]

@@ -263,6 +263,10 @@ class TextTower(ABC):
 
         """
 
+    def text_fingerprint(self) -> str | None:
+        """Return the sha256 of the tower's weights; None where `fingerprint` covers them or they are absent."""
+        return None
+
 
 class TableSource(VectorSource):
     """The other kind of extractor: vectors without audio (files of vectors, controls)."""

@@ -61,6 +61,12 @@ def text_vectors(entry: ExtractorEntry, texts: Sequence[str], prompt: str = "{}"
     return l2(np.stack([_mean(text, words, rows, entry) for text in texts]))
 
 
+def text_fingerprint(entry: ExtractorEntry) -> str | None:
+    """Return the hash on which vectors of texts depend beside the extractor's fingerprint; None: on nothing else."""
+    plugin = entry.components[0].plugin
+    return plugin.text_fingerprint() if isinstance(plugin, TextTower) else None
+
+
 def _mean(text: str, words: Sequence[str], rows: NDArray[np.float32], entry: ExtractorEntry) -> NDArray[np.float32]:
     """Return the mean (D,) of the vectors of the words in `text`; the longest known phrases are taken first."""
     place = {word.casefold(): at for at, word in enumerate(words)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,7 +11,6 @@ from bench.errors import BenchError
 from bench.files.atomic import digest, write_text
 from bench.published import paper
 from bench.records import Record, slug
-from bench.registry import get
 from bench.report import rank_flip
 from bench.report.board import Board, Row
 from bench.report.build import boards
@@ -23,6 +22,7 @@ from bench.report.report import report_of
 from bench.report.writers import csv, html, latex, markdown
 from bench.report.writers.write import names
 
+Known = Callable[[str], Sequence[str]]
 SHOWN = 5
 """Maximum number of rejected records that an error names."""
 
@@ -42,11 +42,12 @@ def write(
     records: Sequence[tuple[Path, Record | BenchError]],
     folder: Path,
     metrics: tuple[str, ...] = MAIN,
+    known: Known = lambda _: (),
 ) -> tuple[list[Path], list[str]]:
     """Write ``index.html`` and, for each data and split, a page and a CSV; return their paths and the problems.
 
     Records of built-in data stand on pages of their own, each marked as a preview. The same records give the same
-    bytes.
+    bytes. `known` gives sentences about an extractor, by its name, for the page of its embedding.
 
     Raises
     ------
@@ -84,7 +85,7 @@ def write(
         texts[f"{name}.csv"] = csv.table(board)
         texts[f"{name}.md"] = markdown.page([board], folder, (), metrics)
         texts[f"{name}.tex"] = latex.document(board, name, metrics)
-    texts |= {address: _about(name, address, every, links) for name, address in links.items()}
+    texts |= {address: _about(name, address, every, links, known) for name, address in links.items()}
     for name, text in texts.items():
         write_text(folder / name, text)
     return [folder / name for name in texts], problems
@@ -129,10 +130,10 @@ def _links(every: Sequence[Board]) -> dict[str, str]:
     return found
 
 
-def _about(name: str, address: str, every: Sequence[Board], links: dict[str, str]) -> str:
+def _about(name: str, address: str, every: Sequence[Board], links: dict[str, str], known: Known) -> str:
     model = address.startswith("model-")
     rows = [row for board in every for row in board.rows if name == (row.model if model else row.extractor)]
-    facts = [] if model else _facts(rows[0])
+    facts = [] if model else [*_facts(rows[0]), *known(rows[0].first.extractor.name if rows[0].first else "")]
     return html.render(
         "about.html",
         title=name,
@@ -155,12 +156,7 @@ def _facts(row: Row) -> list[str]:
     found = [f"Width: {row.width}.", f"Licence: {row.license or 'unknown'}."]
     found += ["For non-commercial use only."] if first.extractor.non_commercial else []
     found.append(f"Declared training data: {', '.join(sorted(row.trained_on)) or 'none'}.")
-    try:
-        plugin = get("extractors", first.extractor.name)
-    except BenchError:  # a plugin that is not installed here
-        return found
-    found += [f"Paper: {plugin.paper}."] if getattr(plugin, "paper", "") else []
-    return [*found, *getattr(plugin, "traps", ())]
+    return found
 
 
 def _scripts(*files_: str) -> str:

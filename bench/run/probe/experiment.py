@@ -31,7 +31,7 @@ from bench.run.probe.record import blank, finished, inputs_hash
 from bench.run.probe.request import ProbeCell, ProbeRequest, ResolvedProbes, resolve, text_side
 from bench.run.probe.tasks import FILES, LoadedTask, open_tasks
 from bench.run.progress import Ui
-from bench.run.text_vectors import text_vectors
+from bench.run.text_vectors import text_fingerprint, text_vectors
 from bench.text import counted
 
 COSINE = ProbeEntry("cosine", "cosine", NoSettings())
@@ -106,7 +106,9 @@ class ProbeExperiment(Experiment[ProbeCell]):
             rows["heard"] = digest(task.heard(needs_audio=self.needs_audio).tolist())
             return [rows, self.sources(cell.extractor)]
 
-        return inputs_hash(record, self.vectors_once((cell.task, cell.extractor), identify))
+        vectors = self.vectors_once((cell.task, cell.extractor), identify)
+        texts = None if cell.probe.prompt is None else text_fingerprint(text_side(cell.extractor))
+        return inputs_hash(record, vectors if texts is None else [vectors, texts])
 
     def compute(self, cell: ProbeCell, record: Record) -> tuple[Path, Record]:
         """Fit, predict, evaluate and record one cell."""

@@ -105,6 +105,21 @@ def test_scores_are_cosines_with_the_prompt(planted, bench, world, tmp_path):
     np.testing.assert_allclose(sorted(found), sorted(scores.T.tolist()), atol=1e-4)
 
 
+def test_new_weights_of_the_text_tower_make_a_record_anew(planted, bench, world, tmp_path, monkeypatch):
+    words = ["--extractor", "planted", "--task", "catalog-tags", "--probe", "zero-shot,knn", *world]
+
+    def hashes():
+        assert bench("probe", *words, "--results", tmp_path / "results").code == 0
+        records = [json.loads(path.read_text()) for path in (tmp_path / "results").rglob("seed*.json")]
+        return {(one["recommender"]["name"], one["control"]): one["inputs_sha256"] for one in records}
+
+    monkeypatch.setattr(Planted, "text_fingerprint", lambda self: "first")
+    first = hashes()
+    monkeypatch.setattr(Planted, "text_fingerprint", lambda self: "second")
+    changed = {key for key, value in hashes().items() if value != first[key]}
+    assert changed == {("zero-shot", False), ("zero-shot", True)}
+
+
 def test_only_the_layer_of_texts_is_compared(planted):
     resolver = Resolver()
     check_text_space(resolver.extractor("planted"))
