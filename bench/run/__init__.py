@@ -1,6 +1,6 @@
 """Run a request and write its records: check, plan, compute, record. Metrics are computed elsewhere.
 
-The package can be called: ``bench.run(...)`` is `bench.api.run`.
+The package can be called: ``bench.run(...)`` is `bench.api.run`, which ``help(bench.api.run)`` describes.
 """
 
 import sys

@@ -41,10 +41,10 @@ def world(world_folder, small_world, tmp_path_factory):
         "audio": world_folder / "audio",
         "meta": world_folder / "tracks.parquet",
         "split": small_world[-1],
-        "k": 5,
+        "k": (5, 3),
         "cache": folder / "cache",
         "device": "cpu",
     }
-    words = [*small_world, "--k", "5", "--cache", folder / "cache", "--device", "cpu"]
+    words = [*small_world, "--k", "5,3", "--cache", folder / "cache", "--device", "cpu"]
     found = bench.run("mfcc", "knn", **options, results=folder / "results")
     return World(options, words, folder / "results", found)

@@ -1,5 +1,7 @@
 """Results show what the records say, and compare rows over the same listeners."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -92,17 +94,25 @@ def test_a_notebook_shows_every_row(world):
     assert repr(world.found).startswith("Results(")
 
 
-def test_a_hostile_name_is_text(world, world_folder, tmp_path):
+def test_a_hostile_name_is_text(world):
     name = "<img src=x onerror=alert(1)>"
+    path, record = world.found.records[0]
+    hostile = bench.Results([(path, replace(record, data=replace(record.data, name=name)))])
+    page = hostile._repr_html_()
+    assert "&lt;img" in page
+    assert "<img" not in page
+
+
+@pytest.mark.parametrize("name", ["a/b", "", ".hidden", "a,b", "a+b"])
+def test_a_name_that_no_file_or_spec_can_have_is_refused(world, tmp_path, name):
     with pytest.raises(BenchError, match="name"):
-        bench.evaluate(["a"], np.zeros((1, 2)), world.options["listens"], name=f"{name}/..", cache=tmp_path)
-    shown = bench.Results([])
-    assert "<img" not in shown._repr_html_()
+        bench.evaluate(["a"], np.zeros((1, 2)), world.options["listens"], name=name, cache=tmp_path)
 
 
 def test_figures_are_drawn(world, tmp_path):
     figures = world.found.plot()
     assert [path.name for path in figures.save(tmp_path)] == [f"{plot.name}.svg" for plot in figures]
+    assert figures
     assert figures._repr_html_().count("<figure") == len(figures)
 
 
