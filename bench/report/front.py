@@ -9,7 +9,7 @@ from bench.report import budgets
 from bench.report.board import Block, Board, Row, best_on_validation
 from bench.report.columns import half_width
 from bench.report.evidence_grid import gain_cell
-from bench.report.format import NONE, SETS, heading, number, p_value, short
+from bench.report.format import NONE, SETS, first_few, heading, number, p_value, short
 from bench.report.grid import Cell, Grid, Head, Section
 from bench.text import one_line
 
@@ -18,14 +18,14 @@ _SET_HEADS = ("Model", "", "× chance", "Gain over shuffled", "Controls")
 
 
 def title(board: Board) -> str:
-    """Return data and split in words: ``demo, global_temporal: 2,000 listeners, 600 tracks, 2019-02-20 to ...``."""
+    """Return data and split in words: ``demo, global_temporal: 2,000 listeners, 600 items, 2019-02-20 to ...``."""
     first = next((row.first for row in board.rows if row.first), None)
     log = first.split.counted("log") if first else {}
     counts = first.split.counts if first else {}
     about = counts.get("log", {}) if isinstance(counts, dict) else {}
     days = [str(about[key])[:10] for key in ("first", "last") if isinstance(about, dict) and about.get(key)]
-    said = [f"{log[key]:,} {word}" for key, word in (("users", "listeners"), ("items", "tracks")) if key in log]
-    said += [f"{days[0]} to {days[1]}"] if len(days) == 2 else []
+    said = [f"{log[key]:,} {word}" for key, word in (("users", "listeners"), ("items", "items")) if key in log]
+    said += [f"{days[0]} to {days[1]}"] if len(set(days)) == 2 else []  # a log without times has one day
     folds = f", {board.folds} folds" if board.folds > 1 else ""
     return one_line(f"{board.data}, {board.split}{folds}" + (f": {', '.join(said)}" if said else ""))
 
@@ -97,6 +97,11 @@ def front_grid(board: Board, block: Block) -> Grid | None:
         "rows and random vectors, with p after Holm's correction; a row that is not is never bold. s/1000: seconds to "
         "embed 1,000 tracks."
     ]
+    if narrow := list(dict.fromkeys(row.extractor for row in hearing if row.by_listeners)):
+        notes.append(
+            "Intervals and tests over listeners alone, because the ranks of held-out items are not at hand: on new items "
+            f"they are too narrow ({first_few(narrow)}). Other new items would give other values."
+        )
     return Grid(f"{block.lane}-front", title(board), heads, sections, notes)
 
 

@@ -15,7 +15,7 @@ from bench.report import rank_flip
 from bench.report.board import Board, Row
 from bench.report.build import boards
 from bench.report.difference import from_the_best
-from bench.report.eligible import eligible
+from bench.report.eligible import Eligible, eligible
 from bench.report.format import MAIN, RANKED_BY
 from bench.report.front import about_grid, front_grid, title
 from bench.report.mir import probed
@@ -71,7 +71,7 @@ def write(
     pages = dict(zip(map(id, every), names(every), strict=True))
     links = _links(every)
     answers = {False: probed(found.entries), True: probed(found.previews)}
-    texts = {"index.html": _index(every, pages, links, problems, preview_only=not made)}
+    texts = {"index.html": _index(every, pages, links, found, preview_only=not made)}
     for board in every:
         name, pairs = pages[id(board)], from_the_best(board)
         texts[f"{name}.html"] = html.page(
@@ -99,7 +99,7 @@ def write(
 
 
 def _index(
-    every: Sequence[Board], pages: dict[int, str], links: dict[str, str], problems: list[str], *, preview_only: bool
+    every: Sequence[Board], pages: dict[int, str], links: dict[str, str], found: Eligible, *, preview_only: bool
 ) -> str:
     source = paper("recsys2024")
     fronts = []
@@ -115,7 +115,8 @@ def _index(
         picture=rank_flip.svg(source),
         source=f"{source.authors}, {source.where}",
         preview=PREVIEW,
-        problems=problems,
+        problems=found.refused,
+        marked=found.marked,
         bibtex=BIBTEX,
         version=bench.__version__,
         records=sum(len(row.records) for board in every for row in board.rows),
