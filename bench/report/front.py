@@ -99,8 +99,8 @@ def front_grid(board: Board, block: Block) -> Grid | None:
     ]
     if narrow := list(dict.fromkeys(row.extractor for row in hearing if row.by_listeners)):
         notes.append(
-            "Intervals and tests over listeners alone, because the ranks of held-out items are not at hand: on new items "
-            f"they are too narrow ({first_few(narrow)}). Other new items would give other values."
+            "Intervals and tests over listeners alone, because the ranks of held-out items are not at hand: on new "
+            f"items they are too narrow ({first_few(narrow)}). Other new items would give other values."
         )
     return Grid(f"{block.lane}-front", title(board), heads, sections, notes)
 
