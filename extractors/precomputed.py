@@ -85,7 +85,8 @@ class Precomputed(TableSource):
             raise BenchError(f"precomputed: there is no file {self.path}. Give path=FILE (.npy, .parquet, .tsv, .csv).")
         self._about = read_about(self.path)
         self.license = self._about.license if settings.license == SOURCE and self._about.license else settings.license
-        self.trained_on, self.heard = self._about.trained_on, self._about.heard
+        self.trained_on = self._about.trained_on or self.trained_on
+        self.heard = self._about.heard
         self.non_commercial = self._about.non_commercial
 
     @property

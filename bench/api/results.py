@@ -155,7 +155,7 @@ class Results:
     def _repr_html_(self) -> str:
         made = self._report
         return html.render("notebook.html", boards=made.boards, chapters=made.chapters, problems=made.problems,
-                           metrics=MAIN)  # fmt: skip
+                           metrics=MAIN, scripts="")  # fmt: skip
 
 
 class Figures(list["Plot"]):

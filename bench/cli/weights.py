@@ -90,6 +90,7 @@ def _list() -> int:
 
     rows = table("weights", "name", "for", "licence", "size", "origin", "parts here")
     rows.columns[-1].no_wrap = True  # a command can be copied
+    rows.columns[4].min_width = 22  # a package with its version stays whole
     for name, (one, users) in installed().items():
         size = f"{one.bytes / 1e6:.1f} MB" if one.bytes else "unknown"
         rows.add_row(name, ", ".join(users), one.terms, size, one.origins, ", ".join(_parts(one)))
@@ -102,8 +103,8 @@ def _parts(one: Weights) -> Iterator[str]:
     here = [part.name for part in one.parts if weights.present(one, part.name)]
     yield from here
     if missing := [part.name for part in one.parts if part.name not in here]:
-        when = "on first use, or:\n" if one.automatic else ""
-        yield f"not {', '.join(missing)} ({when}bench weights pull {one.name})"
+        when = "on first use, or:" if one.automatic else "by:"
+        yield f"not {', '.join(missing)} ({when}\nbench weights pull {one.name})"
 
 
 def _verify() -> int:

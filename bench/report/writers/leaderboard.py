@@ -56,7 +56,7 @@ def write(
         When no record may be shown, or the folder cannot be written.
 
     """
-    found = eligible(records)
+    found = eligible(sorted(records, key=lambda each: str(each[0])))
     problems = found.refused
     made = _boards(found.entries, problems)
     previews = _boards(found.previews, problems)

@@ -127,6 +127,6 @@ def test_pages_of_an_embedding_and_of_a_recommender_hold_their_rows_and_records(
 
 def test_a_thousand_records_stay_below_two_megabytes_on_the_front_page(results, tmp_path):
     for number in range(60):
-        results.add(f"e{number}", level=0.1 + number / 200, per_user=False, **REAL)
+        results.add(f"e{number}", level=0.1 + number / 200, **REAL)
     write(results.read(), tmp_path / "site")
     assert (tmp_path / "site" / "index.html").stat().st_size * (1000 / 60) < 2 << 20

@@ -187,7 +187,12 @@ def test_artists_in_two_parts_are_refused(bench, tmp_path, places):
 
 def test_an_extractor_that_knows_the_music_is_named(monkeypatch):
     resolver = Resolver()
-    task = LoadedTask(resolver.task("magnatagatune"), TaskData(pl.DataFrame(), np.empty(0), []), None, [])
+    task = LoadedTask(
+        resolver.task("magnatagatune"),
+        TaskData(pl.DataFrame({"track_id": ["a"], "part": ["test"]}), np.empty(0), []),
+        None,
+        [],
+    )
     assert contaminated(resolver.extractor("mfcc"), task) is None
     monkeypatch.setattr(get("extractors", "mfcc"), "trained_on", ["MTT"])
     assert "was trained on MTT" in contaminated(resolver.extractor("mfcc"), task)
