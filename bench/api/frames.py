@@ -30,7 +30,8 @@ def as_polars(frame: Any) -> pl.DataFrame:
     if isinstance(frame, pl.DataFrame):
         return frame
     if type(frame).__module__.partition(".")[0] == "pandas":
-        return pl.from_pandas(frame)
+        made: pl.DataFrame = pl.from_pandas(frame)
+        return made
     raise BenchError(f"{type(frame).__name__} is neither a path nor a frame of polars or pandas.")
 
 
