@@ -49,7 +49,8 @@ def test_dac_equals_transformers_from_its_file(tmp_path, config, frames):
         theirs = model.encoder(padded[:, None]).transpose(1, 2)
         (ours,) = states(net, waves)
     assert ours.shape[1] == frames
-    assert apart(ours, theirs) < 1e-5
+    # Random weights at full width give values of 1e4, in which float32 sums of thousands of terms differ by 1.3e-5.
+    assert apart(ours, theirs) < 3e-5
 
 
 @pytest.mark.parametrize("config", [mimi.TINY, pytest.param(mimi.FULL, marks=pytest.mark.slow)])
