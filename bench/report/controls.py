@@ -77,7 +77,8 @@ def compare_with_controls(block: Block, where: str, rows: Sequence[Row], metric:
     for at, row in enumerate(rows):
         values = read(row)
         shuffled = shuffled_row(block, row)
-        gain, tests = None, []
+        compared = row.evidence(where, metric)  # where it was, its gain is known
+        gain, tests = compared.gain if compared else None, []
         for control in control_rows(block, row):
             other = read(control)
             if values is None or other is None or metric not in values.metrics or metric not in other.metrics:
@@ -86,7 +87,7 @@ def compare_with_controls(block: Block, where: str, rows: Sequence[Row], metric:
                 continue
             (test,) = tested([(values, other, metric)], len(rows))
             tests.append(_Test(test.mean, test.p))
-            if control is shuffled:
+            if control is shuffled and gain is None:
                 gain = values.less(other, metric)
         if tests:
             found[at] = gain, tests
