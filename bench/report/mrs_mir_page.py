@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from bench.report.controls import ALPHA
 from bench.report.format import NONE, number
 from bench.report.grid import Cell, Chapter, Grid, Head, Section
 from bench.report.mrs_mir import LEAST, Model, Versus
 from bench.stats.correlation import EXACT, least_significant, smallest_p
-
-ALPHA = 0.05
 
 
 def chapter(comparison: Versus) -> Chapter:

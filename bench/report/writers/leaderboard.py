@@ -128,13 +128,10 @@ def _index(
 def _links(every: Sequence[Board]) -> dict[str, str]:
     """Return the address of the page of each embedding and each recommender; controls have none."""
     rows = [row for board in every for block in board.blocks for row in block.rows]
+    named = [("embedding", row.extractor) for row in rows if row.width] + [("model", row.model) for row in rows]
     found: dict[str, str] = {}
-    for kind, names_of in (
-        ("embedding", {r.extractor: 0 for r in rows if r.width}),
-        ("model", {r.model: 0 for r in rows}),
-    ):
-        for name in names_of:
-            found.setdefault(name, f"{kind}-{slug(name)[:80]}-{digest(name)[:6]}.html")
+    for kind, name in named:
+        found.setdefault(name, f"{kind}-{slug(name)[:80]}-{digest(name)[:6]}.html")
     return found
 
 
